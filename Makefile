@@ -1,0 +1,57 @@
+# `make demo` and `make test` need python3, make and a package index; they build .venv when it is missing.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+TORCH := torch==2.13.0
+REPORT ?= matchloss-demo.html
+
+.PHONY: demo test lint bench docs clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/demo.installed
+	$(BIN)/matchloss demo --report $(REPORT)
+
+test: $(VENV)/test.installed
+	$(BIN)/pytest -n auto
+
+lint: $(VENV)/lint.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+docs: $(VENV)/docs.installed
+	$(BIN)/mkdocs build --strict
+
+bench: $(VENV)/bench.installed
+	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python -m benchmarks
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# An unpinned torch pulls gigabytes of CUDA: whatever asks for torch finds the pinned CPU build already there.
+$(VENV)/torch.installed: | $(BIN)/python
+	$(BIN)/pip install --quiet $(TORCH)
+	touch $@
+
+$(VENV)/demo.installed: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --editable '.[demo]'
+	touch $@
+
+$(VENV)/test.installed: pyproject.toml $(VENV)/torch.installed
+	$(BIN)/pip install --quiet --editable '.[test]'
+	touch $@
+
+$(VENV)/lint.installed: pyproject.toml $(VENV)/test.installed
+	$(BIN)/pip install --quiet --editable '.[test,lint]'
+	touch $@
+
+$(VENV)/docs.installed: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --editable '.[demo,docs]'
+	touch $@
+
+$(VENV)/bench.installed: pyproject.toml $(VENV)/torch.installed
+	$(BIN)/pip install --quiet --editable '.[bench]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) site

@@ -1,0 +1,3 @@
+"""matchloss."""
+
+__version__ = "0.1.0.dev0"
