@@ -1,0 +1,54 @@
+"""What a comparison found: plain data, for tables, pages and tests alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from matchloss.losses import Loss
+
+Kind = Literal["number", "count", "binary", "multiclass"]
+
+
+@dataclass(frozen=True)
+class Score:
+    """A held-out mean score, lower is better; `infinite` counts the rows that made it infinite."""
+
+    value: float
+    infinite: int = 0
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One candidate loss, fitted: the same linear model from the same start as its rivals."""
+
+    loss: Loss
+    note: str  # how a parameter was chosen, "" if there was none to choose
+    passes: int  # evaluations of loss and gradient over the training rows
+    seconds: float
+    converged: bool
+    objective: float  # mean training loss reached, in the loss's own units
+    scores: dict[str, Score]  # by score name, in the order of Comparison.score_names
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Every candidate on one table."""
+
+    source: str  # where the data came from, as a person would say it
+    target: str
+    kind: Kind
+    classes: tuple[str, ...]  # empty for numbers
+    frequencies: tuple[float, ...]  # of the classes in the training rows; empty for numbers
+    target_range: tuple[float, float]  # 5th and 95th percentile of a numeric training target; (0, 1) for labels
+    rows_train: int
+    rows_test: int
+    features: int  # columns of the design matrix, the intercept apart
+    messages: tuple[str, ...]  # everything that was decided on the person's behalf, a sentence each
+    score_names: tuple[str, ...]
+    fits: tuple[Fit, ...]
+
+    def best(self, score: str) -> set[str]:
+        """Names of the losses whose score is least among those that elicit the same functional; infinite scores are not ranked."""
+        raise NotImplementedError
