@@ -1,3 +1,5 @@
 """matchloss."""
 
+from matchloss.losses.regression import *
+
 __version__ = "0.1.0.dev0"

@@ -1,0 +1,1 @@
+"""HOW a loss is computed. Knows no loss by name."""

@@ -1,0 +1,199 @@
+"""exp, log1p, sin, ... on float64 scalars, without branches, so that LLVM turns a loop over them into vector code.
+
+Each is within about 1 ulp. The methods are the classical ones: reduce the argument by powers of two (or quarter turns), then a
+polynomial (Muller, Elementary Functions, 3rd ed., chapters 3 and 11; the logarithm's coefficients are fdlibm's).
+`nnan` and `ninf` stay off: with them a NaN or an infinite argument gives nonsense.
+"""
+# pyright: reportCallIssue=false, reportIndexIssue=false, reportAttributeAccessIssue=false
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+FLAGS: dict[str, Any] = {"fastmath": {"contract": True, "nsz": True}, "error_model": "numpy"}
+inlined = numba.njit(forceinline=True, **FLAGS)
+
+
+@intrinsic
+def float_of_bits(typingctx, i):  # noqa: ANN001, D103
+    return types.float64(types.int64), lambda context, builder, signature, a: builder.bitcast(a[0], ir.DoubleType())
+
+
+@intrinsic
+def bits_of_float(typingctx, x):  # noqa: ANN001, D103
+    return types.int64(types.float64), lambda context, builder, signature, a: builder.bitcast(a[0], ir.IntType(64))
+
+
+@intrinsic
+def float32_of_bits(typingctx, i):  # noqa: ANN001, D103
+    return types.float32(types.int32), lambda context, builder, signature, a: builder.bitcast(a[0], ir.FloatType())
+
+
+LN2_HI, LN2_LO = 6.93147180369123816490e-01, 1.90821492927058770002e-10
+EXP_TAYLOR = tuple(1 / math.factorial(n) for n in range(13, 1, -1))
+
+
+@inlined
+def _expm1_reduced(x):
+    """a, b, p with e^x = a b (1 + p), a b = 2^k in two halves that cannot overflow, p = expm1 of what is left, |.| <= ln(2)/2."""
+    x = min(max(x, -745.2), 709.79)
+    k = math.floor(x * 1.4426950408889634 + 0.5)
+    r = (x - k * LN2_HI) - k * LN2_LO
+    p = EXP_TAYLOR[0]
+    for c in EXP_TAYLOR[1:]:
+        p = p * r + c
+    p = r + r * r * p
+    n = np.int64(k)
+    half = n >> 1
+    return float_of_bits((half + 1023) << 52), float_of_bits((n - half + 1023) << 52), p
+
+
+@inlined
+def exp(x):
+    """e^x, subnormal results included."""
+    a, b, p = _expm1_reduced(x)
+    v = (1.0 + p) * a * b
+    v = v if x < 709.79 else math.inf
+    return v if x == x else x
+
+
+@inlined
+def expm1(x):
+    """e^x - 1."""
+    a, b, p = _expm1_reduced(x)
+    s = a * b
+    v = s * p + (s - 1.0)
+    v = v if x < 709.79 else math.inf
+    v = v if x > -745.0 else -1.0
+    return v if x == x else x
+
+
+LOG_SERIES = (
+    1.479819860510658591e-01, 1.531383769920937332e-01, 1.818357216161805012e-01, 2.222219843214978396e-01,
+    2.857142874366239149e-01, 3.999999999940941908e-01, 6.666666666666735130e-01,
+)  # fmt: skip
+
+
+@inlined
+def _log_reduced(u, correction):
+    """log(u) + correction for a normal u > 0: exponent times log(2) plus an odd series in f / (2 + f)."""
+    b = bits_of_float(u)
+    m = float_of_bits((b & 0x000FFFFFFFFFFFFF) | 0x3FF0000000000000)
+    big = m > 1.4142135623730951
+    m = m * 0.5 if big else m
+    k = np.float64((b >> 52) - 1023) + (1.0 if big else 0.0)
+    f = m - 1.0
+    s = f / (2.0 + f)
+    z = s * s
+    r = LOG_SERIES[0]
+    for q in LOG_SERIES[1:]:
+        r = r * z + q
+    h = 0.5 * f * f
+    return k * LN2_HI - ((h - (s * (h + z * r) + (k * LN2_LO + correction))) - f)
+
+
+@inlined
+def log1p(x):
+    """log(1 + x); -inf at -1, NaN below."""
+    u = 1.0 + x
+    c = x - (u - 1.0) if u < 1e15 else 0.0
+    c = c if x < 1.0 else (1.0 - (u - x) if u < 1e15 else 0.0)
+    v = _log_reduced(u, c / u)
+    v = v if u < math.inf else u
+    v = v if x > -1.0 else (-math.inf if x == -1.0 else math.nan)
+    return v if x == x else x
+
+
+@inlined
+def log(x):
+    """log(x), subnormal arguments included; -inf at 0, NaN below."""
+    tiny = x < 2.2250738585072014e-308
+    v = _log_reduced(x * 18014398509481984.0 if tiny else x, 0.0) - (37.42994775023705 if tiny else 0.0)
+    v = v if x < math.inf else x
+    v = v if x > 0 else (-math.inf if x == 0 else math.nan)
+    return v if x == x else x
+
+
+SIN_TAYLOR = tuple((-1.0) ** k / math.factorial(2 * k + 1) for k in range(9, 0, -1))
+COS_TAYLOR = tuple((-1.0) ** k / math.factorial(2 * k) for k in range(10, 0, -1))
+HALF_PI = (1.5707963267341256, 6.077100506303966e-11, 2.0222662487959506e-21)
+
+
+@inlined
+def _sincos(x):
+    """Cody and Waite's reduction in three parts: good to 1 ulp of 1 for |x| <= 1e5, NaN at infinity."""
+    k = math.floor(x * 0.6366197723675814 + 0.5)
+    r = ((x - k * HALF_PI[0]) - k * HALF_PI[1]) - k * HALF_PI[2]
+    z = r * r
+    s = SIN_TAYLOR[0]
+    for c in SIN_TAYLOR[1:]:
+        s = s * z + c
+    s = r + r * z * s
+    d = COS_TAYLOR[0]
+    for c in COS_TAYLOR[1:]:
+        d = d * z + c
+    d = 1.0 + z * d
+    q = np.int64(k)
+    a = d if q & 1 else s
+    b = s if q & 1 else d
+    a = -a if q & 2 else a
+    b = -b if (q + 1) & 2 else b
+    return a, b
+
+
+@inlined
+def sin(x):  # noqa: D103
+    return _sincos(x)[0]
+
+
+@inlined
+def cos(x):  # noqa: D103
+    return _sincos(x)[1]
+
+
+@inlined
+def where(condition, a, b):  # noqa: D103
+    return a if condition else b
+
+
+@inlined
+def absolute(a):  # noqa: D103
+    return abs(a)
+
+
+@inlined
+def sqrt(a):  # noqa: D103
+    return math.sqrt(a)
+
+
+@inlined
+def floor(a):  # noqa: D103
+    return math.floor(a)
+
+
+f32, i32 = np.float32, np.int32
+
+
+@inlined
+def exp32(x):
+    """e^x for x <= 0 in float32, below 2 ulp; 0 where the result would be below the smallest normal number."""
+    y = max(x, f32(-87.3))
+    k = math.floor(y * f32(1.44269504) + f32(0.5))
+    r = (y - k * f32(0.693359375)) - k * f32(-2.12194440e-4)
+    p = f32(1.9875691500e-4)
+    p = p * r + f32(1.3981999507e-3)
+    p = p * r + f32(8.3334519073e-3)
+    p = p * r + f32(4.1665795894e-2)
+    p = p * r + f32(1.6666665459e-1)
+    p = p * r + f32(5.0000001201e-1)
+    p = p * r * r + r + f32(1.0)
+    v = p * float32_of_bits((i32(k) + i32(127)) << i32(23))
+    v = v if x > f32(-87.3) else f32(0.0)
+    return v if x == x else x

@@ -1,0 +1,98 @@
+"""Blocks of rows on a pool of threads: as many as this process may use, made anew after a fork.
+
+Not numba's own threading layers: OpenMP's ends a forked child that calls a kernel, workqueue's ends the process when two
+Python threads call one, and TBB is not found where pip installs it. Kernels release the GIL, so plain threads do.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+_pools: dict[int, ThreadPoolExecutor] = {}
+_lock = threading.Lock()
+_inside = threading.local()
+
+
+def count() -> int:
+    """How many threads a call may use: MATCHLOSS_THREADS if set, never more than the process is allowed to run on."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    setting = os.environ.get("MATCHLOSS_THREADS", "").strip()
+    if not setting:
+        return allowed
+    if not setting.isdecimal() or int(setting) < 1:
+        raise ValueError(f"MATCHLOSS_THREADS is {setting!r}; it must be a whole number, 1 or more")
+    return min(int(setting), allowed)
+
+
+def over_blocks(rows: int, block: int, work: Callable[[int, int], int]) -> int:
+    """work(start, stop) over blocks of rows on a fixed grid; the least result >= 0, or -1 when every block returned -1.
+
+    The grid does not depend on the number of threads, and each block is worked on by one thread: nor do results.
+    """
+    starts = range(0, rows, block)
+    threads = min(count(), len(starts)) if len(starts) > 1 else 1
+    if threads <= 1 or getattr(_inside, "worker", False):  # a worker that waited for workers could wait for ever
+        return _drain(iter(starts), rows, block, work)
+    shared = _Shared(starts)
+    others = [_pool(threads - 1).submit(_as_worker, shared, rows, block, work) for _ in range(threads - 1)]
+    try:
+        found = [_drain(shared, rows, block, work)]
+    finally:
+        found_by_others = [f.result() for f in others]
+    return min((b for b in found + found_by_others if b >= 0), default=-1)
+
+
+class _Shared:
+    """An iterator that threads may share: itertools.count is atomic under the GIL, and the lock covers builds without one."""
+
+    def __init__(self, starts: range) -> None:
+        self._starts, self._next, self._lock = starts, itertools.count(), threading.Lock()
+
+    def __iter__(self) -> _Shared:
+        return self
+
+    def __next__(self) -> int:
+        with self._lock:
+            i = next(self._next)
+        if i >= len(self._starts):
+            raise StopIteration
+        return self._starts[i]
+
+
+def _drain(starts, rows: int, block: int, work: Callable[[int, int], int]) -> int:  # noqa: ANN001
+    bad = -1
+    for start in starts:
+        found = work(start, min(start + block, rows))
+        bad = found if found >= 0 and (bad < 0 or found < bad) else bad
+    return bad
+
+
+def _as_worker(shared: _Shared, rows: int, block: int, work: Callable[[int, int], int]) -> int:
+    _inside.worker = True
+    try:
+        return _drain(shared, rows, block, work)
+    finally:
+        _inside.worker = False
+
+
+def _pool(workers: int) -> ThreadPoolExecutor:
+    with _lock:
+        if workers not in _pools:
+            _pools[workers] = ThreadPoolExecutor(workers, thread_name_prefix="matchloss")
+        return _pools[workers]
+
+
+def _forget() -> None:
+    """A child has none of its parent's threads, and may have copied a held lock."""
+    global _lock, _inside
+    _pools.clear()
+    _lock = threading.Lock()
+    _inside = threading.local()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,253 @@
+"""The contract of every loss. Nothing here is about any one of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from functools import cached_property
+from types import FunctionType
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matchloss.engine import pointwise
+from matchloss.engine.arrays import Evaluation, as_array, as_weight, refuse, result_dtype, same_shape
+from matchloss.engine.namespaces import NUMPY
+from matchloss.errors import DomainError, ShapeError
+from matchloss.losses._domain import REAL, Interval, Simplex
+from matchloss.losses._hosts import refuse_foreign
+
+CATALOGUE: dict[str, type[Loss]] = {}  # filled by subclassing, in the order of definition
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss function: an immutable value, with equality, hash and a repr that is its constructor.
+
+    Losses take `(raw, target)`: raw is what a model outputs, before the link. A class states what it promises as data.
+    """
+
+    name: ClassVar[str] = ""
+    aliases: ClassVar[tuple[str, ...]] = ()  # what the peers call the same thing
+    kind: ClassVar[str] = ""  # regression, binary, positive, simplex
+    title: ClassVar[str] = ""
+    equation: ClassVar[str] = ""  # z the raw prediction, y the target, p or mu the prediction
+    error_signal: ClassVar[str] = ""  # the gradient, in the same letters
+    link_name: ClassVar[str] = "identity"
+    sources: ClassVar[tuple[str, ...]] = ()
+    parameter_domains: ClassVar[dict[str, Interval]] = {}
+    raw_domain: ClassVar[Interval] = REAL
+
+    # Some of these depend on a parameter, and are properties there.
+    target_domain: ClassVar[Any] = REAL
+    functional: ClassVar[Any] = "mean"  # what minimising the expected loss elicits
+    matching: ClassVar[Any] = False  # the gradient is predict(raw) - target
+    convex: ClassVar[Any] = True  # in raw
+    proper: ClassVar[Any] = False  # the expected loss is least exactly where predict(raw) is the target's mean
+    linear_in_target: ClassVar[Any] = False  # the gradient is affine in the target
+    smooth: ClassVar[Any] = True  # the gradient is continuous in raw
+    zero_iff_right: ClassVar[Any] = True  # the divergence is 0 exactly where predict(raw) = target
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "name" in cls.__dict__:
+            CATALOGUE[cls.name] = cls
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            given = getattr(self, field.name)
+            domain = self.parameter_domains.get(field.name, REAL)
+            if isinstance(given, bool) or not isinstance(given, int | float | np.number):
+                raise TypeError(f"{type(self).__name__}'s {field.name} is {given!r}; it must be a number in {domain}")
+            if float(given) not in domain:
+                raise DomainError(f"{type(self).__name__}'s {field.name} is {given!r}; allowed: {domain}")
+            object.__setattr__(self, field.name, float(given))
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """The constructor's arguments."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @property
+    def constants(self) -> tuple[float, ...]:
+        """What the formula receives after the target: the parameters, or forms derived from them once."""
+        return tuple(self.parameters.values())
+
+    @property
+    def reduced(self) -> Loss:
+        """The loss that this one is at its parameters, where another's formula is the same function and better conditioned."""
+        return self
+
+    def evaluate(
+        self,
+        raw: Any,
+        target: Any,
+        sample_weight: Any = None,
+        value: bool = True,
+        gradient: bool = True,
+        hessian: bool = False,
+        curvature: str = "exact",
+        out: Evaluation | None = None,
+    ) -> Evaluation:
+        """Value, gradient and hessian of each row in one pass, each multiplied by the row's weight; None where not asked for.
+
+        `out=Evaluation(value, gradient, hessian)` gives arrays to write to; the gradient's may be `raw` itself. With `out`, bad input
+        raises before anything is written.
+        """
+        raise NotImplementedError
+
+    def __call__(self, raw: Any, target: Any, sample_weight: Any = None) -> Any:
+        """sum(w * value) / sum(w), a scalar."""
+        value = self.evaluate(raw, target, sample_weight, value=True, gradient=False).value
+        if value.size == 0:
+            raise ShapeError("there is no row: the mean of nothing is not defined")
+        total = float(value.size) if sample_weight is None else float(np.sum(np.asarray(sample_weight), dtype=np.float64))
+        if not total > 0:
+            raise DomainError("every sample_weight is 0: the weighted mean is not defined")
+        return value.dtype.type(np.sum(value, dtype=np.float64) / total)
+
+    def value(self, raw: Any, target: Any) -> Any:
+        """The loss of each row."""
+        return self.evaluate(raw, target, value=True, gradient=False).value
+
+    def gradient(self, raw: Any, target: Any) -> Any:
+        """The derivative of the value in raw: the error signal."""
+        return self.evaluate(raw, target, value=False, gradient=True).gradient
+
+    def hessian(self, raw: Any, target: Any, curvature: str = "exact") -> Any:
+        """The second derivative in raw (simplex losses: its diagonal), or what stands in for it: "exact", "fisher", "majorizer"."""
+        return self.evaluate(raw, target, value=False, gradient=False, hessian=True, curvature=curvature).hessian
+
+    def divergence(self, raw: Any, target: Any) -> Any:
+        """The value less its minimum over raw, >= 0; for proper losses zero if and only if predict(raw) = target."""
+        value = self.value(raw, target)
+        with np.errstate(all="ignore"):
+            excess = np.maximum(value - self._least_value(as_array("target", target), as_array("raw", raw)), 0)
+        return excess.astype(value.dtype)[()] if isinstance(excess, np.ndarray) else value.dtype.type(excess)
+
+    def _least_value(self, target: NDArray[Any], raw: NDArray[Any]) -> Any:
+        raise NotImplementedError
+
+    def best_constant(self, target: Any, sample_weight: Any = None) -> Any:
+        """The raw prediction that minimises the weighted mean of the loss over the targets: an intercept, a start score."""
+        raise NotImplementedError
+
+    def predict(self, raw: Any) -> Any:
+        """The prediction, in the target's own units."""
+        raise NotImplementedError
+
+    def link(self, prediction: Any) -> Any:
+        """The raw prediction whose prediction this is: the inverse of predict."""
+        raise NotImplementedError
+
+
+class PointwiseLoss(Loss):
+    """One raw prediction and one target a row, of equal shape, any number of dimensions, scalars included.
+
+    A subclass writes static methods over the protocol `m` (matchloss.engine.namespaces), each called with `*self.constants` at the end:
+    `formula(m, raw, target)` -> value, gradient, hessian; `predict_formula(m, raw)`; `link_formula(m, prediction)`; and, where they
+    exist, `fisher_formula(m, raw, target)` and `majorizer_formula(m, raw, target)`.
+    """
+
+    fisher_formula: ClassVar[Any] = None
+    majorizer_formula: ClassVar[Any] = None
+
+    @staticmethod
+    def formula(m: Any, raw: Any, target: Any, *constants: float) -> tuple[Any, Any, Any]:
+        """Value, gradient and hessian of a row."""
+        raise NotImplementedError
+
+    @staticmethod
+    def predict_formula(m: Any, raw: Any, *constants: float) -> Any:
+        """The prediction of a row."""
+        return raw
+
+    @staticmethod
+    def link_formula(m: Any, prediction: Any, *constants: float) -> Any:
+        """The inverse of predict_formula."""
+        return prediction
+
+    @property
+    def prediction_domain(self) -> Interval:
+        """Where `link` is defined: the closure of what `predict` returns."""
+        low, high = self.target_domain.low, self.target_domain.high
+        return Interval(low, high, "both")
+
+    @cached_property
+    def _programs(self) -> dict[str, pointwise.Program]:
+        core = self.reduced
+        assert isinstance(core, PointwiseLoss)
+        low, high = self.target_domain.bounds
+        allowed = f"{self.target_domain}, the targets of {self.name or type(self).__name__}"
+        exact = pointwise.Program(core.formula, core.constants, low, high, allowed, fallback=not self.name)  # pyright: ignore[reportArgumentType]
+        made = {"exact": exact}
+        for curvature, formula in (("fisher", core.fisher_formula), ("majorizer", core.majorizer_formula)):
+            if formula is not None:
+                made[curvature] = pointwise.Program(core.formula, core.constants, low, high, allowed, formula, fallback=not self.name)  # pyright: ignore[reportArgumentType]
+        if self.matching:  # the hessian does not depend on the target, so its mean over targets is itself
+            made.setdefault("fisher", exact)
+        return made
+
+    def evaluate(
+        self,
+        raw: Any,
+        target: Any,
+        sample_weight: Any = None,
+        value: bool = True,
+        gradient: bool = True,
+        hessian: bool = False,
+        curvature: str = "exact",
+        out: Evaluation | None = None,
+    ) -> Evaluation:
+        refuse_foreign(raw, target, sample_weight)
+        program = self._programs.get(curvature)
+        if program is None:
+            raise DomainError(f"{self!r} has no curvature {curvature!r}; allowed: {', '.join(self._programs)}")
+        return pointwise.evaluate(program, raw, target, sample_weight, (value, gradient, hessian), out)
+
+    def _apply(self, name: str, formula: FunctionType, x: Any, domain: Interval) -> Any:
+        refuse_foreign(x)
+        a = as_array(name, x)
+        with np.errstate(all="ignore"):
+            z = a.astype(np.float64)
+            refuse(name, a, ~((z >= domain.low) & (z <= domain.high)) & ~np.isnan(z), str(domain))
+            core = self.reduced
+            return np.asarray(formula(NUMPY, z, *core.constants)).astype(result_dtype(a))[()]
+
+    def predict(self, raw: Any) -> Any:
+        return self._apply("raw", self.reduced.predict_formula, raw, Interval(-math.inf, math.inf, "both"))  # pyright: ignore[reportAttributeAccessIssue]
+
+    def link(self, prediction: Any) -> Any:
+        return self._apply("prediction", self.reduced.link_formula, prediction, self.prediction_domain)  # pyright: ignore[reportAttributeAccessIssue]
+
+    def minimiser(self, target: NDArray[Any]) -> Any:
+        """The raw that minimises the loss at each target; may be infinite."""
+        return self.link(target)
+
+    def _least_value(self, target: NDArray[Any], raw: NDArray[Any]) -> Any:
+        target = target.astype(np.float64)
+        return self.value(np.asarray(self.minimiser(target), dtype=np.float64), target)
+
+    def best_constant(self, target: Any, sample_weight: Any = None) -> float:
+        refuse_foreign(target, sample_weight)
+        y = as_array("target", target)
+        w = as_weight(sample_weight, y.shape)
+        pointwise.check(self._programs["exact"], y, w)
+        y = y.astype(np.float64).reshape(-1)
+        w = np.ones(y.size) if w is None else w.astype(np.float64).reshape(-1)
+        y, w = y[w > 0], w[w > 0]
+        if y.size == 0:
+            raise ShapeError("there is no row of positive weight: no constant is best")
+        return float(self._best_constant(y, w))
+
+    def _best_constant(self, y: NDArray[Any], w: NDArray[Any]) -> float:
+        """For losses whose gradient is affine in the target, and so is their mean: the minimiser at the mean target."""
+        if not self.linear_in_target:
+            raise NotImplementedError
+        share = w / w.max()  # so that no sum overflows
+        mean = float(np.dot(share / share.sum(), y))
+        return float(self.minimiser(np.asarray(min(max(mean, float(y.min())), float(y.max())))))
+
+
+__all__ = ["CATALOGUE", "Evaluation", "Interval", "Loss", "PointwiseLoss", "Simplex", "same_shape"]

@@ -1,0 +1,47 @@
+"""What formulas share. Every function is a text over the protocol `m` of matchloss.engine.namespaces."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+
+def times(m: Any, weight: Any, x: Any) -> Any:
+    """weight * x, and 0 where the weight is 0, also at infinite x: a hard target switches its term off."""
+    return m.where(weight == 0, 0.0, weight * x)
+
+
+def constant(m: Any, c: Any, x: Any) -> Any:
+    """c, but NaN where x is NaN."""
+    return m.where(x == x, c, x)
+
+
+def at_labels(m: Any, target: Any, at_one: Any, at_zero: Any) -> Any:
+    """target * at_one + (1 - target) * at_zero: what makes a binary loss linear in its target."""
+    return times(m, target, at_one) + times(m, 1 - target, at_zero)
+
+
+def sigmoids(m: Any, x: Any) -> Any:
+    """exp(-|x|), and sigmoid(x), sigmoid(-x) apart, so that neither is 1 minus the other."""
+    e = m.exp(-m.abs(x))
+    p = 1 / (1 + e)
+    q = e * p
+    return e, m.where(x >= 0, p, q), m.where(x >= 0, q, p)
+
+
+def split_factor(a: float) -> tuple[float, float, float]:
+    """A factor for exp_of_product: its leading 26 bits, the rest, and the grid 2^k on which raw is cut."""
+    fraction, exponent = math.frexp(a)
+    high = math.ldexp(round(math.ldexp(fraction, 26)), exponent - 26)
+    return high, a - high, math.ldexp(1.0, 16 + exponent)
+
+
+def exp_of_product(m: Any, high: Any, low: Any, grid: Any, raw: Any) -> Any:
+    """exp((high + low) raw) to 1.5 eps: the rounding of the product, up to 745 eps / 2, does not reach the exponential."""
+    bound = 134217728.0 / grid
+    raw = m.where(raw > bound, bound, m.where(raw < -bound, -bound, raw))
+    cut = m.floor(raw * grid + 0.5) / grid
+    rest = low * cut + (high + low) * (raw - cut)
+    e = m.exp(high * cut)
+    small = rest * (1 + rest * (0.5 + rest * 0.16666666666666666))
+    return m.where(e == math.inf, e, e + e * small)

@@ -1,0 +1,266 @@
+"""Losses of a number: functions of d = raw - target, with the identity link."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import pi
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+from matchloss.losses._domain import POSITIVE, Interval
+from matchloss.losses._loss import PointwiseLoss
+from matchloss.losses._solve import root_of_mean_gradient, weighted_quantile
+from matchloss.losses._terms import constant
+
+__all__ = ["AbsoluteError", "Expectile", "Huber", "Pinball", "Quartic", "SineSquared", "SquaredError"]
+
+OPEN_UNIT = Interval(0, 1)
+
+
+class LocationLoss(PointwiseLoss):
+    """A function of raw - target that is 0 at 0 and nowhere else: the least value at any target is 0, at raw = target."""
+
+    kind = "regression"
+
+    def _least_value(self, target: NDArray[Any], raw: NDArray[Any]) -> Any:
+        return 0.0
+
+    def _best_constant(self, y: NDArray[Any], w: NDArray[Any]) -> float:
+        return root_of_mean_gradient(self, y, w, float(y.min()), float(y.max()))
+
+
+@dataclass(frozen=True)
+class SquaredError(LocationLoss):
+    """Half the squared error: the loss of a number whose error signal is output minus wanted.
+
+    value = (z - y)^2 / 2, gradient = z - y, hessian = 1, for any real target y; predict(z) = z. Elicits the mean.
+    Source: Gauss (1809); as a matching loss, Auer, Herbster and Warmuth (1996).
+
+    >>> import matchloss as ml
+    >>> ml.SquaredError().evaluate(3.0, 1.0)
+    Evaluation(value=np.float64(2.0), gradient=np.float64(2.0), hessian=None)
+    """
+
+    name = "squared_error"
+    aliases = ("mse", "l2", "mean_squared_error", "mse_loss", "half_squared_error", "reg:squarederror", "regression", "rmse", "RMSE", "gaussian")
+    title = "Squared error"
+    equation = "(z - y)^2 / 2"
+    error_signal = "z - y"
+    sources = ("Gauss 1809", "Auer, Herbster & Warmuth 1996")
+    matching = True
+    proper = True
+    linear_in_target = True
+
+    @staticmethod
+    def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+        d = raw - target
+        return 0.5 * d * d, d, constant(m, 1.0, d)
+
+    @staticmethod
+    def majorizer_formula(m: Any, raw: Any, target: Any) -> Any:
+        return constant(m, 1.0, raw - target)
+
+    def _best_constant(self, y: NDArray[Any], w: NDArray[Any]) -> float:
+        return PointwiseLoss._best_constant(self, y, w)
+
+
+@dataclass(frozen=True)
+class AbsoluteError(LocationLoss):
+    """Absolute error: differentiable everywhere but at the right answer.
+
+    value = |z - y|, gradient = sgn(z - y), 0 at 0; hessian = 0; any real y; predict(z) = z. Elicits the median.
+    Source: Laplace (1774); Koenker and Bassett (1978).
+
+    >>> import matchloss as ml
+    >>> ml.AbsoluteError().gradient([3.0, 1.0, -2.0], [1.0, 1.0, 1.0])
+    array([ 1.,  0., -1.])
+    """
+
+    name = "absolute_error"
+    aliases = ("mae", "l1", "l1_loss", "mean_absolute_error", "reg:absoluteerror", "MAE", "regression_l1")
+    title = "Absolute error"
+    equation = "|z - y|"
+    error_signal = "sgn(z - y)"
+    sources = ("Laplace 1774", "Koenker & Bassett 1978")
+    functional = "median"
+    smooth = False
+
+    @staticmethod
+    def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+        d = raw - target
+        return m.abs(d), m.where(d > 0, 1.0, m.where(d < 0, -1.0, d)), constant(m, 0.0, d)
+
+    def _best_constant(self, y: NDArray[Any], w: NDArray[Any]) -> float:
+        return weighted_quantile(y, w, 0.5)
+
+
+@dataclass(frozen=True)
+class Pinball(LocationLoss):
+    """Pinball (quantile) loss: over- and under-prediction cost differently.
+
+    value = (1 - alpha) d for d = z - y >= 0, else -alpha d; gradient 1 - alpha (also at 0) or -alpha; hessian = 0; any real y;
+    predict(z) = z. Elicits the alpha-quantile. Source: Koenker and Bassett (1978).
+
+    >>> import matchloss as ml
+    >>> ml.Pinball(alpha=0.9).value([2.0, 0.0], [1.0, 1.0])
+    array([0.1, 0.9])
+    """
+
+    alpha: float = 0.5
+
+    name = "pinball"
+    aliases = ("quantile", "quantile_loss", "reg:quantileerror", "Quantile", "check")
+    title = "Pinball"
+    equation = "(1 - alpha) (z - y)+ + alpha (y - z)+"
+    error_signal = "[z >= y] - alpha"
+    sources = ("Koenker & Bassett 1978",)
+    parameter_domains = {"alpha": OPEN_UNIT}
+    functional = "quantile"
+    smooth = False
+
+    @staticmethod
+    def formula(m: Any, raw: Any, target: Any, alpha: float) -> tuple[Any, Any, Any]:
+        d = raw - target
+        over = d >= 0
+        value = m.where(over, (1 - alpha) * d, -alpha * d)
+        return value, m.where(over, 1 - alpha, constant(m, -alpha, d)), constant(m, 0.0, d)
+
+    def _best_constant(self, y: NDArray[Any], w: NDArray[Any]) -> float:
+        return weighted_quantile(y, w, self.alpha)
+
+
+@dataclass(frozen=True)
+class Expectile(LocationLoss):
+    """Asymmetric squared error: to the pinball loss what squared error is to absolute error.
+
+    value = |[z >= y] - alpha| (z - y)^2, gradient = 2 |[z >= y] - alpha| (z - y); any real y; predict(z) = z.
+    Elicits the alpha-expectile; alpha = 1/2 is squared error. Source: Newey and Powell (1987).
+
+    >>> import matchloss as ml
+    >>> ml.Expectile(alpha=0.9).gradient([2.0, 0.0], [1.0, 1.0])
+    array([ 0.2, -1.8])
+    """
+
+    alpha: float = 0.5
+
+    name = "expectile"
+    aliases = ("asymmetric_squared_error", "reg:expectileerror", "Expectile")
+    title = "Expectile"
+    equation = "|[z >= y] - alpha| (z - y)^2"
+    error_signal = "2 |[z >= y] - alpha| (z - y)"
+    sources = ("Newey & Powell 1987",)
+    parameter_domains = {"alpha": OPEN_UNIT}
+    functional = "expectile"
+
+    @staticmethod
+    def formula(m: Any, raw: Any, target: Any, alpha: float) -> tuple[Any, Any, Any]:
+        d = raw - target
+        weight = m.where(d >= 0, 1 - alpha, constant(m, alpha, d))
+        return weight * d * d, 2 * weight * d, 2 * weight
+
+
+@dataclass(frozen=True)
+class Huber(LocationLoss):
+    """Huber's loss: squared error near the target, absolute error beyond delta.
+
+    value = (z - y)^2 / 2 for |z - y| <= delta, else delta (|z - y| - delta / 2); gradient = clip(z - y, -delta, delta);
+    any real y; predict(z) = z. Elicits the Huber functional, between median and mean. Source: Huber (1964).
+
+    >>> import matchloss as ml
+    >>> ml.Huber(delta=1.0).gradient([0.5, 9.0, -9.0], [0.0, 0.0, 0.0])
+    array([ 0.5,  1. , -1. ])
+    """
+
+    delta: float = 1.0
+
+    name = "huber"
+    aliases = ("huber_loss", "Huber", "smooth_l1")
+    title = "Huber"
+    equation = "d^2/2 if |d| <= delta else delta (|d| - delta/2), d = z - y"
+    error_signal = "clip(z - y, -delta, delta)"
+    sources = ("Huber 1964",)
+    parameter_domains = {"delta": POSITIVE}
+    functional = "Huber functional"
+
+    @staticmethod
+    def formula(m: Any, raw: Any, target: Any, delta: float) -> tuple[Any, Any, Any]:
+        d = raw - target
+        a = m.abs(d)
+        inside = a <= delta
+        value = m.where(inside, 0.5 * d * d, delta * (a - 0.5 * delta))
+        gradient = m.where(d > delta, delta, m.where(d < -delta, -delta, d))
+        return value, gradient, m.where(inside, 1.0, m.where(a > delta, 0.0, a))
+
+    @staticmethod
+    def majorizer_formula(m: Any, raw: Any, target: Any, delta: float) -> Any:
+        a = m.abs(raw - target)
+        return m.where(a <= delta, 1.0, delta / a)
+
+
+@dataclass(frozen=True)
+class Quartic(LocationLoss):
+    """The fourth power: differentiable, zero only at the right answer, and yet no rival of squared error.
+
+    value = (z - y)^4, gradient = 4 (z - y)^3, hessian = 12 (z - y)^2; any real y; predict(z) = z.
+    Elicits the root of the third-moment equation E (z - y)^3 = 0, which outliers drag far more than the mean.
+
+    >>> import matchloss as ml
+    >>> ml.Quartic().evaluate(3.0, 1.0, hessian=True)
+    Evaluation(value=np.float64(16.0), gradient=np.float64(32.0), hessian=np.float64(48.0))
+    """
+
+    name = "quartic"
+    title = "Quartic"
+    equation = "(z - y)^4"
+    error_signal = "4 (z - y)^3"
+    sources = ("Why do we use cross entropy and mean squared error? 2020",)
+    functional = "third-moment root"
+
+    @staticmethod
+    def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+        d = raw - target
+        s = d * d
+        return s * s, 4 * d * s, 12 * s
+
+
+@dataclass(frozen=True)
+class SineSquared(LocationLoss):
+    """Two sines: differentiable, zero only at the right answer, and useless, since minima are everywhere.
+
+    value = sin^2(z - y) + sin^2(pi (z - y)), gradient = sin 2(z - y) + pi sin 2 pi (z - y); any real y; predict(z) = z.
+    It is zero only where z - y is a multiple of pi and an integer too: at z = y. Accurate for |z - y| <= 1e5.
+
+    >>> import matchloss as ml
+    >>> ml.SineSquared().value([0.0, 22.0], 2 * [0.0]).round(5)
+    array([0.e+00, 8.e-05])
+    """
+
+    name = "sine_squared"
+    title = "Sine squared"
+    equation = "sin^2(z - y) + sin^2(pi (z - y))"
+    error_signal = "sin 2(z - y) + pi sin 2 pi(z - y)"
+    sources = ("Why do we use cross entropy and mean squared error? 2020",)
+    functional = "none"
+    convex = False
+
+    @staticmethod
+    def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+        d = raw - target
+        r = d - m.floor(d + 0.5)  # sin(pi d) and sin(pi r) differ in sign at most
+        s, c = m.sin(d), m.cos(d)
+        u, v = m.sin(pi * r), m.cos(pi * r)
+        return s * s + u * u, 2 * s * c + 2 * pi * u * v, 2 * (c * c - s * s) + 2 * pi * pi * (v * v - u * u)
+
+    def _best_constant(self, y: NDArray[Any], w: NDArray[Any]) -> float:
+        def mean(z: float) -> float:
+            return float(np.dot(w, self.value(np.full(y.size, z), y)))
+
+        # Local minima stand about half a unit apart: look at a grid of fewer than a tenth of that, then polish the best.
+        low, high = float(y.min()), float(y.max())
+        grid = np.linspace(low, high, int(min(max(20 * (high - low), 1), 2000)) + 1)
+        best = grid[int(np.argmin([mean(z) for z in grid]))]
+        found = minimize_scalar(mean, bounds=(best - 0.05, best + 0.05), method="bounded", options={"xatol": 1e-9})
+        return root_of_mean_gradient(self, y, w, float(found.x) - 1e-3, float(found.x) + 1e-3)
