@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -29,7 +30,9 @@ class Fit:
     seconds: float
     converged: bool
     objective: float  # mean training loss reached, in the loss's own units
-    scores: dict[str, Score]  # by score name, in the order of Comparison.score_names
+    scores: dict[
+        str, Score
+    ]  # by score name, in the order of Comparison.score_names; none that asks for probabilities where a sign is predicted
 
 
 @dataclass(frozen=True)
@@ -50,5 +53,17 @@ class Comparison:
     fits: tuple[Fit, ...]
 
     def best(self, score: str) -> set[str]:
-        """Names of the losses whose score is least among those that elicit the same functional; infinite scores are not ranked."""
-        raise NotImplementedError
+        """Names of the losses whose score is least among those that elicit the same functional; a loss without a rival is not named.
+
+        Infinite scores are not ranked.
+        """
+        rivals: dict[str, dict[str, float]] = {}
+        for fit in self.fits:
+            if score in fit.scores and fit.loss.functional != "none":
+                rivals.setdefault(fit.loss.functional, {})[fit.loss.name] = fit.scores[score].value
+        winners: set[str] = set()
+        for group in rivals.values():
+            least = min(group.values())
+            if len(group) > 1 and math.isfinite(least):
+                winners |= {name for name, value in group.items() if value == least}
+        return winners

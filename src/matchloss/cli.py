@@ -1,0 +1,38 @@
+"""The command line: arguments in, one call, tables and a page out.
+
+Exit codes: 0 done; 1 bad data or arguments, one message; 2 usage; 130 interrupted, nothing half written.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `matchloss` with `arguments` (those of the process by default) and return the exit code."""
+    code = 0
+    try:
+        from matchloss.commands import app  # heavy modules load with the command that needs them
+
+        app(args=None if arguments is None else list(arguments), prog_name="matchloss")
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except KeyboardInterrupt:
+        code = 130
+    except OSError as error:
+        code = _complain(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
+    except (ValueError, ImportError) as error:  # DataError, DomainError, ShapeError; a missing extra
+        code = _complain(str(error))
+    if code == 130:
+        print("matchloss: interrupted; nothing was left half written", file=sys.stderr)
+    return code
+
+
+def _complain(message: str) -> int:
+    print(f"matchloss: {message}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

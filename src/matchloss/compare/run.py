@@ -1,0 +1,147 @@
+"""A comparison: the same linear model, from the same start, under every candidate loss, scored on held-out rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matchloss.compare.candidates import choose
+from matchloss.compare.data import DataError, pl, require_columns
+from matchloss.compare.result import Comparison, Fit, Kind
+from matchloss.compare.scores import held_out, score_names
+from matchloss.compare.target import Target, drop_missing, read_target
+from matchloss.linear.design import learn, plural
+from matchloss.linear.matrix import Matrix
+from matchloss.linear.solver import minimise
+
+if TYPE_CHECKING:
+    from matchloss.losses import Loss
+
+Tell = Callable[[str], None]
+WARM_UP = 2_000  # rows: enough for the compiled loops to be loaded before the clock starts
+
+
+def compare(
+    table: pl.DataFrame,
+    target: str,
+    *,
+    source: str = "the table",
+    losses: Sequence[str] | None = None,
+    drop: Collection[str] = (),
+    categorical: Collection[str] = (),
+    rows: int | None = None,
+    counts: bool = False,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+    progress: Tell | None = None,
+) -> Comparison:
+    """Fit and score every candidate loss for the column `target` of `table`.
+
+    `losses` replaces the candidates for the target's kind; `rows` takes that many at random; `progress` is told what goes on.
+    DataError for a table, a column or an option that no comparison can be made from.
+
+    >>> table = pl.DataFrame({"x": list(range(40)), "y": [2 * x + x % 3 for x in range(40)]})
+    >>> found = compare(table, "y", losses=["squared_error", "huber"])
+    >>> found.kind, found.rows_train, found.rows_test, list(found.fits[0].scores)
+    ('number', 32, 8, ['squared error', 'absolute error'])
+    """
+    tell = progress or (lambda text: None)
+    _check(table, target, source, drop, categorical, rows, test_fraction)
+    messages = [f"{source}: {plural(table.height, 'row')}, {plural(table.width, 'column')}."]
+    kept, stood = drop_missing(table, target)
+    missing = table.height - kept.height
+    if missing:
+        messages.append(f"{plural(missing, 'row')} without {target} dropped: {plural(kept.height, 'row')} left.")
+    rng = np.random.default_rng(seed)
+    if rows is not None and rows < kept.height:
+        drawn = np.sort(rng.choice(kept.height, rows, replace=False))
+        kept, stood = kept[drawn], stood[drawn]
+        messages.append(f"{plural(rows, 'row')} of them, drawn at random, as --rows says.")
+    wanted = read_target(kept[target], stood, counts, as_label=target in categorical)
+    messages.append(wanted.message)
+    train, test = _split(rng, kept.height, test_fraction)
+    messages.append(f"{plural(len(train), 'row')} to learn from, {len(test):,} held out, drawn at random (seed {seed}).")
+    fit_to, judge_by = wanted.values[train], wanted.values[test]
+    frequencies = _frequencies(wanted, fit_to)
+    chosen = choose(wanted, losses, fit_to)
+    tell("building the design matrix")
+    columns = kept.drop({target, *drop})
+    design = learn(columns[train], categorical)
+    matrix, held = design.apply(columns[train]), design.apply(columns[test])
+    messages += [*design.messages, *design.unseen(columns[test])]
+    fits = [_fit(loss, note, wanted.kind, matrix, fit_to, held, judge_by, len(wanted.classes), tell) for loss, note in chosen]
+    messages += [f"{loss.name}: {note}." for loss, note in chosen if note]
+    labels = bool(wanted.classes)
+    low, high = (0.0, 1.0) if labels else np.quantile(np.asarray(fit_to, dtype=np.float64), [0.05, 0.95])
+    return Comparison(
+        source=source,
+        target=target,
+        kind=wanted.kind,
+        classes=wanted.classes,
+        frequencies=frequencies,
+        target_range=(float(low), float(high)),
+        rows_train=len(train),
+        rows_test=len(test),
+        features=matrix.columns,
+        messages=tuple(messages),
+        score_names=score_names(wanted.kind),
+        fits=tuple(fits),
+    )
+
+
+def _check(
+    table: pl.DataFrame,
+    target: str,
+    source: str,
+    drop: Collection[str],
+    categorical: Collection[str],
+    rows: int | None,
+    test_fraction: float,
+) -> None:
+    require_columns(table, [target, *drop, *categorical], source)
+    if target in drop:
+        raise DataError(f"{target} is the target: it cannot be dropped")
+    if not 0 < test_fraction < 1:
+        raise DataError(f"--test-fraction is {test_fraction:g}; it must lie between 0 and 1")
+    if rows is not None and rows < 2:
+        raise DataError(f"--rows is {rows}; at least 2 are needed, one to learn from and one to hold out")
+
+
+def _split(rng: np.random.Generator, rows: int, test_fraction: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    held = min(max(round(rows * test_fraction), 1), rows - 1)
+    order = rng.permutation(rows)
+    return np.sort(order[held:]), np.sort(order[:held])
+
+
+def _frequencies(target: Target, training: NDArray[np.generic]) -> tuple[float, ...]:
+    if not target.classes:
+        return ()
+    count = np.bincount(training.astype(np.intp), minlength=len(target.classes))
+    if count.max() == len(training):
+        only = target.classes[int(count.argmax())]
+        raise DataError(f"the rows to learn from hold one class of {target.name} only, {only}; take more rows or another --seed")
+    return tuple(float(share) for share in count / len(training))
+
+
+def _fit(
+    loss: Loss,
+    note: str,
+    kind: Kind,
+    matrix: Matrix,
+    fit_to: NDArray[Any],
+    held: Matrix,
+    judge_by: NDArray[Any],
+    classes: int,
+    tell: Tell,
+) -> Fit:
+    tell(f"{loss.name}: loading")
+    outputs = classes if loss.kind == "simplex" else None
+    fit_to = fit_to.astype(np.int64) if outputs else fit_to
+    few = fit_to[:WARM_UP]
+    loss.evaluate(np.zeros(few.shape if outputs is None else (len(few), outputs)), few)
+    found = minimise(loss, matrix, fit_to, outputs=outputs, progress=lambda passes: tell(f"{loss.name}: pass {passes}"))
+    scores = held_out(loss, kind, held.times(found.coef), judge_by)
+    return Fit(loss, note, found.passes, found.seconds, found.converged, found.objective, scores)

@@ -1,0 +1,51 @@
+"""Held-out scores of one fitted loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matchloss import scoring
+from matchloss.compare.result import Kind, Score
+
+if TYPE_CHECKING:
+    from matchloss.losses import Loss
+
+Floats = NDArray[np.float64]
+NUMBERS = {"squared error": scoring.squared_error, "absolute error": scoring.absolute_error}
+COUNTS = {"Poisson deviance": scoring.poisson_deviance, "squared error": scoring.squared_error}
+LABELS = {"log": scoring.log_score, "Brier": scoring.brier_score, "spherical": scoring.spherical_score}
+ERROR_RATE = "error rate"  # the share of wrong labels: the only one for a loss that predicts no probability
+RULES: dict[Kind, dict[str, Callable[..., float]]] = {"number": NUMBERS, "count": COUNTS, "binary": LABELS, "multiclass": LABELS}
+
+
+def score_names(kind: Kind) -> tuple[str, ...]:
+    """The names of the scores for a kind of target, in the order in which they are shown."""
+    return (*RULES[kind], *((ERROR_RATE,) if kind in ("binary", "multiclass") else ()))
+
+
+def held_out(loss: Loss, kind: Kind, raw: Floats, target: NDArray[Any]) -> dict[str, Score]:
+    """Mean scores of `loss.predict(raw)`; those that ask for probabilities are left out where the loss predicts a sign."""
+    prediction = np.asarray(loss.predict(raw))
+    scores = {}
+    if kind in ("number", "count") or loss.functional != "mode":
+        scores = {name: _score(rule, target, prediction) for name, rule in RULES[kind].items()}
+    if kind in ("binary", "multiclass"):
+        threshold = 0.0 if loss.functional == "mode" else 0.5
+        label = prediction.argmax(axis=1) if prediction.ndim == 2 else prediction > threshold
+        scores[ERROR_RATE] = Score(float(np.mean(label != target)))
+    return scores
+
+
+def _score(rule: Callable[..., float], target: NDArray[Any], prediction: Floats) -> Score:
+    if prediction.ndim == 2 and target.dtype.kind == "f":  # two labels under a loss for many
+        target = target.astype(np.int64)
+    negative = prediction < 0 if rule is scoring.poisson_deviance else None  # no rate at all: as bad as a rate of 0
+    rows = scoring.per_row(rule, target, prediction if negative is None else np.maximum(prediction, 0.0))
+    if negative is not None:
+        rows[negative] = np.inf
+    infinite = int(np.isinf(rows).sum())
+    return Score(np.inf if infinite else float(rows.mean()), infinite)

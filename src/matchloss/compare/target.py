@@ -1,0 +1,106 @@
+"""What kind of thing the target is, decided from its column and said in a sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from matchloss.compare.data import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from matchloss.compare.result import Kind
+
+MAX_CLASSES = 200
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """The target column, read: numbers, counts, or labels 0..K-1 with the names of their classes."""
+
+    name: str
+    kind: Kind
+    values: NDArray[np.generic]  # float64; integer labels for more than two classes
+    classes: tuple[str, ...]
+    message: str
+
+
+def drop_missing(table: pl.DataFrame, target: str) -> tuple[pl.DataFrame, NDArray[np.intp]]:
+    """The rows that have a target, neither null nor NaN, and where they stood in `table`."""
+    missing = table[target].is_null()
+    if table[target].dtype.is_float():
+        missing |= table[target].is_nan().fill_null(False)
+    kept = table.filter(~missing)
+    if kept.height < 2:
+        have = "no row has" if kept.height == 0 else "1 row has"
+        raise DataError(f"{have} a value of {target}; at least 2 are needed, one to learn from and one to hold out")
+    return kept, np.flatnonzero(~missing.to_numpy())
+
+
+def read_target(column: pl.Series, rows: NDArray[np.intp], counts: bool, as_label: bool) -> Target:
+    """The kind of the target in `column`, which has no missing values; `rows` says where they stood.
+
+    Text, booleans, categories and two values are labels; other numbers are numbers, or counts if `counts` says so.
+    DataError for one value only, an infinite one, more than 200 classes, dates, negative counts.
+    """
+    name, dtype = column.name, column.dtype
+    text = dtype == pl.String or isinstance(dtype, (pl.Categorical, pl.Enum))
+    if not (text or dtype.is_numeric() or dtype == pl.Boolean):
+        raise DataError(f"the target {name} holds {dtype}: it must be numbers, text or booleans")
+    distinct = column.n_unique()
+    if distinct == 1:
+        raise DataError(f"the target {name} is {_show(column[0])} in every row: with one value only there is nothing to learn")
+    if counts:
+        return _counts(column, rows, text)
+    if text or as_label or dtype == pl.Boolean or distinct == 2:
+        why = "text" if text else "booleans" if dtype == pl.Boolean else "two values" if distinct == 2 else "said to be categorical"
+        return _labels(column, rows, distinct, why)
+    values = _finite(column, rows)
+    return Target(name, "number", values, (), f"The target {name} is a number: {distinct:,} different values.")
+
+
+def _labels(column: pl.Series, rows: NDArray[np.intp], distinct: int, why: str) -> Target:
+    name = column.name
+    if distinct > MAX_CLASSES:
+        raise DataError(f"the target {name} has {distinct:,} different values, too many for labels (at most {MAX_CLASSES})")
+    if column.dtype.is_numeric():
+        _finite(column, rows)
+    if isinstance(column.dtype, (pl.Categorical, pl.Enum)):
+        column = column.cast(pl.String)
+    levels = column.unique().sort()
+    codes = column.replace_strict(levels, list(range(distinct)), return_dtype=pl.Int64).to_numpy()
+    classes = tuple(_show(level) for level in levels)
+    known = ", ".join(classes[:6]) + (", ..." if distinct > 6 else "")
+    message = f"The target {name} is a label ({why}): {distinct} classes, {known}."
+    if distinct == 2:
+        return Target(name, "binary", codes.astype(np.float64), classes, message)
+    return Target(name, "multiclass", codes, classes, message)
+
+
+def _counts(column: pl.Series, rows: NDArray[np.intp], text: bool) -> Target:
+    name = column.name
+    if text:
+        raise DataError(f"the target {name} holds text; --counts needs numbers")
+    values = _finite(column, rows)
+    if (values < 0).any():
+        row = int(np.argmax(values < 0))
+        raise DataError(f"the target {name} is {values[row]:g} in row {rows[row] + 1}; a count is 0 or more")
+    whole = "" if (values == np.floor(values)).all() else ", not all of them whole"
+    return Target(name, "count", values, (), f"The target {name} is a count, as --counts says{whole}.")
+
+
+def _finite(column: pl.Series, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    values = column.cast(pl.Float64).to_numpy()
+    bad = ~np.isfinite(values)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise DataError(f"the target {column.name} is {values[row]} in row {rows[row] + 1}; it must be finite")
+    return values
+
+
+def _show(level: object) -> str:
+    return f"{level:g}" if isinstance(level, float) else str(level)

@@ -1,0 +1,125 @@
+"""A comparison as text: two tables of at most 80 columns, in ASCII so that any terminal shows them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from matchloss.compare.result import Comparison, Fit
+
+if TYPE_CHECKING:
+    from matchloss.losses import Loss
+
+WIDTH = 80
+LINE = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
+
+
+def console(stderr: bool = False) -> Console:
+    """A console of 80 columns, whatever the terminal: tables look the same everywhere."""
+    return Console(width=WIDTH, stderr=stderr, highlight=False)
+
+
+def comparison_text(found: Comparison) -> Group:
+    """What was decided on the person's behalf, the properties of the losses, and how they did."""
+    parts: list[RenderableType] = [Text(f"\n{found.target} in {found.source}", style="bold")]
+    parts += [Padding(Text(message), (0, 0, 0, 2)) for message in found.messages]
+    parts += [Text(), properties(found), Text("  z: the output, y: what was wanted, p or mu: the prediction made of z", style="dim")]
+    parts += [Text(), results(found), *(Text(f"  {line}", style="dim") for line in _legend(found))]
+    return Group(*parts)
+
+
+def properties(found: Comparison) -> Table:
+    """What each loss is, before any data are seen."""
+    table = _table("loss", "error signal", "output\nminus\nwanted", "zero\niff\nright", "convex", "linear\nin the\ntarget", "elicits")
+    for fit in found.fits:
+        loss = fit.loss
+        flags = (loss.matching, loss.zero_iff_right, loss.convex, loss.linear_in_target)
+        table.add_row(loss.name, loss.error_signal, *map(_yes, flags), loss.functional)
+    return table
+
+
+def results(found: Comparison) -> Table:
+    """How each loss did: the solver's work, and held-out scores, lower is better."""
+    table = _table("loss", "passes", "seconds", *found.score_names, right=True)
+    best = {score: found.best(score) for score in found.score_names}
+    for fit in found.fits:
+        passes = f"{fit.passes}{' ' if fit.converged else '+'}"
+        scores = [_score(fit, score, fit.loss.name in best[score]) for score in found.score_names]
+        table.add_row(fit.loss.name, passes, f"{fit.seconds:.2f}", *scores)
+    return table
+
+
+def catalogue(rows: list[dict[str, Any]]) -> Table:
+    """Every loss in a line."""
+    table = _table("loss", "error signal", "link", "output\nminus\nwanted", "elicits")
+    for row in rows:
+        table.add_row(row["name"], row["error_signal"], row["link_name"], _yes(row["matching"]), row["functional"])
+    return table
+
+
+def card(loss: Loss) -> Group:
+    """One loss on a card."""
+    facts = {
+        "formula": loss.equation,
+        "derivative": loss.error_signal,
+        "link": loss.link_name,
+        "output minus wanted": _yes(loss.matching),
+        "zero iff right": _yes(loss.zero_iff_right),
+        "linear in the target": _yes(loss.linear_in_target),
+        "convex": _yes(loss.convex),
+        "proper": _yes(loss.proper),
+        "elicits": loss.functional,
+        "targets": str(loss.target_domain),
+        "parameters": ", ".join(f"{name} = {value:g}" for name, value in loss.parameters.items()),
+        "also called": ", ".join(loss.aliases),
+        "sources": "; ".join(loss.sources),
+    }
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, fact in facts.items():
+        if fact:
+            grid.add_row(Text(name, style="dim"), Text(fact))
+    letters = Text("z: the output, y: what was wanted, p or mu: the prediction made of z", style="dim")
+    return Group(Text(f"{loss.title} ({loss.name})", style="bold"), Padding(grid, (0, 0, 0, 2)), Padding(letters, (0, 0, 0, 2)))
+
+
+def _table(first: str, *others: str, right: bool = False) -> Table:
+    """A table whose first column is never cut; with `right`, the others are right-aligned numbers."""
+    table = Table(box=LINE, pad_edge=False, padding=(0, 1), show_edge=False)
+    table.add_column(first, no_wrap=True)
+    for other in others:
+        table.add_column(other, overflow="fold", justify="right" if right else "left", vertical="top")
+    return table
+
+
+def _score(fit: Fit, name: str, best: bool) -> str:
+    if name not in fit.scores:
+        return "- "
+    score = fit.scores[name]
+    if score.infinite:
+        why = "a mean <= 0" if name == "Poisson deviance" else "probability 0"
+        return f"inf ({score.infinite:,} row{'' if score.infinite == 1 else 's'} had {why})"
+    return f"{score.value:.5g}{'*' if best else ' '}"
+
+
+def _legend(found: Comparison) -> list[str]:
+    lines = ["held-out scores: lower is better"]
+    if any(found.best(score) for score in found.score_names):
+        lines.append("* the best among losses that elicit the same")
+    elif len(found.fits) > 1:
+        lines.append("no best is marked: no two of these losses elicit the same")
+    if not all(fit.converged for fit in found.fits):
+        lines.append("+ stopped before it converged")
+    if any(len(fit.scores) < len(found.score_names) for fit in found.fits):
+        lines.append("- predicts a label and no probability: no such score")
+    return lines
+
+
+def _yes(flag: bool) -> str:
+    return "yes" if flag else "no"
