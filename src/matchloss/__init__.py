@@ -1,5 +1,8 @@
 """matchloss."""
 
 from matchloss.losses.regression import *
+from matchloss.losses.binary import *
+from matchloss.losses.families import *
+from matchloss.errors import DomainError, ShapeError
 
 __version__ = "0.1.0.dev0"

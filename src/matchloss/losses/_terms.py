@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from math import inf
 from typing import Any
 
 
@@ -44,4 +45,4 @@ def exp_of_product(m: Any, high: Any, low: Any, grid: Any, raw: Any) -> Any:
     rest = low * cut + (high + low) * (raw - cut)
     e = m.exp(high * cut)
     small = rest * (1 + rest * (0.5 + rest * 0.16666666666666666))
-    return m.where(e == math.inf, e, e + e * small)
+    return m.where(e == inf, e, e + e * small)

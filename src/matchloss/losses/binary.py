@@ -1,0 +1,560 @@
+"""Losses of a probability: targets in [0, 1], every one linear in the target: y f(z, 1) + (1 - y) f(z, 0)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matchloss.engine.special import INV_SQRT_2PI, LOG_SQRT_2PI, inverse_mills_excess, normal_density, normal_tail
+from matchloss.losses._domain import NON_NEGATIVE, UNIT, Interval
+from matchloss.losses._loss import Loss, PointwiseLoss
+from matchloss.losses._solve import crossing
+from matchloss.losses._terms import at_labels, constant, exp_of_product, sigmoids, split_factor, times
+
+__all__ = [
+    "BinaryBrier",
+    "BinarySpherical",
+    "CLogLog",
+    "Exponential",
+    "Focal",
+    "Hinge",
+    "Logistic",
+    "Probit",
+    "SigmoidBrier",
+    "SquaredHinge",
+]
+
+
+class BinaryLoss(PointwiseLoss):
+    """A loss of P(1)."""
+
+    kind = "binary"
+    target_domain = UNIT
+    proper = True
+    linear_in_target = True
+
+
+class SigmoidLoss(BinaryLoss):
+    """A loss whose prediction is the sigmoid of raw."""
+
+    link_name = "logit"
+
+    @staticmethod
+    def predict_formula(m: Any, raw: Any, *constants: float) -> Any:
+        return sigmoids(m, raw)[1]
+
+    @staticmethod
+    def link_formula(m: Any, prediction: Any, *constants: float) -> Any:
+        return m.log(prediction) - m.log1p(-prediction)
+
+
+@dataclass(frozen=True)
+class Logistic(SigmoidLoss):
+    """Logistic loss: the log score behind a sigmoid, whose error signal is probability minus target.
+
+    value = log(1 + e^z) - y z, gradient = p - y, hessian = p (1 - p), with p = 1 / (1 + e^-z); y in [0, 1]; z = logit p.
+    It never overflows, and near certainty it keeps its relative accuracy. Source: Cox (1958); Gneiting and Raftery (2007).
+
+    >>> import matchloss as ml
+    >>> float(ml.Logistic().gradient(40.0, 1.0))
+    -4.248354255291589e-18
+    """
+
+    name = "logistic"
+    aliases = (
+        "log_loss", "binary_crossentropy", "binary_cross_entropy", "binary_cross_entropy_with_logits", "bce", "bce_with_logits",
+        "sigmoid_binary_cross_entropy", "binary:logistic", "binary", "Logloss", "binomial", "half_binomial", "soft_margin_loss",
+    )  # fmt: skip
+    title = "Logistic"
+    equation = "log(1 + e^z) - y z"
+    error_signal = "p - y"
+    sources = ("Cox 1958", "Gneiting & Raftery 2007")
+    matching = True
+
+    @staticmethod
+    def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+        a = m.abs(raw)
+        e, p, q = sigmoids(m, raw)
+        value = m.log1p(e) + times(m, m.where(raw >= 0, 1 - target, target), a)
+        return value, (1 - target) * p - target * q, p * q
+
+    @staticmethod
+    def majorizer_formula(m: Any, raw: Any, target: Any) -> Any:
+        """The tangent quadratic of Jaakkola and Jordan (2000): tanh(z / 2) / (2 z), 1/4 at 0."""
+        a = m.abs(raw)
+        f = m.expm1(-a)
+        return m.where(a < 1e-8, 0.25, -f / (2 + f) / (2 * a))
+
+
+def probit_sides(m: Any, raw: Any) -> tuple[Any, ...]:
+    """|raw| bounded, phi/Phi(-|raw|), its excess over |raw|, Phi(-|raw|), phi/Phi(|raw|)."""
+    a = m.abs(raw)
+    x = m.where(a > 1e30, 1e30, a)
+    excess = inverse_mills_excess(m, x)
+    density = normal_density(m, x)
+    tail = density / (a + excess)
+    return a, x, excess, tail, density / (1 - tail)
+
+
+@dataclass(frozen=True)
+class Probit(BinaryLoss):
+    """Log score with the normal distribution function as its inverse link.
+
+    value = -y log Phi(z) - (1 - y) log Phi(-z); gradient = -phi/Phi(z) at y = 1, phi/Phi(-z) at y = 0; y in [0, 1]; p = Phi(z).
+    Both tails keep their relative accuracy: the inverse Mills ratio is one polynomial, never a quotient of underflows.
+    Source: Bliss (1934); McCullagh and Nelder (1989).
+
+    >>> import matchloss as ml
+    >>> ml.Probit().gradient([-40.0, 0.0, 8.0], 3 * [1.0])
+    array([-4.00249688e+01, -7.97884561e-01, -5.05227108e-15])
+    """
+
+    name = "probit"
+    aliases = ("probit_loss", "binomial_probit")
+    title = "Probit"
+    equation = "-y log Phi(z) - (1 - y) log Phi(-z)"
+    error_signal = "(p - y) phi(z) / (p (1 - p))"
+    link_name = "probit"
+    sources = ("Bliss 1934", "McCullagh & Nelder 1989")
+
+    @staticmethod
+    def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+        a, x, excess, tail, right = probit_sides(m, raw)
+        wrong = a + excess
+        v_right, h_right = -m.log1p(-tail), right * (x + right)
+        v_wrong, h_wrong = 0.5 * a * a + (m.log(wrong) + LOG_SQRT_2PI), (x + excess) * excess
+        positive = raw >= 0
+        v1, v0 = m.where(positive, v_right, v_wrong), m.where(positive, v_wrong, v_right)
+        g1, g0 = m.where(positive, right, wrong), m.where(positive, wrong, right)
+        h1, h0 = m.where(positive, h_right, h_wrong), m.where(positive, h_wrong, h_right)
+        return at_labels(m, target, v1, v0), times(m, 1 - target, g0) - times(m, target, g1), target * h1 + (1 - target) * h0
+
+    @staticmethod
+    def fisher_formula(m: Any, raw: Any, target: Any) -> Any:
+        """phi^2 / (Phi(z) Phi(-z)): the mean of the squared gradient over labels drawn from the prediction."""
+        _, x, excess, _, right = probit_sides(m, raw)
+        return (x + excess) * right
+
+    @staticmethod
+    def predict_formula(m: Any, raw: Any) -> Any:
+        tail = normal_tail(m, m.abs(raw))
+        return m.where(raw >= 0, 1 - tail, tail)
+
+    @staticmethod
+    def link_formula(m: Any, prediction: Any) -> Any:
+        """Newton on log Phi(-x) = log p, which is concave: from the left of the root it converges monotonically."""
+        p = m.where(prediction > 0.5, 1 - prediction, prediction)
+        goal = m.log(p)
+        x = m.sqrt(m.where(p > 0, -2 * m.log(2 * p), 1.0))
+        for _ in range(8):
+            rate = x + inverse_mills_excess(m, x)
+            x = m.abs(x + (-0.5 * x * x - m.log(rate) - LOG_SQRT_2PI - goal) / rate)
+        x = m.where(p == 0.5, 0.0, m.where(p > 0, x, float("inf")))
+        return constant(m, 0.0, prediction) + m.where(prediction > 0.5, x, -x)
+
+
+# x / (e^x - 1) = 1 - x/2 + sum of B_2n x^2n / (2n)!, from n = 11 down to 1.
+BERNOULLI = (
+    5.5090028283602295e-18, -2.174868698558062e-16, 8.586062056277845e-15, -3.3896802963225827e-13, 1.3382536530684679e-11,
+    -5.284190138687493e-10, 2.08767569878681e-08, -8.267195767195768e-07, 3.306878306878307e-05, -0.001388888888888889,
+    0.08333333333333333,
+)  # fmt: skip
+
+
+def cloglog_at_one(m: Any, raw: Any) -> tuple[Any, Any, Any, Any]:
+    """mu, mu bounded, r = mu / (e^mu - 1), and r + mu - 1."""
+    mu = m.exp(raw)
+    x = m.where(mu > 800, 800.0, mu)
+    small = x < 1
+    e = m.exp(-x)
+    tiny = x < 1e-300
+    r = m.where(tiny, 1.0, x * e / -m.expm1(-m.where(tiny, 1.0, x)))
+    # x / (e^x - 1) + x - 1 = x/2 + sum B_2n x^2n / (2n)!, summed where the closed form would cancel.
+    s = x * x
+    series = BERNOULLI[0]
+    for c in BERNOULLI[1:]:
+        series = series * s + c
+    return mu, x, r, m.where(small, x * (0.5 + x * series), r + (x - 1))
+
+
+@dataclass(frozen=True)
+class CLogLog(BinaryLoss):
+    """Log score with the complementary log-log link: the probability that a Poisson count of mean e^z is not 0.
+
+    value = -y log(1 - exp(-mu)) + (1 - y) mu with mu = e^z; gradient = mu at y = 0, -mu / (e^mu - 1) at y = 1; y in [0, 1];
+    p = 1 - exp(-mu), z = log(-log(1 - p)). Source: Fisher (1922); McCullagh and Nelder (1989).
+
+    >>> import matchloss as ml
+    >>> ml.CLogLog().gradient([-50.0, 0.0, 5.0], 3 * [1.0])
+    array([-1.00000000e+00, -5.81976707e-01, -5.27318478e-63])
+    """
+
+    name = "cloglog"
+    aliases = ("complementary_log_log", "binomial_cloglog")
+    title = "Complementary log-log"
+    equation = "-y log(1 - exp(-e^z)) + (1 - y) e^z"
+    error_signal = "(p - y) e^z / p"
+    link_name = "complementary log-log"
+    sources = ("Fisher 1922", "McCullagh & Nelder 1989")
+
+    @staticmethod
+    def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+        mu, x, r, slope = cloglog_at_one(m, raw)
+        near = x < 0.6931471805599453
+        ratio = m.where(x < 1e-300, 1.0, -m.expm1(-x) / m.where(x < 1e-300, 1.0, x))  # p / mu, in (0.72, 1] where it is used
+        low = m.where(raw < 0, -raw, 0.0) + m.where(raw < 0, 0.0, constant(m, 0.0, raw))
+        v1 = m.where(near, low - m.log(ratio), -m.log1p(-m.exp(-m.where(near, 1.0, x))))
+        value = at_labels(m, target, v1, mu)
+        return value, times(m, 1 - target, mu) - target * r, times(m, 1 - target, mu) + target * (r * slope)
+
+    @staticmethod
+    def fisher_formula(m: Any, raw: Any, target: Any) -> Any:
+        """mu^2 / (e^mu - 1)."""
+        _, x, r, _ = cloglog_at_one(m, raw)
+        return x * r
+
+    @staticmethod
+    def predict_formula(m: Any, raw: Any) -> Any:
+        return -m.expm1(-m.exp(raw))
+
+    @staticmethod
+    def link_formula(m: Any, prediction: Any) -> Any:
+        return m.log(-m.log1p(-prediction))
+
+
+def clipped(m: Any, raw: Any) -> Any:
+    """(1 + raw) / 2, within [0, 1]."""
+    return m.where(raw < -1, 0.0, m.where(raw > 1, 1.0, 0.5 * (1 + raw)))
+
+
+@dataclass(frozen=True)
+class BinaryBrier(BinaryLoss):
+    """Brier score with its own link: the identity, scaled to [-1, 1] and clipped.
+
+    value = y q^2 + (1 - y) p^2 for |z| <= 1, continued linearly; gradient = p - y; hessian = 1/2 inside;
+    y in [0, 1]; p = clip((1 + z) / 2, 0, 1). The sparsemax of two classes. Source: Brier (1950); Blondel, Martins and Niculae (2020).
+
+    >>> import matchloss as ml
+    >>> ml.BinaryBrier().gradient([-3.0, 0.0, 0.5, 3.0], 4 * [1.0])
+    array([-1.  , -0.5 , -0.25,  0.  ])
+    """
+
+    name = "binary_brier"
+    aliases = ("brier", "binary_sparsemax", "modified_huber_like", "sparsemax_2")
+    title = "Binary Brier"
+    equation = "y q^2 + (1 - y) p^2, linear beyond |z| = 1"
+    error_signal = "p - y"
+    link_name = "2p - 1"
+    sources = ("Brier 1950", "Blondel, Martins & Niculae 2020")
+    matching = True
+
+    @staticmethod
+    def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+        p, q = 0.5 * (1 + raw), 0.5 * (1 - raw)
+        high, low = raw > 1, raw < -1
+        v0 = m.where(low, 0.0, m.where(high, raw, p * p))
+        v1 = m.where(high, 0.0, m.where(low, -raw, q * q))
+        p = m.where(low, 0.0, m.where(high, 1.0, p))
+        q = m.where(high, 0.0, m.where(low, 1.0, q))
+        return at_labels(m, target, v1, v0), (1 - target) * p - target * q, m.where(high | low, 0.0, constant(m, 0.5, raw))
+
+    @staticmethod
+    def predict_formula(m: Any, raw: Any) -> Any:
+        return clipped(m, raw)
+
+    @staticmethod
+    def link_formula(m: Any, prediction: Any) -> Any:
+        return 2 * prediction - 1
+
+
+def spherical_sides(m: Any, raw: Any) -> tuple[Any, Any, Any, Any, Any]:
+    """|raw|, the same within 1, sqrt(2 - that^2), and the smaller and larger probability, neither by subtraction from 1."""
+    a = m.abs(raw)
+    x = m.where(a >= 1, 1.0, a)
+    w = (1 - x) * (1 + x)
+    s = m.sqrt(1 + w)
+    return a, x, s, w / (s * (s + x)), 0.5 + 0.5 * x / s
+
+
+@dataclass(frozen=True)
+class BinarySpherical(BinaryLoss):
+    """Spherical score with its own link.
+
+    value = 1 - p_y / |p|, written in z and continued linearly beyond |z| = 1; gradient = p - y; y in [0, 1];
+    p = (1 + z / sqrt(2 - z^2)) / 2 for |z| <= 1, clipped beyond; z = (2p - 1) / sqrt(p^2 + (1 - p)^2).
+    Source: Gneiting and Raftery (2007); the link: Buja, Stuetzle and Shen (2005).
+
+    >>> import matchloss as ml
+    >>> loss = ml.BinarySpherical()
+    >>> float(loss.predict(loss.link(0.25))), loss.gradient([-3.0, 0.0, 1.0], 3 * [1.0])
+    (0.25, array([-1. , -0.5,  0. ]))
+    """
+
+    name = "binary_spherical"
+    title = "Binary spherical"
+    equation = "1 - (z + sqrt(2 - z^2)) / 2 at y = 1, linear beyond"
+    error_signal = "p - y"
+    link_name = "(2p - 1) / |p|"
+    sources = ("Gneiting & Raftery 2007", "Buja, Stuetzle & Shen 2005")
+    matching = True
+
+    @staticmethod
+    def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+        a, x, s, small, big = spherical_sides(m, raw)
+        v_right = (1 - x) * (1 - x) / ((2 - x) + s)
+        v_wrong = m.where(a >= 1, a, (1 + x) * (1 + x) / ((2 + x) + s))
+        positive = raw >= 0
+        p, q = m.where(positive, big, small), m.where(positive, small, big)
+        v0, v1 = m.where(positive, v_wrong, v_right), m.where(positive, v_right, v_wrong)
+        hessian = constant(m, 1.0, raw) * m.where(a > 1, 0.0, 1 / (s * s * s))
+        return at_labels(m, target, v1, v0), (1 - target) * p - target * q, hessian
+
+    @staticmethod
+    def predict_formula(m: Any, raw: Any) -> Any:
+        _, _, _, small, big = spherical_sides(m, raw)
+        return constant(m, 0.0, raw) + m.where(raw >= 0, big, small)
+
+    @staticmethod
+    def link_formula(m: Any, prediction: Any) -> Any:
+        p, q = prediction, 1 - prediction
+        return (p - q) / m.sqrt(p * p + q * q)
+
+
+@dataclass(frozen=True)
+class SigmoidBrier(SigmoidLoss):
+    """Brier score of a sigmoid: proper, but not matching; its signal dies where the model is surely wrong.
+
+    value = y q^2 + (1 - y) p^2, p = sigmoid(z), q = 1 - p; gradient = 2 p q (p - y) at a label; y in [0, 1]. Not convex in z.
+    Source: Brier (1950).
+
+    >>> import matchloss as ml
+    >>> ml.SigmoidBrier().gradient([-20.0, 0.0], 2 * [1.0])
+    array([-4.12230724e-09, -2.50000000e-01])
+    """
+
+    name = "sigmoid_brier"
+    aliases = ("mse_of_sigmoid",)
+    title = "Brier of a sigmoid"
+    equation = "y q^2 + (1 - y) p^2"
+    error_signal = "2 p (1 - p) (p - y)"
+    sources = ("Brier 1950",)
+    convex = False
+
+    @staticmethod
+    def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+        _, p, q = sigmoids(m, raw)
+        g0, g1 = 2 * p * p * q, 2 * p * q * q
+        hessian = (1 - target) * (g0 * (2 * q - p)) + target * (g1 * (2 * p - q))
+        return target * (q * q) + (1 - target) * (p * p), (1 - target) * g0 - target * g1, hessian
+
+    @staticmethod
+    def fisher_formula(m: Any, raw: Any, target: Any) -> Any:
+        """2 p^2 q^2: the hessian's mean over labels drawn from the prediction."""
+        _, p, q = sigmoids(m, raw)
+        return 2 * (p * q) * (p * q)
+
+
+@dataclass(frozen=True)
+class Exponential(BinaryLoss):
+    """Exponential loss of the margin, AdaBoost's.
+
+    value = y e^-z + (1 - y) e^z, gradient = (1 - y) e^z - y e^-z, hessian = value; y in [0, 1]; p = sigmoid(2z).
+    Source: Freund and Schapire (1997); Friedman, Hastie and Tibshirani (2000).
+
+    >>> import matchloss as ml
+    >>> ml.Exponential().value([-1.0, 0.0, 1.0], 3 * [1.0])
+    array([2.71828183, 1.        , 0.36787944])
+    """
+
+    name = "exponential"
+    aliases = ("exponential_loss", "adaboost", "half_exponential")
+    title = "Exponential"
+    equation = "y e^-z + (1 - y) e^z"
+    error_signal = "(1 - y) e^z - y e^-z"
+    link_name = "logit / 2"
+    sources = ("Freund & Schapire 1997", "Friedman, Hastie & Tibshirani 2000")
+
+    @staticmethod
+    def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+        u, v = times(m, 1 - target, m.exp(raw)), times(m, target, m.exp(-raw))
+        return u + v, u - v, u + v
+
+    @staticmethod
+    def fisher_formula(m: Any, raw: Any, target: Any) -> Any:
+        """2 / (e^z + e^-z)."""
+        e = m.exp(-m.abs(raw))
+        return 2 * e / (1 + e * e)
+
+    @staticmethod
+    def predict_formula(m: Any, raw: Any) -> Any:
+        return sigmoids(m, 2 * raw)[1]
+
+    @staticmethod
+    def link_formula(m: Any, prediction: Any) -> Any:
+        return 0.5 * (m.log(prediction) - m.log1p(-prediction))
+
+
+@dataclass(frozen=True)
+class Hinge(BinaryLoss):
+    """Hinge loss of the margin: it finds the likelier label and no probability.
+
+    value = y max(0, 1 - z) + (1 - y) max(0, 1 + z); gradient = -y [z < 1] + (1 - y) [z > -1]; hessian = 0; y in [0, 1];
+    predict(z) = sgn z; there is no link. Elicits the mode. Source: Cortes and Vapnik (1995).
+
+    >>> import matchloss as ml
+    >>> ml.Hinge().value([-1.0, 0.0, 2.0], 3 * [1.0])
+    array([2., 1., 0.])
+    """
+
+    name = "hinge"
+    aliases = ("hinge_loss", "binary:hinge", "svm")
+    title = "Hinge"
+    equation = "y (1 - z)+ + (1 - y) (1 + z)+"
+    error_signal = "(1 - y) [z > -1] - y [z < 1]"
+    link_name = "none"
+    sources = ("Cortes & Vapnik 1995",)
+    functional = "mode"
+    proper = False
+    smooth = False
+    zero_iff_right = False
+
+    @staticmethod
+    def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+        nothing = constant(m, 0.0, raw)
+        u, v = m.where(raw > -1, 1 + raw, nothing), m.where(raw < 1, 1 - raw, nothing)
+        g0, g1 = m.where(raw > -1, 1.0, nothing), m.where(raw < 1, 1.0, nothing)
+        return at_labels(m, target, v, u), (1 - target) * g0 - target * g1, nothing
+
+    @staticmethod
+    def predict_formula(m: Any, raw: Any) -> Any:
+        return m.where(raw > 0, 1.0, m.where(raw < 0, -1.0, raw))
+
+    def link(self, prediction: Any) -> Any:
+        raise NotImplementedError("the hinge loss has no link: its prediction is a sign, which many raw predictions share")
+
+    def minimiser(self, target: NDArray[Any]) -> Any:
+        return np.where(target > 0.5, 1.0, np.where(target < 0.5, -1.0, 0.0))
+
+
+@dataclass(frozen=True)
+class SquaredHinge(BinaryLoss):
+    """Squared hinge loss of the margin: unlike the hinge it does find probabilities.
+
+    value = y max(0, 1 - z)^2 + (1 - y) max(0, 1 + z)^2; y in [0, 1]; p = clip((1 + z) / 2, 0, 1).
+    Source: Zhang (2004).
+
+    >>> import matchloss as ml
+    >>> ml.SquaredHinge().gradient([-1.0, 0.0, 2.0], 3 * [1.0])
+    array([-4., -2.,  0.])
+    """
+
+    name = "squared_hinge"
+    aliases = ("squared_hinge_loss", "l2_svm")
+    title = "Squared hinge"
+    equation = "y (1 - z)+^2 + (1 - y) (1 + z)+^2"
+    error_signal = "2 (1 - y) (1 + z)+ - 2 y (1 - z)+"
+    link_name = "2p - 1"
+    sources = ("Zhang 2004",)
+
+    @staticmethod
+    def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+        nothing = constant(m, 0.0, raw)
+        u, v = m.where(raw > -1, 1 + raw, nothing), m.where(raw < 1, 1 - raw, nothing)
+        h0, h1 = m.where(raw > -1, 2.0, nothing), m.where(raw < 1, 2.0, nothing)
+        gradient = times(m, 1 - target, 2 * u) - times(m, target, 2 * v)
+        return at_labels(m, target, v * v, u * u), gradient, (1 - target) * h0 + target * h1
+
+    @staticmethod
+    def fisher_formula(m: Any, raw: Any, target: Any) -> Any:
+        return m.where(m.abs(raw) > 1, 0.0, constant(m, 2.0, raw))
+
+    @staticmethod
+    def majorizer_formula(m: Any, raw: Any, target: Any) -> Any:
+        return constant(m, 2.0, raw)
+
+    @staticmethod
+    def predict_formula(m: Any, raw: Any) -> Any:
+        return clipped(m, raw)
+
+    @staticmethod
+    def link_formula(m: Any, prediction: Any) -> Any:
+        return 2 * prediction - 1
+
+
+@dataclass(frozen=True)
+class Focal(SigmoidLoss):
+    """Focal loss: the log score, turned down where the model is already right; no proper score, so its sigmoid is no probability.
+
+    value = -y q^gamma log p - (1 - y) p^gamma log q, p = sigmoid(z), q = 1 - p; y in [0, 1]; gamma >= 0, 0 is the logistic loss.
+    Source: Lin, Goyal, Girshick, He and Dollar (2017).
+
+    >>> import matchloss as ml
+    >>> ml.Focal(gamma=2.0).value([-2.0, 0.0, 2.0], 3 * [1.0])
+    array([1.65016293, 0.1732868 , 0.00180368])
+    """
+
+    gamma: float = 2.0
+
+    name = "focal"
+    aliases = ("focal_loss", "sigmoid_focal_loss", "Focal")
+    title = "Focal"
+    equation = "-y q^gamma log p - (1 - y) p^gamma log q"
+    error_signal = "(1 - y) p^gamma (p - gamma q log q) - y q^gamma (q - gamma p log p)"
+    sources = ("Lin et al. 2017",)
+    parameter_domains = {"gamma": NON_NEGATIVE}
+
+    @property
+    def proper(self) -> bool:
+        return self.gamma == 0
+
+    @property
+    def convex(self) -> bool:
+        return self.gamma == 0
+
+    @property
+    def matching(self) -> bool:
+        return self.gamma == 0
+
+    @property
+    def zero_iff_right(self) -> bool:
+        return self.gamma == 0
+
+    @property
+    def functional(self) -> str:
+        return "mean" if self.gamma == 0 else "distorted probability"
+
+    @property
+    def reduced(self) -> Loss:
+        return Logistic() if self.gamma == 0 else self
+
+    @property
+    def constants(self) -> tuple[float, ...]:
+        return (self.gamma, *split_factor(self.gamma))
+
+    @staticmethod
+    def formula(m: Any, raw: Any, target: Any, k: float, high: float, low: float, grid: float) -> tuple[Any, Any, Any]:
+        a = m.abs(raw)
+        e = m.exp(-a)
+        l = m.log1p(e)
+        p = 1 / (1 + e)  # of the likelier label
+        q = e * p
+        # right: the target is the likelier label, whose loss carries q^k; wrong: the other, p^k
+        wrong_power = m.exp(-k * l)
+        right_power = wrong_power * exp_of_product(m, high, low, grid, -a)
+        v_right, v_wrong = right_power * l, wrong_power * (l + a)
+        g_right, h_right = right_power * (k * p * l + q), right_power * p * ((2 * k + 1) * q + k * l * (k * p - q))
+        ql = times(m, q, l + a)
+        g_wrong, h_wrong = wrong_power * (k * ql + p), wrong_power * ((2 * k + 1) * q * p + k * ql * (k * q - p))
+        positive = raw >= 0
+        v1, v0 = m.where(positive, v_right, v_wrong), m.where(positive, v_wrong, v_right)
+        g1, g0 = m.where(positive, g_right, g_wrong), m.where(positive, g_wrong, g_right)
+        h1, h0 = m.where(positive, h_right, h_wrong), m.where(positive, h_wrong, h_right)
+        return at_labels(m, target, v1, v0), (1 - target) * g0 - target * g1, target * h1 + (1 - target) * h0
+
+    def minimiser(self, target: NDArray[Any]) -> Any:
+        y = np.asarray(target, dtype=np.float64)
+        inner = crossing(self.gradient, np.where((y > 0) & (y < 1), y, 0.5), -1000.0, 1000.0)
+        return np.where(y <= 0, -np.inf, np.where(y >= 1, np.inf, inner))

@@ -1,0 +1,53 @@
+"""The catalogue as data: the table behind `matchloss losses`, the docs and the tests."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from typing import Any
+
+from matchloss.losses._loss import CATALOGUE, Loss
+
+
+def get(name: str, **parameters: float) -> Loss:
+    """The loss of this catalogue name, or of a peer's name for the same thing.
+
+    Raises ValueError for an unknown name (with the nearest ones), DomainError for a parameter outside its range.
+
+    >>> import matchloss as ml
+    >>> ml.get("tweedie", power=1.2), ml.get("binary:logistic"), ml.get("mse")
+    (Tweedie(power=1.2), Logistic(), SquaredError())
+    """
+    known = {alias: cls for cls in CATALOGUE.values() for alias in cls.aliases} | CATALOGUE
+    cls = known.get(name)
+    if cls is None:
+        cls = {alias.lower(): c for alias, c in known.items()}.get(str(name).lower().replace("-", "_").replace(" ", "_"))
+    if cls is None:
+        near = difflib.get_close_matches(str(name), known, n=3)
+        raise ValueError(f"no loss is called {name!r}" + (f"; near it: {', '.join(near)}" if near else ""))
+    return cls(**parameters)
+
+
+def losses() -> list[dict[str, Any]]:
+    """One row a loss, in the catalogue's order: names, texts, flags and parameters, at the default parameters.
+
+    >>> import matchloss as ml
+    >>> [row["name"] for row in ml.losses() if row["matching"]][:3]
+    ['squared_error', 'logistic', 'binary_brier']
+    """
+    return [_row(cls()) for cls in CATALOGUE.values()]
+
+
+def _row(loss: Loss) -> dict[str, Any]:
+    texts = ("name", "title", "kind", "equation", "error_signal", "link_name", "functional", "sources", "aliases")
+    flags = ("matching", "convex", "proper", "linear_in_target", "smooth", "zero_iff_right")
+    return (
+        {text: getattr(loss, text) for text in texts}
+        | {flag: getattr(loss, flag) for flag in flags}
+        | {
+            "parameters": loss.parameters,
+            "target_domain": str(loss.target_domain),
+            "class": type(loss),
+            "summary": (inspect.getdoc(type(loss)) or "").partition("\n")[0],
+        }
+    )

@@ -1,0 +1,230 @@
+"""Exponential families with the log link: mu = e^z. Value: the part of the negative log likelihood that depends on mu."""
+
+from __future__ import annotations
+
+import math
+from math import inf
+from dataclasses import dataclass
+from typing import Any
+
+from matchloss.losses._domain import NON_NEGATIVE, POSITIVE, Interval
+from matchloss.losses._loss import Loss, PointwiseLoss
+from matchloss.losses._terms import exp_of_product, split_factor, times
+
+__all__ = ["Gamma", "InverseGaussian", "NegativeBinomial", "Poisson", "Tweedie"]
+
+
+class LogLinkLoss(PointwiseLoss):
+    """A loss of a positive mean."""
+
+    kind = "positive"
+    link_name = "log"
+    target_domain = POSITIVE
+    proper = True
+    linear_in_target = True
+
+    @staticmethod
+    def predict_formula(m: Any, raw: Any, *constants: float) -> Any:
+        return m.exp(raw)
+
+    @staticmethod
+    def link_formula(m: Any, prediction: Any, *constants: float) -> Any:
+        return m.log(prediction)
+
+
+@dataclass(frozen=True)
+class Poisson(LogLinkLoss):
+    """Poisson loss, the matching loss of the exponential function.
+
+    value = e^z - y z, gradient = mu - y, hessian = mu, with mu = e^z; y >= 0; log y! is left out.
+    Source: McCullagh and Nelder (1989).
+
+    >>> import matchloss as ml
+    >>> ml.Poisson().gradient([0.0, -40.0], [3.0, 0.0])
+    array([-2.00000000e+00,  4.24835426e-18])
+    """
+
+    name = "poisson"
+    aliases = ("poisson_nll", "poisson_nll_loss", "poisson_loss", "count:poisson", "Poisson", "half_poisson")
+    title = "Poisson"
+    equation = "e^z - y z"
+    error_signal = "mu - y"
+    sources = ("McCullagh & Nelder 1989",)
+    target_domain = NON_NEGATIVE
+    matching = True
+
+    @staticmethod
+    def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+        mu = m.exp(raw)
+        return m.where(mu == inf, mu, mu - times(m, target, raw)), mu - target, mu
+
+
+@dataclass(frozen=True)
+class Gamma(LogLinkLoss):
+    """Gamma loss: errors in proportion to the mean.
+
+    value = z + y / mu, gradient = 1 - y / mu, hessian = y / mu, with mu = e^z; y > 0 (at y = 0 it is unbounded below).
+    Source: McCullagh and Nelder (1989).
+
+    >>> import matchloss as ml
+    >>> ml.Gamma().gradient([0.0, 1.0], [1.0, 1.0])
+    array([0.        , 0.63212056])
+    """
+
+    name = "gamma"
+    aliases = ("gamma_loss", "reg:gamma", "half_gamma")
+    title = "Gamma"
+    equation = "z + y / e^z"
+    error_signal = "(mu - y) / mu"
+    sources = ("McCullagh & Nelder 1989",)
+
+    @staticmethod
+    def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+        e = m.exp(-0.5 * raw)
+        r = target * e * e  # in two factors, so that a tiny target meets no overflow
+        return m.where(r == inf, r, r + raw), 1 - r, r
+
+    @staticmethod
+    def fisher_formula(m: Any, raw: Any, target: Any) -> Any:
+        return m.where(raw == raw, 1.0, raw)
+
+
+@dataclass(frozen=True)
+class InverseGaussian(LogLinkLoss):
+    """Inverse Gaussian loss: a variance that grows with the cube of the mean.
+
+    value = y / (2 mu^2) - 1 / mu, gradient = (mu - y) / mu^2, hessian = (2 y - mu) / mu^2, with mu = e^z; y > 0.
+    Not convex in z; its Fisher curvature is 1 / mu. Source: Tweedie (1957); McCullagh and Nelder (1989).
+
+    >>> import matchloss as ml
+    >>> ml.InverseGaussian().evaluate(0.0, 3.0, hessian=True)
+    Evaluation(value=np.float64(0.5), gradient=np.float64(-2.0), hessian=np.float64(5.0))
+    """
+
+    name = "inverse_gaussian"
+    aliases = ("inverse_gaussian_loss", "wald")
+    title = "Inverse Gaussian"
+    equation = "y / (2 mu^2) - 1 / mu, mu = e^z"
+    error_signal = "(mu - y) / mu^2"
+    sources = ("Tweedie 1957", "McCullagh & Nelder 1989")
+    convex = False
+
+    @staticmethod
+    def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+        e = m.exp(-raw)
+        h = m.exp(-0.5 * raw)
+        t = target * h * h
+        return e * (0.5 * t - 1), e * (1 - t), e * (2 * t - 1)
+
+    @staticmethod
+    def fisher_formula(m: Any, raw: Any, target: Any) -> Any:
+        return m.exp(-raw)
+
+
+@dataclass(frozen=True)
+class Tweedie(LogLinkLoss):
+    """Tweedie loss: the variance is a power of the mean; between 1 and 2 a sum of a Poisson number of gamma amounts.
+
+    value = mu^(2-power) / (2-power) - y mu^(1-power) / (1-power), gradient = (mu - y) mu^(1-power), with mu = e^z; power >= 1;
+    1, 2 and 3 are evaluated as Poisson, Gamma and InverseGaussian. y >= 0 for power < 2, y > 0 from 2 on.
+    Convex in z for power <= 2; beyond, the Fisher curvature mu^(2-power) stands in. Source: Jorgensen (1987).
+
+    >>> import matchloss as ml
+    >>> ml.Tweedie(power=1.5).evaluate(0.0, 2.0, hessian=True)
+    Evaluation(value=np.float64(6.0), gradient=np.float64(-1.0), hessian=np.float64(1.5))
+    """
+
+    power: float = 1.5
+
+    name = "tweedie"
+    aliases = ("reg:tweedie", "Tweedie", "half_tweedie", "tweedie_loss")
+    title = "Tweedie"
+    equation = "mu^(2-power)/(2-power) - y mu^(1-power)/(1-power), mu = e^z"
+    error_signal = "(mu - y) mu^(1-power)"
+    sources = ("Jorgensen 1987",)
+    parameter_domains = {"power": Interval(1, math.inf, "left")}
+
+    @property
+    def target_domain(self) -> Interval:
+        return NON_NEGATIVE if self.power < 2 else POSITIVE
+
+    @property
+    def convex(self) -> bool:
+        return self.power <= 2
+
+    @property
+    def matching(self) -> bool:
+        return self.power == 1
+
+    @property
+    def reduced(self) -> Loss:
+        return {1.0: Poisson(), 2.0: Gamma(), 3.0: InverseGaussian()}.get(self.power, self)
+
+    @property
+    def constants(self) -> tuple[float, ...]:
+        return (*split_factor(2 - self.power), *split_factor(1 - self.power))
+
+    @staticmethod
+    def formula(
+        m: Any, raw: Any, target: Any, ah: float, al: float, ag: float, bh: float, bl: float, bg: float
+    ) -> tuple[Any, Any, Any]:
+        a, b = ah + al, bh + bl  # 2 - power and 1 - power
+        s = exp_of_product(m, ah, al, ag, raw)
+        t = times(m, target, exp_of_product(m, bh, bl, bg, raw))
+        return s / a - t / b, s - t, a * s - b * t
+
+    @staticmethod
+    def fisher_formula(
+        m: Any, raw: Any, target: Any, ah: float, al: float, ag: float, bh: float, bl: float, bg: float
+    ) -> Any:
+        return exp_of_product(m, ah, al, ag, raw)
+
+
+@dataclass(frozen=True)
+class NegativeBinomial(LogLinkLoss):
+    """Negative binomial loss: counts that vary more than Poisson's, with variance mu + mu^2 / size.
+
+    value = (size + y) log(size + mu) - y z - size log(size), which is size softplus(t) + y softplus(-t) but for terms without z,
+    t = z - log(size); gradient = (mu - y) size / (size + mu), with mu = e^z; y >= 0; size > 0.
+    Source: McCullagh and Nelder (1989).
+
+    >>> import matchloss as ml
+    >>> ml.NegativeBinomial(size=2.0).gradient([0.0, 1.0], [3.0, 0.0])
+    array([-1.33333333,  1.15223404])
+    """
+
+    size: float = 1.0
+
+    name = "negative_binomial"
+    aliases = ("negbin", "nb2", "negative_binomial_loss")
+    title = "Negative binomial"
+    equation = "size softplus(t) + y softplus(-t), t = z - log(size)"
+    error_signal = "(mu - y) size / (size + mu)"
+    sources = ("McCullagh & Nelder 1989",)
+    parameter_domains = {"size": POSITIVE}
+    target_domain = NON_NEGATIVE
+
+    @property
+    def constants(self) -> tuple[float, ...]:
+        return self.size, math.log(self.size)
+
+    @staticmethod
+    def formula(m: Any, raw: Any, target: Any, size: float, log_size: float) -> tuple[Any, Any, Any]:
+        t = raw - log_size
+        over = t >= 0
+        k = m.exp(m.where(over, -raw, raw))
+        e = m.where(over, k * size, k / size)  # exp(-|t|): from raw, whose rounding is none
+        p = 1 / (1 + e)
+        q = e * p
+        a = m.abs(t)
+        value = (size + target) * m.log1p(e) + m.where(over, size * a, times(m, target, a))
+        gradient = m.where(over, size * p - target * q, size * q - target * p)
+        return value, gradient, (size + target) * (p * q)
+
+    @staticmethod
+    def fisher_formula(m: Any, raw: Any, target: Any, size: float, log_size: float) -> Any:
+        t = raw - log_size
+        over = t >= 0
+        k = m.exp(m.where(over, -raw, raw))
+        e = m.where(over, k * size, k / size)
+        return size * m.where(over, 1, e) / (1 + e)
