@@ -68,9 +68,9 @@ def compare(
             seed=seed,
             progress=tell,
         )
-        _write(report, [found], tell)
     text.console().print(text.comparison_text(found))
     if report:
+        _write(report, [found])
         print(f"\nThe page: {report.resolve()}")
 
 
@@ -84,7 +84,7 @@ def losses(name: Annotated[str | None, typer.Argument(help="A loss, by its name 
     console = text.console()
     if name is None:
         console.print(text.catalogue(ml.losses()))
-        print("  z: the output, y: what was wanted, p or mu: the prediction made of z")
+        print(f"  {text.LETTERS}")
         print("  `matchloss losses NAME` shows the card of one")
     else:
         console.print(text.card(get_loss(name)))
@@ -100,9 +100,9 @@ def demo(report: Annotated[Path, typer.Option(help="Where the page goes.")] = Pa
     _check_writable(report)
     with _progress() as tell:
         found = compare_flights(tell)
-        _write(report, found, tell)
     for comparison in found:
         text.console().print(text.comparison_text(comparison))
+    _write(report, found)
     print(f"\nDone in {time.perf_counter() - began:.0f} seconds. The page: {report.resolve()}")
 
 
@@ -136,9 +136,9 @@ def _check_writable(report: Path | None) -> None:
         raise ValueError(f"the page cannot be written: no permission in {folder}")
 
 
-def _write(report: Path | None, found: Sequence[Comparison], tell: Callable[[str], None]) -> None:
-    if report is not None:
-        tell(f"writing {report}")
-        from matchloss.report import write_page
+def _write(report: Path, found: Sequence[Comparison]) -> None:
+    from matchloss.report import write_page
 
+    with _progress() as tell:
+        tell(f"writing {report}")
         write_page(report, found)

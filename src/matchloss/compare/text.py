@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -16,20 +17,22 @@ if TYPE_CHECKING:
     from matchloss.losses import Loss
 
 WIDTH = 80
+INFINITE_WIDTH = 14  # "inf (195 rows", "had", "probability 0)"
+LETTERS = "z: the output, y: what was wanted, p or mu: the prediction made of z"
 LINE = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 
 
 def console(stderr: bool = False) -> Console:
     """A console of 80 columns, whatever the terminal: tables look the same everywhere."""
-    return Console(width=WIDTH, stderr=stderr, highlight=False)
+    return Console(width=WIDTH, stderr=stderr, highlight=False, markup=False)  # [z >= y] is a formula, no markup
 
 
 def comparison_text(found: Comparison) -> Group:
     """What was decided on the person's behalf, the properties of the losses, and how they did."""
     parts: list[RenderableType] = [Text(f"\n{found.target} in {found.source}", style="bold")]
-    parts += [Padding(Text(message), (0, 0, 0, 2)) for message in found.messages]
-    parts += [Text(), properties(found), Text("  z: the output, y: what was wanted, p or mu: the prediction made of z", style="dim")]
-    parts += [Text(), results(found), *(Text(f"  {line}", style="dim") for line in _legend(found))]
+    parts += [_sentence(message) for message in found.messages]
+    parts += [Text(), properties(found), _sentence(LETTERS, "dim")]
+    parts += [Text(), results(found), *(_sentence(line, "dim") for line in _legend(found))]
     return Group(*parts)
 
 
@@ -45,7 +48,12 @@ def properties(found: Comparison) -> Table:
 
 def results(found: Comparison) -> Table:
     """How each loss did: the solver's work, and held-out scores, lower is better."""
-    table = _table("loss", "passes", "seconds", *found.score_names, right=True)
+    infinite = {name for name in found.score_names if any(fit.scores[name].infinite for fit in found.fits if name in fit.scores)}
+    table = Table(box=LINE, show_edge=False, pad_edge=False, padding=(0, 0 if infinite else 1, 0, 0))
+    table.add_column("loss", no_wrap=True)
+    for name in ("passes", "seconds", *found.score_names):
+        wraps = name in infinite
+        table.add_column(name, justify="right", vertical="top", no_wrap=not wraps, width=INFINITE_WIDTH if wraps else None)
     best = {score: found.best(score) for score in found.score_names}
     for fit in found.fits:
         passes = f"{fit.passes}{' ' if fit.converged else '+'}"
@@ -85,17 +93,20 @@ def card(loss: Loss) -> Group:
     for name, fact in facts.items():
         if fact:
             grid.add_row(Text(name, style="dim"), Text(fact))
-    letters = Text("z: the output, y: what was wanted, p or mu: the prediction made of z", style="dim")
-    return Group(Text(f"{loss.title} ({loss.name})", style="bold"), Padding(grid, (0, 0, 0, 2)), Padding(letters, (0, 0, 0, 2)))
+    return Group(Text(f"{loss.title} ({loss.name})", style="bold"), Padding(grid, (0, 0, 0, 2), expand=False), _sentence(LETTERS, "dim"))
 
 
-def _table(first: str, *others: str, right: bool = False) -> Table:
-    """A table whose first column is never cut; with `right`, the others are right-aligned numbers."""
-    table = Table(box=LINE, pad_edge=False, padding=(0, 1), show_edge=False)
+def _table(first: str, *others: str) -> Table:
+    """A table whose first column is never cut; the others wrap."""
+    table = Table(box=LINE, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column(first, no_wrap=True)
     for other in others:
-        table.add_column(other, overflow="fold", justify="right" if right else "left", vertical="top")
+        table.add_column(other, overflow="fold", vertical="top")
     return table
+
+
+def _sentence(text: str, style: str = "") -> Text:
+    return Text(textwrap.fill(text, WIDTH, initial_indent="  ", subsequent_indent="    "), style=style)
 
 
 def _score(fit: Fit, name: str, best: bool) -> str:
@@ -113,7 +124,9 @@ def _legend(found: Comparison) -> list[str]:
     if any(found.best(score) for score in found.score_names):
         lines.append("* the best among losses that elicit the same")
     elif len(found.fits) > 1:
-        lines.append("no best is marked: no two of these losses elicit the same")
+        lines.append(
+            "no best is marked, since no two of these losses elicit the same: squared error judges a mean, absolute error a median"
+        )
     if not all(fit.converged for fit in found.fits):
         lines.append("+ stopped before it converged")
     if any(len(fit.scores) < len(found.score_names) for fit in found.fits):

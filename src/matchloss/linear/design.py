@@ -96,7 +96,9 @@ class Design:
     def unseen(self, table: pl.DataFrame) -> list[str]:
         """A sentence for each category of `table` with levels that training did not have."""
         counts = ((c, int((c.codes(table[c.name]) < 0).sum())) for c in self.categories)
-        return [f"{c.name}: {n:,} test rows have a level not seen in training; they count as {_show(c.levels[0])}." for c, n in counts if n]
+        return [
+            f"{c.name}: in {plural(n, 'held-out row')} a level not seen in training counts as {_show(c.levels[0])}." for c, n in counts if n
+        ]
 
 
 def learn(table: pl.DataFrame, categorical: Collection[str] = ()) -> Design:
