@@ -1,0 +1,149 @@
+"""What the page says in words: numbers as people write them, and a remark for each loss that deserves one."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matchloss.compare.result import Comparison, Fit, Score
+
+MANY = 6  # class frequencies are listed up to here
+
+# One sentence beside picture 1, shown only where the loss is on the page.
+REMARKS = {
+    "quartic": "The quartic hardly speaks near the answer and shouts far from it.",
+    "sine_squared": "The sines are zero only at the right answer, yet send the model the wrong way in one place after another.",
+    "absolute_error": "Absolute error knows on which side the model is wrong, not how far: it seeks the median.",
+    "huber": "Huber is straight near the answer and level beyond: an outlier is heard, but no louder than that.",
+    "log_cosh": "Log-cosh rounds off the same idea: straight close up, level far away.",
+    "logistic": "Drawn against raw output, cross entropy’s signal is a curve; against its own prediction it is the line of squared error.",
+    "cross_entropy": "Drawn against raw output, cross entropy’s signal is a curve; against its own prediction it is the line of squared error.",
+    "binary_brier": "Brier and spherical scores fall on that line too, each behind the link that suits it.",
+    "sparsemax": "Sparsemax and the spherical score fall on that line too, each behind the link that suits it.",
+    "sigmoid_brier": "Squared error of a sigmoid is also zero only at the right answer, but its signal fades just where the model is confidently wrong.",
+    "softmax_brier": "Squared error of softmax is also zero only at the right answer, but its signal fades just where the model is confidently wrong.",
+    "softmax_spherical": "The same goes for the spherical score of softmax.",
+    "hinge": "Hinge has no link: its prediction is only a side, so it is drawn against raw output alone.",
+    "poisson": "Poisson’s mean is an exponential, and its signal is the straight line as soon as it is drawn against that mean.",
+    "negative_binomial": "The negative binomial trusts large counts less: its signal levels off.",
+}
+
+OPENING = {
+    "number": "Move the target: squared error’s signal stays one straight line through it.",
+    "count": "Move the target: the signals that are output minus wanted stay one straight line through it.",
+    "binary": "Move the target, a label or a probability: every loss that matches its link has one and the same straight line for a signal.",
+    "multiclass": "One raw output of {width} moves and the others stay at 0; the target is the weight of that class. "
+    "Every loss that matches its link has one and the same straight line for a signal.",
+}
+
+HEADINGS = {
+    "number": "For a number",
+    "count": "For a count",
+    "binary": "For a label",
+    "multiclass": "For a label",
+}
+
+
+SYMBOLS = {
+    "alpha": "α",
+    "delta": "δ",
+    "gamma": "γ",
+    "mu": "μ",
+    "pi": "π",
+    "sum": "Σ",
+    "sqrt": "√",
+    ">=": "≥",
+    "<=": "≤",
+    "^2": "²",
+    "^3": "³",
+    "^4": "⁴",
+}
+
+
+def minus(text: str) -> str:
+    """Hyphens that are minus signs, as minus signs."""
+    return re.sub(r"(?<![\w])-(?=\d)", "−", text)
+
+
+def formula(text: str) -> str:
+    """A formula in ASCII with the letters and signs that it stands for."""
+    named = re.sub(r"(?<![A-Za-z])(alpha|delta|gamma|mu|pi|sum|sqrt)(?![A-Za-z])|[<>]=|\^[234](?![\d.])", lambda m: SYMBOLS[m[0]], text)
+    return re.sub(r"(?<!\w)-|(?<=\w)-(?=\w)(?<!e-)", "−", named)
+
+
+def count(n: int, one: str, many: str = "") -> str:
+    """A number and its noun."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def kind(comparison: Comparison) -> str:
+    """What the target is."""
+    if comparison.kind in ("binary", "multiclass"):
+        return f"a label with {count(len(comparison.classes), 'class', 'classes')}"
+    return "a count" if comparison.kind == "count" else "a number"
+
+
+def facts(comparison: Comparison) -> list[str]:
+    """The line below a comparison's name."""
+    said = [
+        comparison.source,
+        f"{count(comparison.rows_train, 'row')} to learn from, {comparison.rows_test:,} held out",
+        f"{count(comparison.features, 'column')} in the design",
+    ]
+    if comparison.classes and len(comparison.classes) <= MANY:
+        said.append(", ".join(f"{name} {100 * f:.1f} %" for name, f in zip(comparison.classes, comparison.frequencies, strict=True)))
+    elif not comparison.classes:
+        low, high = comparison.target_range
+        said.append(minus(f"nine in ten targets lie between {low:,.4g} and {high:,.4g}"))
+    return said
+
+
+def remarks(comparison: Comparison, width: int) -> list[str]:
+    """The caption of picture 1: the line, then those that share it and those that bend."""
+    said = [REMARKS[fit.loss.name] for fit in comparison.fits if fit.loss.name in REMARKS]
+    return [OPENING[comparison.kind].format(width=width), " ".join(dict.fromkeys(said))]
+
+
+def titles(fits: Sequence[Fit]) -> list[str]:
+    """Titles of the losses, told apart by their parameters where one loss was tried with several."""
+    plain = [fit.loss.title for fit in fits]
+    return [t if plain.count(t) == 1 else repr(fit.loss) for t, fit in zip(plain, fits, strict=True)]
+
+
+def column_digits(scores: Sequence[Score | None]) -> int:
+    """Decimals for a column: four significant digits for its least score, at most six."""
+    finite = [abs(s.value) for s in scores if s is not None and math.isfinite(s.value) and s.value != 0]
+    return min(max(3 - math.floor(math.log10(min(finite))), 0), 6) if finite else 4
+
+
+def score_text(score: Score | None, digits: int) -> str:
+    """A mean score, or in plain words why there is none."""
+    if score is None:
+        return "–"
+    if math.isinf(score.value):
+        return f"inf ({count(score.infinite, 'row')} had probability 0)" if score.infinite else "inf"
+    if math.isnan(score.value):
+        return "not a number"
+    return f"{score.value:.3e}" if abs(score.value) >= 1e7 else minus(f"{score.value:,.{digits}f}")
+
+
+def short(comparison: Comparison) -> list[dict[str, str]]:
+    """The first score in a sentence: who is best, among losses that elicit the same thing."""
+    if not comparison.score_names:
+        return []
+    score = comparison.score_names[0]
+    best = comparison.best(score)
+    winners = [(fit, t) for fit, t in zip(comparison.fits, titles(comparison.fits), strict=True) if fit.loss.name in best]
+    by_functional: dict[str, list[str]] = {}
+    for fit, title in winners:
+        by_functional.setdefault(str(fit.loss.functional), []).append(title)
+    rivals = {f: sum(str(fit.loss.functional) == f for fit in comparison.fits) for f in by_functional}
+    return [
+        {"before": f"Least held-out {score} among losses that elicit the {f}: ", "names": " and ".join(names), "after": "."}
+        for f, names in by_functional.items()
+        if rivals[f] > 1
+    ]
