@@ -172,12 +172,12 @@ def test_pages_that_cannot_be_written_are_refused_before_any_work(capsys, tmp_pa
 
 
 def test_a_page_that_fails_late_is_one_message(capsys, tmp_path, data, monkeypatch):
-    import matchloss.report
+    from matchloss import report
 
     def full(path, comparisons):
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr(matchloss.report, "write_page", full)
+    monkeypatch.setattr(report, "write_page", full)
     code, out, err = matchloss(capsys, "compare", data, "--target", "late", "--losses", "logistic", "--report", tmp_path / "p.html")
     assert code == 1 and "logistic" in out  # the tables are not lost with the page
     assert err == f"matchloss: {tmp_path / 'p.html'}: No space left on device\n"

@@ -8,6 +8,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from matchloss.compare.errors import DataError
+from matchloss.errors import DomainError, ShapeError
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `matchloss` with `arguments` (those of the process by default) and return the exit code."""
@@ -22,7 +25,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = 130
     except OSError as error:
         code = _complain(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
-    except (ValueError, ImportError) as error:  # DataError, DomainError, ShapeError; a missing extra
+    except (DataError, DomainError, ShapeError) as error:
+        code = _complain(str(error))
+    except ImportError as error:
+        if "pip install" not in str(error):  # not a missing extra but a bug
+            raise
         code = _complain(str(error))
     if code == 130:
         print("matchloss: interrupted; nothing was left half written", file=sys.stderr)

@@ -127,13 +127,15 @@ def _check_writable(report: Path | None) -> None:
     """Refuse a page that could not be written before any work is done."""
     if report is None:
         return
+    from matchloss.compare.errors import DataError
+
     folder = report.resolve().parent
     if report.is_dir():
-        raise ValueError(f"the page cannot be written: {report} is a folder")
+        raise DataError(f"the page cannot be written: {report} is a folder")
     if not folder.is_dir():
-        raise ValueError(f"the page cannot be written: there is no folder {folder}")
+        raise DataError(f"the page cannot be written: there is no folder {folder}")
     if not os.access(folder, os.W_OK):
-        raise ValueError(f"the page cannot be written: no permission in {folder}")
+        raise DataError(f"the page cannot be written: no permission in {folder}")
 
 
 def _write(report: Path, found: Sequence[Comparison]) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import matchloss as ml
-from matchloss.compare.data import DataError, suggest
+from matchloss.compare.data import suggest
+from matchloss.compare.errors import DataError
 from matchloss.compare.target import Target
 
 if TYPE_CHECKING:

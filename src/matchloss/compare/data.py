@@ -15,9 +15,7 @@ try:
 except ImportError as error:
     raise ImportError('reading tables needs polars: pip install "matchloss[cli]"') from error
 
-
-class DataError(ValueError):
-    """Data or arguments that a comparison cannot be made from; the message is for the person who gave them."""
+from matchloss.compare.errors import DataError
 
 
 def read_table(path: str | Path) -> pl.DataFrame:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.compare.candidates import choose
-from matchloss.compare.data import DataError, pl, require_columns
+from matchloss.compare.data import pl, require_columns
+from matchloss.compare.errors import DataError
 from matchloss.compare.result import Comparison, Fit, Kind
 from matchloss.compare.scores import held_out, score_names
 from matchloss.compare.target import Target, drop_missing, read_target

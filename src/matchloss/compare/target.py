@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from matchloss.compare.data import DataError
+from matchloss.compare.errors import DataError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
