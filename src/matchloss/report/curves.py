@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 LABEL_KINDS = ("binary", "multiclass")
 MAX_LOGITS = 100  # a longer row looks the same
+SMALL = 900  # elements at a time: below the size at which loops are compiled, as a page needs too few to wait for that
 RAW_REACH = 6.0  # half the width of the raw axis for labels
 KINKS = [s * k * (1 + e) for k in (0.5, 1.0) for s in (-1, 1) for e in (-1e-6, 1e-6)]  # where margins and links have corners
 
@@ -52,19 +53,26 @@ def _rows(loss: Loss, raw: Array, width: int) -> Array:
     return rows
 
 
+def _blocks(raw: Array, width: int) -> list[Array]:
+    step = max(SMALL // width, 1)
+    return [raw[i : i + step] for i in range(0, raw.size, step)]
+
+
 def _predict(loss: Loss, raw: Array, width: int) -> Array:
-    prediction = np.asarray(loss.predict(_rows(loss, raw, width)))
-    return prediction[:, 0] if prediction.ndim == 2 else prediction
+    parts = [np.asarray(loss.predict(_rows(loss, block, width))) for block in _blocks(raw, width)]
+    return np.concatenate([part[:, 0] if part.ndim == 2 else part for part in parts])
 
 
 def _evaluate(loss: Loss, raw: Array, target: float, width: int) -> tuple[Array, Array]:
     """Value and gradient; for a simplex loss the target 1 is the label of the logit that moves and 0 is another one."""
-    if isinstance(loss.target_domain, Simplex):
-        labels = np.full(raw.size, 0 if target == 1 else 1)
-        value, gradient, _ = loss.evaluate(_rows(loss, raw, width), labels)
-        return np.asarray(value), np.asarray(gradient)[:, 0]
-    value, gradient, _ = loss.evaluate(raw, np.full(raw.size, float(target)))
-    return np.asarray(value), np.asarray(gradient)
+    simplex = isinstance(loss.target_domain, Simplex)
+    values, gradients = [], []
+    for block in _blocks(raw, width):
+        targets = np.full(block.size, 1 - int(target)) if simplex else np.full(block.size, float(target))
+        value, gradient, _ = loss.evaluate(_rows(loss, block, width), targets)
+        values.append(np.asarray(value))
+        gradients.append(np.asarray(gradient)[:, 0] if simplex else np.asarray(gradient))
+    return np.concatenate(values), np.concatenate(gradients)
 
 
 def _is_shift(loss: Loss) -> bool:
@@ -92,7 +100,7 @@ def _mixed(loss: Loss, raw: Array, x: Array, width: int, low: float = 0.0, high:
 
 def _label_curve(loss: Loss, width: int) -> dict[str, Any] | None:
     """Points spread evenly over the predictions, and over raw; None where predictions are only a few steps (a sign)."""
-    fine = np.linspace(-20, 20, 8001)
+    fine = np.linspace(-20, 20, 2001)
     prediction = _predict(loss, fine, width)
     rising = np.flatnonzero(np.diff(prediction, prepend=-np.inf) > 0)
     raw = np.union1d(np.linspace(-RAW_REACH, RAW_REACH, 121), KINKS)
@@ -104,7 +112,7 @@ def _label_curve(loss: Loss, width: int) -> dict[str, Any] | None:
     return _mixed(loss, raw, _predict(loss, raw, width), width) | {"steps": steps}
 
 
-def _simplified(x: Array, y: Array, tolerance: float) -> Array:
+def _simplified(x: Array, y: Array, tolerance: float) -> NDArray[np.intp]:
     """Indices of the points that a polyline needs to stay within `tolerance` of y (Ramer, Douglas and Peucker)."""
     keep = np.zeros(x.size, dtype=bool)
     keep[[0, -1]] = True
@@ -214,6 +222,13 @@ def _mean_curve(loss: Loss, view: dict[str, Any]) -> dict[str, Any]:
     return _mixed(loss, raw, _predict(loss, raw, 2), 2, first, second)
 
 
+def _number_curve(loss: Loss, shift: bool, view: dict[str, Any]) -> dict[str, Any] | None:
+    """None for a loss of neither form: the page leaves it out of the picture."""
+    if shift:
+        return _shifted(loss, 2 * (view["x"][1] - view["x"][0]) + 4, view["signal"][1], view["value"][1])
+    return _mean_curve(loss, view) if loss.linear_in_target else None
+
+
 def _number_picture(comparison: Comparison) -> dict[str, Any]:
     losses = [loss for loss, _ in _losses(comparison)]
     shifts = [_is_shift(loss) for loss in losses]
@@ -222,15 +237,7 @@ def _number_picture(comparison: Comparison) -> dict[str, Any]:
     for view in views:
         if view["set"] in sets:
             continue
-        reach = 2 * max(view["x"][1] - view["x"][0], 4 + view["x"][1] if view["set"] == 0 and comparison.kind == "count" else 0)
-        sets[view["set"]] = [
-            _shifted(loss, reach, view["signal"][1], view["value"][1])
-            if shift
-            else _mean_curve(loss, view)
-            if loss.linear_in_target
-            else None
-            for loss, shift in zip(losses, shifts, strict=True)
-        ]
+        sets[view["set"]] = [_number_curve(loss, shift, view) for loss, shift in zip(losses, shifts, strict=True)]
     return {"views": views, "sets": [sets[i] for i in sorted(sets)], "width": 1}
 
 

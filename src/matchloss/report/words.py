@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 MANY = 6  # class frequencies are listed up to here
 
+_LINE = "Drawn against raw output, cross entropy’s signal is a curve; against its own prediction it is the line of squared error."
+_FADES = "is also zero only at the right answer, but its signal fades just where the model is confidently wrong."
+_SHARED = "Every loss that matches its link has one and the same straight line for a signal."
+
 # One sentence beside picture 1, shown only where the loss is on the page.
 REMARKS = {
     "quartic": "The quartic hardly speaks near the answer and shouts far from it.",
@@ -20,13 +24,13 @@ REMARKS = {
     "absolute_error": "Absolute error knows on which side the model is wrong, not how far: it seeks the median.",
     "huber": "Huber is straight near the answer and level beyond: an outlier is heard, but no louder than that.",
     "log_cosh": "Log-cosh rounds off the same idea: straight close up, level far away.",
-    "logistic": "Drawn against raw output, cross entropy’s signal is a curve; against its own prediction it is the line of squared error.",
-    "cross_entropy": "Drawn against raw output, cross entropy’s signal is a curve; against its own prediction it is the line of squared error.",
+    "logistic": _LINE,
+    "cross_entropy": _LINE,
     "binary_brier": "Brier and spherical scores fall on that line too, each behind the link that suits it.",
     "sparsemax": "Sparsemax and the spherical score fall on that line too, each behind the link that suits it.",
-    "sigmoid_brier": "Squared error of a sigmoid is also zero only at the right answer, but its signal fades just where the model is confidently wrong.",
-    "softmax_brier": "Squared error of softmax is also zero only at the right answer, but its signal fades just where the model is confidently wrong.",
-    "softmax_spherical": "The same goes for the spherical score of softmax.",
+    "sigmoid_brier": f"The Brier score of a sigmoid {_FADES}",
+    "softmax_brier": f"The Brier score of softmax {_FADES}",
+    "softmax_spherical": "The spherical score of softmax does the same.",
     "hinge": "Hinge has no link: its prediction is only a side, so it is drawn against raw output alone.",
     "poisson": "Poisson’s mean is an exponential, and its signal is the straight line as soon as it is drawn against that mean.",
     "negative_binomial": "The negative binomial trusts large counts less: its signal levels off.",
@@ -35,9 +39,8 @@ REMARKS = {
 OPENING = {
     "number": "Move the target: squared error’s signal stays one straight line through it.",
     "count": "Move the target: the signals that are output minus wanted stay one straight line through it.",
-    "binary": "Move the target, a label or a probability: every loss that matches its link has one and the same straight line for a signal.",
-    "multiclass": "One raw output of {width} moves and the others stay at 0; the target is the weight of that class. "
-    "Every loss that matches its link has one and the same straight line for a signal.",
+    "binary": f"Move the target, a label or a probability. {_SHARED}",
+    "multiclass": f"One raw output of {{width}} moves and the others stay at 0; the target is the weight of that class. {_SHARED}",
 }
 
 HEADINGS = {
@@ -48,20 +51,9 @@ HEADINGS = {
 }
 
 
-SYMBOLS = {
-    "alpha": "α",
-    "delta": "δ",
-    "gamma": "γ",
-    "mu": "μ",
-    "pi": "π",
-    "sum": "Σ",
-    "sqrt": "√",
-    ">=": "≥",
-    "<=": "≤",
-    "^2": "²",
-    "^3": "³",
-    "^4": "⁴",
-}
+LETTERS = {"alpha": "α", "delta": "δ", "gamma": "γ", "mu": "μ", "phi": "φ", "Phi": "Φ", "pi": "π", "sum": "Σ", "sqrt": "√"}
+_SYMBOL = rf"(?<![A-Za-z])({'|'.join(LETTERS)})(?![A-Za-z])|[<>]=|\^[234](?![\d.])"
+SYMBOLS = LETTERS | {">=": "≥", "<=": "≤", "^2": "²", "^3": "³", "^4": "⁴"}
 
 
 def minus(text: str) -> str:
@@ -71,7 +63,7 @@ def minus(text: str) -> str:
 
 def formula(text: str) -> str:
     """A formula in ASCII with the letters and signs that it stands for."""
-    named = re.sub(r"(?<![A-Za-z])(alpha|delta|gamma|mu|pi|sum|sqrt)(?![A-Za-z])|[<>]=|\^[234](?![\d.])", lambda m: SYMBOLS[m[0]], text)
+    named = re.sub(_SYMBOL, lambda m: SYMBOLS[m[0]], text)
     return re.sub(r"(?<!\w)-|(?<=\w)-(?=\w)(?<!e-)", "−", named)
 
 
@@ -136,14 +128,13 @@ def short(comparison: Comparison) -> list[dict[str, str]]:
     if not comparison.score_names:
         return []
     score = comparison.score_names[0]
+    said = f"{score} score" if score in ("log", "Brier", "spherical") else score
     best = comparison.best(score)
     winners = [(fit, t) for fit, t in zip(comparison.fits, titles(comparison.fits), strict=True) if fit.loss.name in best]
     by_functional: dict[str, list[str]] = {}
     for fit, title in winners:
         by_functional.setdefault(str(fit.loss.functional), []).append(title)
-    rivals = {f: sum(str(fit.loss.functional) == f for fit in comparison.fits) for f in by_functional}
     return [
-        {"before": f"Least held-out {score} among losses that elicit the {f}: ", "names": " and ".join(names), "after": "."}
+        {"before": f"Least held-out {said} among losses that elicit the {f}: ", "names": " and ".join(names), "after": "."}
         for f, names in by_functional.items()
-        if rivals[f] > 1
     ]

@@ -202,7 +202,7 @@ class Signals {
     const px = away ? [] : this.abscissae(chart, curve, kind);
     // A saturated prediction stays at 0 or 1 while raw runs on: no part of a curve against the prediction.
     if (!away && curve.form === "mixed" && view.key === "p" && this.tau === 0)
-      for (let i = 0; i < px.length; i++) if ((curve.p[i] === 0 && curve.p[i + 1] === 0) || (curve.p[i] === 1 && curve.p[i - 1] === 1)) ys[i] = null;
+      for (let i = 0; i < px.length; i++) if (curve.p[i + 1] < 1e-9 || curve.p[i - 1] > 1 - 1e-9) ys[i] = null;
     chart.curve(`curve-${j}`, px, ys, stroke);
     let here = null;
     if (!away && curve.form === "shifted") here = at(kind === "signal" ? curve.gx : curve.vx, ys, cursor - this.target);

@@ -1,0 +1,308 @@
+"""The page: opened in a real browser, moved, and caught if it complains or reaches for the network."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import os
+import re
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import matchloss as ml
+from matchloss.compare.result import Comparison, Fit, Score
+from matchloss.report import curves, render_page, words, write_page
+
+pytest.importorskip("jinja2")
+HOSTILE = "</script><b>x</b>&\"'\u2028"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+def made_up(kind, losses, score_names, target="late", classes=(), frequencies=(), target_range=(0.0, 1.0), **changes):
+    """A comparison whose losses are real and whose scores are not."""
+    scores = [{name: Score(0.1 + 0.01 * i + 0.1 * j) for j, name in enumerate(score_names)} for i in range(len(losses))]
+    fits = tuple(Fit(loss, "", 20 + i, 0.5, True, 0.3, s) for i, (loss, s) in enumerate(zip(losses, scores, strict=True)))
+    fields = {"source": "flights", "rows_train": 4000, "rows_test": 1000, "features": 12, "messages": ("89 rows had no target.",)}
+    fields |= changes
+    return Comparison(
+        target=target,
+        kind=kind,
+        classes=tuple(classes),
+        frequencies=tuple(frequencies),
+        target_range=target_range,
+        score_names=tuple(score_names),
+        **{"fits": fits} | fields,
+    )
+
+
+def label():
+    losses = [ml.Logistic(), ml.SigmoidBrier(), ml.BinaryBrier(), ml.BinarySpherical(), ml.Hinge()]
+    return made_up("binary", losses, ("log", "Brier"), classes=("on time", "late"), frequencies=(0.764, 0.236))
+
+
+def number():
+    losses = [ml.SquaredError(), ml.AbsoluteError(), ml.Huber(delta=27.0), ml.Expectile(alpha=0.8), ml.Quartic(), ml.SineSquared()]
+    return made_up("number", losses, ("squared error", "absolute error"), target="delay", target_range=(-42.0, 91.0))
+
+
+def count():
+    losses = [ml.Poisson(), ml.NegativeBinomial(size=2.0), ml.SquaredError()]
+    return made_up("count", losses, ("Poisson deviance",), target="visits", target_range=(0.0, 9.0))
+
+
+def classes(**changes):
+    losses = [ml.CrossEntropy(), ml.SoftmaxBrier(), ml.SoftmaxSpherical(), ml.Sparsemax(), ml.Spherical()]
+    more = {"target": "species", "classes": ("a", "b", "c"), "frequencies": (0.5, 0.3, 0.2)} | changes
+    return made_up("multiclass", losses, ("log",), **more)
+
+
+def page_data(page):
+    return json.loads(re.search(r'<script type="application/json" id="page-data">(.*?)</script>', page, re.S)[1])
+
+
+# ---- the numbers ----
+
+
+@pytest.mark.parametrize("make", [label, classes])
+@pytest.mark.parametrize("target", [0.0, 0.3, 1.0])
+def test_S4_matching_losses_are_one_straight_line_in_the_picture(make, target):
+    picture = curves.signals(make())
+    for loss, curve in zip(picture["losses"], picture["sets"][0], strict=True):
+        signal = np.array(curve["g"]) + target * np.array(curve["gt"])
+        off = np.abs(signal - (np.array(curve["p"]) - target)).max()
+        assert (off < 2e-5) if loss["matching"] else (off > 0.1), loss["name"]
+
+
+def test_S4_squared_error_alone_is_the_straight_line_for_a_number():
+    picture = curves.signals(number())
+    for view in picture["views"]:
+        for loss, curve in zip(picture["losses"], picture["sets"][view["set"]], strict=True):
+            off = np.abs(np.array(curve["g"]) - np.array(curve["gx"])).max()
+            straight = loss["name"] == "squared_error" or (loss["name"] == "huber" and view["label"] == "close up")  # within its delta
+            assert (off < 1e-4 * curve["gx"][-1]) == straight, (loss["name"], off)
+
+
+def test_count_curves_are_those_of_the_loss_at_other_targets():
+    curve = curves.signals(count())["sets"][0][1]
+    raw, target = np.array(curve["r"]), 3.0
+    expected = ml.NegativeBinomial(size=2.0).evaluate(raw, np.full(raw.size, target))
+    np.testing.assert_allclose(np.array(curve["g"]) + target * np.array(curve["gt"]), expected.gradient, rtol=1e-3, atol=1e-3)
+    shift = np.array(curve["v"]) + target * np.array(curve["vt"]) - expected.value
+    assert np.ptp(shift) < 1e-2  # the value up to a constant: the page measures it from its least
+
+
+def test_S9_softmax_is_the_slope_of_log_sum_exp():
+    data = curves.log_sum_exp()
+    slope = np.gradient(np.array(data["lse"]), np.array(data["z"]))
+    np.testing.assert_allclose(slope[1:-1], np.array(data["softmax"])[1:-1], atol=1e-4)
+    np.testing.assert_allclose(data["lse"][120], math.log(3), rtol=1e-6)
+
+
+def test_S6_the_mean_of_one_label_gradients_converges_as_theory_says():
+    data = curves.one_label((0.5, 0.3, 0.2))
+    ratio = np.array(data["typical"]) / np.array(data["theory"])
+    assert np.all(np.abs(ratio - 1) < 0.2)
+    assert data["typical"][-1] < 0.01 * data["biased"][-1]  # not linear in the target: the mean of its signals goes elsewhere
+
+
+def test_a_label_that_never_varies_and_no_label_at_all_still_make_a_page():
+    assert "an example distribution" in render_page([number()])
+    assert "an example distribution" in render_page([classes(frequencies=(1.0, 0.0, 0.0))])
+    with pytest.raises(ValueError, match="at least one"):
+        render_page([])
+
+
+# ---- the words ----
+
+
+def test_infinite_scores_are_said_and_not_best():
+    fits = (
+        Fit(ml.BinaryBrier(), "", 9, 0.1, True, 0.2, {"log": Score(math.inf, 29)}),
+        Fit(ml.Logistic(), "", 9, 0.1, True, 0.2, {"log": Score(0.41234)}),
+        Fit(ml.SigmoidBrier(), "", 9, 0.1, False, 0.2, {"log": Score(0.42)}),
+    )
+    page = render_page([replace(label(), fits=fits, score_names=("log",))])
+    assert "inf (29 rows had probability 0)" in page
+    assert re.search(r'best">0\.4123<', page)
+    assert "not converged" in page
+
+
+def test_formulas_are_set_with_their_signs():
+    assert words.formula("4 (z - y)^3") == "4 (z − y)³"
+    assert words.formula("clip(z - y, -delta, delta)") == "clip(z − y, −δ, δ)"
+    assert words.formula("mu^(2-power)") == "μ^(2−power)"
+
+
+# ---- the file ----
+
+
+def test_the_page_is_one_small_file_that_refers_to_nothing():
+    page = render_page([label(), number(), count(), classes()])
+    assert len(page.encode()) < 3_000_000
+    assert not re.search(r"""(?:src|href)\s*=\s*["'](?!data:|#)""", page)
+    assert not re.search(r"url\(\s*[\"']?(?!#)|@import|fetch\(|XMLHttpRequest|\bimport\(", page)
+    assert "default-src 'none'" in page
+
+
+def test_hostile_names_stay_text():
+    message = f"{HOSTILE} was dropped"
+    page = render_page([classes(target=HOSTILE, source=HOSTILE, classes=(HOSTILE, "b", "c"), messages=(message,))])
+    assert "<b>x</b>" not in page
+    assert page.count("</script>") == 2
+    page_data(page)
+
+
+def test_writing_is_all_or_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "page.html"
+    path.write_text("old")
+    write_page(path, [number()])
+    assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
+    with pytest.raises(OSError, match="nowhere"):
+        write_page(tmp_path / "nowhere" / "page.html", [number()])
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError):
+        write_page(tmp_path / "folder", [number()])
+    before = path.read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        write_page(path, [label()])
+    assert path.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder", "page.html"]
+
+
+# ---- the browser ----
+
+
+def _needed(what):
+    """Without a browser there is nothing to see, except in CI, where that is a failure."""
+    if os.environ.get("CI"):
+        pytest.fail(f"CI has to open the page, and {what} is missing")
+    pytest.skip(f"{what} is missing")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    program = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
+    if program is None:
+        _needed("Chromium")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        _needed("playwright")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "page.html"
+    write_page(path, [label(), number(), count(), classes(target=HOSTILE, classes=(HOSTILE, "b", "c"))])
+    return path
+
+
+class Visit:
+    """An open page that remembers every complaint and every request."""
+
+    def __init__(self, browser, file, width=1280, scheme="light"):
+        self.context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce")
+        self.page = self.context.new_page()
+        self.complaints, self.requests = [], []
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.address = file.as_uri()
+
+    def __enter__(self):
+        self.page.goto(self.address)
+        self.page.wait_for_selector("html[data-ready=yes]")
+        self.page.wait_for_selector("#signals-0 path[data-loss][d*=L]", state="attached")
+        return self
+
+    def __exit__(self, kind, *_):
+        self.context.close()
+        if kind is None:
+            assert self.complaints == []
+            assert [url for url in self.requests if not url.startswith("data:")] == [self.address]
+
+    def curves(self, figure):
+        return self.page.eval_on_selector_all(f"#{figure} path[data-loss]", "nodes => nodes.map(n => n.getAttribute('d'))")
+
+    def slide(self, slider, value):
+        self.page.locator(f"#{slider}").evaluate("(n, v) => { n.value = v; n.dispatchEvent(new Event('input', {bubbles: true})) }", value)
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")])
+def test_the_page_fits_and_is_quiet(browser, file, width, scheme):
+    with Visit(browser, file, width, scheme) as visit:
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+        ground = visit.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (sum(map(int, re.findall(r"\d+", ground)[:3])) > 600) == (scheme == "light")
+        assert visit.page.locator("#picture-2 path").first.is_visible()
+        assert not visit.page.locator("b").count()
+        texts = visit.page.eval_on_selector_all(
+            "svg.chart text", "ns => ns.map(n => n.textContent).filter(t => /NaN|undefined|null/.test(t))"
+        )
+        assert texts == []
+
+
+def test_sliders_toggles_and_legend_move_the_curves(browser, file):
+    with Visit(browser, file) as visit:
+        for i in range(4):
+            figure = f"signals-{i}"
+            seen = [visit.curves(figure)]
+            assert sum(bool(d) for d in seen[0]) >= 6
+            visit.page.locator(f"#{figure}-target").press("ArrowRight")
+            seen.append(visit.curves(figure))
+            visit.page.locator(f"#{figure} input[type=radio]").nth(1).check(force=True)
+            seen.append(visit.curves(figure))
+            visit.slide(f"{figure}-target", visit.page.locator(f"#{figure}-target").get_attribute("max"))
+            seen.append(visit.curves(figure))
+            for before, after in itertools.pairwise(seen):
+                assert any(a != b for a, b in zip(before, after, strict=True) if a and b)
+            button = visit.page.locator(f"#{figure} .legend-item").last
+            button.click()
+            assert button.get_attribute("aria-pressed") == "false"
+            assert button.locator(".legend-value").text_content() == "hidden"
+
+
+def test_every_matching_loss_reads_the_same_difference(browser, file):
+    with Visit(browser, file) as visit:
+        visit.slide("signals-0-target", 0.3)
+        visit.slide("signals-0-cursor", 0.8)
+        read = visit.page.eval_on_selector_all(
+            "#signals-0 .legend-item", "ns => ns.map(n => [...n.querySelectorAll('span')].map(s => s.textContent))"
+        )
+        values = [value for _, value in read]
+        assert values == ["+0.50", "+0.50", "+0.16", "+0.50", "+0.50", "raw only"]
+
+
+def test_the_tangent_and_the_average_follow_their_sliders(browser, file):
+    with Visit(browser, file) as visit:
+        visit.slide("slope-z", 2)
+        visit.slide("slope-y", 0.25)
+        softmax = math.exp(2) / (math.exp(2) + 2)
+        assert visit.page.locator("[data-read=p]").text_content() == f"{softmax:.3f}"
+        assert visit.page.locator("[data-read=slope]").text_content() == f"+{softmax - 0.25:.3f}"
+        early = visit.page.locator("[data-mean='0']").text_content()
+        visit.slide("labels-m", 14)
+        assert visit.page.locator("[data-m]").first.text_content() == "16,384"
+        late = float(visit.page.locator("[data-mean='0']").text_content().replace("−", "-"))
+        assert visit.page.locator("[data-mean='0']").text_content() != early
+        assert abs(late - (0.5 - 0.764)) < 0.02
