@@ -40,6 +40,7 @@ class Rows(NamedTuple):
     sum: Callable[..., Any]
     max: Callable[..., Any]
     first_max: Callable[..., Any]  # True at the first of the largest entries, and there alone
+    any: Callable[..., Any]  # over all entries
 
 
 def namespace(xp: Any) -> Namespace:
@@ -58,7 +59,7 @@ def rows(xp: Any) -> Rows:
     def first_max(x: Any) -> Any:
         return xp.arange(x.shape[-1]) == xp.expand_dims(xp.argmax(x, axis=-1), axis=-1)
 
-    return Rows(sum=partial(xp.sum, axis=-1, keepdims=True), max=partial(xp.max, axis=-1, keepdims=True), first_max=first_max)
+    return Rows(sum=partial(xp.sum, axis=-1, keepdims=True), max=partial(xp.max, axis=-1, keepdims=True), first_max=first_max, any=xp.any)
 
 
 def _absent(*_: Any) -> Any:

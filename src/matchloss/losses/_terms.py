@@ -12,6 +12,11 @@ def times(m: Any, weight: Any, x: Any) -> Any:
     return m.where(weight == 0, 0.0, weight * x)
 
 
+def times_square(m: Any, weight: Any, x: Any) -> Any:
+    """weight * x^2, and 0 where the weight is 0: what a small weight keeps finite is not lost to an overflow of x^2."""
+    return m.where(weight == 0, 0.0, weight * x * x)
+
+
 def constant(m: Any, c: Any, x: Any) -> Any:
     """c, but NaN where x is NaN."""
     return m.where(x == x, c, x)
@@ -34,15 +39,27 @@ def split_factor(a: float) -> tuple[float, float, float]:
     """A factor for exp_of_product: its leading 26 bits, the rest, and the grid 2^k on which raw is cut."""
     fraction, exponent = math.frexp(a)
     high = math.ldexp(round(math.ldexp(fraction, 26)), exponent - 26)
-    return high, a - high, math.ldexp(1.0, 16 + exponent)
+    return high, a - high, math.ldexp(1.0, 15 + exponent)
 
 
 def exp_of_product(m: Any, high: Any, low: Any, grid: Any, raw: Any) -> Any:
     """exp((high + low) raw) to 1.5 eps: the rounding of the product, up to 745 eps / 2, does not reach the exponential."""
+    product, small = _product(m, high, low, grid, raw)
+    e = m.exp(product)
+    return m.where(e == inf, e, e + e * small)
+
+
+def times_exp_of_product(m: Any, weight: Any, high: Any, low: Any, grid: Any, raw: Any) -> Any:
+    """weight * exp((high + low) raw) to 3 eps, finite also where only the small weight makes it so; 0 where the weight is 0."""
+    product, small = _product(m, high, low, grid, raw)
+    e = m.exp(0.5 * product)
+    return m.where(weight == 0, 0.0, m.where(e == inf, e, weight * e * (e + e * small)))
+
+
+def _product(m: Any, high: Any, low: Any, grid: Any, raw: Any) -> tuple[Any, Any]:
+    """a, b with e^a (1 + b) = exp((high + low) raw), a exact; raw is bounded where the exponential has long left all numbers."""
     bound = 134217728.0 / grid
     raw = m.where(raw > bound, bound, m.where(raw < -bound, -bound, raw))
     cut = m.floor(raw * grid + 0.5) / grid
     rest = low * cut + (high + low) * (raw - cut)
-    e = m.exp(high * cut)
-    small = rest * (1 + rest * (0.5 + rest * 0.16666666666666666))
-    return m.where(e == inf, e, e + e * small)
+    return high * cut, rest * (1 + rest * (0.5 + rest * 0.16666666666666666))

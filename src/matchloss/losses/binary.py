@@ -12,7 +12,7 @@ from matchloss.engine.special import INV_SQRT_2PI, LOG_SQRT_2PI, inverse_mills_e
 from matchloss.losses._domain import NON_NEGATIVE, UNIT, Interval
 from matchloss.losses._loss import Loss, PointwiseLoss
 from matchloss.losses._solve import crossing
-from matchloss.losses._terms import at_labels, constant, exp_of_product, sigmoids, split_factor, times
+from matchloss.losses._terms import at_labels, constant, exp_of_product, sigmoids, split_factor, times, times_square
 
 __all__ = [
     "BinaryBrier",
@@ -207,8 +207,8 @@ class CLogLog(BinaryLoss):
         ratio = m.where(x < 1e-300, 1.0, -m.expm1(-x) / m.where(x < 1e-300, 1.0, x))  # p / mu, in (0.72, 1] where it is used
         low = m.where(raw < 0, -raw, 0.0) + m.where(raw < 0, 0.0, constant(m, 0.0, raw))
         v1 = m.where(near, low - m.log(ratio), -m.log1p(-m.exp(-m.where(near, 1.0, x))))
-        value = at_labels(m, target, v1, mu)
-        return value, times(m, 1 - target, mu) - target * r, times(m, 1 - target, mu) + target * (r * slope)
+        at_zero = times_square(m, 1 - target, m.exp(0.5 * raw))
+        return times(m, target, v1) + at_zero, at_zero - target * r, at_zero + target * (r * slope)
 
     @staticmethod
     def fisher_formula(m: Any, raw: Any, target: Any) -> Any:
@@ -379,7 +379,7 @@ class Exponential(BinaryLoss):
 
     @staticmethod
     def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
-        u, v = times(m, 1 - target, m.exp(raw)), times(m, target, m.exp(-raw))
+        u, v = times_square(m, 1 - target, m.exp(0.5 * raw)), times_square(m, target, m.exp(-0.5 * raw))
         return u + v, u - v, u + v
 
     @staticmethod
@@ -464,7 +464,7 @@ class SquaredHinge(BinaryLoss):
         nothing = constant(m, 0.0, raw)
         u, v = m.where(raw > -1, 1 + raw, nothing), m.where(raw < 1, 1 - raw, nothing)
         h0, h1 = m.where(raw > -1, 2.0, nothing), m.where(raw < 1, 2.0, nothing)
-        gradient = times(m, 1 - target, 2 * u) - times(m, target, 2 * v)
+        gradient = 2 * (times(m, 1 - target, u) - times(m, target, v))
         return at_labels(m, target, v * v, u * u), gradient, (1 - target) * h0 + target * h1
 
     @staticmethod

@@ -9,7 +9,7 @@ from typing import Any
 
 from matchloss.losses._domain import NON_NEGATIVE, POSITIVE, Interval
 from matchloss.losses._loss import Loss, PointwiseLoss
-from matchloss.losses._terms import exp_of_product, split_factor, times
+from matchloss.losses._terms import exp_of_product, split_factor, times, times_exp_of_product
 
 __all__ = ["Gamma", "InverseGaussian", "NegativeBinomial", "Poisson", "Tweedie"]
 
@@ -170,8 +170,9 @@ class Tweedie(LogLinkLoss):
     ) -> tuple[Any, Any, Any]:
         a, b = ah + al, bh + bl  # 2 - power and 1 - power
         s = exp_of_product(m, ah, al, ag, raw)
-        t = times(m, target, exp_of_product(m, bh, bl, bg, raw))
-        return s / a - t / b, s - t, a * s - b * t
+        t = times_exp_of_product(m, target, bh, bl, bg, raw)
+        # Where mu is so small that both overflow (power > 2), the target's term is the greater one.
+        return m.where(t == inf, t, s / a - t / b), m.where(t == inf, -t, s - t), m.where(t == inf, t, a * s - b * t)
 
     @staticmethod
     def fisher_formula(

@@ -251,7 +251,7 @@ class SineSquared(LocationLoss):
         d = raw - target
         r = d - m.floor(d + 0.5)  # sin(pi d) and sin(pi r) differ in sign at most
         s, c = m.sin(d), m.cos(d)
-        u, v = m.sin(pi * r), m.cos(pi * r)
+        u, v = m.sin(pi * r), m.sin(pi * (0.5 - m.abs(r)))  # cos(pi r), relative accuracy also where it vanishes
         return s * s + u * u, 2 * s * c + 2 * pi * u * v, 2 * (c * c - s * s) + 2 * pi * pi * (v * v - u * u)
 
     def _best_constant(self, y: NDArray[Any], w: NDArray[Any]) -> float:

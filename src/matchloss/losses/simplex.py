@@ -1,0 +1,511 @@
+"""Losses of a distribution over K classes: raw (..., K), targets labels (...,) or distributions (..., K).
+
+A matching loss is its map alone: value = F(z) - <t, z>, which is (F(z) - max z) + sum t (max z - z), two terms >= 0;
+gradient = p - t; hessian = the map's derivative. The formulas are matchloss.engine.rows': an entry, and the sum of the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import inf
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matchloss.engine import rows
+from matchloss.engine.arrays import as_array, as_weight, result_dtype, same_shape
+from matchloss.engine.namespaces import NUMPY, NUMPY_ROWS
+from matchloss.engine.rows import RowProgram, Threshold
+from matchloss.errors import DomainError, ShapeError
+from matchloss.losses._domain import Interval, Simplex
+from matchloss.losses._hosts import refuse_foreign
+from matchloss.losses._loss import Evaluation, Loss
+from matchloss.losses._terms import times
+
+__all__ = ["CrossEntropy", "Entmax", "Sparsemax", "SoftmaxBrier", "SoftmaxSpherical", "Spherical"]
+
+
+class SimplexLoss(Loss):
+    """One row of K raw predictions and one label or distribution a row."""
+
+    kind = "simplex"
+    target_domain = Simplex()
+    proper = True
+    linear_in_target = True
+    threshold: ClassVar[Any] = None  # the map: softmax, or a Threshold
+    majorizer: ClassVar[Any] = None
+
+    @staticmethod
+    def terms(m: Any, u: Any, t: Any, *constants: float) -> tuple[Any, Any, Any]:
+        """What an entry adds to the sums over the others; the first is its weight."""
+        raise NotImplementedError
+
+    @staticmethod
+    def base(m: Any, gap: Any, d: Any, others: tuple[Any, Any, Any], *constants: float) -> Any:
+        """The row's value apart from what `entry` gives."""
+        raise NotImplementedError
+
+    @staticmethod
+    def entry(
+        m: Any, p: Any, c: Any, t: Any, own: tuple[Any, Any, Any], others: tuple[Any, Any, Any], share: Any, *constants: float
+    ) -> tuple[Any, Any, Any]:
+        """Value were this entry the label, gradient, hessian's diagonal."""
+        raise NotImplementedError
+
+    def _product(self, x: rows.Parts, t: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
+        raise NotImplementedError
+
+    @cached_property
+    def _programs(self) -> dict[str, RowProgram]:
+        core = self.reduced
+        assert isinstance(core, SimplexLoss)
+        allowed = f"{self.target_domain}, the targets of {self.name}"
+        exact = RowProgram(core.terms, core.base, core.entry, core.constants, core.threshold, allowed)  # pyright: ignore[reportArgumentType]
+        made = {"exact": exact, "fisher": exact}
+        if core.majorizer is not None:
+            made["majorizer"] = RowProgram(core.terms, core.base, core.entry, core.constants, core.threshold, allowed, core.majorizer)  # pyright: ignore[reportArgumentType]
+        return made
+
+    def evaluate(
+        self,
+        raw: Any,
+        target: Any,
+        sample_weight: Any = None,
+        value: bool = True,
+        gradient: bool = True,
+        hessian: bool = False,
+        curvature: str = "exact",
+        out: Evaluation | None = None,
+    ) -> Evaluation:
+        refuse_foreign(raw, target, sample_weight)
+        program = self._programs.get(curvature)
+        if program is None:
+            raise DomainError(f"{self!r} has no curvature {curvature!r}; allowed: {', '.join(self._programs)}")
+        if hessian and curvature == "fisher" and not self.matching:
+            # affine in the target: its mean over labels drawn from the prediction is its value at the prediction
+            at_prediction = rows.evaluate(program, raw, self.predict(raw), sample_weight, (False, False, True), None).hessian
+            result = rows.evaluate(program, raw, target, sample_weight, (value, gradient, False), out)
+            if out is not None and out.hessian is not None:
+                out.hessian[...] = at_prediction
+                at_prediction = out.hessian
+            return result._replace(hessian=at_prediction)
+        return rows.evaluate(program, raw, target, sample_weight, (value, gradient, hessian), out)
+
+    def hessian_product(self, raw: Any, target: Any, v: Any) -> NDArray[Any]:
+        """The hessian of each row times a vector: H v, all of shape (..., K)."""
+        refuse_foreign(raw, target, v)
+        raw, v = as_array("raw", raw), as_array("v", v)
+        same_shape("v", v, raw.shape, "raw's shape")
+        t, labels = rows.as_target(target, raw.shape)
+        core = self.reduced
+        assert isinstance(core, SimplexLoss)
+        program = core._programs["exact"]
+        rows.check(program, t, labels, raw.shape[-1], None)
+        t = rows.distributions(t, labels, raw.shape[-1])
+        with np.errstate(all="ignore"):
+            x = rows.parts(NUMPY, NUMPY_ROWS, program, raw.astype(np.float64), t)
+            return core._product(x, t, v.astype(np.float64)).astype(result_dtype(raw))
+
+    def predict(self, raw: Any) -> NDArray[Any]:
+        refuse_foreign(raw)
+        raw = as_array("raw", raw)
+        gradient = rows.evaluate(self._map_program, raw, np.zeros(raw.shape[:-1], np.int64), None, (False, True, False), None).gradient
+        return gradient
+
+    @cached_property
+    def _map_program(self) -> RowProgram:
+        """A program whose gradient is the prediction itself."""
+        core = self._programs["exact"]
+        return RowProgram(core.terms, nothing, prediction, core.constants, core.threshold, core.allowed)  # pyright: ignore[reportArgumentType]
+
+    def link(self, prediction: Any) -> NDArray[Any]:
+        refuse_foreign(prediction)
+        p = as_array("prediction", prediction)
+        if p.ndim == 0:
+            raise ShapeError("prediction is a scalar; a simplex loss takes distributions (..., K)")
+        rows.check(self._programs["exact"], p, False, p.shape[-1], None)
+        with np.errstate(all="ignore"):
+            core = self.reduced
+            assert isinstance(core, SimplexLoss)
+            return core._link(p.astype(np.float64)).astype(result_dtype(p))
+
+    def _link(self, p: NDArray[Any]) -> NDArray[Any]:
+        return np.log(p)
+
+    def _least_value(self, target: NDArray[Any], raw: NDArray[Any]) -> Any:
+        t, labels = rows.as_target(target, raw.shape)
+        return 0.0 if labels else self.value(self.link(t.astype(np.float64)), t.astype(np.float64))
+
+    def best_constant(self, target: Any, sample_weight: Any = None, n_classes: int | None = None) -> NDArray[Any]:
+        """The row of K raw predictions that minimises the weighted mean: the link of the mean target.
+
+        Labels do not tell K: it is n_classes, or the largest label plus one.
+        """
+        refuse_foreign(target, sample_weight)
+        t = as_array("target", target)
+        labels = t.dtype.kind != "f"
+        if labels:
+            t = t.reshape(-1)
+            classes = n_classes or (int(t.max()) + 1 if t.size else 0)
+        else:
+            classes = t.shape[-1] if t.ndim else 0
+            t = t.reshape(-1, classes) if classes else t.reshape(0, 0)
+        w = as_weight(None if sample_weight is None else np.asarray(sample_weight).reshape(-1), t.shape[:1])
+        w = np.ones(t.shape[0]) if w is None else w.astype(np.float64)
+        if not w.sum() > 0:
+            raise ShapeError("there is no row of positive weight: no constant is best")
+        rows.check(self._programs["exact"], t, labels, classes, w)
+        t, w = t[w > 0], w[w > 0]
+        mean = np.bincount(t, w, classes) if labels else w @ t.astype(np.float64)
+        return self.link(mean / mean.sum())
+
+
+def nothing(m: Any, gap: Any, d: Any, others: tuple[Any, Any, Any], *constants: float) -> Any:
+    """No value apart from the entries'."""
+    return 0.0 * gap
+
+
+def prediction(
+    m: Any, p: Any, c: Any, t: Any, own: tuple[Any, Any, Any], others: tuple[Any, Any, Any], share: Any, *constants: float
+) -> tuple[Any, Any, Any]:
+    """The prediction in the gradient's place."""
+    return 0.0 * p, p, 0.0 * p
+
+
+def difference(m: Any, p: Any, c: Any, t: Any) -> Any:
+    """p - t, where p is near 1 and t is 1 by way of c = 1 - p."""
+    return times(m, 1 - t, p) - times(m, t, c)
+
+
+@dataclass(frozen=True)
+class CrossEntropy(SimplexLoss):
+    """Cross entropy behind softmax: LogSumExp(z) - sum t z, whose error signal is probability minus target.
+
+    value = log sum exp z - <t, z> (at a distribution t; at a label -log p), gradient = p - t, hessian = diag p - p p',
+    with p = softmax(z); z = log p up to a constant. Source: Bridle (1990); Gneiting and Raftery (2007).
+
+    >>> import matchloss as ml
+    >>> loss = ml.CrossEntropy()
+    >>> loss.evaluate([[1000.0, 0.0, -1000.0]], [0])
+    Evaluation(value=array([0.]), gradient=array([[-0.,  0.,  0.]]), hessian=None)
+    >>> loss.gradient([[0.0, 0.0]], [[0.25, 0.75]])
+    array([[ 0.25, -0.25]])
+    """
+
+    name = "cross_entropy"
+    aliases = (
+        "softmax_cross_entropy", "sparse_categorical_crossentropy", "categorical_crossentropy", "multi:softprob", "multi:softmax",
+        "multiclass", "MultiClass", "multinomial", "half_multinomial", "nll", "softmax_cross_entropy_with_integer_labels",
+    )  # fmt: skip
+    title = "Cross entropy"
+    equation = "LogSumExp(z) - <y, z>"
+    error_signal = "p - y"
+    link_name = "log"
+    sources = ("Bridle 1990", "Gneiting & Raftery 2007")
+    matching = True
+
+    @staticmethod
+    def terms(m: Any, u: Any, t: Any) -> tuple[Any, Any, Any]:
+        return u, 0.0, 0.0
+
+    @staticmethod
+    def base(m: Any, gap: Any, d: Any, others: tuple[Any, Any, Any]) -> Any:
+        return m.log1p(others[0]) + gap
+
+    @staticmethod
+    def entry(
+        m: Any, p: Any, c: Any, t: Any, own: tuple[Any, Any, Any], others: tuple[Any, Any, Any], share: Any
+    ) -> tuple[Any, Any, Any]:
+        return 0.0 * p, difference(m, p, c, t), p * c
+
+    @staticmethod
+    def majorizer(m: Any, p: Any) -> Any:
+        """2 p: by Gershgorin 2 diag(p (1 - p)) lies above the hessian."""
+        return 2 * p * (1 - p)
+
+    def _product(self, x: rows.Parts, t: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
+        return x.p * (v - np.sum(x.p * v, axis=-1, keepdims=True))
+
+
+def entmax_terms(m: Any, weight: Any, u: Any, slope: Any) -> tuple[Any, Any, Any]:
+    """The weight, what it adds to the potential, and its derivative in u but for a factor."""
+    return weight, weight * u, slope
+
+
+@dataclass(frozen=True)
+class Sparsemax(SimplexLoss):
+    """Sparsemax: the Brier score with its own link, the projection onto the simplex; unlikely classes get exactly 0.
+
+    value = F(z) - <t, z> at a label, F(z) = max over p of <z, p> - (|p|^2 - 1) / 2; gradient = p - t;
+    hessian = diag s - s s' / |S|, s the indicator of the support S; z = p up to a constant. Source: Martins and Astudillo (2016).
+
+    >>> import matchloss as ml
+    >>> ml.Sparsemax().predict([1.0, 0.5, -1.0])
+    array([0.75, 0.25, 0.  ])
+    """
+
+    name = "sparsemax"
+    aliases = ("sparsemax_loss", "multiclass_sparsemax_loss")
+    title = "Sparsemax"
+    equation = "max_q <z, q> - (|q|^2 - 1)/2 - <y, z>"
+    error_signal = "p - y"
+    link_name = "identity"
+    sources = ("Martins & Astudillo 2016",)
+    matching = True
+    threshold = Threshold(power=1.0, scale=1.0)
+
+    @staticmethod
+    def terms(m: Any, u: Any, t: Any) -> tuple[Any, Any, Any]:
+        return u, u * u, m.where(u > 0, 1.0, 0.0)
+
+    @staticmethod
+    def base(m: Any, gap: Any, d: Any, others: tuple[Any, Any, Any]) -> Any:
+        return 0.5 * (d * d + others[1]) + gap
+
+    @staticmethod
+    def entry(
+        m: Any, p: Any, c: Any, t: Any, own: tuple[Any, Any, Any], others: tuple[Any, Any, Any], share: Any
+    ) -> tuple[Any, Any, Any]:
+        return 0.0 * p, difference(m, p, c, t), own[2] * others[2] / (own[2] + others[2])
+
+    def _product(self, x: rows.Parts, t: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
+        w = x.own[2]
+        return w * (v - np.sum(w * v, axis=-1, keepdims=True) / np.sum(w, axis=-1, keepdims=True))
+
+    def _link(self, p: NDArray[Any]) -> NDArray[Any]:
+        return p
+
+
+def power_of(m: Any, u: Any, power: Any) -> Any:
+    """u^power, 0 at 0."""
+    return m.where(u > 0, m.exp(power * m.log(m.where(u > 0, u, 1.0))), 0.0)
+
+
+def entmax_excess(m: Any, d: Any, rest: Any, power: Any) -> Any:
+    """power d - (1 - d)(1 - (1 - d)^power): a binomial series from d^2 on where the closed form would cancel."""
+    term = 0.5 * (power + 1) * power * d * d
+    series = term
+    for k in range(2, 15):
+        term = term * (-d) * (power + 1 - k) / (k + 1)
+        series = series + term
+    return m.where(power * d < 0.5, series, power * d - (1 - d) * rest)
+
+
+@dataclass(frozen=True)
+class Entmax(SimplexLoss):
+    """Entmax: the Tsallis entropies' matching losses, from softmax (alpha = 1) through 1.5 to sparsemax (alpha = 2).
+
+    value = F(z) - <t, z> at a label, F(z) = max over p of <z, p> - (sum p^alpha - 1) / (alpha (alpha - 1)); gradient = p - t;
+    hessian = diag w - w w' / sum w, w = p^(2 - alpha) on the support; z = p^(alpha - 1) / (alpha - 1) up to a constant; alpha >= 1.
+    Source: Peters, Niculae and Martins (2019); Blondel, Martins and Niculae (2020).
+
+    >>> import matchloss as ml
+    >>> ml.Entmax(alpha=1.5).predict([2.0, 0.0, -1.0]).round(4)
+    array([0.9354, 0.0... , 0.    ])
+    """
+
+    alpha: float = 1.5
+
+    name = "entmax"
+    aliases = ("entmax15", "entmax_loss", "entmax15_loss", "tsallis")
+    title = "Entmax"
+    equation = "max_q <z, q> - (sum q^alpha - 1)/(alpha (alpha - 1)) - <y, z>"
+    error_signal = "p - y"
+    link_name = "p^(alpha-1) / (alpha-1)"
+    sources = ("Peters, Niculae & Martins 2019", "Blondel, Martins & Niculae 2020")
+    parameter_domains = {"alpha": Interval(1, inf, "left")}
+    matching = True
+
+    @property
+    def threshold(self) -> Threshold:
+        return Threshold(power=1 / (self.alpha - 1), scale=self.alpha - 1)
+
+    @property
+    def reduced(self) -> Loss:
+        return {1.0: CrossEntropy(), 1.5: _EntmaxHalf(), 2.0: Sparsemax()}.get(self.alpha, self)
+
+    @property
+    def constants(self) -> tuple[float, ...]:
+        return self.alpha, 1 / (self.alpha - 1)
+
+    @staticmethod
+    def terms(m: Any, u: Any, t: Any, alpha: float, power: float) -> tuple[Any, Any, Any]:
+        weight = power_of(m, u, power)
+        return weight, weight * u, m.where(u > 0, weight / m.where(u > 0, u, 1.0), 0.0)
+
+    @staticmethod
+    def base(m: Any, gap: Any, d: Any, others: tuple[Any, Any, Any], alpha: float, power: float) -> Any:
+        return (entmax_excess(m, d, others[0], power) + others[1]) / alpha + gap
+
+    @staticmethod
+    def entry(
+        m: Any,
+        p: Any,
+        c: Any,
+        t: Any,
+        own: tuple[Any, Any, Any],
+        others: tuple[Any, Any, Any],
+        share: Any,
+        alpha: float,
+        power: float,
+    ) -> tuple[Any, Any, Any]:
+        return 0.0 * p, difference(m, p, c, t), own[2] * others[2] / (own[2] + others[2])
+
+    def _product(self, x: rows.Parts, t: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
+        return Sparsemax._product(self, x, t, v)  # pyright: ignore[reportArgumentType]
+
+    def _link(self, p: NDArray[Any]) -> NDArray[Any]:
+        return p ** (self.alpha - 1) / (self.alpha - 1)
+
+
+class _EntmaxHalf(Entmax):
+    """alpha = 1.5, where u^2 needs no logarithm."""
+
+    @staticmethod
+    def terms(m: Any, u: Any, t: Any, alpha: float, power: float) -> tuple[Any, Any, Any]:
+        return u * u, u * u * u, u
+
+
+@dataclass(frozen=True)
+class Spherical(SimplexLoss):
+    """Spherical score with its own link; like sparsemax it gives unlikely classes exactly 0.
+
+    value = F(z) - <t, z> + 1 at a label, F(z) = tau with sum [z - tau]+^2 = 1; gradient = p - t, p = u / sum u, u = [z - tau]+;
+    z = p / |p| up to a constant. Source: Gneiting and Raftery (2007); Blondel, Martins and Niculae (2020).
+
+    >>> import matchloss as ml
+    >>> ml.Spherical().predict([1.0, 0.6, -1.0]).round(4)
+    array([0.7222, 0.2778, 0.    ])
+    """
+
+    name = "spherical"
+    aliases = ("spherical_loss",)
+    title = "Spherical"
+    equation = "tau + 1 - <y, z>, sum (z - tau)+^2 = 1"
+    error_signal = "p - y"
+    link_name = "p / |p|"
+    sources = ("Gneiting & Raftery 2007", "Blondel, Martins & Niculae 2020")
+    matching = True
+    threshold = Threshold(power=2.0, scale=1.0)
+
+    @staticmethod
+    def terms(m: Any, u: Any, t: Any) -> tuple[Any, Any, Any]:
+        return u, m.where(u > 0, 1.0, 0.0), 0.0
+
+    @staticmethod
+    def base(m: Any, gap: Any, d: Any, others: tuple[Any, Any, Any]) -> Any:
+        return d + gap
+
+    @staticmethod
+    def entry(
+        m: Any, p: Any, c: Any, t: Any, own: tuple[Any, Any, Any], others: tuple[Any, Any, Any], share: Any
+    ) -> tuple[Any, Any, Any]:
+        # |u| = 1, so that share = |p|; the hessian is |p| (I - p 1')(I - 1 p') on the support
+        return 0.0 * p, difference(m, p, c, t), own[1] * share * (c * c + others[1] * p * p)
+
+    def _product(self, x: rows.Parts, t: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
+        on = x.own[1]
+        a = on * (v - np.sum(x.p * v, axis=-1, keepdims=True))
+        return x.share * (a - x.p * np.sum(a, axis=-1, keepdims=True))
+
+    def _link(self, p: NDArray[Any]) -> NDArray[Any]:
+        return p / np.sqrt(np.sum(p * p, axis=-1, keepdims=True))
+
+
+@dataclass(frozen=True)
+class SoftmaxBrier(SimplexLoss):
+    """Brier score of a softmax: proper, but not matching; its signal dies where the model is surely wrong.
+
+    value = |p - e|^2 / 2 at a label e, averaged over the target; gradient = p (r - <p, r>), r = p - t; p = softmax(z). Not convex in z.
+    Source: Brier (1950).
+
+    >>> import matchloss as ml
+    >>> ml.SoftmaxBrier().gradient([[20.0, 0.0]], [1]).round(11)
+    array([[ 4.12e-09, -4.12e-09]])
+    """
+
+    name = "softmax_brier"
+    aliases = ("mse_of_softmax",)
+    title = "Brier of a softmax"
+    equation = "|p - y|^2 / 2 at a label y"
+    error_signal = "p (r - <p, r>), r = p - y"
+    link_name = "log"
+    sources = ("Brier 1950",)
+    convex = False
+
+    @staticmethod
+    def terms(m: Any, u: Any, t: Any) -> tuple[Any, Any, Any]:
+        return u, u * u, times(m, t, u)
+
+    @staticmethod
+    def base(m: Any, gap: Any, d: Any, others: tuple[Any, Any, Any]) -> Any:
+        return 0.0 * d
+
+    @staticmethod
+    def entry(
+        m: Any, p: Any, c: Any, t: Any, own: tuple[Any, Any, Any], others: tuple[Any, Any, Any], share: Any
+    ) -> tuple[Any, Any, Any]:
+        squares, hits = others[1] * share * share, others[2] * share  # sums of p^2 and t p over the other entries
+        r = difference(m, p, c, t)
+        g = p * (c * r - (squares - hits))
+        return 0.5 * (c * c + squares), g, c * g + p * p * (c * c - c * r + 2 * squares - hits)
+
+    def _product(self, x: rows.Parts, t: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
+        p, r = x.p, difference(NUMPY, x.p, x.c, t)
+        dp = p * (v - dot(p, v))
+        return dp * (r - dot(p, r)) + p * (dp - dot(dp, r) - dot(p, dp))
+
+
+@dataclass(frozen=True)
+class SoftmaxSpherical(SimplexLoss):
+    """Spherical score of a softmax: proper, but not matching.
+
+    value = 1 - p_y / |p| at a label y, averaged over the target; gradient = p (<t, p> p / |p|^3 - t / |p|); p = softmax(z).
+    Not convex in z. Source: Gneiting and Raftery (2007).
+
+    >>> import matchloss as ml
+    >>> ml.SoftmaxSpherical().value([[20.0, 0.0], [0.0, 20.0]], [0, 0])
+    array([2.12417713e-18, 9.99999998e-01])
+    """
+
+    name = "softmax_spherical"
+    title = "Spherical of a softmax"
+    equation = "1 - p_y / |p| at a label y"
+    error_signal = "p (<y, p> p / |p|^3 - y / |p|)"
+    link_name = "log"
+    sources = ("Gneiting & Raftery 2007",)
+    convex = False
+
+    @staticmethod
+    def terms(m: Any, u: Any, t: Any) -> tuple[Any, Any, Any]:
+        return u, u * u, times(m, t, u)
+
+    @staticmethod
+    def base(m: Any, gap: Any, d: Any, others: tuple[Any, Any, Any]) -> Any:
+        return 0.0 * d
+
+    @staticmethod
+    def entry(
+        m: Any, p: Any, c: Any, t: Any, own: tuple[Any, Any, Any], others: tuple[Any, Any, Any], share: Any
+    ) -> tuple[Any, Any, Any]:
+        squares, hits = others[1] * share * share, others[2] * share
+        square = p * p + squares
+        n = m.sqrt(square)
+        cube = n * square
+        g = p * (hits * p - times(m, t, squares)) / cube
+        hessian = p * (times(m, t, squares) * (2 * p * p - squares) + hits * p * (2 * squares - p * p)) / (cube * square)
+        return squares / (n * (n + p)), g, hessian
+
+    def _product(self, x: rows.Parts, t: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
+        p = x.p
+        n, a = np.sqrt(dot(p, p)), dot(t, p)
+        dp = p * (v - dot(p, v))
+        da, dn = dot(t, dp), dot(p, dp) / n
+        return dp * (a * p / n**3 - t / n) + p * (t * dn / n**2 + da * p / n**3 + a * dp / n**3 - 3 * a * p * dn / n**4)
+
+
+def dot(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+    """The inner product of each row, kept as a column."""
+    return np.sum(a * b, axis=-1, keepdims=True)
