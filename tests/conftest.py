@@ -1,0 +1,13 @@
+"""Shared fixtures."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+
+@pytest.fixture
+def in_ci() -> bool:
+    """In CI a skipped test of something that CI installs is a failure."""
+    return bool(os.environ.get("CI"))
