@@ -131,8 +131,8 @@ def _simplified(x: Array, y: Array, tolerance: float) -> NDArray[np.intp]:
 
 
 def _squeezed(y: Array, limit: float) -> Array:
-    """y within the picture, its logarithm beyond: out there a point must be right for the reading, not for the eye."""
-    return np.where(np.abs(y) <= limit, y, np.sign(y) * limit * (1 + np.log(np.maximum(np.abs(y), limit) / limit)))
+    """y within the picture, its logarithm beyond, so that a reading out there is right to 1 in 10,000."""
+    return np.where(np.abs(y) <= limit, y, np.sign(y) * limit * (1 + 10 * np.log(np.maximum(np.abs(y), limit) / limit)))
 
 
 def _shifted(loss: Loss, reach: float, signal: float, value: float) -> dict[str, Any]:

@@ -123,18 +123,29 @@ def score_text(score: Score | None, digits: int) -> str:
     return f"{score.value:.3e}" if abs(score.value) >= 1e7 else minus(f"{score.value:,.{digits}f}")
 
 
+def score_name(score: str) -> str:
+    """The name of a score where no table of scores stands around it."""
+    return f"{score} score" if score in ("log", "Brier", "spherical") else score
+
+
+def ranking(comparison: Comparison) -> str:
+    """What the star in the results means, or why there is none."""
+    if any(comparison.best(score) for score in comparison.score_names):
+        return "★ marks the least among losses that elicit the same thing."
+    return "There is no ★: each of these losses elicits something else, so they have no contest."
+
+
 def short(comparison: Comparison) -> list[dict[str, str]]:
     """The first score in a sentence: who is best, among losses that elicit the same thing."""
     if not comparison.score_names:
         return []
     score = comparison.score_names[0]
-    said = f"{score} score" if score in ("log", "Brier", "spherical") else score
     best = comparison.best(score)
     winners = [(fit, t) for fit, t in zip(comparison.fits, titles(comparison.fits), strict=True) if fit.loss.name in best]
     by_functional: dict[str, list[str]] = {}
     for fit, title in winners:
         by_functional.setdefault(str(fit.loss.functional), []).append(title)
     return [
-        {"before": f"Least held-out {said} among losses that elicit the {f}: ", "names": " and ".join(names), "after": "."}
+        {"before": f"Least held-out {score_name(score)} among losses that elicit the {f}: ", "names": " and ".join(names), "after": "."}
         for f, names in by_functional.items()
     ]
