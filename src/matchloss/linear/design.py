@@ -81,17 +81,18 @@ class Design:
         3
         """
         made = [part for number in self.numbers for part in number.columns(table[number.name])]
-        numbers = np.stack(made, axis=1) if made else np.zeros((table.height, 0))
-        rows, columns, start = [], [], 0
+        parts = [sparse.csr_array(np.stack(made, axis=1))] if made else []
+        center, scale = [0.0] * len(made), [1.0] * len(made)
         for category in self.categories:
             codes = category.codes(table[category.name])
-            rows.append(np.flatnonzero(codes > 0))
-            columns.append(codes[rows[-1]] - 1 + start)
-            start += category.width
-        shares = np.array([share for category in self.categories for share in category.shares[1:]])
-        at = (np.concatenate(rows), np.concatenate(columns)) if rows else (np.zeros(0, int), np.zeros(0, int))
-        levels = sparse.csr_array((np.ones(len(at[0])), at), shape=(table.height, start))
-        return Matrix(numbers, levels, shares, np.sqrt(shares * (1 - shares)))
+            row = np.flatnonzero(codes > 0)
+            ones = np.ones(len(row))
+            parts.append(sparse.csr_array((ones, (row, codes[row] - 1)), shape=(table.height, category.width)))
+            center += category.shares[1:]
+            scale += [float(np.sqrt(share * (1 - share))) for share in category.shares[1:]]
+        empty = sparse.csr_array((table.height, 0))
+        values = sparse.csr_array(sparse.hstack([empty, *parts], format="csr"))
+        return Matrix(values, np.array(center), np.array(scale), table.height)
 
     def unseen(self, table: pl.DataFrame) -> list[str]:
         """A sentence for each category of `table` with levels that training did not have."""
