@@ -306,3 +306,38 @@ def test_the_tangent_and_the_average_follow_their_sliders(browser, file):
         late = float(visit.page.locator("[data-mean='0']").text_content().replace("−", "-"))
         assert visit.page.locator("[data-mean='0']").text_content() != early
         assert abs(late - (0.5 - 0.764)) < 0.02
+
+
+# ---- any loss, any range ----
+
+
+@pytest.mark.parametrize("low, high", [(0.0, 1.0), (3.0, 3.0), (-7.0, -2.0), (1e5, 9e5), (1e-9, 4e-9), (2.0, 40.0)])
+def test_every_loss_of_the_catalogue_has_its_picture(low, high):
+    catalogue = [ml.get(row["name"] if isinstance(row, dict) else row.name) for row in ml.losses()]
+    numbers = [loss for loss in catalogue if loss.kind == "regression" or (loss.kind == "positive" and low > 0)]
+    binary = [loss for loss in catalogue if loss.kind == "binary"]
+    simplex = [loss for loss in catalogue if loss.kind == "simplex"]
+    found = [
+        made_up("number", numbers, ("squared error",), target_range=(low, high)),
+        made_up("count", numbers, ("squared error",), target_range=(0.0, max(high, 0.0))),
+        made_up("binary", binary, ("log",), classes=("a", "b"), frequencies=(0.5, 0.5)),
+        made_up("multiclass", simplex, ("log",), classes=("a", "b", "c"), frequencies=(0.5, 0.3, 0.2)),
+    ]
+    for picture in page_data(render_page(found))["signals"].values():
+        assert all(curve is not None for curves_of_set in picture["sets"] for curve in curves_of_set)
+        for curve in picture["sets"][0]:
+            assert len([g for g in curve["g"] if g is not None]) > 1
+        for view in picture["views"]:
+            assert view["x"][0] < view["x"][1]
+            assert view["target"][0] < view["target"][1]
+
+
+def test_readings_far_from_the_target_are_those_of_the_library(browser, file):
+    with Visit(browser, file) as visit:
+        visit.page.locator("#signals-1 input[type=radio]").nth(1).check(force=True)
+        visit.slide("signals-1-target", 11)
+        visit.slide("signals-1-cursor", 70)
+        texts = visit.page.locator("#signals-1 .legend-value").all_text_contents()
+        shown = [float(text.replace("−", "-").replace(",", "")) for text in texts]
+        expected = [fit.loss.gradient(70.0, 11.0) for fit in number().fits]
+        assert shown == [float(f"{g:.3g}") if abs(g) >= 1000 else round(g, 2) for g in expected]

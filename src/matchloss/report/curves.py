@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 LABEL_KINDS = ("binary", "multiclass")
 MAX_LOGITS = 100  # a longer row looks the same
 SMALL = 900  # elements at a time: below the size at which loops are compiled, as a page needs too few to wait for that
+READINGS = 240  # steps on either side of the target at which a signal can be read
 RAW_REACH = 6.0  # half the width of the raw axis for labels
 KINKS = [s * k * (1 + e) for k in (0.5, 1.0) for s in (-1, 1) for e in (-1e-6, 1e-6)]  # where margins and links have corners
 
@@ -135,12 +136,14 @@ def _squeezed(y: Array, limit: float) -> Array:
     return np.where(np.abs(y) <= limit, y, np.sign(y) * limit * (1 + 10 * np.log(np.maximum(np.abs(y), limit) / limit)))
 
 
-def _shifted(loss: Loss, reach: float, signal: float, value: float) -> dict[str, Any]:
-    """A loss of d = raw - target on [-reach, reach], thinned where it is straight."""
+def _shifted(loss: Loss, reach: float, signal: float, value: float, step: float) -> dict[str, Any]:
+    """A loss of d = raw - target on [-reach, reach], thinned where it is straight; exact signals at whole steps, to be read."""
     d = np.union1d(np.linspace(-reach, reach, 4001), [-1e-9, 0.0, 1e-9])  # a kink at 0 stays one
     v, g = _evaluate(loss, d, 0.0, 2)
     at_g, at_v = _simplified(d, _squeezed(g, signal), 0.0007 * signal), _simplified(d, _squeezed(v, value), 0.0007 * value)
-    return {"form": "shifted", "gx": numbers(d[at_g], 6), "g": numbers(g[at_g]), "vx": numbers(d[at_v], 6), "v": numbers(v[at_v])}
+    return {"form": "shifted", "gx": numbers(d[at_g], 6), "g": numbers(g[at_g]), "vx": numbers(d[at_v], 6), "v": numbers(v[at_v])} | {
+        "read": numbers(_evaluate(loss, step * np.arange(-READINGS, READINGS + 1, dtype=np.float64), 0.0, 2)[1]),
+    }
 
 
 def _losses(comparison: Comparison) -> list[tuple[Loss, str]]:
@@ -168,6 +171,17 @@ def _label_picture(comparison: Comparison) -> dict[str, Any]:
     }
 
 
+def _step(window: float) -> float:
+    """The step of both sliders: 1, 2 or 5 times a power of ten, at least 50 to a window."""
+    power = 10.0 ** math.floor(math.log10(window / 50) + 1e-12)
+    return next(s * power for s in (5, 2, 1) if s * power <= window / 50 * (1 + 1e-9))
+
+
+def _on_grid(x: float, window: float) -> float:
+    """x to the nearest step, so that every difference of prediction and target is a whole number of steps."""
+    return round(x / _step(window)) * _step(window)
+
+
 def _number_views(comparison: Comparison) -> list[dict[str, Any]]:
     """Windows on the prediction: one unit close up, where small losses differ, and the range of the data, where large ones do."""
     low, high = comparison.target_range
@@ -175,10 +189,11 @@ def _number_views(comparison: Comparison) -> list[dict[str, Any]]:
     grain = 10.0 ** math.floor(math.log10(half))
     centre = 0.0 if low <= 0 <= high else round(middle / grain) * grain
     wide = round(middle / grain) * grain
-    windows = [("close up", centre, 3.0)] if not 1.5 <= half <= 6 else []
-    windows += [("the range of the data", wide, half)]
+    windows = [("the range of the data", wide, half)]
+    if half > 6:
+        windows.insert(0, ("close up", centre, 3.0))
     if half < 1.5:
-        windows.reverse()
+        windows.append(("further away", centre, 3.0))
     return [
         {
             "label": label if len(windows) > 1 else "prediction",
@@ -186,9 +201,9 @@ def _number_views(comparison: Comparison) -> list[dict[str, Any]]:
             "key": "p",
             "signal": [-1.5 * w, 1.5 * w],
             "value": [0, 0.6 * w * w],
-            "target": [c - 0.75 * w, c + 0.75 * w, w / 60, c - 0.25 * w],
-            "cursor": c + 0.5 * w,
-            "step": w / 60,
+            "target": [c - _on_grid(0.75 * w, w), c + _on_grid(0.75 * w, w), _step(w), c - _on_grid(0.25 * w, w)],
+            "cursor": c + _on_grid(0.5 * w, w),
+            "step": _step(w),
             "xlabel": "prediction",
             "set": i,
         }
@@ -202,10 +217,11 @@ def _count_views(comparison: Comparison, logarithmic: bool) -> list[dict[str, An
     shared = {
         "signal": [-0.85 * high, high],
         "value": [0, high * high / 4],
-        "target": [0.05 * high, 0.75 * high, high / 100, 0.4 * high],
+        "target": [_on_grid(0.05 * high, high), _on_grid(0.75 * high, high), _step(high), _on_grid(0.4 * high, high)],
         "set": 0,
     }
-    views = [shared | {"label": "prediction", "x": [0, high], "key": "p", "cursor": 0.7 * high, "step": high / 100, "xlabel": "prediction"}]
+    cursor = _on_grid(0.7 * high, high)
+    views = [shared | {"label": "prediction", "x": [0, high], "key": "p", "cursor": cursor, "step": _step(high), "xlabel": "prediction"}]
     if logarithmic:
         raw = {"label": "raw output", "x": [-4, max(high, 4)], "key": "r", "cursor": 1.0, "step": 0.05, "xlabel": "raw output"}
         views.append(shared | raw)
@@ -225,7 +241,7 @@ def _mean_curve(loss: Loss, view: dict[str, Any]) -> dict[str, Any]:
 def _number_curve(loss: Loss, shift: bool, view: dict[str, Any]) -> dict[str, Any] | None:
     """None for a loss of neither form: the page leaves it out of the picture."""
     if shift:
-        return _shifted(loss, 2 * (view["x"][1] - view["x"][0]) + 4, view["signal"][1], view["value"][1])
+        return _shifted(loss, 2 * (view["x"][1] - view["x"][0]) + 4, view["signal"][1], view["value"][1], view["step"])
     return _mean_curve(loss, view) if loss.linear_in_target else None
 
 
@@ -244,7 +260,7 @@ def _number_picture(comparison: Comparison) -> dict[str, Any]:
 def signals(comparison: Comparison) -> dict[str, Any]:
     """Picture 1: loss and error signal of every candidate against the prediction, or against raw, for any target."""
     picture = _label_picture(comparison) if comparison.kind in LABEL_KINDS else _number_picture(comparison)
-    return picture | {"kind": comparison.kind, "losses": _legend(comparison)}
+    return picture | {"labels": comparison.kind in LABEL_KINDS, "losses": _legend(comparison)}
 
 
 # ---- picture 2 ----

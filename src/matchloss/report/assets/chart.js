@@ -27,12 +27,16 @@ const lerp = (a, b, t) => a + (b - a) * t;
 function say(x, digits = 2, signed = false) {
   if (x === null || !Number.isFinite(x)) return "–";
   const size = Math.abs(x);
-  let text = size < 1000 ? size.toFixed(digits) : size < 1e9 ? Number(size.toPrecision(3)).toLocaleString("en") : size.toExponential(1);
-  const zero = Number(text) === 0;
+  const places = { minimumFractionDigits: digits, maximumFractionDigits: digits };
+  let text = size < 1e9 ? size.toLocaleString("en", places) : size.toExponential(2);
+  const zero = !/[1-9]/.test(text);
   if (x < 0 && !zero) text = "\u2212" + text;
   else if (signed && !zero) text = "+" + text;
   return text;
 }
+
+// A reading: two decimals, or three digits from 1,000 on.
+const reading = (x) => (Math.abs(x) < 1000 ? say(x, 2, true) : say(Number(x.toPrecision(3)), 0, true));
 
 // How many decimals a step of this size needs.
 const decimals = (step) => clamp(Math.ceil(-Math.log10(step) - 1e-9), 0, 6);
@@ -94,7 +98,8 @@ class Chart {
   frame(x, y, xlabel, options = {}) {
     const width = Math.max(this.host.clientWidth, 200);
     const height = options.height ?? this.height();
-    const box = { left: options.left ?? 40, right: 16, top: 8, bottom: xlabel ? 40 : 24 };
+    const yticks = options.yticks ?? ticks(y[0], y[1], (height - 50) / 44);
+    const box = { left: Math.max(40, 14 + 7 * Math.max(...yticks.map(([, text]) => text.length))), right: 16, top: 8, bottom: xlabel ? 40 : 24 };
     const scale = this.spec.log ? Math.log : (v) => v;
     const [x0, x1, y0, y1] = [...x, ...y].map(scale);
     this.inner = { x0: box.left, x1: width - box.right, y0: height - box.bottom, y1: box.top };
@@ -107,14 +112,15 @@ class Chart {
     this.svg.setAttribute("height", height);
     for (const [k, v] of Object.entries({ x: l, y: t, width: r - l, height: b - t })) this.clip.setAttribute(k, v);
     this.axes.replaceChildren();
-    for (const [v, text] of options.yticks ?? ticks(y[0], y[1], (b - t) / 44)) {
+    for (const [v, text] of yticks) {
       const zero = v === 0 && !this.spec.log;
       make(this.axes, "line", { x1: l, x2: r, y1: this.Y(v), y2: this.Y(v), class: zero ? "zero" : "grid" });
       make(this.axes, "text", { x: l - 7, y: this.Y(v) + 4, class: "tick end" }, text);
     }
-    for (const [v, text] of options.xticks ?? ticks(x[0], x[1], (r - l) / 64)) {
+    for (const [v, text] of options.xticks ?? ticks(x[0], x[1], (r - l) / Math.max(64, 10 * say(x[1], 0).length))) {
       make(this.axes, "line", { x1: this.X(v), x2: this.X(v), y1: t, y2: b, class: "grid" });
-      make(this.axes, "text", { x: this.X(v), y: b + 16, class: "tick middle" }, text);
+      const over = this.X(v) + 3.5 * text.length > width;
+      make(this.axes, "text", { x: over ? width : this.X(v), y: b + 16, class: `tick ${over ? "end" : "middle"}` }, text);
     }
     if (xlabel) make(this.axes, "text", { x: (l + r) / 2, y: height - 5, class: "axis-label middle" }, xlabel);
   }

@@ -75,7 +75,8 @@ class Signals {
   }
 
   moveCursor(c) {
-    this.cursors[this.view] = clamp(c, ...this.v.x);
+    const { x: [low, high], step } = this.v;
+    this.cursors[this.view] = clamp(low + Math.round((c - low) / step) * step, low, high);
     this.cursorSlider.input.value = this.cursors[this.view];
     this.draw();
   }
@@ -159,8 +160,8 @@ class Signals {
     const view = this.v;
     const cursor = this.cursors[this.view];
     const against = view.key === "p" ? "prediction" : "raw output";
-    const digits = Math.max(decimals(view.step), 1);
-    this.targetSlider.show(say(this.target, Math.max(decimals(view.target[2]), 1)));
+    const digits = decimals(view.step);
+    this.targetSlider.show(say(this.target, decimals(view.target[2])));
     this.cursorSlider.name.textContent = against;
     this.cursorSlider.show(say(cursor, digits));
     const height = this.signal.height();
@@ -172,19 +173,19 @@ class Signals {
       const px = chart.X(this.target);
       const left = px < (chart.inner.x0 + chart.inner.x1) / 2;
       const words = { class: `note ${left ? "start" : "end"}`, visibility: shown };
-      chart.text("target-word", px + (left ? 6 : -6), chart.inner.y1 + 13, `target ${say(this.target, digits)}`, words);
+      chart.text("target-word", px + (left ? 6 : -6), chart.inner.y1 + 13, `target ${say(this.target, decimals(view.target[2]))}`, words);
       for (const j of this.drawn) this.drawLoss(chart, kind, j, view, cursor);
     }
     const prediction = view.key === "p";
     this.nameLine(prediction);
-    this.figure.querySelector(".legend-head").textContent = `error signal at ${against} ${say(cursor, digits)}` + (prediction ? `, target ${say(this.target, digits)}: the difference is ${say(cursor - this.target, digits, true)}` : "");
+    this.figure.querySelector(".legend-head").textContent = `error signal at ${against} ${say(cursor, digits)}` + (prediction ? `, target ${say(this.target, decimals(view.target[2]))}: the difference is ${say(cursor - this.target, digits, true)}` : "");
   }
 
   // Write what the straight line is along the line.
   nameLine(visible) {
     const { inner, X, Y } = this.signal;
     const [x0, x1] = this.v.x;
-    const rise = (X(x1) - X(x0)) / (Y(x1) - Y(x0));
+    const rise = (X(x1) - X(x0)) / (Y(x1 - x0) - Y(0));
     const angle = (Math.atan(1 / rise) * 180) / Math.PI;
     const x = this.target > (x0 + x1) / 2 ? lerp(x0, x1, 0.2) : lerp(x0, x1, 0.84);
     const [px, py] = [X(x), Y(x - this.target)];
@@ -201,16 +202,19 @@ class Signals {
     const ys = away ? [] : this.ordinates(curve, kind);
     const px = away ? [] : this.abscissae(chart, curve, kind);
     // A saturated prediction stays at 0 or 1 while raw runs on: no part of a curve against the prediction.
-    if (!away && curve.form === "mixed" && view.key === "p" && this.tau === 0)
-      for (let i = 0; i < px.length; i++) if (curve.p[i + 1] < 1e-9 || curve.p[i - 1] > 1 - 1e-9) ys[i] = null;
-    chart.curve(`curve-${j}`, px, ys, stroke);
+    const saturated = !away && this.morphs && this.data.labels && this.tau === 0;
+    const line = saturated ? ys.map((y, i) => (curve.p[i] < 1e-9 || curve.p[i] > 1 - 1e-9 ? null : y)) : ys;
+    chart.curve(`curve-${j}`, px, line, stroke);
     let here = null;
     if (!away && curve.form === "shifted") here = at(kind === "signal" ? curve.gx : curve.vx, ys, cursor - this.target);
     else if (!away) here = at(view.key === "p" ? curve.p : curve.r, ys, cursor);
+    // A reading comes from the table of exact signals where there is one, not from the drawn line.
+    const steps = Math.round((cursor - this.target) / view.step);
+    const read = !away && curve.read && view.key === "p" ? (curve.read[steps + (curve.read.length - 1) / 2] ?? null) : here;
     const still = this.tau === 0 || this.tau === 1;
     chart.dot(`dot-${j}`, cursor, still ? here : null, { fill: color, class: "dot" });
     if (kind !== "signal") return;
-    const why = curve && curve.steps && view.key === "p" ? "raw only" : say(here, 2, true);
+    const why = curve && curve.steps && view.key === "p" ? "raw only" : read === null ? "–" : reading(read);
     this.items[j].number.textContent = this.hidden.has(j) ? "hidden" : why;
   }
 }
@@ -322,7 +326,6 @@ class OneLabel {
     const up = { 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴" };
     const range = [low, 2 * Math.max(...seen)];
     chart.frame(domain, range, "labels averaged, m", {
-      left: 46,
       xticks: powers(...domain, 10, (k) => `10${up[k]}`),
       yticks: powers(...range, 10, (k) => say(10 ** k, Math.max(0, -k))),
     });
