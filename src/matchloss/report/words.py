@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 MANY = 6  # class frequencies are listed up to here
 
-_LINE = "Drawn against raw output, cross entropy’s signal is a curve; against its own prediction it is the line of squared error."
 _FADES = "is also zero only at the right answer, but its signal fades just where the model is confidently wrong."
 _SHARED = "Every loss that matches its link has one and the same straight line for a signal."
 
@@ -24,8 +23,9 @@ REMARKS = {
     "absolute_error": "Absolute error knows on which side the model is wrong, not how far: it seeks the median.",
     "huber": "Huber is straight near the answer and level beyond: an outlier is heard, but no louder than that.",
     "log_cosh": "Log-cosh rounds off the same idea: straight close up, level far away.",
-    "logistic": _LINE,
-    "cross_entropy": _LINE,
+    "logistic": "The logistic loss is cross entropy for two classes. Against raw output its signal is a curve; "
+    "against its own prediction it is the line of squared error.",
+    "cross_entropy": "Against raw output, cross entropy’s signal is a curve; against its own prediction it is the line of squared error.",
     "binary_brier": "Brier and spherical scores fall on that line too, each behind the link that suits it.",
     "sparsemax": "Sparsemax and the spherical score fall on that line too, each behind the link that suits it.",
     "sigmoid_brier": f"The Brier score of a sigmoid {_FADES}",
