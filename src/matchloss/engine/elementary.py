@@ -36,6 +36,11 @@ def float32_of_bits(typingctx, i):  # noqa: ANN001, D103
     return types.float32(types.int32), lambda context, builder, signature, a: builder.bitcast(a[0], ir.FloatType())
 
 
+@intrinsic
+def bits_of_float32(typingctx, x):  # noqa: ANN001, D103
+    return types.int32(types.float32), lambda context, builder, signature, a: builder.bitcast(a[0], ir.IntType(32))
+
+
 LN2_HI, LN2_LO = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 EXP_TAYLOR = tuple(1 / math.factorial(n) for n in range(13, 1, -1))
 
@@ -179,13 +184,15 @@ def floor(a):  # noqa: D103
 
 
 f32, i32 = np.float32, np.int32
+ROUND32 = f32(12582912.0)  # 1.5 * 2^23: adding it rounds to a whole number, which then stands in the low bits
 
 
 @inlined
 def exp32(x):
-    """e^x for x <= 0 in float32, below 2 ulp; 0 where the result would be below the smallest normal number."""
+    """e^x for x <= 0 in float32, below 2 ulp; 0 where the result would be below the smallest normal number (Cephes' polynomial)."""
     y = max(x, f32(-87.3))
-    k = math.floor(y * f32(1.44269504) + f32(0.5))
+    shifted = y * f32(1.44269504) + ROUND32
+    k = shifted - ROUND32
     r = (y - k * f32(0.693359375)) - k * f32(-2.12194440e-4)
     p = f32(1.9875691500e-4)
     p = p * r + f32(1.3981999507e-3)
@@ -194,6 +201,6 @@ def exp32(x):
     p = p * r + f32(1.6666665459e-1)
     p = p * r + f32(5.0000001201e-1)
     p = p * r * r + r + f32(1.0)
-    v = p * float32_of_bits((i32(k) + i32(127)) << i32(23))
+    v = p * float32_of_bits((bits_of_float32(shifted) + i32(127)) << i32(23))
     v = v if x > f32(-87.3) else f32(0.0)
     return v if x == x else x

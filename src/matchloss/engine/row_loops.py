@@ -22,12 +22,12 @@ from matchloss.engine.cache import compiled, key
 from matchloss.engine.compiled import COMPILED, lower
 from matchloss.engine.elementary import FLAGS, inlined
 from matchloss.engine.rows import RowProgram
+from matchloss.engine.short_rows import side_by_side
 
 SUMS: dict[str, Any] = {"fastmath": {"contract": True, "nsz": True, "reassoc": True}, "error_model": "numpy"}
 summing = numba.njit(forceinline=True, **SUMS)  # sums over a row may be reordered, or they do not vectorise
 LANES = 64
 CHUNK = 1024  # entries that are summed in the row's own precision before they join a float64 sum
-SIDE = 128  # rows side by side
 
 EXP32 = COMPILED._replace(exp=elementary.exp32)
 exp_gap, one_minus_gap = lower(rows.exp_gap), lower(rows.one_minus_gap)
@@ -54,19 +54,22 @@ def row_max(row):  # noqa: ANN001, ANN201
 @summing
 def first_of(row, big):  # noqa: ANN001, ANN201
     """Where the row first equals big; 0 if nowhere (NaN)."""
-    whole = row.size // LANES * LANES
-    start = whole
-    for j in range(0, whole, LANES):
-        hit = False
-        for q in range(LANES):
-            hit |= row[j + q] == big
-        if hit:
-            start = j
-            break
+    start = 0
+    while start < row.size and not any_equal(row[start : start + CHUNK], big):
+        start += CHUNK
     for j in range(start, row.size):
         if row[j] == big:
             return j
     return 0
+
+
+@summing
+def any_equal(row, big):  # noqa: ANN001, ANN201
+    """Whether an entry equals big."""
+    hits = 0
+    for j in range(row.size):
+        hits += 1 if row[j] == big else 0
+    return hits > 0
 
 
 @summing
@@ -93,6 +96,27 @@ def power_sums(w, d, power):  # noqa: ANN001, ANN201
             a += y
             b += y / safe
     return a, b
+
+
+@summing
+def mass_and_least(t):  # noqa: ANN001, ANN201
+    """The sum of a row, and its least entry or 0; NaN is passed on."""
+    mass, least = 0.0, 0.0
+    for j in range(t.size):
+        x = np.float64(t[j])
+        mass += x
+        least = least if x >= least else x
+    return mass, least
+
+
+@summing
+def mean_gap(z, t, big):  # noqa: ANN001, ANN201
+    """sum t (big - z)."""
+    gap, top = 0.0, np.float64(big)
+    for j in range(t.size):
+        x = np.float64(t[j])
+        gap += x * (top - np.float64(z[j])) if x != 0.0 and z[j] != big else 0.0
+    return gap
 
 
 @inlined
@@ -134,7 +158,14 @@ def row_loop(
     program: RowProgram, dtype: str, outputs: tuple[bool, bool, bool], labels: bool, weighted: bool, short: bool
 ) -> Callable[..., int]:
     """loop(raw, target, weight, tolerance, power, scale, value, gradient, hessian, constants) -> the first bad row, or -1."""
-    made = (_side_by_side if short else _one_by_one)(program, dtype, labels)
+    soft = program.threshold is None
+    work = np.float32 if dtype == "f4" and soft else np.float64
+    m = EXP32 if dtype == "f4" and soft else COMPILED
+    power = 0.0 if program.threshold is None else program.threshold.power if program.threshold.power in (1.0, 2.0) else inf
+    steps = _steps(program)
+    made = (
+        side_by_side(steps, m, work, power, labels, exp_gap, one_minus_gap) if short else _one_by_one(steps, m, work, power, labels)
+    )
     scalar = types.float32 if dtype == "f4" else types.float64
     matrix, line = types.Array(scalar, 2, "C"), types.Array(scalar, 1, "C")
     signature = (
@@ -148,7 +179,6 @@ def row_loop(
         types.UniTuple(types.float64, len(program.constants)) if program.constants else types.Tuple(()),
     )
     variant = "".join(letter if on else "_" for letter, on in zip("vghlw", (*outputs, labels, weighted), strict=True))
-    power = 0.0 if program.threshold is None else program.threshold.power if short else min(program.threshold.power, 3.0)
     digest = key(program.terms, program.base, program.entry, program.curvature)[:24]
     return compiled(made, f"rows_{'short' if short else 'long'}_{dtype}_{variant}_{power:g}_{digest}", signature, FLAGS)
 
@@ -158,57 +188,63 @@ def _steps(program: RowProgram) -> tuple[Any, ...]:
     return *lowered, lowered[2] if program.curvature is None else lower(program.curvature), program.curvature is None
 
 
-def _one_by_one(program: RowProgram, dtype: str, labels: bool) -> FunctionType:
-    terms, base, entry, curvature, plain = _steps(program)
-    soft = program.threshold is None
-    special = 0.0 if soft else program.threshold.power if program.threshold.power in (1.0, 2.0) else 0.0  # pyright: ignore[reportOptionalMemberAccess]
-    work = np.float32 if dtype == "f4" and soft else np.float64
-    m = EXP32 if dtype == "f4" and soft else COMPILED
-
-    @summing
-    def weigh(z, u, t, a, b, big, d, constants):  # noqa: ANN001, ANN202
-        """u of the entries a..b, and the sums of their terms; t None: the target is 0 there."""
-        s0, s1, s2 = 0.0, 0.0, 0.0
-        for start in range(a, b, CHUNK):
-            c0, c1, c2 = work(0), work(0), work(0)
-            for j in range(start, min(b, start + CHUNK)):
-                if soft:
-                    x = exp_gap(m, z[j], big)
-                else:
-                    x = u[j] - d
-                    x = x if x > 0.0 else (0.0 if x == x else x)
-                u[j] = x
-                o0, o1, o2 = terms(m, x, 0.0 if t is None else work(t[j]), *constants)
-                c0 += work(o0)
-                c1 += work(o1)
-                c2 += work(o2)
-            s0 += c0
-            s1 += c1
-            s2 += c2
-        return s0, s1, s2
+def _one_by_one(steps: tuple[Any, ...], m: Any, work: Any, fixed_power: float, labels: bool) -> FunctionType:
+    terms, base, entry, curvature, plain = steps
+    soft = fixed_power == 0.0
+    special = fixed_power if fixed_power in (1.0, 2.0) else 0.0
 
     @inlined
-    def put(gradient, hessian, j, p, c, g, h, w):  # noqa: ANN001, ANN202
-        if gradient is not None:
-            gradient[j] = g * w
-        if hessian is not None:
-            hessian[j] = (h if plain else curvature(m, p)) * w
+    def add(a, b):  # noqa: ANN001, ANN202
+        return a[0] + b[0], a[1] + b[1], a[2] + b[2]
 
     @summing
-    def write(u, t, a, b, total, share, w, gradient, hessian, constants):  # noqa: ANN001, ANN202
-        """The outputs of the entries a..b, and the sum of their part of the value."""
+    def weigh_chunk(z, u, t, big, d, constants):  # noqa: ANN001, ANN202
+        c0, c1, c2 = work(0), work(0), work(0)
+        for j in range(z.size):
+            if soft:
+                x = exp_gap(m, z[j], big)
+            else:
+                x = u[j] - d
+                x = x if x > 0.0 else (0.0 if x == x else x)
+            u[j] = x
+            o0, o1, o2 = terms(m, x, 0.0 if t is None else work(t[j]), *constants)
+            c0 += work(o0)
+            c1 += work(o1)
+            c2 += work(o2)
+        return np.float64(c0), np.float64(c1), np.float64(c2)
+
+    @inlined
+    def weigh(z, u, t, a, b, big, d, constants):  # noqa: ANN001, ANN202
+        """u of the entries a..b, and the sums of their terms; t None: the target is 0 there."""
+        sums = (0.0, 0.0, 0.0)
+        for start in range(a, b, CHUNK):
+            stop = min(b, start + CHUNK)  # slices, not offsets: LLVM must see that no index is negative
+            y = None if t is None else t[start:stop]
+            sums = add(sums, weigh_chunk(z[start:stop], u[start:stop], y, big, d, constants))
+        return sums
+
+    @inlined
+    def put(gradient, hessian, j, p, g, h, w):  # noqa: ANN001, ANN202
+        if gradient is not None:
+            gradient[j] = g * work(w)
+        if hessian is not None:
+            hessian[j] = (h if plain else curvature(m, p)) * work(w)
+
+    @summing
+    def write(u, t, total, share, w, gradient, hessian, constants):  # noqa: ANN001, ANN202
+        """The outputs of some entries, and the sum of their part of the value."""
         value = 0.0
         s0, s1, s2 = work(total[0]), work(total[1]), work(total[2])
         part = work(share)
-        for j in range(a, b):
+        for j in range(u.size):
             y = work(0) if t is None else work(t[j])
             o0, o1, o2 = terms(m, u[j], 0.0 if t is None else y, *constants)
             p, c = work(o0) * part, (s0 - work(o0)) * part
             others = (s0 - work(o0), s1 - work(o1), s2 - work(o2))
             v, g, h = entry(m, p, c, 0.0 if t is None else y, (o0, o1, o2), others, part, *constants)
-            if t is not None and y != 0.0:
-                value += y * v
-            put(gradient, hessian, j, p, c, g, h, w)
+            if t is not None:
+                value += y * v if y != 0.0 else 0.0
+            put(gradient, hessian, j, p, g, h, w)
         return value
 
     @inlined
@@ -217,12 +253,8 @@ def _one_by_one(program: RowProgram, dtype: str, labels: bool) -> FunctionType:
         own = terms(m, u, t, *constants)
         p, c = own[0] * share, others[0] * share
         v, g, h = entry(m, p, c, t, own, others, share, *constants)
-        put(gradient, hessian, j, p, c, g, h, w)
+        put(gradient, hessian, j, p, g, h, w)
         return v * t if t != 0.0 else 0.0
-
-    @inlined
-    def add(a, b):  # noqa: ANN001, ANN202
-        return a[0] + b[0], a[1] + b[1], a[2] + b[2]
 
     def loop(raw, target, weight, tolerance, power, scale, value, gradient, hessian, constants):  # noqa: ANN001, ANN202
         n, classes = raw.shape
@@ -247,11 +279,7 @@ def _one_by_one(program: RowProgram, dtype: str, labels: bool) -> FunctionType:
                 if label < 0 or label >= classes:
                     return i
             else:
-                mass, least = 0.0, 0.0
-                for j in range(classes):
-                    t = np.float64(target[i, j])
-                    mass += t
-                    least = least if t >= least else t
+                mass, least = mass_and_least(target[i])
                 if not (abs(mass - 1.0) <= tolerance and least >= 0.0):
                     return i
             big = row_max(z)
@@ -266,10 +294,7 @@ def _one_by_one(program: RowProgram, dtype: str, labels: bool) -> FunctionType:
             if labels:
                 gap = 0.0 if z[label] == big else at_top - np.float64(z[label])
             else:
-                for j in range(classes):
-                    t = np.float64(target[i, j])
-                    if t != 0.0 and z[j] != big:
-                        gap += t * (at_top - np.float64(z[j]))
+                gap = mean_gap(z, target[i], big)
             if not soft:
                 spoilt = 0.0
                 for j in range(classes):
@@ -299,7 +324,9 @@ def _one_by_one(program: RowProgram, dtype: str, labels: bool) -> FunctionType:
                 share = 1.0 / total[0]
                 v = base(m, gap, d, top_others, *constants)
                 for a, b in spans:
-                    write(u, None, a, b, total, share, w, g_row, h_row, constants)
+                    g_part = None if gradient is None else g_row[a:b]
+                    h_part = None if hessian is None else h_row[a:b]
+                    write(u[a:b], None, total, share, w, g_part, h_part, constants)
                 if label != top:
                     single(np.float64(u_top), top, 0.0, top_others, share, w, g_row, h_row, constants)
                     v += single(np.float64(u_label), label, 1.0, add(rest, own_top), share, w, g_row, h_row, constants)
@@ -316,14 +343,12 @@ def _one_by_one(program: RowProgram, dtype: str, labels: bool) -> FunctionType:
                 share = 1.0 / total[0]
                 v = base(m, gap, d, rest, *constants)
                 for a, b in spans:
-                    v += write(u, y, a, b, total, share, w, g_row, h_row, constants)
+                    g_part = None if gradient is None else g_row[a:b]
+                    h_part = None if hessian is None else h_row[a:b]
+                    v += write(u[a:b], y[a:b], total, share, w, g_part, h_part, constants)
                 v += single(np.float64(u_top), top, t_top, rest, share, w, g_row, h_row, constants)
             if value is not None:
                 value[i] = v * w
         return -1
 
     return loop  # pyright: ignore[reportReturnType]
-
-
-def _side_by_side(program: RowProgram, dtype: str, labels: bool) -> FunctionType:
-    raise NotImplementedError

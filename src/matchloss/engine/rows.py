@@ -70,7 +70,7 @@ def exp_gap(m: Any, z: Any, big: Any) -> Any:
     b = high - z
     low = (z - (high - b)) - (big + b)
     e = m.exp(high)
-    return m.where(high > -inf, e + e * low, m.where(high == high, 0.0, high))
+    return m.where(high > -inf, e + e * low, e)
 
 
 def one_minus_gap(m: Any, z: Any, big: Any, scale: Any) -> Any:
@@ -78,7 +78,8 @@ def one_minus_gap(m: Any, z: Any, big: Any, scale: Any) -> Any:
     high = big - z
     b = high - big
     low = (big - (high - b)) - (z + b)
-    return m.where(high < inf, (1.0 - scale * high) - scale * low, m.where(high == high, -inf, high))
+    far = 1.0 - scale * high
+    return m.where(high < inf, far - scale * low, far)
 
 
 def parts(m: Namespace, r: Rows, program: RowProgram, raw: Any, t: Any) -> Parts:
@@ -241,7 +242,7 @@ def _by_loop(
         return
     floats = [a for a in (raw, None if labels else target, weight, *outs) if a is not None]
     dtype = np.dtype("f4" if all(a.dtype.kind == "f" and a.dtype.itemsize == 4 for a in floats) else "f8")
-    short = False and classes < SIDE_BY_SIDE_BELOW and (program.threshold is None or program.threshold.power in (1.0, 2.0))
+    short = classes < SIDE_BY_SIDE_BELOW and (program.threshold is None or program.threshold.power in (1.0, 2.0))
     wanted = tuple(a is not None for a in outs)
     loop = row_loop(program, dtype.str[1:], wanted, labels, weight is not None, short)  # pyright: ignore[reportArgumentType]
     z, y = raw.reshape(-1, classes), target.reshape(-1) if labels else target.reshape(-1, classes)
