@@ -120,3 +120,14 @@ def test_the_solver_survives_an_exponential_that_overflows_and_says_when_it_stop
     short = minimise(ml.SquaredError(), learn(mixed(300)).apply(mixed(300)), rng.normal(size=300), max_passes=2)
     assert not short.converged
     assert short.passes <= 30  # a line search may end what the limit cut into
+
+
+def test_a_ridge_keeps_the_model_finite_where_a_level_decides_the_label():
+    table = pl.DataFrame({"c": ["a"] * 10 + ["b"] * 10 + ["z"]})
+    y = np.array([0.0, 1.0] * 10 + [1.0])
+    matrix = learn(table).apply(table)
+    found = minimise(ml.Logistic(), matrix, y, ridge=1e-4)
+    assert found.converged
+    raw = matrix.times(found.coef)
+    assert 4 < raw[-1] < 9
+    assert found.objective == pytest.approx(ml.Logistic()(raw, y))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matchloss.losses import Loss
 
 Tell = Callable[[str], None]
+RIDGE = 1e-6  # a level whose rows all have the same label has no finite best coefficient
 WARM_UP = 2_000  # rows: enough for the compiled loops to be loaded before the clock starts
 
 
@@ -74,6 +75,8 @@ def compare(
     matrix, held = design.apply(columns[train]), design.apply(columns[test])
     messages += [*design.messages, *design.unseen(columns[test])]
     fits = [_fit(loss, note, wanted.kind, matrix, fit_to, held, judge_by, len(wanted.classes), tell) for loss, note in chosen]
+    if wanted.kind != "number":
+        messages.append(f"A ridge of {RIDGE:g} keeps every model finite where a level alone decides the target.")
     messages += [f"{loss.name}: {note}." for loss, note in chosen if note]
     labels = bool(wanted.classes)
     low, high = (0.0, 1.0) if labels else np.quantile(np.asarray(fit_to, dtype=np.float64), [0.05, 0.95])
@@ -143,6 +146,7 @@ def _fit(
     fit_to = fit_to.astype(np.int64) if outputs else fit_to
     few = fit_to[:WARM_UP]
     loss.evaluate(np.zeros(few.shape if outputs is None else (len(few), outputs)), few)
-    found = minimise(loss, matrix, fit_to, outputs=outputs, progress=lambda passes: tell(f"{loss.name}: pass {passes}"))
+    ridge = 0.0 if kind == "number" else RIDGE
+    found = minimise(loss, matrix, fit_to, outputs=outputs, ridge=ridge, progress=lambda passes: tell(f"{loss.name}: pass {passes}"))
     scores = held_out(loss, kind, held.times(found.coef), judge_by)
     return Fit(loss, note, found.passes, found.seconds, found.converged, found.objective, scores)

@@ -34,15 +34,18 @@ def minimise(
     target: NDArray[np.generic],
     *,
     outputs: int | None = None,
+    ridge: float = 0.0,
     max_passes: int = 200,
     progress: Callable[[int], None] | None = None,
 ) -> Solution:
     """The coefficients with the least mean loss, by L-BFGS from zeros: the same start for every loss.
 
+    `ridge` / 2 times the sum of the squared coefficients, of standardised columns and without the intercept, is added to the mean.
     `outputs` is the number of columns of raw predictions for a simplex loss, None for a pointwise one. The objective is divided
     by its steepest slope at the start, so that one stopping rule serves losses of any unit. `progress` is told of every pass.
     """
     shape = (1 + matrix.columns,) if outputs is None else (1 + matrix.columns, outputs)
+    free = outputs or 1  # the intercept's coefficients, which come first
     passes = 0
 
     def mean_loss(coef: Floats) -> tuple[float, Floats]:
@@ -51,7 +54,12 @@ def minimise(
         if progress:
             progress(passes)
         result = loss.evaluate(matrix.times(coef.reshape(shape)), target, value=True, gradient=True)
-        return float(result.value.mean()), matrix.transposed_times(result.gradient).ravel() / matrix.rows
+        slope = matrix.transposed_times(result.gradient).ravel() / matrix.rows
+        slope[free:] += ridge * coef[free:]
+        return float(result.value.mean()) + penalty(coef), slope
+
+    def penalty(coef: Floats) -> float:
+        return ridge / 2 * float(np.square(coef[free:]).sum())
 
     began = time.perf_counter()
     start = np.zeros(int(np.prod(shape)))
@@ -70,4 +78,4 @@ def minimise(
     options = {"maxfun": max_passes - 1, "maxiter": max_passes, "maxcor": 20, "ftol": 1e-10, "gtol": 1e-6}
     found = optimize.minimize(scaled, start, jac=True, method="L-BFGS-B", options=options)
     seconds = time.perf_counter() - began
-    return Solution(found.x.reshape(shape), passes, seconds, bool(found.success), float(found.fun) * unit)
+    return Solution(found.x.reshape(shape), passes, seconds, bool(found.success), float(found.fun) * unit - penalty(found.x))
