@@ -1,11 +1,17 @@
-"""matchloss."""
+"""matchloss: the loss whose error signal is the difference between the output you got and the output you wanted.
 
-from matchloss.losses.regression import *
-from matchloss.losses.binary import *
-from matchloss.losses.families import *
-from matchloss.losses.simplex import *
-from matchloss.losses.catalogue import get, losses
-from matchloss.losses import Evaluation
+One definition of each loss, exact and fast: `ml.Logistic()`, `ml.get("tweedie", power=1.2)`, `ml.match(lambda m, raw: m.tanh(raw))`;
+`ml.losses()` is the catalogue. A loss takes `(raw, target)`: `loss.evaluate`, `loss.gradient`, `loss.predict`, `loss.best_constant`, ...
+"""
+
+from matchloss.engine.arrays import Evaluation
 from matchloss.errors import DomainError, ShapeError
+from matchloss.losses import Interval, Loss, PointwiseLoss, Simplex, SimplexLoss
+from matchloss.losses.binary import *
+from matchloss.losses.catalogue import get, losses
+from matchloss.losses.families import *
+from matchloss.losses.match import MatchingLoss, match
+from matchloss.losses.regression import *
+from matchloss.losses.simplex import *
 
 __version__ = "0.1.0.dev0"

@@ -85,7 +85,7 @@ def one_minus_gap(m: Any, z: Any, big: Any, scale: Any) -> Any:
 def parts(m: Namespace, r: Rows, program: RowProgram, raw: Any, t: Any) -> Parts:
     """The reference: the same text as the compiled loops run, over whole arrays. t: distributions."""
     big, top = r.max(raw), r.first_max(raw)
-    several = r.sum(m.where(raw == big, 1.0, 0.0 * (raw == raw))) > 1
+    several = r.sum(m.where(raw == big, 1.0, m.where(raw == raw, 0.0, raw))) > 1
     big = m.where((m.abs(big) == inf) & several, m.where(big == big, float("nan"), big), big)
     if program.threshold is None:
         d = 0.0 * m.where(m.abs(big) == inf, 0.0, big)

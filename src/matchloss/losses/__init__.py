@@ -1,7 +1,25 @@
 """WHAT is minimised: every loss, a formula written once."""
 
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
 from matchloss.losses import regression, binary, families, simplex  # noqa: F401, I001  (the order of the catalogue)
+from matchloss.losses import catalogue
 from matchloss.losses._domain import Interval, Simplex
 from matchloss.losses._loss import CATALOGUE, Evaluation, Loss, PointwiseLoss
+from matchloss.losses.simplex import SimplexLoss
 
-__all__ = ["CATALOGUE", "Evaluation", "Interval", "Loss", "PointwiseLoss", "Simplex"]
+__all__ = ["CATALOGUE", "Evaluation", "Interval", "Loss", "PointwiseLoss", "Simplex", "SimplexLoss"]
+
+
+class _CallableModule(ModuleType):
+    """`ml.losses` is this package and, called, the catalogue: whichever of the two was bound to the name last."""
+
+    def __call__(self) -> list[dict[str, Any]]:
+        return catalogue.losses()
+
+
+sys.modules[__name__].__class__ = _CallableModule

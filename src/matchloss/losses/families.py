@@ -191,7 +191,7 @@ class NegativeBinomial(LogLinkLoss):
 
     >>> import matchloss as ml
     >>> ml.NegativeBinomial(size=2.0).gradient([0.0, 1.0], [3.0, 0.0])
-    array([-1.33333333,  1.15223404])
+    array([-1.33333333,  1.15223377])
     """
 
     size: float = 1.0

@@ -1,0 +1,192 @@
+"""The matching loss of any link: from a prediction function alone, the loss whose error signal is prediction - target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.integrate import quad
+
+from matchloss.engine.namespaces import NUMPY
+from matchloss.errors import DomainError
+from matchloss.losses._domain import REAL, Interval
+from matchloss.losses._loss import PointwiseLoss
+from matchloss.losses._solve import crossing
+from matchloss.losses._terms import times
+
+__all__ = ["match"]
+
+Formula = Callable[[Any, Any], Any]
+REACH = 30.0  # the value by integration is checked for |raw| up to here
+ERROR = 1e-10  # and is within this, or within 64 eps of itself
+STEP = 0.0009765625  # of the difference quotient for the hessian: its error is about 1e-12
+
+
+def match(predict: Formula, potential: Formula | None = None) -> MatchingLoss:
+    """The matching loss of your own prediction function, the inverse of its link.
+
+    `predict(m, raw)` is written over the protocol `m` (m.exp, m.tanh, m.where, ...; matchloss.engine.namespaces) and must not decrease.
+    gradient = predict(raw) - target; value = F(raw) - target * raw, with F the integral of predict from 0: given as
+    `potential(m, raw)`, or integrated by Gauss and Legendre's rule with an error of at most 1e-10 for |raw| <= 30
+    (64 eps of F where that is more); hessian = the slope
+    of predict, a difference quotient good to about 1e-11. Both functions are checked when the loss is made: ValueError, with a
+    counterexample, where predict decreases or is not finite, where the potential's slope is not the prediction, or where no rule of
+    256 nodes integrates it. Source: Auer, Herbster and Warmuth (1996); Helmbold, Kivinen and Warmuth (1999).
+
+    >>> import matchloss as ml
+    >>> loss = ml.match(lambda m, raw: m.tanh(raw), potential=lambda m, raw: m.softplus(2 * raw) - raw)
+    >>> float(loss.gradient(0.5, 0.25).round(6)), float(loss.predict(0.5).round(6))
+    (0.212117, 0.462117)
+    """
+    grid = np.concatenate([np.linspace(-REACH, REACH, 4801), [-500.0, -100.0, 100.0, 500.0]])
+    grid.sort()
+    with np.errstate(all="ignore"):
+        p = np.asarray(predict(NUMPY, grid), dtype=np.float64)
+    if p.shape != grid.shape:
+        raise ValueError(f"predict must return one number a row: for {grid.size} rows it returned shape {p.shape}")
+    near = np.abs(grid) <= REACH
+    if not np.isfinite(p[near]).all():
+        i = int(np.argmin(np.where(near, np.isfinite(p), True)))
+        raise ValueError(f"predict is not finite: at raw = {grid[i]:g} it is {p[i]}")
+    drop = np.diff(p)
+    scale = np.maximum(np.abs(p[1:]), np.abs(p[:-1]))
+    if (falls := drop < -1e-12 * scale).any():
+        i = int(np.argmin(np.where(falls, drop, 0)))
+        raise ValueError(f"predict decreases: at raw = {grid[i]:g} it is {p[i]:.17g}, at {grid[i + 1]:g} it is {p[i + 1]:.17g}")
+    if not (drop > 0).any():
+        raise ValueError(f"predict is constant: {p[0]:g} everywhere; its link does not exist")
+    if potential is None:
+        potential = _integrated(predict)
+    else:
+        _check_slope(predict, potential, grid[near], p[near])
+    return MatchingLoss(predict, potential)
+
+
+def _check_slope(predict: Formula, potential: Formula, z: NDArray[Any], p: NDArray[Any]) -> None:
+    """ValueError unless the potential's differences are the integrals of predict, by Simpson's rule over short steps."""
+    h = 1e-3
+    with np.errstate(all="ignore"):
+        left, right = (np.asarray(potential(NUMPY, z + s * h), dtype=np.float64) for s in (-1, 1))
+        ends = [np.asarray(predict(NUMPY, z + s * h), dtype=np.float64) for s in (-1, 1)]
+    mean = (ends[0] + 4 * p + ends[1]) / 6
+    slope = (right - left) / (2 * h)
+    allowed = 1e-6 * (1 + np.abs(mean)) + 4e-16 * (np.abs(left) + np.abs(right)) / h
+    if (wrong := ~(np.abs(slope - mean) <= allowed)).any():
+        i = int(np.argmax(wrong))
+        raise ValueError(f"potential's slope is not predict: at raw = {z[i]:g} the slope is {slope[i]:.9g} and predict is {p[i]:.9g}")
+
+
+def _integrated(predict: Formula) -> Formula:
+    """The integral of predict from 0, by the shortest rule on [0, raw] that is within ERROR of adaptive quadrature up to REACH."""
+
+    def at(z: float) -> float:
+        return float(np.asarray(predict(NUMPY, np.asarray([z], dtype=np.float64)))[0])
+
+    points = np.concatenate([s * np.geomspace(0.25, REACH, 24) for s in (-1, 1)])
+    exact = np.array([quad(at, 0.0, z, epsabs=1e-13, epsrel=1e-13, limit=500)[0] for z in points])
+    worst = (0.0, np.inf)
+    for count in (16, 32, 64, 128, 256):
+        x, w = np.polynomial.legendre.leggauss(count)
+        potential = gauss(predict, tuple((0.5 + 0.5 * x).tolist()), tuple((0.5 * w).tolist()))
+        error = np.abs(potential(NUMPY, points) - exact)
+        excess = error - 64 * np.finfo(float).eps * np.abs(exact)
+        worst = float(points[int(np.argmax(excess))]), float(error[int(np.argmax(excess))])
+        if excess.max() <= 0.5 * ERROR:
+            return potential
+    raise ValueError(
+        f"predict cannot be integrated to {ERROR:g} by {count} nodes: at raw = {worst[0]:g} the error is {worst[1]:.2g}; pass potential="
+    )
+
+
+def gauss(predict: Formula, nodes: tuple[float, ...], weights: tuple[float, ...]) -> Formula:
+    """Quadrature on [0, raw] as a formula."""
+    count = len(nodes)
+
+    def potential(m: Any, raw: Any) -> Any:
+        total = 0.0 * raw
+        for i in range(count):
+            total = total + weights[i] * predict(m, nodes[i] * raw)
+        return total * raw
+
+    return potential
+
+
+def formula_of(predict: Formula, potential: Formula) -> FunctionType:
+    """Value, gradient and hessian from a prediction function and its integral."""
+
+    def matching(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+        near = 8 * (predict(m, raw + STEP) - predict(m, raw - STEP))
+        far = predict(m, raw + 2 * STEP) - predict(m, raw - 2 * STEP)
+        return potential(m, raw) - times(m, target, raw), predict(m, raw) - target, (near - far) / (12 * STEP)
+
+    return matching
+
+
+@dataclass(frozen=True)
+class MatchingLoss(PointwiseLoss):
+    """What `match` returns: equal if made of the same functions."""
+
+    prediction: Formula = field()
+    potential: Formula = field()
+
+    kind = "matching"
+    title = "Matching loss"
+    equation = "F(z) - y z, F' = predict"
+    error_signal = "predict(z) - y"
+    link_name = "the inverse of predict"
+    sources = ("Auer, Herbster & Warmuth 1996", "Helmbold, Kivinen & Warmuth 1999")
+    target_domain = REAL
+    matching = True
+    proper = True
+    linear_in_target = True
+
+    def __post_init__(self) -> None:
+        """Functions, not numbers: `match` has checked them."""
+
+    def __repr__(self) -> str:
+        return f"match({getattr(self.prediction, '__name__', repr(self.prediction))})"
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        return {}
+
+    @cached_property
+    def _formula(self) -> FunctionType:
+        return formula_of(self.prediction, self.potential)
+
+    @property
+    def formula(self) -> FunctionType:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return self._formula
+
+    @property
+    def predict_formula(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return self.prediction
+
+    @property
+    def prediction_domain(self) -> Interval:
+        return REAL
+
+    def link(self, prediction: Any) -> Any:
+        """Where predict reaches the prediction, by bisection on |raw| <= 1000; DomainError where it never does."""
+        raw = np.asarray(self.minimiser(prediction))
+        with np.errstate(all="ignore"):
+            p = np.asarray(prediction, dtype=np.float64)
+            missed = ~(np.abs(np.asarray(self.prediction(NUMPY, raw)) - p) <= 1e-9 * (1 + np.abs(p)))
+        if missed.any():
+            i = int(np.argmax(missed))
+            raise DomainError(f"prediction {p.reshape(-1)[i]!r} (entry {i}) is not reached by predict for |raw| <= 1000")
+        return raw[()]
+
+    def minimiser(self, target: Any) -> Any:
+        y = np.asarray(target, dtype=np.float64)
+
+        def gradient(raw: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+            with np.errstate(all="ignore"):
+                return np.asarray(self.prediction(NUMPY, raw)) - y
+
+        return np.clip(crossing(gradient, y, -1000.0, 1000.0), -1000.0, 1000.0)
