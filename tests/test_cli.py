@@ -225,9 +225,9 @@ def test_a_missing_extra_names_the_pip_command(capsys, monkeypatch):
 
 
 def test_the_demonstration_reads_327346_flights_known_before_departure():
-    from matchloss.compare.flights import KNOWN_BEFORE, read_flights
+    from matchloss.compare.flights import KNOWN_BEFORE, LABEL, read_flights
 
     table = read_flights()
-    assert set(table.columns) == {*KNOWN_BEFORE, "arr_delay", "late"}
-    assert table["arr_delay"].count() == table["late"].count() == 327_346
-    assert (table["late"] == "late").sum() == (table["arr_delay"] > 15).sum()
+    assert set(table.columns) == {*KNOWN_BEFORE, "arr_delay", LABEL}
+    assert table["arr_delay"].count() == table[LABEL].count() == 327_346
+    assert (table[LABEL] == "late").sum() == (table["arr_delay"] > 15).sum()

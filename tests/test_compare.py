@@ -99,7 +99,7 @@ def test_rows_without_target_are_dropped_and_counted():
     table = table_of(y=number).with_row_index()
     table = table.with_columns(pl.when(pl.col("index") < 5).then(None).when(pl.col("index") < 9).then(np.nan).otherwise("y").alias("y"))
     found = compare(table, "y", drop=["index"], rows=100, losses=["squared_error"])
-    assert "9 rows without y dropped: 391 rows left." in found.messages
+    assert "9 rows without a value of y dropped: 391 rows left." in found.messages
     assert (found.rows_train, found.rows_test) == (80, 20)
 
 

@@ -15,6 +15,7 @@ from matchloss.compare.run import compare
 KNOWN_BEFORE = ("carrier", "origin", "dest", "month", "hour", "minute", "day", "distance")  # dep_delay, dep_time, arr_time, air_time leak
 CYCLIC = ("month", "hour")  # no straight line fits them
 LATE = 15  # minutes
+LABEL = f"arr_delay > {LATE}"
 
 
 def read_flights() -> pl.DataFrame:
@@ -28,7 +29,7 @@ def read_flights() -> pl.DataFrame:
     with zipfile.ZipFile(Path(found.origin).parent / "data" / "flights.csv.zip") as archive:
         table = pl.read_csv(io.BytesIO(archive.read("flights.csv")), columns=[*KNOWN_BEFORE, "arr_delay"], null_values=["", "NA"])
     late = pl.when(pl.col("arr_delay") > LATE).then(pl.lit("late")).when(pl.col("arr_delay") <= LATE).then(pl.lit("in time"))
-    return table.with_columns(late.alias("late"))
+    return table.with_columns(late.alias(LABEL))
 
 
 def compare_flights(tell: Callable[[str], None]) -> list[Comparison]:
@@ -36,6 +37,6 @@ def compare_flights(tell: Callable[[str], None]) -> list[Comparison]:
     tell("reading the flights")
     table = read_flights()
     source = "flights from New York, 2013"
-    label = compare(table.drop("arr_delay"), "late", source=source, categorical=CYCLIC, progress=tell)
-    number = compare(table.drop("late"), "arr_delay", source=source, categorical=CYCLIC, progress=tell)
+    label = compare(table.drop("arr_delay"), LABEL, source=source, categorical=CYCLIC, progress=tell)
+    number = compare(table.drop(LABEL), "arr_delay", source=source, categorical=CYCLIC, progress=tell)
     return [label, number]

@@ -56,7 +56,7 @@ def compare(
     kept, stood = drop_missing(table, target)
     missing = table.height - kept.height
     if missing:
-        messages.append(f"{plural(missing, 'row')} without {target} dropped: {plural(kept.height, 'row')} left.")
+        messages.append(f"{plural(missing, 'row')} without a value of {target} dropped: {plural(kept.height, 'row')} left.")
     rng = np.random.default_rng(seed)
     if rows is not None and rows < kept.height:
         drawn = np.sort(rng.choice(kept.height, rows, replace=False))
@@ -76,7 +76,7 @@ def compare(
     messages += [*design.messages, *design.unseen(columns[test])]
     fits = [_fit(loss, note, wanted.kind, matrix, fit_to, held, judge_by, len(wanted.classes), tell) for loss, note in chosen]
     if wanted.kind != "number":
-        messages.append(f"A ridge of {RIDGE:g} keeps every model finite where a level alone decides the target.")
+        messages.append(f"A ridge of {RIDGE:.6f} keeps every model finite where a level alone decides the target.")
     messages += [f"{loss.name}: {note}." for loss, note in chosen if note]
     labels = bool(wanted.classes)
     low, high = (0.0, 1.0) if labels else np.quantile(np.asarray(fit_to, dtype=np.float64), [0.05, 0.95])

@@ -74,7 +74,9 @@ def _labels(column: pl.Series, rows: NDArray[np.intp], distinct: int, why: str) 
     levels = column.unique().sort()
     codes = column.replace_strict(levels, list(range(distinct)), return_dtype=pl.Int64).to_numpy()
     classes = tuple(_show(level) for level in levels)
-    known = ", ".join(classes[:6]) + (", ..." if distinct > 6 else "")
+    shares = np.bincount(codes) / len(codes)
+    known = ", ".join(f"{level} ({share:.1%})" for level, share in list(zip(classes, shares, strict=True))[:6])
+    known += ", ..." if distinct > 6 else ""
     message = f"The target {name} is a label ({why}): {distinct} classes, {known}."
     if distinct == 2:
         return Target(name, "binary", codes.astype(np.float64), classes, message)
