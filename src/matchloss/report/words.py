@@ -130,9 +130,11 @@ def score_name(score: str) -> str:
 
 def ranking(comparison: Comparison) -> str:
     """What the star in the results means, or why there is none."""
-    if any(comparison.best(score) for score in comparison.score_names):
+    elicited = [str(fit.loss.functional) for fit in comparison.fits]
+    if len(set(elicited)) < len(elicited):
         return "★ marks the least among losses that elicit the same thing."
-    return "There is no ★: each of these losses elicits something else, so they have no contest."
+    why = ": squared error judges a mean, absolute error a median" if "absolute error" in comparison.score_names else ""
+    return f"No best is marked, since no two of these losses elicit the same{why}."
 
 
 def short(comparison: Comparison) -> list[dict[str, str]]:
