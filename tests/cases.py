@@ -130,3 +130,28 @@ def moderate_rows(n: int, k: int, dtype: Any = np.float64, seed: int = 0) -> tup
 def is_simplex(loss: Loss) -> bool:
     """Whether rows are vectors."""
     return isinstance(loss.target_domain, Simplex)
+
+
+def logits(loss: Loss, k: int, n: int, dtype: Any, seed: int = 2) -> NDArray[Any]:
+    """n rows of k entries: near and far apart, certain, tied, shifted, and at both ends of the finite numbers."""
+    r = np.random.default_rng(seed + k)
+    spread = np.array([1e-3, 0.3, 1.0, 3.0, 10.0, 40.0, 300.0] if loss.name != "entmax" else [1e-3, 0.3, 1.0, 1.0, 3.0, 10.0])
+    z = r.normal(size=(n, k)) * r.choice(spread, size=(n, 1))
+    z[0] = 0
+    z[1, : k // 2 + 1] = z[1].max()
+    z[2] = np.where(np.arange(k) == 1, 40.0, r.normal(size=k))
+    z[3] += 1000
+    z[4] = r.normal(size=k) * 1e30
+    z[5] = np.where(np.arange(k) == 0, np.finfo(dtype).max, -np.finfo(dtype).max)
+    z[6] = np.where(np.arange(k) == k - 1, 1 - 2.0**-20, 0.0)
+    return z.astype(dtype)
+
+
+def row_targets(k: int, n: int, dtype: Any, seed: int = 3) -> tuple[NDArray[Any], NDArray[Any]]:
+    """A label and a distribution a row; the distributions have zeros, corners and tiny entries."""
+    r = np.random.default_rng(seed + k)
+    labels = r.integers(0, k, size=n)
+    t = r.dirichlet(np.full(k, 0.3), size=n)
+    t[0] = np.arange(k) == labels[0]
+    t[1::5, 0] = 0
+    return labels, (t / t.sum(axis=1, keepdims=True)).astype(dtype)

@@ -80,7 +80,7 @@ def test_within_the_contract(loss: Any, dtype: Any) -> None:
 
 
 def test_every_loss_of_the_catalogue_has_a_reference() -> None:
-    assert [loss.name for loss in DEFAULTS if not known(loss)] == []
+    assert [loss.name for loss in DEFAULTS if loss.kind != "simplex" and not known(loss)] == []
 
 
 def test_the_first_example() -> None:
