@@ -10,6 +10,7 @@ from matchloss.losses import Interval, Loss, PointwiseLoss, Simplex, SimplexLoss
 from matchloss.losses.binary import *
 from matchloss.losses.catalogue import get, losses
 from matchloss.losses.families import *
+from matchloss.losses.margins import *
 from matchloss.losses.match import MatchingLoss, match
 from matchloss.losses.regression import *
 from matchloss.losses.simplex import *

@@ -12,6 +12,7 @@ import hashlib
 import os
 import sys
 import threading
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -64,7 +65,9 @@ def _describe(function: FunctionType, seen: set[FunctionType]) -> list[str]:
         elif _is_constant(thing):
             text.append(f"{name}={thing!r}")
         else:
-            raise NotCompilable(f"{function.__qualname__} names {name!r}, a {type(thing).__name__}; a formula may name helpers and numbers only")
+            raise NotCompilable(
+                f"{function.__qualname__} names {name!r}, a {type(thing).__name__}; a formula may name helpers and numbers only"
+            )
     return text
 
 
@@ -80,6 +83,12 @@ def key(*functions: Callable[..., Any] | None) -> str:
     for function in functions:
         text += _describe(function, set()) if isinstance(function, FunctionType) else ["-"]
     return hashlib.sha256("\n".join(text).encode()).hexdigest()
+
+
+def steady(helper: Any, name: str) -> Any:
+    """An inlined helper with the same identity in each process: a loop that closes over one with a fresh identity never hits."""
+    helper._set_uuid(str(uuid.uuid5(uuid.NAMESPACE_OID, f"{ENGINE} {name}")))
+    return helper
 
 
 def compiled(function: Callable[..., Any], name: str, signature: tuple[Any, ...], flags: dict[str, Any]) -> Callable[..., Any]:

@@ -1,5 +1,5 @@
 """numba: a formula becomes a loop over rows, for exactly the outputs that are asked for."""
-# pyright: reportArgumentType=false, reportCallIssue=false
+# pyright: reportArgumentType=false, reportCallIssue=false, reportAttributeAccessIssue=false, reportOptionalCall=false
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from functools import cache
 from types import CellType, FunctionType
 from typing import Any
 
-import numba
 import numpy as np
 from numba.core import types
 
 from matchloss.engine import elementary, special
-from matchloss.engine.cache import compiled, key, names_of
+from matchloss.engine.cache import compiled, key, names_of, steady
 from matchloss.engine.elementary import FLAGS, inlined
 from matchloss.engine.namespaces import Namespace
 
@@ -38,8 +37,12 @@ def _bind(helper: FunctionType) -> Any:
     def bound(x: Any) -> Any:
         return step(_BASE, x)
 
-    return bound
+    return steady(bound, helper.__name__)
 
+
+for _name, _helper in vars(elementary).items():
+    if hasattr(_helper, "_set_uuid"):
+        steady(_helper, _name)
 
 _BASE = Namespace(
     exp=elementary.exp,
@@ -81,7 +84,7 @@ def pointwise_loop(
     second = None if curvature is None else lower(curvature)
     plain = second is None
 
-    def loop(raw, target, weight, low, high, in_place, value, gradient, hessian, constants):  # noqa: ANN001, ANN202
+    def loop(raw, target, weight, low, high, in_place, value, gradient, hessian, constants):
         good = True
         for i in range(raw.shape[0]):
             y = np.float64(target[i])

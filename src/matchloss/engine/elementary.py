@@ -4,7 +4,7 @@ Each is within about 1 ulp. The methods are the classical ones: reduce the argum
 polynomial (Muller, Elementary Functions, 3rd ed., chapters 3 and 11; the logarithm's coefficients are fdlibm's).
 `nnan` and `ninf` stay off: with them a NaN or an infinite argument gives nonsense.
 """
-# pyright: reportCallIssue=false, reportIndexIssue=false, reportAttributeAccessIssue=false
+# pyright: reportCallIssue=false, reportIndexIssue=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ inlined = numba.njit(forceinline=True, **FLAGS)
 
 
 @intrinsic
-def float_of_bits(typingctx, i):  # noqa: ANN001, D103
+def float_of_bits(typingctx, i):  # noqa: D103
     return types.float64(types.int64), lambda context, builder, signature, a: builder.bitcast(a[0], ir.DoubleType())
 
 
 @intrinsic
-def bits_of_float(typingctx, x):  # noqa: ANN001, D103
+def bits_of_float(typingctx, x):  # noqa: D103
     return types.int64(types.float64), lambda context, builder, signature, a: builder.bitcast(a[0], ir.IntType(64))
 
 
 @intrinsic
-def float32_of_bits(typingctx, i):  # noqa: ANN001, D103
+def float32_of_bits(typingctx, i):  # noqa: D103
     return types.float32(types.int32), lambda context, builder, signature, a: builder.bitcast(a[0], ir.FloatType())
 
 
 @intrinsic
-def bits_of_float32(typingctx, x):  # noqa: ANN001, D103
+def bits_of_float32(typingctx, x):  # noqa: D103
     return types.int32(types.float32), lambda context, builder, signature, a: builder.bitcast(a[0], ir.IntType(32))
 
 

@@ -48,9 +48,7 @@ def namespace(xp: Any) -> Namespace:
     direct = ("exp", "expm1", "log", "log1p", "sqrt", "abs", "floor", "where", "sin", "cos", "tanh")
     table = {name: getattr(xp, name) for name in direct}
     base = Namespace(**table, sigmoid=_absent, softplus=_absent, erf=_absent)
-    return base._replace(
-        sigmoid=partial(special.sigmoid, base), softplus=partial(special.softplus, base), erf=partial(special.erf, base)
-    )
+    return base._replace(sigmoid=partial(special.sigmoid, base), softplus=partial(special.softplus, base), erf=partial(special.erf, base))
 
 
 def rows(xp: Any) -> Rows:

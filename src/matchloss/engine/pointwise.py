@@ -102,7 +102,7 @@ def _by_loop(
     z, y, w, *written = arrays
     if z is None or y is None:
         raise AssertionError("raw and target are always there")
-    dtype = "f4" if all(a is None or a.dtype.itemsize == 4 and a.dtype.kind == "f" for a in arrays) else "f8"
+    dtype = "f4" if all(a is None or (a.dtype.itemsize == 4 and a.dtype.kind == "f") for a in arrays) else "f8"
     direct = all(a is None or _is_plain(a, dtype) for a in arrays)
     in_place = direct and written[1] is not None and same_memory(z, written[1])
     wanted = tuple(a is not None and not (in_place and i == 1) for i, a in enumerate(written))

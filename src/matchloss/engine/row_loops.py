@@ -3,7 +3,7 @@ are written once: so the gradient may overwrite raw.
 
 Two layouts: long rows one by one, and rows of fewer than 32 columns side by side, transposed, so that every loop runs over rows.
 """
-# pyright: reportArgumentType=false, reportCallIssue=false, reportOptionalCall=false
+# pyright: reportArgumentType=false, reportCallIssue=false, reportOptionalCall=false, reportOptionalSubscript=false
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import numpy as np
 from numba.core import types
 
 from matchloss.engine import elementary, rows
-from matchloss.engine.cache import compiled, key
+from matchloss.engine.cache import compiled, key, steady
 from matchloss.engine.compiled import COMPILED, lower
 from matchloss.engine.elementary import FLAGS, inlined
 from matchloss.engine.rows import RowProgram
@@ -34,7 +34,7 @@ exp_gap, one_minus_gap = lower(rows.exp_gap), lower(rows.one_minus_gap)
 
 
 @summing
-def row_max(row):  # noqa: ANN001, ANN201
+def row_max(row):
     """The largest entry, by 64 running maxima: one alone does not vectorise. NaN may be passed over."""
     largest = row[0]
     whole = row.size // LANES * LANES
@@ -52,7 +52,7 @@ def row_max(row):  # noqa: ANN001, ANN201
 
 
 @summing
-def first_of(row, big):  # noqa: ANN001, ANN201
+def first_of(row, big):
     """Where the row first equals big; 0 if nowhere (NaN)."""
     start = 0
     while start < row.size and not any_equal(row[start : start + CHUNK], big):
@@ -64,7 +64,7 @@ def first_of(row, big):  # noqa: ANN001, ANN201
 
 
 @summing
-def any_equal(row, big):  # noqa: ANN001, ANN201
+def any_equal(row, big):
     """Whether an entry equals big."""
     hits = 0
     for j in range(row.size):
@@ -73,7 +73,7 @@ def any_equal(row, big):  # noqa: ANN001, ANN201
 
 
 @summing
-def power_sums(w, d, power):  # noqa: ANN001, ANN201
+def power_sums(w, d, power):
     """Over the entries x = w - d > 0: sum x^power and its slope; for power 1 the sum of w and how many there are."""
     a, b = 0.0, 0.0
     if power == 1.0:
@@ -99,7 +99,7 @@ def power_sums(w, d, power):  # noqa: ANN001, ANN201
 
 
 @summing
-def mass_and_least(t):  # noqa: ANN001, ANN201
+def mass_and_least(t):
     """The sum of a row, and its least entry or 0; NaN is passed on."""
     mass, least = 0.0, 0.0
     for j in range(t.size):
@@ -110,7 +110,7 @@ def mass_and_least(t):  # noqa: ANN001, ANN201
 
 
 @summing
-def mean_gap(z, t, big):  # noqa: ANN001, ANN201
+def mean_gap(z, t, big):
     """sum t (big - z)."""
     gap, top = 0.0, np.float64(big)
     for j in range(t.size):
@@ -120,7 +120,7 @@ def mean_gap(z, t, big):  # noqa: ANN001, ANN201
 
 
 @inlined
-def deficit(w, power):  # noqa: ANN001, ANN201
+def deficit(w, power):
     """matchloss.engine.rows.deficit for one row."""
     d = 0.0
     if power == 1.0 or power == 2.0:
@@ -162,9 +162,14 @@ def row_loop(
     work = np.float32 if dtype == "f4" and soft else np.float64
     m = EXP32 if dtype == "f4" and soft else COMPILED
     power = 0.0 if program.threshold is None else program.threshold.power if program.threshold.power in (1.0, 2.0) else inf
+    variant = "".join(letter if on else "_" for letter, on in zip("vghlw", (*outputs, labels, weighted), strict=True))
+    digest = key(program.terms, program.base, program.entry, program.curvature)[:24]
+    name = f"rows_{'short' if short else 'long'}_{dtype}_{variant}_{power:g}_{digest}"
     steps = _steps(program)
     made = (
-        side_by_side(steps, m, work, power, labels, exp_gap, one_minus_gap) if short else _one_by_one(steps, m, work, power, labels)
+        side_by_side(steps, m, work, power, labels, exp_gap, one_minus_gap, name)
+        if short
+        else _one_by_one(steps, m, work, power, labels, name)
     )
     scalar = types.float32 if dtype == "f4" else types.float64
     matrix, line = types.Array(scalar, 2, "C"), types.Array(scalar, 1, "C")
@@ -178,9 +183,7 @@ def row_loop(
         *(sink if wanted else types.none for sink, wanted in zip((line, matrix, matrix), outputs, strict=True)),
         types.UniTuple(types.float64, len(program.constants)) if program.constants else types.Tuple(()),
     )
-    variant = "".join(letter if on else "_" for letter, on in zip("vghlw", (*outputs, labels, weighted), strict=True))
-    digest = key(program.terms, program.base, program.entry, program.curvature)[:24]
-    return compiled(made, f"rows_{'short' if short else 'long'}_{dtype}_{variant}_{power:g}_{digest}", signature, FLAGS)
+    return compiled(made, name, signature, FLAGS)
 
 
 def _steps(program: RowProgram) -> tuple[Any, ...]:
@@ -188,17 +191,17 @@ def _steps(program: RowProgram) -> tuple[Any, ...]:
     return *lowered, lowered[2] if program.curvature is None else lower(program.curvature), program.curvature is None
 
 
-def _one_by_one(steps: tuple[Any, ...], m: Any, work: Any, fixed_power: float, labels: bool) -> FunctionType:
+def _one_by_one(steps: tuple[Any, ...], m: Any, work: Any, fixed_power: float, labels: bool, name: str) -> FunctionType:
     terms, base, entry, curvature, plain = steps
     soft = fixed_power == 0.0
     special = fixed_power if fixed_power in (1.0, 2.0) else 0.0
 
     @inlined
-    def add(a, b):  # noqa: ANN001, ANN202
+    def add(a, b):
         return a[0] + b[0], a[1] + b[1], a[2] + b[2]
 
     @summing
-    def weigh_chunk(z, u, t, big, d, constants):  # noqa: ANN001, ANN202
+    def weigh_chunk(z, u, t, big, d, constants):
         c0, c1, c2 = work(0), work(0), work(0)
         for j in range(z.size):
             if soft:
@@ -214,7 +217,7 @@ def _one_by_one(steps: tuple[Any, ...], m: Any, work: Any, fixed_power: float, l
         return np.float64(c0), np.float64(c1), np.float64(c2)
 
     @inlined
-    def weigh(z, u, t, a, b, big, d, constants):  # noqa: ANN001, ANN202
+    def weigh(z, u, t, a, b, big, d, constants):
         """u of the entries a..b, and the sums of their terms; t None: the target is 0 there."""
         sums = (0.0, 0.0, 0.0)
         for start in range(a, b, CHUNK):
@@ -224,14 +227,14 @@ def _one_by_one(steps: tuple[Any, ...], m: Any, work: Any, fixed_power: float, l
         return sums
 
     @inlined
-    def put(gradient, hessian, j, p, g, h, w):  # noqa: ANN001, ANN202
+    def put(gradient, hessian, j, p, g, h, w):
         if gradient is not None:
             gradient[j] = g * work(w)
         if hessian is not None:
             hessian[j] = (h if plain else curvature(m, p)) * work(w)
 
     @summing
-    def write(u, t, total, share, w, gradient, hessian, constants):  # noqa: ANN001, ANN202
+    def write(u, t, total, share, w, gradient, hessian, constants):
         """The outputs of some entries, and the sum of their part of the value."""
         value = 0.0
         s0, s1, s2 = work(total[0]), work(total[1]), work(total[2])
@@ -248,7 +251,7 @@ def _one_by_one(steps: tuple[Any, ...], m: Any, work: Any, fixed_power: float, l
         return value
 
     @inlined
-    def single(u, j, t, others, share, w, gradient, hessian, constants):  # noqa: ANN001, ANN202
+    def single(u, j, t, others, share, w, gradient, hessian, constants):
         """The outputs of one entry whose sum over the others is at hand; its part of the value."""
         own = terms(m, u, t, *constants)
         p, c = own[0] * share, others[0] * share
@@ -256,7 +259,10 @@ def _one_by_one(steps: tuple[Any, ...], m: Any, work: Any, fixed_power: float, l
         put(gradient, hessian, j, p, g, h, w)
         return v * t if t != 0.0 else 0.0
 
-    def loop(raw, target, weight, tolerance, power, scale, value, gradient, hessian, constants):  # noqa: ANN001, ANN202
+    for helper in (add, weigh_chunk, weigh, put, write, single):
+        steady(helper, f"{name} {helper.py_func.__name__}")
+
+    def loop(raw, target, weight, tolerance, power, scale, value, gradient, hessian, constants):
         n, classes = raw.shape
         u = np.empty(classes, work)
         if special != 0.0:
@@ -274,6 +280,7 @@ def _one_by_one(steps: tuple[Any, ...], m: Any, work: Any, fixed_power: float, l
                 if hessian is not None:
                     h_row[:] = 0.0
                 continue
+            label = 0
             if labels:
                 label = target[i]
                 if label < 0 or label >= classes:

@@ -177,7 +177,7 @@ def as_target(target: Any, shape: tuple[int, ...]) -> tuple[NDArray[Any], bool]:
 
 def check(program: RowProgram, target: NDArray[Any], labels: bool, classes: int, weight: NDArray[Any] | None) -> None:
     """DomainError for the first label out of range or row that is no distribution, in a row whose weight is not 0."""
-    counted = np.True_ if weight is None else weight != 0
+    counted = np.ones(target.shape[: target.ndim - (not labels)], np.bool_) if weight is None else weight != 0
     if labels:
         refuse("target", target, ((target < 0) | (target >= classes)) & counted, f"labels 0..{classes - 1}")
         return
@@ -185,7 +185,7 @@ def check(program: RowProgram, target: NDArray[Any], labels: bool, classes: int,
     with np.errstate(invalid="ignore", over="ignore"):
         entries = ~(target >= 0) | ~(target <= 1 + tolerance)
         refuse("target", target, entries & np.expand_dims(counted, -1), "probabilities >= 0 that sum to 1")
-        total = np.sum(target, axis=-1, dtype=np.float64)
+        total = np.asarray(np.sum(target, axis=-1, dtype=np.float64))
         bad = ~(np.abs(total - 1) <= tolerance) & counted
     if bad.any():
         place = np.unravel_index(int(np.argmax(bad)), bad.shape)

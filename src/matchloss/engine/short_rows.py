@@ -9,26 +9,29 @@ from typing import Any
 
 import numpy as np
 
+from matchloss.engine.cache import steady
 from matchloss.engine.compiled import COMPILED
 from matchloss.engine.elementary import inlined
 
 SIDE = 128
 
 
-def side_by_side(steps: tuple[Any, ...], m: Any, work: Any, power: float, labels: bool, exp_gap: Any, one_minus_gap: Any) -> FunctionType:
+def side_by_side(
+    steps: tuple[Any, ...], m: Any, work: Any, power: float, labels: bool, exp_gap: Any, one_minus_gap: Any, name: str
+) -> FunctionType:
     """The loop of matchloss.engine.row_loops.row_loop; power 0 is softmax."""
     terms, base, entry, curvature, plain = steps
     soft = power == 0.0
 
     @inlined
-    def load(source, sink):  # noqa: ANN001, ANN202
+    def load(source, sink):
         sink[:] = 0.0
         for r in range(source.shape[0]):
             for j in range(source.shape[1]):
                 sink[j, r] = source[r, j]
 
     @inlined
-    def largest(z, big, top, spoilt):  # noqa: ANN001, ANN202
+    def largest(z, big, top, spoilt):
         for r in range(SIDE):
             big[r], top[r], spoilt[r] = z[0, r], 0, z[0, r] != z[0, r]
         for j in range(1, z.shape[0]):
@@ -45,7 +48,7 @@ def side_by_side(steps: tuple[Any, ...], m: Any, work: Any, power: float, labels
             big[r] = nan if spoilt[r] else big[r]
 
     @inlined
-    def solve(w, d):  # noqa: ANN001, ANN202
+    def solve(w, d):
         a, b = np.empty(SIDE), np.empty(SIDE)
         d[:] = 0.0
         for _ in range(100):
@@ -73,7 +76,10 @@ def side_by_side(steps: tuple[Any, ...], m: Any, work: Any, power: float, labels
             if grown == 0:
                 break
 
-    def loop(raw, target, weight, tolerance, ignored, scale, value, gradient, hessian, constants):  # noqa: ANN001, ANN202
+    for helper in (load, largest, solve):
+        steady(helper, f"{name} {helper.py_func.__name__}")
+
+    def loop(raw, target, weight, tolerance, ignored, scale, value, gradient, hessian, constants):
         n, classes = raw.shape
         z, u = np.empty((classes, SIDE), work), np.empty((classes, SIDE), work)
         g_side, h_side = np.empty((classes, SIDE), work), np.empty((classes, SIDE), work)

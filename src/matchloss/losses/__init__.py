@@ -6,11 +6,10 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from matchloss.losses import regression, binary, families, simplex  # noqa: F401, I001  (the order of the catalogue)
-from matchloss.losses import catalogue
+from matchloss.losses import binary, catalogue, families, margins, regression, simplex  # noqa: F401
 from matchloss.losses._domain import Interval, Simplex
 from matchloss.losses._loss import CATALOGUE, Evaluation, Loss, PointwiseLoss
-from matchloss.losses.simplex import SimplexLoss
+from matchloss.losses._simplex import SimplexLoss
 
 __all__ = ["CATALOGUE", "Evaluation", "Interval", "Loss", "PointwiseLoss", "Simplex", "SimplexLoss"]
 

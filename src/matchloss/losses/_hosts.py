@@ -13,5 +13,6 @@ def refuse_foreign(*arrays: Any) -> None:
         library = type(a).__module__.partition(".")[0]
         if library in HOSTS:
             raise TypeError(
-                f"{library} arrays are not computed yet ({HOSTS[library]} comes in a later version); pass NumPy arrays, for example numpy.asarray(x)"
+                f"{library} arrays are not computed yet ({HOSTS[library]} comes in a later version); "
+                "pass NumPy arrays, for example numpy.asarray(x)"
             )

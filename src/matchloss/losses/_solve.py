@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 if TYPE_CHECKING:
     from matchloss.losses._loss import PointwiseLoss
@@ -14,6 +13,8 @@ if TYPE_CHECKING:
 
 def root_of_mean_gradient(loss: PointwiseLoss, y: NDArray[Any], w: NDArray[Any], low: float, high: float) -> float:
     """Where the weighted mean gradient of a constant raw prediction is 0, if it changes sign between low and high; else the better end."""
+    from scipy.optimize import brentq  # here, since it takes longer to import than all of this package
+
     share = w / w.sum()
 
     def mean_gradient(z: float) -> float:
@@ -25,7 +26,7 @@ def root_of_mean_gradient(loss: PointwiseLoss, y: NDArray[Any], w: NDArray[Any],
         return low
     if at_high <= 0:
         return high
-    return float(brentq(mean_gradient, low, high, xtol=1e-300, rtol=4 * np.finfo(float).eps, maxiter=500))
+    return float(brentq(mean_gradient, low, high, xtol=1e-300, rtol=4 * np.finfo(float).eps, maxiter=500))  # pyright: ignore[reportArgumentType]
 
 
 def weighted_quantile(y: NDArray[Any], w: NDArray[Any], alpha: float) -> float:

@@ -8,6 +8,8 @@ from typing import Any
 
 from matchloss.losses._loss import CATALOGUE, Loss
 
+KINDS = ("regression", "binary", "positive", "simplex")  # the catalogue's order; within a kind, the order of definition
+
 
 def get(name: str, **parameters: float) -> Loss:
     """The loss of this catalogue name, or of a peer's name for the same thing.
@@ -35,7 +37,7 @@ def losses() -> list[dict[str, Any]]:
     >>> [row["name"] for row in ml.losses() if row["matching"]][:3]
     ['squared_error', 'logistic', 'binary_brier']
     """
-    return [_row(cls()) for cls in CATALOGUE.values()]
+    return [_row(cls()) for cls in sorted(CATALOGUE.values(), key=lambda cls: KINDS.index(cls.kind))]
 
 
 def _row(loss: Loss) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from math import inf
 from dataclasses import dataclass
-from typing import Any
+from math import inf
+from typing import Any, ClassVar
 
 from matchloss.losses._domain import NON_NEGATIVE, POSITIVE, Interval
 from matchloss.losses._loss import Loss, PointwiseLoss
@@ -142,7 +142,7 @@ class Tweedie(LogLinkLoss):
     equation = "mu^(2-power)/(2-power) - y mu^(1-power)/(1-power), mu = e^z"
     error_signal = "(mu - y) mu^(1-power)"
     sources = ("Jorgensen 1987",)
-    parameter_domains = {"power": Interval(1, math.inf, "left")}
+    parameter_domains: ClassVar[dict[str, Interval]] = {"power": Interval(1, math.inf, "left")}
 
     @property
     def target_domain(self) -> Interval:
@@ -165,9 +165,7 @@ class Tweedie(LogLinkLoss):
         return (*split_factor(2 - self.power), *split_factor(1 - self.power))
 
     @staticmethod
-    def formula(
-        m: Any, raw: Any, target: Any, ah: float, al: float, ag: float, bh: float, bl: float, bg: float
-    ) -> tuple[Any, Any, Any]:
+    def formula(m: Any, raw: Any, target: Any, ah: float, al: float, ag: float, bh: float, bl: float, bg: float) -> tuple[Any, Any, Any]:
         a, b = ah + al, bh + bl  # 2 - power and 1 - power
         s = exp_of_product(m, ah, al, ag, raw)
         t = times_exp_of_product(m, target, bh, bl, bg, raw)
@@ -175,9 +173,7 @@ class Tweedie(LogLinkLoss):
         return m.where(t == inf, t, s / a - t / b), m.where(t == inf, -t, s - t), m.where(t == inf, t, a * s - b * t)
 
     @staticmethod
-    def fisher_formula(
-        m: Any, raw: Any, target: Any, ah: float, al: float, ag: float, bh: float, bl: float, bg: float
-    ) -> Any:
+    def fisher_formula(m: Any, raw: Any, target: Any, ah: float, al: float, ag: float, bh: float, bl: float, bg: float) -> Any:
         return exp_of_product(m, ah, al, ag, raw)
 
 
@@ -202,7 +198,7 @@ class NegativeBinomial(LogLinkLoss):
     equation = "size softplus(t) + y softplus(-t), t = z - log(size)"
     error_signal = "(mu - y) size / (size + mu)"
     sources = ("McCullagh & Nelder 1989",)
-    parameter_domains = {"size": POSITIVE}
+    parameter_domains: ClassVar[dict[str, Interval]] = {"size": POSITIVE}
     target_domain = NON_NEGATIVE
 
     @property

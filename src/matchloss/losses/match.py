@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.integrate import quad
 
 from matchloss.engine.namespaces import NUMPY
 from matchloss.errors import DomainError
@@ -86,6 +85,8 @@ def _integrated(predict: Formula) -> Formula:
 
     def at(z: float) -> float:
         return float(np.asarray(predict(NUMPY, np.asarray([z], dtype=np.float64)))[0])
+
+    from scipy.integrate import quad
 
     points = np.concatenate([s * np.geomspace(0.25, REACH, 24) for s in (-1, 1)])
     exact = np.array([quad(at, 0.0, z, epsabs=1e-13, epsrel=1e-13, limit=500)[0] for z in points])

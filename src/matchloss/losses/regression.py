@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import pi
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
 from matchloss.losses._domain import POSITIVE, Interval
 from matchloss.losses._loss import PointwiseLoss
@@ -46,7 +45,18 @@ class SquaredError(LocationLoss):
     """
 
     name = "squared_error"
-    aliases = ("mse", "l2", "mean_squared_error", "mse_loss", "half_squared_error", "reg:squarederror", "regression", "rmse", "RMSE", "gaussian")
+    aliases = (
+        "mse",
+        "l2",
+        "mean_squared_error",
+        "mse_loss",
+        "half_squared_error",
+        "reg:squarederror",
+        "regression",
+        "rmse",
+        "RMSE",
+        "gaussian",
+    )
     title = "Squared error"
     equation = "(z - y)^2 / 2"
     error_signal = "z - y"
@@ -118,7 +128,7 @@ class Pinball(LocationLoss):
     equation = "(1 - alpha) (z - y)+ + alpha (y - z)+"
     error_signal = "[z >= y] - alpha"
     sources = ("Koenker & Bassett 1978",)
-    parameter_domains = {"alpha": OPEN_UNIT}
+    parameter_domains: ClassVar[dict[str, Interval]] = {"alpha": OPEN_UNIT}
     functional = "quantile"
     smooth = False
 
@@ -153,7 +163,7 @@ class Expectile(LocationLoss):
     equation = "|[z >= y] - alpha| (z - y)^2"
     error_signal = "2 |[z >= y] - alpha| (z - y)"
     sources = ("Newey & Powell 1987",)
-    parameter_domains = {"alpha": OPEN_UNIT}
+    parameter_domains: ClassVar[dict[str, Interval]] = {"alpha": OPEN_UNIT}
     functional = "expectile"
 
     @staticmethod
@@ -183,7 +193,7 @@ class Huber(LocationLoss):
     equation = "d^2/2 if |d| <= delta else delta (|d| - delta/2), d = z - y"
     error_signal = "clip(z - y, -delta, delta)"
     sources = ("Huber 1964",)
-    parameter_domains = {"delta": POSITIVE}
+    parameter_domains: ClassVar[dict[str, Interval]] = {"delta": POSITIVE}
     functional = "Huber functional"
 
     @staticmethod
@@ -296,6 +306,8 @@ class SineSquared(LocationLoss):
         return s * s + u * u, 2 * s * c + 2 * pi * u * v, 2 * (c * c - s * s) + 2 * pi * pi * (v * v - u * u)
 
     def _best_constant(self, y: NDArray[Any], w: NDArray[Any]) -> float:
+        from scipy.optimize import minimize_scalar
+
         def mean(z: float) -> float:
             return float(np.dot(w, self.value(np.full(y.size, z), y)))
 

@@ -1,13 +1,8 @@
-"""Losses of a distribution over K classes: raw (..., K), targets labels (...,) or distributions (..., K).
-
-A matching loss is its map alone: value = F(z) - <t, z>, which is (F(z) - max z) + sum t (max z - z), two terms >= 0;
-gradient = p - t; hessian = the map's derivative. The formulas are matchloss.engine.rows': an entry, and the sum of the others.
-"""
+"""Losses of a distribution over K classes: raw (..., K), targets labels (...,) or distributions (..., K)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from math import inf
 from typing import Any, ClassVar
 
@@ -15,168 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.engine import rows
-from matchloss.engine.arrays import as_array, as_weight, result_dtype, same_shape
-from matchloss.engine.namespaces import NUMPY, NUMPY_ROWS
-from matchloss.engine.rows import RowProgram, Threshold
-from matchloss.errors import DomainError, ShapeError
-from matchloss.losses._domain import Interval, Simplex
-from matchloss.losses._hosts import refuse_foreign
-from matchloss.losses._loss import Evaluation, Loss
+from matchloss.engine.namespaces import NUMPY
+from matchloss.engine.rows import Threshold
+from matchloss.losses._domain import Interval
+from matchloss.losses._loss import Loss
+from matchloss.losses._simplex import SimplexLoss, difference
 from matchloss.losses._terms import times
 
-__all__ = ["CrossEntropy", "Entmax", "Sparsemax", "SoftmaxBrier", "SoftmaxSpherical", "Spherical"]
-
-
-class SimplexLoss(Loss):
-    """One row of K raw predictions and one label or distribution a row."""
-
-    kind = "simplex"
-    target_domain = Simplex()
-    proper = True
-    linear_in_target = True
-    threshold: ClassVar[Any] = None  # the map: softmax, or a Threshold
-    majorizer: ClassVar[Any] = None
-
-    @staticmethod
-    def terms(m: Any, u: Any, t: Any, *constants: float) -> tuple[Any, Any, Any]:
-        """What an entry adds to the sums over the others; the first is its weight."""
-        raise NotImplementedError
-
-    @staticmethod
-    def base(m: Any, gap: Any, d: Any, others: tuple[Any, Any, Any], *constants: float) -> Any:
-        """The row's value apart from what `entry` gives."""
-        raise NotImplementedError
-
-    @staticmethod
-    def entry(
-        m: Any, p: Any, c: Any, t: Any, own: tuple[Any, Any, Any], others: tuple[Any, Any, Any], share: Any, *constants: float
-    ) -> tuple[Any, Any, Any]:
-        """Value were this entry the label, gradient, hessian's diagonal."""
-        raise NotImplementedError
-
-    def _product(self, x: rows.Parts, t: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
-        raise NotImplementedError
-
-    @cached_property
-    def _programs(self) -> dict[str, RowProgram]:
-        core = self.reduced
-        assert isinstance(core, SimplexLoss)
-        allowed = f"{self.target_domain}, the targets of {self.name}"
-        exact = RowProgram(core.terms, core.base, core.entry, core.constants, core.threshold, allowed)  # pyright: ignore[reportArgumentType]
-        made = {"exact": exact, "fisher": exact}
-        if core.majorizer is not None:
-            made["majorizer"] = RowProgram(core.terms, core.base, core.entry, core.constants, core.threshold, allowed, core.majorizer)  # pyright: ignore[reportArgumentType]
-        return made
-
-    def evaluate(
-        self,
-        raw: Any,
-        target: Any,
-        sample_weight: Any = None,
-        value: bool = True,
-        gradient: bool = True,
-        hessian: bool = False,
-        curvature: str = "exact",
-        out: Evaluation | None = None,
-    ) -> Evaluation:
-        refuse_foreign(raw, target, sample_weight)
-        program = self._programs.get(curvature)
-        if program is None:
-            raise DomainError(f"{self!r} has no curvature {curvature!r}; allowed: {', '.join(self._programs)}")
-        if hessian and curvature == "fisher" and not self.matching:
-            # affine in the target: its mean over labels drawn from the prediction is its value at the prediction
-            at_prediction = rows.evaluate(program, raw, self.predict(raw), sample_weight, (False, False, True), None).hessian
-            result = rows.evaluate(program, raw, target, sample_weight, (value, gradient, False), out)
-            if out is not None and out.hessian is not None:
-                out.hessian[...] = at_prediction
-                at_prediction = out.hessian
-            return result._replace(hessian=at_prediction)
-        return rows.evaluate(program, raw, target, sample_weight, (value, gradient, hessian), out)
-
-    def hessian_product(self, raw: Any, target: Any, v: Any) -> NDArray[Any]:
-        """The hessian of each row times a vector: H v, all of shape (..., K)."""
-        refuse_foreign(raw, target, v)
-        raw, v = as_array("raw", raw), as_array("v", v)
-        same_shape("v", v, raw.shape, "raw's shape")
-        t, labels = rows.as_target(target, raw.shape)
-        core = self.reduced
-        assert isinstance(core, SimplexLoss)
-        program = core._programs["exact"]
-        rows.check(program, t, labels, raw.shape[-1], None)
-        t = rows.distributions(t, labels, raw.shape[-1])
-        with np.errstate(all="ignore"):
-            x = rows.parts(NUMPY, NUMPY_ROWS, program, raw.astype(np.float64), t)
-            return core._product(x, t, v.astype(np.float64)).astype(result_dtype(raw))
-
-    def predict(self, raw: Any) -> NDArray[Any]:
-        refuse_foreign(raw)
-        raw = as_array("raw", raw)
-        gradient = rows.evaluate(self._map_program, raw, np.zeros(raw.shape[:-1], np.int64), None, (False, True, False), None).gradient
-        return gradient
-
-    @cached_property
-    def _map_program(self) -> RowProgram:
-        """A program whose gradient is the prediction itself."""
-        core = self._programs["exact"]
-        return RowProgram(core.terms, nothing, prediction, core.constants, core.threshold, core.allowed)  # pyright: ignore[reportArgumentType]
-
-    def link(self, prediction: Any) -> NDArray[Any]:
-        refuse_foreign(prediction)
-        p = as_array("prediction", prediction)
-        if p.ndim == 0:
-            raise ShapeError("prediction is a scalar; a simplex loss takes distributions (..., K)")
-        rows.check(self._programs["exact"], p, False, p.shape[-1], None)
-        with np.errstate(all="ignore"):
-            core = self.reduced
-            assert isinstance(core, SimplexLoss)
-            return core._link(p.astype(np.float64)).astype(result_dtype(p))
-
-    def _link(self, p: NDArray[Any]) -> NDArray[Any]:
-        return np.log(p)
-
-    def _least_value(self, target: NDArray[Any], raw: NDArray[Any]) -> Any:
-        t, labels = rows.as_target(target, raw.shape)
-        return 0.0 if labels else self.value(self.link(t.astype(np.float64)), t.astype(np.float64))
-
-    def best_constant(self, target: Any, sample_weight: Any = None, n_classes: int | None = None) -> NDArray[Any]:
-        """The row of K raw predictions that minimises the weighted mean: the link of the mean target.
-
-        Labels do not tell K: it is n_classes, or the largest label plus one.
-        """
-        refuse_foreign(target, sample_weight)
-        t = as_array("target", target)
-        labels = t.dtype.kind != "f"
-        if labels:
-            t = t.reshape(-1)
-            classes = n_classes or (int(t.max()) + 1 if t.size else 0)
-        else:
-            classes = t.shape[-1] if t.ndim else 0
-            t = t.reshape(-1, classes) if classes else t.reshape(0, 0)
-        w = as_weight(None if sample_weight is None else np.asarray(sample_weight).reshape(-1), t.shape[:1])
-        w = np.ones(t.shape[0]) if w is None else w.astype(np.float64)
-        if not w.sum() > 0:
-            raise ShapeError("there is no row of positive weight: no constant is best")
-        rows.check(self._programs["exact"], t, labels, classes, w)
-        t, w = t[w > 0], w[w > 0]
-        mean = np.bincount(t, w, classes) if labels else w @ t.astype(np.float64)
-        return self.link(mean / mean.sum())
-
-
-def nothing(m: Any, gap: Any, d: Any, others: tuple[Any, Any, Any], *constants: float) -> Any:
-    """No value apart from the entries'."""
-    return 0.0 * gap
-
-
-def prediction(
-    m: Any, p: Any, c: Any, t: Any, own: tuple[Any, Any, Any], others: tuple[Any, Any, Any], share: Any, *constants: float
-) -> tuple[Any, Any, Any]:
-    """The prediction in the gradient's place."""
-    return 0.0 * p, p, 0.0 * p
-
-
-def difference(m: Any, p: Any, c: Any, t: Any) -> Any:
-    """p - t, where p is near 1 and t is 1 by way of c = 1 - p."""
-    return times(m, 1 - t, p) - times(m, t, c)
+__all__ = ["CrossEntropy", "Entmax", "SoftmaxBrier", "SoftmaxSpherical", "Sparsemax", "Spherical"]
 
 
 @dataclass(frozen=True)
@@ -215,9 +56,7 @@ class CrossEntropy(SimplexLoss):
         return m.log1p(others[0]) + gap
 
     @staticmethod
-    def entry(
-        m: Any, p: Any, c: Any, t: Any, own: tuple[Any, Any, Any], others: tuple[Any, Any, Any], share: Any
-    ) -> tuple[Any, Any, Any]:
+    def entry(m: Any, p: Any, c: Any, t: Any, own: tuple[Any, Any, Any], others: tuple[Any, Any, Any], share: Any) -> tuple[Any, Any, Any]:
         return 0.0 * p, difference(m, p, c, t), p * c
 
     @staticmethod
@@ -265,9 +104,7 @@ class Sparsemax(SimplexLoss):
         return 0.5 * (d * d + others[1]) + gap
 
     @staticmethod
-    def entry(
-        m: Any, p: Any, c: Any, t: Any, own: tuple[Any, Any, Any], others: tuple[Any, Any, Any], share: Any
-    ) -> tuple[Any, Any, Any]:
+    def entry(m: Any, p: Any, c: Any, t: Any, own: tuple[Any, Any, Any], others: tuple[Any, Any, Any], share: Any) -> tuple[Any, Any, Any]:
         return 0.0 * p, difference(m, p, c, t), own[2] * others[2] / (own[2] + others[2])
 
     def _product(self, x: rows.Parts, t: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
@@ -315,7 +152,7 @@ class Entmax(SimplexLoss):
     error_signal = "p - y"
     link_name = "p^(alpha-1) / (alpha-1)"
     sources = ("Peters, Niculae & Martins 2019", "Blondel, Martins & Niculae 2020")
-    parameter_domains = {"alpha": Interval(1, inf, "left")}
+    parameter_domains: ClassVar[dict[str, Interval]] = {"alpha": Interval(1, inf, "left")}
     matching = True
 
     @property
@@ -399,9 +236,7 @@ class Spherical(SimplexLoss):
         return d + gap
 
     @staticmethod
-    def entry(
-        m: Any, p: Any, c: Any, t: Any, own: tuple[Any, Any, Any], others: tuple[Any, Any, Any], share: Any
-    ) -> tuple[Any, Any, Any]:
+    def entry(m: Any, p: Any, c: Any, t: Any, own: tuple[Any, Any, Any], others: tuple[Any, Any, Any], share: Any) -> tuple[Any, Any, Any]:
         # |u| = 1, so that share = |p|; the hessian is |p| (I - p 1')(I - 1 p') on the support
         return 0.0 * p, difference(m, p, c, t), own[1] * share * (c * c + others[1] * p * p)
 
@@ -444,9 +279,7 @@ class SoftmaxBrier(SimplexLoss):
         return 0.0 * d
 
     @staticmethod
-    def entry(
-        m: Any, p: Any, c: Any, t: Any, own: tuple[Any, Any, Any], others: tuple[Any, Any, Any], share: Any
-    ) -> tuple[Any, Any, Any]:
+    def entry(m: Any, p: Any, c: Any, t: Any, own: tuple[Any, Any, Any], others: tuple[Any, Any, Any], share: Any) -> tuple[Any, Any, Any]:
         squares, hits = others[1] * share * share, others[2] * share  # sums of p^2 and t p over the other entries
         r = difference(m, p, c, t)
         g = p * (c * r - (squares - hits))
@@ -487,9 +320,7 @@ class SoftmaxSpherical(SimplexLoss):
         return 0.0 * d
 
     @staticmethod
-    def entry(
-        m: Any, p: Any, c: Any, t: Any, own: tuple[Any, Any, Any], others: tuple[Any, Any, Any], share: Any
-    ) -> tuple[Any, Any, Any]:
+    def entry(m: Any, p: Any, c: Any, t: Any, own: tuple[Any, Any, Any], others: tuple[Any, Any, Any], share: Any) -> tuple[Any, Any, Any]:
         squares, hits = others[1] * share * share, others[2] * share
         square = p * p + squares
         n = m.sqrt(square)
