@@ -99,7 +99,7 @@ def compiled(function: Callable[..., Any], name: str, signature: tuple[Any, ...]
             try:
                 loop = numba.njit(nogil=True, cache=attempt != "without", **flags)(function)
                 if attempt == "rewrite":
-                    loop._cache.flush()
+                    loop._cache.flush()  # pyright: ignore[reportAttributeAccessIssue]
                 loop.compile(signature)
             except Exception as error:  # no writable folder, a truncated or foreign file, a full disk: never the user's error
                 if attempt == "without":
