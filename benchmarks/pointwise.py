@@ -1,0 +1,152 @@
+"""Losses of one number a row: against the speed of memory, in place, and against sklearn._loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+from sklearn._loss import loss as sk
+
+import matchloss as ml
+from benchmarks.tables import Line, Table
+from benchmarks.timing import best_of
+from matchloss.engine import threads
+from matchloss.engine.pointwise import BLOCK
+
+ROWS = 10_000_000
+SKLEARN_THREADS = 2
+Array = NDArray[np.float64]
+
+# The most that value + gradient + hessian may take, in times of moving the same bytes.
+LIMITS: dict[ml.Loss, float] = {
+    ml.SquaredError(): 1.3,
+    ml.AbsoluteError(): 1.3,
+    ml.Pinball(0.3): 1.3,
+    ml.Huber(): 1.3,
+    ml.Hinge(): 1.3,
+    ml.Poisson(): 1.3,
+    ml.Gamma(): 1.3,
+    ml.BinarySpherical(): 1.3,
+    ml.BinaryBrier(): 1.3,
+    ml.Logistic(): 1.9,
+    ml.Tweedie(): 1.9,
+    ml.Exponential(): 1.9,
+    ml.LogCosh(): 2.6,
+    ml.NegativeBinomial(): 2.6,
+    ml.Probit(): 5.5,
+    ml.Focal(): 5.5,
+}
+
+# Ours, theirs, and how many times as fast ours must be. At 1 both are at the limit of memory: not slower.
+SKLEARN: list[tuple[ml.Loss, Callable[[], Any], float]] = [
+    (ml.Logistic(), sk.HalfBinomialLoss, 4.0),
+    (ml.Tweedie(), sk.HalfTweedieLoss, 4.0),
+    (ml.Huber(), partial(sk.HuberLoss, delta=1.0), 2.0),
+    (ml.Pinball(0.3), partial(sk.PinballLoss, quantile=0.3), 2.0),
+    (ml.Poisson(), sk.HalfPoissonLoss, 2.0),
+    (ml.Gamma(), sk.HalfGammaLoss, 2.0),
+    (ml.Exponential(), sk.ExponentialLoss, 2.0),
+    (ml.SquaredError(), sk.HalfSquaredError, 1.0),
+    (ml.AbsoluteError(), sk.AbsoluteError, 1.0),
+]
+
+
+def data(loss: ml.Loss, rows: int, seed: int = 0) -> tuple[Array, Array]:
+    """Raw predictions and targets as a fit meets them: labels for a binary loss, positive numbers where they are asked for."""
+    rng = np.random.default_rng(seed)
+    raw = rng.standard_normal(rows)
+    if loss.kind == "binary":
+        raw *= 3.0
+        return raw, (rng.random(rows) < 0.5).astype(np.float64)
+    if loss.target_domain.low == 0.0:
+        return raw, rng.standard_exponential(rows) + 1e-3
+    return raw, rng.standard_normal(rows)
+
+
+@numba.njit(nogil=True)
+def _move(a: Array, b: Array, x: Array, y: Array, z: Array) -> None:
+    for i in range(a.shape[0]):
+        x[i], y[i], z[i] = a[i], b[i], a[i]
+
+
+def moved(reads: tuple[Array, Array], writes: tuple[Array, Array, Array]) -> None:
+    """Two arrays read and three written, on the threads and the blocks of the engine itself."""
+
+    def block(start: int, stop: int) -> int:
+        _move(*(a[start:stop] for a in (*reads, *writes)))
+        return -1
+
+    threads.over_blocks(reads[0].shape[0], BLOCK, block)
+
+
+def against_memory(rows: int = ROWS, rounds: int = 15) -> list[Table]:
+    table = Table(
+        f"Value, gradient and hessian of {rows:,} float64 rows, over moving the same bytes",
+        "`evaluate(raw, target, hessian=True, out=...)`, its check of the targets included, in times of a kernel that reads two arrays "
+        f"and writes three, on the same threads and blocks; best of {rounds} in turn.",
+    )
+    alone = Table(
+        "Gradient alone, in place over raw, over out of place",
+        f"`evaluate(raw, target, value=False, out=Evaluation(None, raw))` over the same with another array; best of {rounds} in turn, "
+        "raw restored before each.",
+    )
+    out = ml.Evaluation(*(np.zeros(rows) for _ in range(3)))
+    for loss, limit in LIMITS.items():
+        raw, target = data(loss, rows)
+        steps = {
+            "ours": partial(loss.evaluate, raw, target, hessian=True, out=out),
+            "moving": partial(moved, (raw, target), tuple(out)),
+        }
+        t = best_of(steps, rounds)
+        traffic = 5 * raw.nbytes / t["moving"] / 1e9
+        detail = f"{1e3 * t['ours']:.1f} ms over {1e3 * t['moving']:.1f} ms, {traffic:.0f} GB/s moved"
+        table.add(Line(loss.name, t["ours"] / t["moving"], limit, detail=detail))
+    for loss in LIMITS:
+        raw, target = data(loss, rows)
+        z = raw.copy()
+        steps = {
+            "in place": partial(loss.evaluate, z, target, value=False, out=ml.Evaluation(None, z)),
+            "out of place": partial(loss.evaluate, z, target, value=False, out=out),
+        }
+        t = best_of(steps, rounds, before=partial(np.copyto, z, raw))
+        detail = f"{1e3 * t['in place']:.1f} ms over {1e3 * t['out of place']:.1f} ms"
+        alone.add(Line(loss.name, t["in place"] / t["out of place"], 1.0, detail=detail))
+    return [table, alone]
+
+
+def against_sklearn(rows: int = ROWS, rounds: int = 7) -> list[Table]:
+    table = Table(
+        f"Against sklearn._loss, {SKLEARN_THREADS} threads, {rows:,} float64 rows: how many times as fast",
+        "The same two outputs from both into arrays that exist: `gradient_hessian`, and `loss_gradient`. Ours checks its targets, "
+        f"theirs does not. Best of {rounds} in turn.",
+    )
+    mine, theirs = (tuple(np.zeros(rows) for _ in range(2)) for _ in range(2))
+    for loss, make, limit in SKLEARN:
+        raw, target = data(loss, rows)
+        peer = make()
+        for what in ("gradient_hessian", "loss_gradient"):
+            if what == "gradient_hessian":
+                ours = partial(loss.evaluate, raw, target, value=False, hessian=True, out=ml.Evaluation(None, *mine))
+                names = ("gradient_out", "hessian_out")
+            else:
+                ours = partial(loss.evaluate, raw, target, out=ml.Evaluation(*mine, None))
+                names = ("loss_out", "gradient_out")
+            other = partial(getattr(peer, what), target, raw, n_threads=SKLEARN_THREADS, **dict(zip(names, theirs, strict=True)))
+            t = best_of({"ours": ours, "theirs": other}, rounds)
+            _same_gradient(loss, mine[what == "loss_gradient"], theirs[what == "loss_gradient"])
+            detail = f"{1e3 * t['theirs']:.1f} ms over {1e3 * t['ours']:.1f} ms"
+            table.add(Line(f"{loss.name}, {what}", t["theirs"] / t["ours"], limit, least=True, detail=detail))
+    return [table]
+
+
+def _same_gradient(loss: ml.Loss, ours: Array, theirs: Array) -> None:
+    """So that the same thing was timed. At a tie, which no row here is, the two may choose differently."""
+    np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9, err_msg=repr(loss))
+
+
+def run() -> list[Table]:
+    return against_memory() + against_sklearn()
