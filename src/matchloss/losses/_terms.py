@@ -53,7 +53,7 @@ def times_exp_of_product(m: Any, weight: Any, high: Any, low: Any, grid: Any, ra
     """weight * exp((high + low) raw) to 3 eps, finite also where only the small weight makes it so; 0 where the weight is 0."""
     product, small = _product(m, high, low, grid, raw)
     e = m.exp(0.5 * product)
-    return m.where(weight == 0, 0.0, m.where(e == inf, e, weight * e * (e + e * small)))
+    return m.where(weight == 0, 0.0, weight * e * (e * (1 + small)))
 
 
 def _product(m: Any, high: Any, low: Any, grid: Any, raw: Any) -> tuple[Any, Any]:
