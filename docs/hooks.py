@@ -1,0 +1,254 @@
+"""What the docs take from the library itself when they are built: nothing of it is copied by hand.
+
+A page may hold `<!-- generated: NAME -->`; FILLINGS has the names. PAGES are made whole. Nothing here needs MkDocs but `on_files`.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import matchloss as ml
+import matchloss.scoring as scoring
+from matchloss.engine.namespaces import NUMPY, NUMPY_ROWS, Namespace, Rows
+
+ROOT = Path(__file__).parent.parent
+KINDS = {
+    "regression": ("Losses of a number", "Targets are real numbers, and the prediction is the raw output itself."),
+    "binary": ("Losses of a probability", "Targets lie in [0, 1]: 0 and 1 are labels, what lies between is a probability."),
+    "positive": ("Losses of a positive mean", "Counts, costs, durations. The prediction is e^z."),
+    "simplex": ("Losses of a distribution over classes", "K raw outputs a row; the target is a label from 0 to K-1, or K probabilities."),
+}
+FLAGS = {
+    "matching": "output minus wanted",
+    "proper": "proper",
+    "zero_iff_right": "zero iff right",
+    "linear_in_target": "linear in the target",
+    "convex": "convex",
+    "smooth": "smooth",
+}
+MEANING = {
+    "exp": "e^x",
+    "expm1": "e^x - 1, exact near 0",
+    "log": "natural logarithm; -inf at 0",
+    "log1p": "log(1 + x), exact near 0",
+    "sqrt": "square root",
+    "abs": "|x|",
+    "floor": "the greatest whole number that is not above x",
+    "where": "`where(condition, a, b)`: a where the condition holds, else b; a or b must be an array",
+    "sin": "sine",
+    "cos": "cosine",
+    "tanh": "hyperbolic tangent",
+    "sigmoid": "1 / (1 + e^-x), exact in both tails",
+    "softplus": "log(1 + e^x), never overflowing",
+    "erf": "the error function",
+    "sum": "sum of a row, kept as a column",
+    "max": "largest entry of a row, kept as a column",
+    "first_max": "true at the first of a row's largest entries, and there alone",
+    "any": "whether any entry is true",
+}
+
+
+def plain(text: str) -> str:
+    """Text that Markdown leaves as it is."""
+    return re.sub(r"([\\`*_{}\[\]#|])", r"\\\1", escape(text, quote=False))
+
+
+def code(text: str) -> str:
+    """A formula in HTML."""
+    return f"<code>{escape(text, quote=False)}</code>"
+
+
+def split_docstring(thing: Any) -> tuple[str, str]:
+    """The prose and the example of a docstring."""
+    prose, _, example = (inspect.getdoc(thing) or "").partition(">>>")
+    return prose.strip(), (">>>" + example).strip() if example else ""
+
+
+def catalogue() -> str:
+    """Every loss: a table for each kind, then a card for each loss."""
+    rows = ml.losses()
+    parts = []
+    for kind in dict.fromkeys(str(row["kind"]) for row in rows):
+        heading, sentence = KINDS.get(kind, (kind, ""))
+        mine = [row for row in rows if row["kind"] == kind]
+        parts += [f"## {heading}\n\n{sentence}\n", table(mine), *(card(row) for row in mine)]
+    return "\n\n".join(parts)
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """One line a loss."""
+    head = "<tr><th>loss</th><th>error signal</th><th>link</th><th>output minus wanted</th><th>elicits</th></tr>"
+    lines = [
+        f'<tr><td><a href="#{row["name"]}">{code(row["name"])}</a></td>'
+        f"<td>{code(row['error_signal'])}</td><td>{code(row['link_name'])}</td>"
+        f"<td>{'yes' if row['matching'] else 'no'}</td><td>{escape(str(row['functional']))}</td></tr>"
+        for row in rows
+    ]
+    return f'<div class="wide"><table><thead>{head}</thead><tbody>{"".join(lines)}</tbody></table></div>'
+
+
+def card(row: dict[str, Any]) -> str:
+    """What there is to know about a loss, from its class."""
+    loss = row["class"]()
+    summary, _, rest = split_docstring(row["class"])[0].partition("\n")
+    example = split_docstring(row["class"])[1]
+    flags = "".join(f'<span class="flag{"" if row[name] else " no"}">{words}</span>' for name, words in FLAGS.items())
+    facts = {
+        "formula": code(row["equation"]),
+        "error signal": code(row["error_signal"]),
+        "link": code(row["link_name"]),
+        "targets": code(row["target_domain"]),
+        "elicits": escape(str(row["functional"])),
+        "parameters": ", ".join(code(f"{k} = {v:g}, in {loss.parameter_domains[k]}") for k, v in row["parameters"].items()),
+        "also called": ", ".join(code(alias) for alias in row["aliases"]),
+        "sources": escape("; ".join(row["sources"])),
+    }
+    lines = "".join(f"<tr><th>{name}</th><td>{fact}</td></tr>" for name, fact in facts.items() if fact)
+    notes = f"\n\n{plain(rest.strip())}" if rest.strip() else ""
+    return (
+        f"### {plain(row['title'])} {{ #{row['name']} }}\n\n{plain(summary)}\n\n"
+        f'<table class="card"><tbody><tr><th>constructor</th><td>{code(f"ml.{loss!r}")}</td></tr>{lines}</tbody></table>\n\n'
+        f"<p>{flags}</p>{notes}\n\n```pycon\n{example}\n```"
+    )
+
+
+def protocol() -> str:
+    """The functions of `m`, as the engine has them."""
+    assert set(Namespace._fields) == set(NUMPY._fields)
+    return "| function | what it is |\n|---|---|\n" + "\n".join(f"| `m.{name}` | {MEANING[name]} |" for name in Namespace._fields)
+
+
+def row_protocol() -> str:
+    """The row reductions, as the engine has them."""
+    assert set(Rows._fields) == set(NUMPY_ROWS._fields)
+    return "| function | what it is |\n|---|---|\n" + "\n".join(f"| `{name}` | {MEANING[name]} |" for name in Rows._fields)
+
+
+def counted() -> str:
+    """How many losses there are, and how many of them match."""
+    rows = ml.losses()
+    return f"{len(rows)} losses, {sum(bool(row['matching']) for row in rows)} of them matching at their default parameters."
+
+
+def reference() -> str:
+    """The public names, from their docstrings."""
+    parts = [
+        "# Reference\n\nMade from the docstrings. The losses themselves are in [the catalogue](catalogue.md).",
+        "## The catalogue as data",
+        *(entry(f"ml.{f.__name__}", f) for f in (ml.get, ml.losses, ml.match) if inspect.isfunction(f)),
+        "## What every loss can do",
+        plain(split_docstring(ml.Loss)[0]),
+        *(entry(f"loss.{name}", getattr(ml.Loss, name)) for name in METHODS),
+        "### Properties\n\n" + property_table(),
+        "## What simplex losses can do besides",
+        entry("loss.hessian_product", ml.SimplexLoss.hessian_product),
+        "## Words of the contract",
+        *(entry(f"ml.{cls.__name__}", cls, signature=False) for cls in WORDS),
+        "## Scores\n\n" + plain((inspect.getdoc(scoring) or "").strip()),
+        *(entry(f"matchloss.scoring.{name}", getattr(scoring, name)) for name in scoring.__all__),
+    ]
+    return "\n\n".join(parts)
+
+
+WORDS = (ml.Evaluation, ml.Interval, ml.Simplex, ml.DomainError, ml.ShapeError)
+METHODS = (
+    "evaluate", "__call__", "value", "gradient", "hessian", "divergence", "predict", "link", "best_constant",
+)  # fmt: skip
+PROPERTIES = {
+    "parameters": "the constructor's arguments",
+    "target_domain": "the set of targets: an `Interval`, or a `Simplex`",
+    "raw_domain": "the set of raw outputs",
+    "functional": "what minimising the expected loss elicits: mean, median, quantile, ...",
+    "matching": "the gradient is `predict(raw) - target`",
+    "proper": "the expected loss is least exactly where the prediction is the target's mean",
+    "convex": "convex in raw",
+    "linear_in_target": "the gradient is affine in the target",
+    "smooth": "the gradient is continuous in raw",
+    "zero_iff_right": "the divergence is 0 exactly where the prediction is the target",
+}
+
+
+def property_table() -> str:
+    """The attributes of a loss."""
+    assert all(hasattr(ml.Loss, name) for name in PROPERTIES)
+    return "| attribute | meaning |\n|---|---|\n" + "\n".join(f"| `loss.{name}` | {words} |" for name, words in PROPERTIES.items())
+
+
+def entry(name: str, thing: Any, signature: bool = True) -> str:
+    """A heading, the signature, and the docstring."""
+    shown = name.replace(".__call__", "")
+    prose, example = split_docstring(thing)
+    lines = [f"### {plain(shown)} {{ #{re.sub('[^a-z]+', '-', name.lower()).strip('-')} }}"]
+    if signature:
+        lines.append(f"```python\n{shown}{spelled(thing)}\n```")
+    lines.append(plain(prose))
+    if example:
+        lines.append(f"```pycon\n{example}\n```")
+    return "\n\n".join(lines)
+
+
+def spelled(thing: Any) -> str:
+    """A signature without annotations: the words say what is meant."""
+    given = inspect.signature(thing)
+    kept = [p.replace(annotation=inspect.Parameter.empty) for name, p in given.parameters.items() if name != "self"]
+    return str(given.replace(parameters=kept, return_annotation=inspect.Signature.empty))
+
+
+def mission_tests(folder: Path = ROOT / "tests") -> dict[str, list[tuple[str, str]]]:
+    """The place and the text of each test of a step of the argument, by step: S1, S2, ..."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for path in sorted(folder.glob("test_*.py")):
+        text = path.read_text()
+        for node in ast.parse(text).body:
+            if isinstance(node, ast.FunctionDef) and (step := re.match(r"test_(S\d+)_", node.name)):
+                start = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+                place = f"tests/{path.name}::{node.name}"
+                found.setdefault(step[1], []).append((place, "\n".join(text.splitlines()[start - 1 : node.end_lineno])))
+    return found
+
+
+def argument_tests() -> str:
+    """The tests behind the page `why`, as they are."""
+    steps = sorted(mission_tests().items(), key=lambda step: int(step[0][1:]))
+    parts = [
+        "# The argument's tests",
+        "Each step of [the argument](why.md) is kept by tests. This is their text. `pytest -k S6_` runs those of step 6.",
+    ]
+    for step, tests in steps:
+        parts.append(f"## {step} {{ #{step.lower()} }}\n\n[What it says](why.md#{step.lower()}).")
+        parts += [f"`{place}`\n\n```python\n{text}\n```" for place, text in tests]
+    return "\n\n".join(parts)
+
+
+def changes() -> str:
+    """CHANGELOG.md."""
+    return (ROOT / "CHANGELOG.md").read_text()
+
+
+FILLINGS: dict[str, Callable[[], str]] = {"catalogue": catalogue, "protocol": protocol, "rows": row_protocol, "counted": counted}
+PAGES: dict[str, Callable[[], str]] = {"reference.md": reference, "argument-tests.md": argument_tests, "changelog.md": changes}
+
+
+def filled(markdown: str) -> str:
+    """The page with what the library says put in."""
+    return re.sub(r"<!-- generated: (\w+) -->", lambda found: FILLINGS[found[1]](), markdown)
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """MkDocs calls this for each page."""
+    return filled(markdown)
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """MkDocs calls this once: the pages that are made whole."""
+    from mkdocs.structure.files import File
+
+    for name, make in PAGES.items():
+        files.append(File.generated(config, name, content=make()))
+    return files
