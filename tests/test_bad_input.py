@@ -245,7 +245,8 @@ def test_a_curvature_that_is_not_there(loss: Any) -> None:
     ("cls", "bad"),
     [
         (ml.Pinball, (0.0, 1.0, -1.0, np.nan)), (ml.Expectile, (0, 1, 2.0)), (ml.Huber, (0.0, -1, np.inf, np.nan)),
-        (ml.Focal, (-0.1, np.inf)), (ml.Tweedie, (0.5, 0, np.nan, np.inf)), (ml.NegativeBinomial, (0.0, -2, np.inf)), (ml.Entmax, (0.99, np.inf, np.nan)),
+        (ml.Focal, (-0.1, np.inf)), (ml.Tweedie, (0.5, 0, np.nan, np.inf)), (ml.NegativeBinomial, (0.0, -2, np.inf)),
+        (ml.Entmax, (0.99, np.inf, np.nan)),
     ],
 )  # fmt: skip
 def test_parameters_out_of_range(cls: Any, bad: tuple[float, ...]) -> None:
