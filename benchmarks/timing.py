@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 Step = Callable[[], object]
+PAUSE = 0.01  # seconds before each step: the OpenMP threads of a step just done go on spinning, and would slow down the next one
 
 
 def best_of(steps: dict[str, Step], rounds: int, before: Step | None = None) -> dict[str, float]:
@@ -21,6 +22,7 @@ def best_of(steps: dict[str, Step], rounds: int, before: Step | None = None) -> 
             for name, step in steps.items():
                 if before is not None:
                     before()
+                time.sleep(PAUSE)
                 start = time.perf_counter()
                 step()
                 taken = time.perf_counter() - start
