@@ -69,8 +69,8 @@ def evaluate(program: Program, raw: Any, target: Any, sample_weight: Any, want: 
 
 def check(program: Program, target: NDArray[Any], weight: NDArray[Any] | None) -> None:
     """DomainError for the first target outside the loss's domain in a row whose weight is not 0."""
-    with np.errstate(all="ignore"):
-        bad = ~((target >= program.low) & (target <= program.high))
+    y = target.astype(np.float64) if target.dtype.itemsize < 8 else target  # a float32 would turn the bounds into infinities
+    bad = ~((y >= program.low) & (y <= program.high))
     refuse("target", target, bad if weight is None else bad & (weight != 0), program.allowed)
 
 

@@ -109,13 +109,19 @@ def mass_and_least(t):
     return mass, least
 
 
+@inlined
+def half_gap(z, big):
+    """(big - z) / 2: the whole may overflow where t times it does not. Apart, so that no sum's `reassoc` undoes the halves."""
+    return 0.5 * np.float64(big) - 0.5 * np.float64(z)
+
+
 @summing
-def mean_gap(z, t, big):
-    """sum t (big - z)."""
-    gap, top = 0.0, np.float64(big)
+def mean_half_gap(z, t, big):
+    """sum t (big - z) / 2."""
+    gap = 0.0
     for j in range(t.size):
         x = np.float64(t[j])
-        gap += x * (top - np.float64(z[j])) if x != 0.0 and z[j] != big else 0.0
+        gap += x * half_gap(z[j], big) if x != 0.0 and z[j] != big else 0.0
     return gap
 
 
@@ -301,7 +307,7 @@ def _one_by_one(steps: tuple[Any, ...], m: Any, work: Any, fixed_power: float, l
             if labels:
                 gap = 0.0 if z[label] == big else at_top - np.float64(z[label])
             else:
-                gap = mean_gap(z, target[i], big)
+                gap = 2.0 * mean_half_gap(z, target[i], big)
             if not soft:
                 spoilt = 0.0
                 for j in range(classes):

@@ -100,8 +100,8 @@ def parts(m: Namespace, r: Rows, program: RowProgram, raw: Any, t: Any) -> Parts
     total = tuple(s + r.sum(m.where(top, o, 0.0)) for s, o in zip(rest, own, strict=True))
     others = tuple(m.where(top, s, a - o) for s, a, o in zip(rest, total, own, strict=True))
     share = 1.0 / total[0]
-    distance = m.where(raw == big, 0.0, big - raw)
-    gap = r.sum(m.where(t == 0, 0.0, t * distance))
+    half = m.where(raw == big, 0.0, 0.5 * big - 0.5 * raw)  # half, since the whole may overflow where t times it does not
+    gap = 2.0 * r.sum(m.where(t == 0, 0.0, t * half))
     return Parts(own[0] * share, others[0] * share, own, others, share, gap, d, rest)  # pyright: ignore[reportArgumentType]
 
 
@@ -177,6 +177,8 @@ def as_target(target: Any, shape: tuple[int, ...]) -> tuple[NDArray[Any], bool]:
 
 def check(program: RowProgram, target: NDArray[Any], labels: bool, classes: int, weight: NDArray[Any] | None) -> None:
     """DomainError for the first label out of range or row that is no distribution, in a row whose weight is not 0."""
+    if labels and (not target.size or (target.min() >= 0 and target.max() < classes)):
+        return  # the common case, without a temporary array
     counted = np.ones(target.shape[: target.ndim - (not labels)], np.bool_) if weight is None else weight != 0
     if labels:
         refuse("target", target, ((target < 0) | (target >= classes)) & counted, f"labels 0..{classes - 1}")

@@ -22,6 +22,7 @@ def side_by_side(
     """The loop of matchloss.engine.row_loops.row_loop; power 0 is softmax."""
     terms, base, entry, curvature, plain = steps
     soft = power == 0.0
+    half = work(0.5)  # of a gap, since the whole may overflow where t times it does not
 
     @inlined
     def load(source, sink):
@@ -147,10 +148,10 @@ def side_by_side(
                     q0[r] = work(o0) if highest else q0[r]
                     q1[r] = work(o1) if highest else q1[r]
                     q2[r] = work(o2) if highest else q2[r]
-                    gap[r] += t * (big[r] - z[j, r]) if t != 0.0 and z[j, r] != big[r] else work(0)
+                    gap[r] += t * (half * big[r] - half * z[j, r]) if t != 0.0 and z[j, r] != big[r] else work(0)
             for r in range(SIDE):
                 others = (np.float64(s0[r]), np.float64(s1[r]), np.float64(s2[r]))
-                v[r] = base(COMPILED, np.float64(gap[r]), d[r], others, *constants)
+                v[r] = base(COMPILED, 2.0 * np.float64(gap[r]), d[r], others, *constants)
                 q0[r], q1[r], q2[r] = q0[r] + s0[r], q1[r] + s1[r], q2[r] + s2[r]
                 share[r] = work(1.0 / np.float64(q0[r]))
             for j in range(classes):

@@ -97,7 +97,7 @@ class Sparsemax(SimplexLoss):
 
     @staticmethod
     def terms(m: Any, u: Any, t: Any) -> tuple[Any, Any, Any]:
-        return u, u * u, m.where(u > 0, 1.0, 0.0)
+        return u, u * u, m.where(u > 0, 1.0, u)
 
     @staticmethod
     def base(m: Any, gap: Any, d: Any, others: tuple[Any, Any, Any]) -> Any:
@@ -229,7 +229,7 @@ class Spherical(SimplexLoss):
 
     @staticmethod
     def terms(m: Any, u: Any, t: Any) -> tuple[Any, Any, Any]:
-        return u, m.where(u > 0, 1.0, 0.0), 0.0
+        return u, m.where(u > 0, 1.0, u), 0.0
 
     @staticmethod
     def base(m: Any, gap: Any, d: Any, others: tuple[Any, Any, Any]) -> Any:
