@@ -20,7 +20,7 @@ lint: $(VENV)/lint.installed
 	$(BIN)/pyright
 
 docs: $(VENV)/docs.installed
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(VENV)/bench.installed
 	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python -m benchmarks

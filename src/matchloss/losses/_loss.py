@@ -17,6 +17,7 @@ from matchloss.engine.namespaces import NUMPY
 from matchloss.errors import DomainError, ShapeError
 from matchloss.losses._domain import REAL, Interval, Simplex
 from matchloss.losses._hosts import refuse_foreign
+from matchloss.losses._solve import root_of_mean_gradient
 
 CATALOGUE: dict[str, type[Loss]] = {}  # filled by subclassing, in the order of definition
 
@@ -51,7 +52,7 @@ class Loss:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if "name" in cls.__dict__:
+        if "name" in cls.__dict__ and cls.__module__.startswith("matchloss."):  # a person's own loss is not in the catalogue
             CATALOGUE[cls.name] = cls
 
     def __post_init__(self) -> None:
@@ -61,7 +62,7 @@ class Loss:
             if isinstance(given, bool) or not isinstance(given, int | float | np.number):
                 raise TypeError(f"{type(self).__name__}'s {field.name} is {given!r}; it must be a number in {domain}")
             if float(given) not in domain:
-                raise DomainError(f"{type(self).__name__}'s {field.name} is {given!r}; allowed: {domain}")
+                raise DomainError(f"{type(self).__name__}'s {field.name} is {float(given)!r}; allowed: {domain}")
             object.__setattr__(self, field.name, float(given))
 
     @property
@@ -180,11 +181,12 @@ class PointwiseLoss(Loss):
         assert isinstance(core, PointwiseLoss)
         low, high = self.target_domain.bounds
         allowed = f"{self.target_domain}, the targets of {self.name or type(self).__name__}"
-        exact = pointwise.Program(core.formula, core.constants, low, high, allowed, fallback=not self.name)  # pyright: ignore[reportArgumentType]
+        own = not self.name or not type(self).__module__.startswith("matchloss.")
+        exact = pointwise.Program(core.formula, core.constants, low, high, allowed, fallback=own)  # pyright: ignore[reportArgumentType]
         made = {"exact": exact}
         for curvature, formula in (("fisher", core.fisher_formula), ("majorizer", core.majorizer_formula)):
             if formula is not None:
-                made[curvature] = pointwise.Program(core.formula, core.constants, low, high, allowed, formula, fallback=not self.name)  # pyright: ignore[reportArgumentType]
+                made[curvature] = pointwise.Program(core.formula, core.constants, low, high, allowed, formula, fallback=own)  # pyright: ignore[reportArgumentType]
         if self.matching:  # the hessian does not depend on the target, so its mean over targets is itself
             made.setdefault("fisher", exact)
         return made
@@ -244,7 +246,10 @@ class PointwiseLoss(Loss):
     def _best_constant(self, y: NDArray[Any], w: NDArray[Any]) -> float:
         """For losses whose gradient is affine in the target, and so is their mean: the minimiser at the mean target."""
         if not self.linear_in_target:
-            raise NotImplementedError
+            ends = np.asarray(self.minimiser(y))
+            if not (self.convex and np.isfinite(ends).all()):
+                raise NotImplementedError(f"{self!r} is not linear in its target, and not convex with finite minima: write _best_constant")
+            return root_of_mean_gradient(self, y, w, float(ends.min()), float(ends.max()))
         share = w / w.max()  # so that no sum overflows
         mean = float(np.dot(share / share.sum(), y))
         return float(self.minimiser(np.asarray(min(max(mean, float(y.min())), float(y.max())))))

@@ -55,7 +55,7 @@ class Logistic(SigmoidLoss):
     name = "logistic"
     aliases = (
         "log_loss", "binary_crossentropy", "binary_cross_entropy", "binary_cross_entropy_with_logits", "bce", "bce_with_logits",
-        "sigmoid_binary_cross_entropy", "binary:logistic", "binary", "Logloss", "binomial", "half_binomial", "soft_margin_loss",
+        "sigmoid_binary_cross_entropy", "binary:logistic", "binary", "Logloss", "binomial", "half_binomial",
     )  # fmt: skip
     title = "Logistic"
     equation = "log(1 + e^z) - y z"

@@ -32,7 +32,7 @@ class BinaryBrier(BinaryLoss):
     """
 
     name = "binary_brier"
-    aliases = ("brier", "binary_sparsemax", "modified_huber_like", "sparsemax_2")
+    aliases = ("brier", "binary_sparsemax")
     title = "Binary Brier"
     equation = "y q^2 + (1 - y) p^2, linear beyond |z| = 1"
     error_signal = "p - y"

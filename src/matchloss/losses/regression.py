@@ -188,7 +188,7 @@ class Huber(LocationLoss):
     delta: float = 1.0
 
     name = "huber"
-    aliases = ("huber_loss", "Huber", "smooth_l1")
+    aliases = ("huber_loss", "Huber")
     title = "Huber"
     equation = "d^2/2 if |d| <= delta else delta (|d| - delta/2), d = z - y"
     error_signal = "clip(z - y, -delta, delta)"
