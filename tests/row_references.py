@@ -10,9 +10,9 @@ from functools import cache
 from typing import Any
 
 import mpmath as mp
-from references import ONE, ZERO, M, Terms
 
 from matchloss.losses import Loss
+from references import ONE, ZERO, M, Terms
 
 RowJet = tuple[Terms, list[Terms], list[Terms]]
 Row = list[Any]
@@ -48,7 +48,7 @@ def spherical(z: Row) -> tuple[Row, Any]:
     return [x / mp.fsum(u) for x in u], tau + 1
 
 
-def entmax(z: Row, alpha: Any) -> tuple[Row, Any]:
+def entmax(z: Row, alpha: Any) -> tuple[Row, Terms]:
     """p_i = [(alpha - 1)(z_i - max) + 1 - d]+^(1 / (alpha - 1)), d by a bracketed Newton iteration; F(z) - max z."""
     big, power = max(z), 1 / (alpha - 1)
     w = [(alpha - 1) * (x - big) + 1 for x in z]
@@ -65,8 +65,8 @@ def entmax(z: Row, alpha: Any) -> tuple[Row, Any]:
             break
         new = d + excess / (power * mp.fsum(q ** (2 - alpha) for q in p if q > 0))
         d = new if low < new < high else (low + high) / 2
-    potential = mp.fsum(q * (x - big) for q, x in zip(p, z, strict=True)) - (mp.fsum(q**alpha for q in p) - 1) / (alpha * (alpha - 1))
-    return p, potential
+    # F by its definition, in two terms: a rounding of z by an eps of its distance from the largest moves F by the first.
+    return p, [mp.fsum(q * (x - big) for q, x in zip(p, z, strict=True)), (1 - mp.fsum(q**alpha for q in p)) / (alpha * (alpha - 1))]
 
 
 def potential_jet(loss: Loss, z: Row, t: Row) -> RowJet:
@@ -85,9 +85,13 @@ def potential_jet(loss: Loss, z: Row, t: Row) -> RowJet:
         hessian = [[norm * ((1 - a) ** 2 + n * a * a) if a > 0 else ZERO] for a, n in zip(p, others, strict=True)]
     else:
         p, potential = sparsemax(z) if name == "sparsemax" else entmax(z, alpha)
-        w = [a ** (2 - (M(2) if name == "sparsemax" else alpha)) if a > 0 else ZERO for a in p]
+        alpha = M(2) if name == "sparsemax" else alpha
+        w = [a ** (2 - alpha) if a > 0 else ZERO for a in p]
         hessian = [[x, -x * x / mp.fsum(w)] for x in w]
-    return [potential, gap], [[a, -b] for a, b in zip(p, t, strict=True)], hessian
+        if alpha > 2:  # w = u^((2 - alpha) / (alpha - 1)) has a pole where u = p^(alpha - 1) is 0, and multiplies its rounding by w / u
+            hessian = [[*h, x / a ** (alpha - 1), -x / a ** (alpha - 1)] if a > 0 else h for h, x, a in zip(hessian, w, p, strict=True)]
+    value = [*potential, gap] if isinstance(potential, list) else [potential, gap]
+    return value, [[a, -b] for a, b in zip(p, t, strict=True)], hessian
 
 
 def softmax_brier(z: Row, t: Row) -> RowJet:
@@ -130,8 +134,8 @@ def row_jet(loss: Loss, z: Row, t: Row) -> RowJet:
 
 @cache
 def row_at(loss: Loss, raw: tuple[float, ...], target: tuple[float, ...]) -> RowJet:
-    """The same at stored inputs. 1.2-entmax raises to the 5th power what may be an eps: twice the digits."""
-    with mp.workdps(120 if loss.name == "entmax" else 60):
+    """The same at stored inputs. 1.2-entmax raises to the 5th power what may be an eps; squares of softmax's tails cancel."""
+    with mp.workdps({"entmax": 120, "softmax_brier": 260, "softmax_spherical": 260}.get(loss.name, 60)):
         return row_jet(loss, [M(x) for x in raw], [M(x) for x in target])
 
 

@@ -11,14 +11,14 @@ from typing import Any
 import array_api_strict
 import numpy as np
 import pytest
-from cases import DEFAULTS, SIMPLEX, label, logits, row_targets
-from references import M, scale, total
-from row_references import ROW_LOSSES, row_at
-from test_accuracy import error
 
+from cases import DEFAULTS, SIMPLEX, label, logits, row_targets
 from matchloss.engine import rows as engine
 from matchloss.engine.namespaces import namespace
 from matchloss.engine.namespaces import rows as reductions
+from references import scale, total
+from row_references import ROW_LOSSES, row_at
+from test_accuracy import error
 
 STRICT, STRICT_ROWS = namespace(array_api_strict), reductions(array_api_strict)
 SHAPES = {2: 30, 3: 40, 10: 20, 40: 8, 130: 8}
@@ -80,8 +80,8 @@ def test_within_the_contract(loss: Any, dtype: Any) -> None:
         labels, t = row_targets(k, n, dtype)
         corners = (labels[:, None] == np.arange(k)).astype(dtype)
         for target, exact, hard in ((labels, corners, True), (t, t, False)):
-            for name, engine in engines.items():
-                got = engine(loss, raw, target)
+            for name, run in engines.items():
+                got = run(loss, raw, target)
                 assert all(o.dtype == dtype for o in got)
                 found = errors(loss, got, raw, exact, hard, dtype)
                 misses += [
