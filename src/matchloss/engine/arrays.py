@@ -92,7 +92,7 @@ def outputs_of(
 
 def same_memory(a: NDArray[Any], b: NDArray[Any]) -> bool:
     """Whether two arrays are one and the same view."""
-    return a.dtype == b.dtype and a.shape == b.shape and a.strides == b.strides and a.ctypes.data == b.ctypes.data
+    return a is b or (a.dtype == b.dtype and a.shape == b.shape and a.strides == b.strides and a.ctypes.data == b.ctypes.data)
 
 
 def apart_from(x: NDArray[Any], outs: list[NDArray[Any] | None], except_for: int | None = None) -> NDArray[Any]:

@@ -49,6 +49,7 @@ _BASE = Namespace(
     expm1=elementary.expm1,
     log=elementary.log,
     log1p=elementary.log1p,
+    log1p_unit=elementary.log1p_unit,
     sqrt=elementary.sqrt,
     abs=elementary.absolute,
     floor=elementary.floor,

@@ -8,6 +8,7 @@ polynomial (Muller, Elementary Functions, 3rd ed., chapters 3 and 11; the logari
 
 from __future__ import annotations
 
+import importlib
 import math
 from typing import Any
 
@@ -16,6 +17,21 @@ import numpy as np
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
+
+
+def _without_blas() -> None:
+    """Imports numba's array functions without scipy.linalg, a third of a first call: numba only asks whether SciPy is there."""
+    from numba.np import linalg
+
+    asked = getattr(linalg, "ensure_blas", None)
+    try:
+        linalg.ensure_blas = lambda: None
+        importlib.import_module("numba.np.arraymath")
+    finally:
+        linalg.ensure_blas = asked
+
+
+_without_blas()
 
 FLAGS: dict[str, Any] = {"fastmath": {"contract": True, "nsz": True}, "error_model": "numpy"}
 inlined = numba.njit(forceinline=True, **FLAGS)
@@ -42,20 +58,27 @@ def bits_of_float32(typingctx, x):  # noqa: D103
 
 
 LN2_HI, LN2_LO = 6.93147180369123816490e-01, 1.90821492927058770002e-10
-EXP_TAYLOR = tuple(1 / math.factorial(n) for n in range(13, 1, -1))
+# (e^r - 1 - r) / r^2 on |r| <= ln(2) / 2, Chebyshev at 40 digits: e^r within 0.08 eps.
+EXP_SERIES = (
+    2.5105208127700235e-08, 2.7620078172640664e-07, 2.7557255421326075e-06, 2.480152131723845e-05, 0.00019841269874804187,
+    0.0013888888917200288, 0.00833333333332614, 0.04166666666662416, 0.1666666666666667, 0.5000000000000001,
+)  # fmt: skip
+ROUND = 6755399441055744.0  # 1.5 * 2^52: adding it rounds to a whole number, which then stands in the low bits
+ROUND_BITS = 0x4338000000000000
 
 
 @inlined
 def _expm1_reduced(x):
     """a, b, p with e^x = a b (1 + p), a b = 2^k in two halves that cannot overflow, p = expm1 of what is left, |.| <= ln(2)/2."""
     x = min(max(x, -745.2), 709.79)
-    k = math.floor(x * 1.4426950408889634 + 0.5)
+    shifted = x * 1.4426950408889634 + ROUND
+    k = shifted - ROUND
     r = (x - k * LN2_HI) - k * LN2_LO
-    p = EXP_TAYLOR[0]
-    for c in EXP_TAYLOR[1:]:
+    p = EXP_SERIES[0]
+    for c in EXP_SERIES[1:]:
         p = p * r + c
     p = r + r * r * p
-    n = np.int64(k)
+    n = bits_of_float(shifted) - ROUND_BITS
     half = n >> 1
     return float_of_bits((half + 1023) << 52), float_of_bits((n - half + 1023) << 52), p
 
@@ -114,6 +137,24 @@ def log1p(x):
     v = v if u < math.inf else u
     v = v if x > -1.0 else (-math.inf if x == -1.0 else math.nan)
     return v if x == x else x
+
+
+# 2 (atanh(s) / s - 1) / s^2 in s^2 on [0, 1/9], likewise
+UNIT_SERIES = (
+    0.15643073435544105, 0.07485237198183619, 0.1084680051803883, 0.11734068180117799, 0.13335195194423768, 0.15384543159972075,
+    0.18181819921765763, 0.22222222197832636, 0.2857142857160358, 0.3999999999999951, 0.6666666666666666,
+)  # fmt: skip
+
+
+@inlined
+def log1p_unit(x):
+    """log(1 + x) for 0 <= x <= 1: 2 atanh(x / (2 + x)), without the exponent that log1p must take apart."""
+    s = x / (2.0 + x)
+    t = s * s
+    p = UNIT_SERIES[0]
+    for c in UNIT_SERIES[1:]:
+        p = p * t + c
+    return x - s * (x - t * p)
 
 
 @inlined

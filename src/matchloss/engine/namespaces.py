@@ -22,6 +22,7 @@ class Namespace(NamedTuple):
     expm1: Callable[..., Any]
     log: Callable[..., Any]
     log1p: Callable[..., Any]
+    log1p_unit: Callable[..., Any]  # log1p of a number in [0, 1], which can be faster
     sqrt: Callable[..., Any]
     abs: Callable[..., Any]
     floor: Callable[..., Any]
@@ -46,7 +47,7 @@ class Rows(NamedTuple):
 def namespace(xp: Any) -> Namespace:
     """The protocol over an array-API namespace (NumPy, array-api-strict, CuPy, array_api_compat's torch, jax.numpy)."""
     direct = ("exp", "expm1", "log", "log1p", "sqrt", "abs", "floor", "where", "sin", "cos", "tanh")
-    table = {name: getattr(xp, name) for name in direct}
+    table = {name: getattr(xp, name) for name in direct} | {"log1p_unit": xp.log1p}
     base = Namespace(**table, sigmoid=_absent, softplus=_absent, erf=_absent)
     return base._replace(sigmoid=partial(special.sigmoid, base), softplus=partial(special.softplus, base), erf=partial(special.erf, base))
 

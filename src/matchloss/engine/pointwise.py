@@ -28,6 +28,7 @@ from matchloss.engine.namespaces import NUMPY
 
 COMPILE_FROM = 1000  # rows; below, NumPy runs the formula and numba need not be imported
 BLOCK = 1 << 16
+NATIVE = {name: np.dtype(name) for name in ("f4", "f8")}  # never equal to a byte-swapped one
 STAGE = 1 << 15  # rows of a strided, byte-swapped or converted input that are copied at a time: they stay in cache
 
 
@@ -104,7 +105,7 @@ def _by_loop(
         raise AssertionError("raw and target are always there")
     dtype = "f4" if all(a is None or (a.dtype.itemsize == 4 and a.dtype.kind == "f") for a in arrays) else "f8"
     direct = all(a is None or _is_plain(a, dtype) for a in arrays)
-    in_place = direct and written[1] is not None and same_memory(z, written[1])
+    in_place = check_first and direct and written[1] is not None and same_memory(z, written[1])  # what we allocate is never raw
     wanted = tuple(a is not None and not (in_place and i == 1) for i, a in enumerate(written))
     curvature = program.curvature if wanted[2] else None
 
@@ -132,7 +133,7 @@ def _by_loop(
 
 
 def _is_plain(a: NDArray[Any], dtype: str) -> bool:
-    return a.dtype == np.dtype(dtype) and a.dtype.isnative and a.flags.c_contiguous and a.flags.aligned
+    return a.dtype == NATIVE[dtype] and a.flags.c_contiguous and a.flags.aligned
 
 
 def _flat(arrays: list[NDArray[Any] | None]) -> tuple[list[NDArray[Any] | None], Callable[[], None]]:
@@ -140,9 +141,9 @@ def _flat(arrays: list[NDArray[Any] | None]) -> tuple[list[NDArray[Any] | None],
     flat: list[NDArray[Any] | None] = []
     back: list[tuple[NDArray[Any], NDArray[Any]]] = []
     for i, a in enumerate(arrays):
-        flat.append(None if a is None else a.reshape(-1))
-        line = flat[-1]
-        if a is not None and line is not None and i >= 3 and not np.may_share_memory(a, line):
+        line = a if a is None or a.ndim == 1 else a.reshape(-1)
+        flat.append(line)
+        if a is not None and line is not None and line is not a and i >= 3 and not np.may_share_memory(a, line):
             back.append((a, line))
 
     def restore() -> None:

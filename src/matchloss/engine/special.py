@@ -40,7 +40,7 @@ def sigmoid(m: Any, x: Any) -> Any:
 
 def softplus(m: Any, x: Any) -> Any:
     """log(1 + exp(x)), the integral of sigmoid."""
-    return m.log1p(m.exp(-m.abs(x))) + m.where(x > 0, x, 0.0)
+    return m.log1p_unit(m.exp(-m.abs(x))) + m.where(x > 0, x, 0.0)
 
 
 def tanh(m: Any, x: Any) -> Any:

@@ -58,8 +58,8 @@ def times_exp_of_product(m: Any, weight: Any, high: Any, low: Any, grid: Any, ra
 
 def _product(m: Any, high: Any, low: Any, grid: Any, raw: Any) -> tuple[Any, Any]:
     """a, b with e^a (1 + b) = exp((high + low) raw), a exact; raw is bounded where the exponential has long left all numbers."""
-    bound = 134217728.0 / grid
+    bound, back = 134217728.0 / grid, 1.0 / grid
     raw = m.where(raw > bound, bound, m.where(raw < -bound, -bound, raw))
-    cut = m.floor(raw * grid + 0.5) / grid
+    cut = m.floor(raw * grid + 0.5) * back
     rest = low * cut + (high + low) * (raw - cut)
     return high * cut, rest * (1 + rest * (0.5 + rest * 0.16666666666666666))

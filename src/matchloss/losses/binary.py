@@ -67,7 +67,7 @@ class Logistic(SigmoidLoss):
     def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
         a = m.abs(raw)
         e, p, q = sigmoids(m, raw)
-        value = m.log1p(e) + times(m, m.where(raw >= 0, 1 - target, target), a)
+        value = m.log1p_unit(e) + times(m, m.where(raw >= 0, 1 - target, target), a)
         return value, (1 - target) * p - target * q, p * q
 
     @staticmethod
@@ -268,7 +268,7 @@ class Focal(SigmoidLoss):
     def formula(m: Any, raw: Any, target: Any, k: float, high: float, low: float, grid: float) -> tuple[Any, Any, Any]:
         a = m.abs(raw)
         e = m.exp(-a)
-        l = m.log1p(e)
+        l = m.log1p_unit(e)
         p = 1 / (1 + e)  # of the likelier label
         q = e * p
         # right: the target is the likelier label, whose loss carries q^k; wrong: the other, p^k

@@ -167,10 +167,11 @@ class Tweedie(LogLinkLoss):
     @staticmethod
     def formula(m: Any, raw: Any, target: Any, ah: float, al: float, ag: float, bh: float, bl: float, bg: float) -> tuple[Any, Any, Any]:
         a, b = ah + al, bh + bl  # 2 - power and 1 - power
+        over_a, over_b = 1 / a, 1 / b
         s = exp_of_product(m, ah, al, ag, raw)
         t = times_exp_of_product(m, target, bh, bl, bg, raw)
         # Where mu is so small that both overflow (power > 2), the target's term is the greater one.
-        return m.where(t == inf, t, s / a - t / b), m.where(t == inf, -t, s - t), m.where(t == inf, t, a * s - b * t)
+        return m.where(t == inf, t, s * over_a - t * over_b), m.where(t == inf, -t, s - t), m.where(t == inf, t, a * s - b * t)
 
     @staticmethod
     def fisher_formula(m: Any, raw: Any, target: Any, ah: float, al: float, ag: float, bh: float, bl: float, bg: float) -> Any:
@@ -214,7 +215,7 @@ class NegativeBinomial(LogLinkLoss):
         p = 1 / (1 + e)
         q = e * p
         a = m.abs(t)
-        value = (size + target) * m.log1p(e) + m.where(over, size * a, times(m, target, a))
+        value = (size + target) * m.log1p_unit(e) + m.where(over, size * a, times(m, target, a))
         gradient = m.where(over, size * p - target * q, size * q - target * p)
         return value, gradient, (size + target) * (p * q)
 

@@ -59,13 +59,14 @@ class BinaryBrier(BinaryLoss):
         return 2 * prediction - 1
 
 
-def spherical_sides(m: Any, raw: Any) -> tuple[Any, Any, Any, Any, Any]:
-    """|raw|, the same within 1, sqrt(2 - that^2), and the smaller and larger probability, neither by subtraction from 1."""
+def spherical_sides(m: Any, raw: Any) -> tuple[Any, Any, Any, Any, Any, Any]:
+    """|raw|, the same within 1, s = sqrt(2 - that^2), 1 / s, the smaller and larger probability, neither by subtraction from 1."""
     a = m.abs(raw)
     x = m.where(a >= 1, 1.0, a)
     w = (1 - x) * (1 + x)
     s = m.sqrt(1 + w)
-    return a, x, s, w / (s * (s + x)), 0.5 + 0.5 * x / s
+    i = 1 / s
+    return a, x, s, i, w / (s + x) * i, 0.5 + 0.5 * x * i
 
 
 @dataclass(frozen=True)
@@ -92,18 +93,18 @@ class BinarySpherical(BinaryLoss):
 
     @staticmethod
     def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
-        a, x, s, small, big = spherical_sides(m, raw)
+        a, x, s, i, small, big = spherical_sides(m, raw)
         v_right = (1 - x) * (1 - x) / ((2 - x) + s)
-        v_wrong = m.where(a >= 1, a, (1 + x) * (1 + x) / ((2 + x) + s))
+        v_wrong = m.where(a >= 1, a, x + v_right)
         positive = raw >= 0
         p, q = m.where(positive, big, small), m.where(positive, small, big)
         v0, v1 = m.where(positive, v_wrong, v_right), m.where(positive, v_right, v_wrong)
-        hessian = constant(m, 1.0, raw) * m.where(a > 1, 0.0, 1 / (s * s * s))
+        hessian = constant(m, 1.0, raw) * m.where(a > 1, 0.0, i * i * i)
         return at_labels(m, target, v1, v0), (1 - target) * p - target * q, hessian
 
     @staticmethod
     def predict_formula(m: Any, raw: Any) -> Any:
-        _, _, _, small, big = spherical_sides(m, raw)
+        *_, small, big = spherical_sides(m, raw)
         return constant(m, 0.0, raw) + m.where(raw >= 0, big, small)
 
     @staticmethod
@@ -168,7 +169,8 @@ class Exponential(BinaryLoss):
 
     @staticmethod
     def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
-        u, v = times_square(m, 1 - target, m.exp(0.5 * raw)), times_square(m, target, m.exp(-0.5 * raw))
+        e = m.exp(0.5 * raw)
+        u, v = times_square(m, 1 - target, e), times_square(m, target, 1 / e)
         return u + v, u - v, u + v
 
     @staticmethod

@@ -239,7 +239,7 @@ class LogCosh(LocationLoss):
         s = e * e
         near = a < 1
         x = m.where(near, 0.5 * f * f / m.where(near, e, 1.0), s)  # cosh(d) - 1 where that is small
-        value = m.log1p(x) + m.where(near, 0.0, a - LOG_2)
+        value = m.log1p_unit(x) + m.where(near, 0.0, a - LOG_2)
         t = -f * (2 + f) / (1 + s)
         return value, m.where(d < 0, -t, t), 4 * s / ((1 + s) * (1 + s))
 
