@@ -45,7 +45,8 @@ def sklearn_peers() -> dict[str, Peer]:
 
     return {
         "squared_error": of(loss.HalfSquaredError()), "absolute_error": of(loss.AbsoluteError()),
-        "pinball-0.5": of(loss.PinballLoss(quantile=0.5)), "huber-1": of(loss.HuberLoss(delta=1.0)), "poisson": of(loss.HalfPoissonLoss()), "gamma": of(loss.HalfGammaLoss()),
+        "pinball-0.5": of(loss.PinballLoss(quantile=0.5)), "huber-1": of(loss.HuberLoss(delta=1.0)),
+        "poisson": of(loss.HalfPoissonLoss()), "gamma": of(loss.HalfGammaLoss()),
         "tweedie-1.5": of(loss.HalfTweedieLoss(power=1.5)), "inverse_gaussian": of(loss.HalfTweedieLoss(power=3.0)),
         "logistic": of(loss.HalfBinomialLoss()), "exponential": of(loss.ExponentialLoss()),
     }  # fmt: skip
@@ -93,7 +94,7 @@ def optax_peers() -> dict[str, Peer]:
     return {
         "squared_error": of(optax.l2_loss), "huber-1": of(lambda z, y: optax.huber_loss(z, y, delta=1.0)), "log_cosh": of(optax.log_cosh),
         "logistic": of(optax.sigmoid_binary_cross_entropy), "focal-2": of(lambda z, y: optax.sigmoid_focal_loss(z, y, gamma=2.0)),
-        "poisson": of(lambda z, y: optax.poisson_nll_loss(z, y, log_input=True)), "cross_entropy": of(cross_entropy),
+        "cross_entropy": of(cross_entropy),
     }  # fmt: skip
 
 
