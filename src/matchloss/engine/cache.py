@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import dis
 import hashlib
-import os
 import sys
-import threading
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -21,9 +19,7 @@ from typing import Any
 import llvmlite
 import numba
 
-LOCK = threading.RLock()  # held while compiling, and across a fork: a child must not inherit a half-done compilation
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=LOCK.acquire, after_in_parent=LOCK.release, after_in_child=LOCK.release)
+from matchloss.engine import threads
 
 _engine = Path(__file__).parent
 
@@ -94,7 +90,7 @@ def steady(helper: Any, name: str) -> Any:
 def compiled(function: Callable[..., Any], name: str, signature: tuple[Any, ...], flags: dict[str, Any]) -> Callable[..., Any]:
     """The compiled loop, from disk where it is there and whole, else made and kept; without a cache where none can be had."""
     function.__name__ = function.__qualname__ = name
-    with LOCK:
+    with threads.FIRST_CALLS:
         for attempt in ("read", "rewrite", "without"):
             try:
                 loop = numba.njit(nogil=True, cache=attempt != "without", **flags)(function)

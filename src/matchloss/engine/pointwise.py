@@ -57,8 +57,8 @@ def evaluate(program: Program, raw: Any, target: Any, sample_weight: Any, want: 
     if raw.size < COMPILE_FROM:
         _by_numpy(program, raw, target, weight, outs)
     else:
-        from matchloss.engine.cache import NotCompilable
-
+        with threads.FIRST_CALLS:
+            from matchloss.engine.cache import NotCompilable
         try:
             _by_loop(program, raw, target, weight, outs, check_first=out is not None)
         except NotCompilable:
@@ -97,7 +97,8 @@ def _by_loop(
     outs: list[NDArray[Any] | None],
     check_first: bool,
 ) -> None:
-    from matchloss.engine.compiled import pointwise_loop
+    with threads.FIRST_CALLS:
+        from matchloss.engine.compiled import pointwise_loop
 
     arrays, restore = _flat([raw, target, weight, *outs])
     z, y, w, *written = arrays
@@ -110,7 +111,8 @@ def _by_loop(
     curvature = program.curvature if wanted[2] else None
 
     def loop_for(outputs: tuple[bool, ...], in_place: bool) -> Callable[..., int]:
-        return pointwise_loop(program.formula, curvature, len(program.constants), dtype, outputs, w is not None, in_place)  # pyright: ignore[reportArgumentType]
+        with threads.FIRST_CALLS:
+            return pointwise_loop(program.formula, curvature, len(program.constants), dtype, outputs, w is not None, in_place)  # pyright: ignore[reportArgumentType]
 
     def run(loop: Callable[..., int], targets: list[NDArray[Any] | None], flag: bool | None) -> int:
         def block(start: int, stop: int) -> int:

@@ -237,7 +237,8 @@ def _by_loop(
     weight: NDArray[Any] | None,
     outs: list[NDArray[Any] | None],
 ) -> None:
-    from matchloss.engine.row_loops import row_loop
+    with threads.FIRST_CALLS:
+        from matchloss.engine.row_loops import row_loop
 
     classes = raw.shape[-1]
     if not raw.size:
@@ -246,7 +247,8 @@ def _by_loop(
     dtype = np.dtype("f4" if all(a.dtype.kind == "f" and a.dtype.itemsize == 4 for a in floats) else "f8")
     short = classes < SIDE_BY_SIDE_BELOW and (program.threshold is None or program.threshold.power in (1.0, 2.0))
     wanted = tuple(a is not None for a in outs)
-    loop = row_loop(program, dtype.str[1:], wanted, labels, weight is not None, short)  # pyright: ignore[reportArgumentType]
+    with threads.FIRST_CALLS:
+        loop = row_loop(program, dtype.str[1:], wanted, labels, weight is not None, short)  # pyright: ignore[reportArgumentType]
     z, y = raw.reshape(-1, classes), target.reshape(-1) if labels else target.reshape(-1, classes)
     w = None if weight is None else weight.reshape(-1)
     flat = [None if a is None else a.reshape((-1, classes)[: 1 + (i > 0)]) for i, a in enumerate(outs)]

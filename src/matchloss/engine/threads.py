@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
+FIRST_CALLS = threading.RLock()  # held while numba is imported or compiles, and across a fork: a child must not inherit half of either
 _pools: dict[int, ThreadPoolExecutor] = {}
 _lock = threading.Lock()
 _inside = threading.local()
@@ -101,3 +102,4 @@ def _forget() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
+    os.register_at_fork(before=FIRST_CALLS.acquire, after_in_parent=FIRST_CALLS.release, after_in_child=FIRST_CALLS.release)

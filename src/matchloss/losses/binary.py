@@ -114,12 +114,13 @@ class Probit(BinaryLoss):
         a, x, excess, tail, right = probit_sides(m, raw)
         wrong = a + excess
         v_right, h_right = -m.log1p(-tail), right * (x + right)
-        v_wrong, h_wrong = 0.5 * a * a + (m.log(wrong) + LOG_SQRT_2PI), (x + excess) * excess
+        v_wrong, h_wrong = m.log(wrong) + LOG_SQRT_2PI, (x + excess) * excess  # v_wrong: but for a^2 / 2, which joins at the end
         positive = raw >= 0
         v1, v0 = m.where(positive, v_right, v_wrong), m.where(positive, v_wrong, v_right)
         g1, g0 = m.where(positive, right, wrong), m.where(positive, wrong, right)
         h1, h0 = m.where(positive, h_right, h_wrong), m.where(positive, h_wrong, h_right)
-        return at_labels(m, target, v1, v0), times(m, 1 - target, g0) - times(m, target, g1), target * h1 + (1 - target) * h0
+        value = at_labels(m, target, v1, v0) + 0.5 * times_square(m, m.where(positive, 1 - target, target), a)
+        return value, times(m, 1 - target, g0) - times(m, target, g1), target * h1 + (1 - target) * h0
 
     @staticmethod
     def fisher_formula(m: Any, raw: Any, target: Any) -> Any:

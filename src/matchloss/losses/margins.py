@@ -256,7 +256,8 @@ class SquaredHinge(BinaryLoss):
         u, v = m.where(raw > -1, 1 + raw, nothing), m.where(raw < 1, 1 - raw, nothing)
         h0, h1 = m.where(raw > -1, 2.0, nothing), m.where(raw < 1, 2.0, nothing)
         gradient = 2 * (times(m, 1 - target, u) - times(m, target, v))
-        return at_labels(m, target, v * v, u * u), gradient, (1 - target) * h0 + target * h1
+        value = times_square(m, target, v) + times_square(m, 1 - target, u)
+        return value, gradient, (1 - target) * h0 + target * h1
 
     @staticmethod
     def fisher_formula(m: Any, raw: Any, target: Any) -> Any:
