@@ -37,6 +37,7 @@ MEANING = {
     "expm1": "e^x - 1, exact near 0",
     "log": "natural logarithm; -inf at 0",
     "log1p": "log(1 + x), exact near 0",
+    "log1p_unit": "log1p of an x in [0, 1], which can be faster",
     "sqrt": "square root",
     "abs": "|x|",
     "floor": "the greatest whole number that is not above x",
