@@ -70,6 +70,8 @@ def raws(loss: Loss, dtype: Any, size: int = 60, seed: int = 1) -> NDArray[Any]:
             37.5,
             38.4,
             88.7,
+            3e156 if dtype == np.float64 else 3e22,
+            -3e156 if dtype == np.float64 else -3e22,
             -87.4,
             -103.9,
             16.6,
