@@ -7,7 +7,6 @@ with the sum of the others no 1 - p is ever formed by subtraction, which is what
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 from types import FunctionType
@@ -286,6 +285,3 @@ def _is_plain(a: NDArray[Any], dtype: np.dtype[Any]) -> bool:
 
 def _plain(a: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     return a if _is_plain(a, dtype) else np.ascontiguousarray(a, dtype)
-
-
-Loop = Callable[..., int]

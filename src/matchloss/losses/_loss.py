@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.engine import pointwise
-from matchloss.engine.arrays import Evaluation, as_array, as_weight, refuse, result_dtype, same_shape
+from matchloss.engine.arrays import Evaluation, as_array, as_weight, refuse, result_dtype
 from matchloss.engine.namespaces import NUMPY
 from matchloss.errors import DomainError, ShapeError
-from matchloss.losses._domain import REAL, Interval, Simplex
+from matchloss.losses._domain import REAL, Interval
 from matchloss.losses._hosts import refuse_foreign
 from matchloss.losses._solve import root_of_mean_gradient
 
@@ -96,6 +96,19 @@ class Loss:
         `out=Evaluation(value, gradient, hessian)` gives arrays to write to; the gradient's may be `raw` itself. With `out`, bad input
         raises before anything is written.
         """
+        refuse_foreign(raw, target, sample_weight)
+        if curvature not in self._programs:
+            raise DomainError(f"{self!r} has no curvature {curvature!r}; allowed: {', '.join(self._programs)}")
+        return self._evaluate(curvature, raw, target, sample_weight, (value, gradient, hessian), out)
+
+    @cached_property
+    def _programs(self) -> dict[str, Any]:
+        """What the engine runs, by curvature."""
+        raise NotImplementedError
+
+    def _evaluate(
+        self, curvature: str, raw: Any, target: Any, sample_weight: Any, want: tuple[bool, bool, bool], out: Evaluation | None
+    ) -> Evaluation:
         raise NotImplementedError
 
     def __call__(self, raw: Any, target: Any, sample_weight: Any = None) -> Any:
@@ -191,22 +204,10 @@ class PointwiseLoss(Loss):
             made.setdefault("fisher", exact)
         return made
 
-    def evaluate(
-        self,
-        raw: Any,
-        target: Any,
-        sample_weight: Any = None,
-        value: bool = True,
-        gradient: bool = True,
-        hessian: bool = False,
-        curvature: str = "exact",
-        out: Evaluation | None = None,
+    def _evaluate(
+        self, curvature: str, raw: Any, target: Any, sample_weight: Any, want: tuple[bool, bool, bool], out: Evaluation | None
     ) -> Evaluation:
-        refuse_foreign(raw, target, sample_weight)
-        program = self._programs.get(curvature)
-        if program is None:
-            raise DomainError(f"{self!r} has no curvature {curvature!r}; allowed: {', '.join(self._programs)}")
-        return pointwise.evaluate(program, raw, target, sample_weight, (value, gradient, hessian), out)
+        return pointwise.evaluate(self._programs[curvature], raw, target, sample_weight, want, out)
 
     def _apply(self, name: str, formula: FunctionType, x: Any, domain: Interval) -> Any:
         refuse_foreign(x)
@@ -253,6 +254,3 @@ class PointwiseLoss(Loss):
         share = w / w.max()  # so that no sum overflows
         mean = float(np.dot(share / share.sum(), y))
         return float(self.minimiser(np.asarray(min(max(mean, float(y.min())), float(y.max())))))
-
-
-__all__ = ["CATALOGUE", "Evaluation", "Interval", "Loss", "PointwiseLoss", "Simplex", "same_shape"]

@@ -16,7 +16,7 @@ from matchloss.engine import rows
 from matchloss.engine.arrays import as_array, as_weight, result_dtype, same_shape
 from matchloss.engine.namespaces import NUMPY, NUMPY_ROWS
 from matchloss.engine.rows import RowProgram
-from matchloss.errors import DomainError, ShapeError
+from matchloss.errors import ShapeError
 from matchloss.losses._domain import Simplex
 from matchloss.losses._hosts import refuse_foreign
 from matchloss.losses._loss import Evaluation, Loss
@@ -64,30 +64,19 @@ class SimplexLoss(Loss):
             made["majorizer"] = RowProgram(core.terms, core.base, core.entry, core.constants, core.threshold, allowed, core.majorizer)  # pyright: ignore[reportArgumentType]
         return made
 
-    def evaluate(
-        self,
-        raw: Any,
-        target: Any,
-        sample_weight: Any = None,
-        value: bool = True,
-        gradient: bool = True,
-        hessian: bool = False,
-        curvature: str = "exact",
-        out: Evaluation | None = None,
+    def _evaluate(
+        self, curvature: str, raw: Any, target: Any, sample_weight: Any, want: tuple[bool, bool, bool], out: Evaluation | None
     ) -> Evaluation:
-        refuse_foreign(raw, target, sample_weight)
-        program = self._programs.get(curvature)
-        if program is None:
-            raise DomainError(f"{self!r} has no curvature {curvature!r}; allowed: {', '.join(self._programs)}")
-        if hessian and curvature == "fisher" and not self.matching:
-            # affine in the target: its mean over labels drawn from the prediction is its value at the prediction
-            at_prediction = rows.evaluate(program, raw, self.predict(raw), sample_weight, (False, False, True), None).hessian
-            result = rows.evaluate(program, raw, target, sample_weight, (value, gradient, False), out)
-            if out is not None and out.hessian is not None:
-                out.hessian[...] = at_prediction
-                at_prediction = out.hessian
-            return result._replace(hessian=at_prediction)
-        return rows.evaluate(program, raw, target, sample_weight, (value, gradient, hessian), out)
+        program = self._programs[curvature]
+        if not (want[2] and curvature == "fisher" and not self.matching):
+            return rows.evaluate(program, raw, target, sample_weight, want, out)
+        # affine in the target: its mean over labels drawn from the prediction is its value at the prediction
+        hessian = rows.evaluate(program, raw, self.predict(raw), sample_weight, (False, False, True), None).hessian
+        result = rows.evaluate(program, raw, target, sample_weight, (want[0], want[1], False), out)
+        if out is not None and out.hessian is not None:
+            out.hessian[...] = hessian
+            hessian = out.hessian
+        return result._replace(hessian=hessian)
 
     def hessian_product(self, raw: Any, target: Any, v: Any) -> NDArray[Any]:
         """The hessian of each row times a vector: H v, all of shape (..., K)."""
