@@ -168,7 +168,8 @@ def main() -> None:
 The worst error of value (v), gradient (g) and hessian (h), in eps (2^-52 or 2^-23) of the sum of the absolute values of the terms of the
 documented formula, against mpmath at 60 digits or more, over the whole range of finite raw predictions, hard and soft targets. Logistic,
 Poisson and cross entropy at hard targets: relative to the result itself. Simplex gradients and hessians: of the row's largest entry.
-"wrong" is NaN, or infinite where the exact number is finite. The contract: 4 pointwise, 8 simplex, 32 for probit and entmax with a
+"wrong" is NaN, infinite where the exact number is finite (often a term that overflows beside a soft target), or not 0 where the exact
+number is (other libraries choose other slopes at kinks). The contract: 4 pointwise, 8 simplex, 32 for probit and entmax with a
 general root. Where a library's loss leaves a constant in or the hessian out, the cell compares what is the same thing, or is empty;
 scikit-learn puts 1 for the hessian of absolute, pinball and (beyond delta) Huber losses on purpose. The compiled engine is measured;
 the tests hold NumPy and array_api_strict to the same contract.

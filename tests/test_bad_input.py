@@ -183,7 +183,7 @@ def test_nan_raw_is_nan_in_that_row_alone(loss: Any) -> None:
             assert np.isnan(a[n // 2]).all(), loss
             rest = np.arange(n) != n // 2
             np.testing.assert_array_equal(a[rest], b[rest])
-        assert np.isnan(loss.predict(z)[n // 2]).all()
+        assert np.isnan(loss.predict(z[n // 2 : n // 2 + 1])).all()
 
 
 @pytest.mark.parametrize("sign", [-1.0, 1.0])

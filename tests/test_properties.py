@@ -154,8 +154,8 @@ def test_linear_in_the_target_where_flagged_and_only_there(loss: Any) -> None:
 
 @pytest.mark.parametrize("loss", INSTANCES, ids=label)
 def test_convex_where_flagged_and_only_there(loss: Any) -> None:
-    z, y = sample(loss, 400)
-    other = sample(loss, 400, seed=8)[0]
+    z, y = sample(loss, 240)
+    other = sample(loss, 240, seed=8)[0]
     chord = 0.5 * (loss.value(z, y) + loss.value(other, y))
     middle = loss.value(0.5 * (z + other), y)
     assert bool((middle <= chord + 1e-12 * (1 + np.abs(chord))).all()) == loss.convex
@@ -235,7 +235,7 @@ def test_fisher_is_the_mean_hessian_over_labels_from_the_prediction(loss: Any) -
 @pytest.mark.parametrize("loss", INSTANCES, ids=label)
 def test_a_majorizer_lies_above(loss: Any) -> None:
     """Of one number: a parabola above the loss everywhere. Of a row: a diagonal matrix above the hessian."""
-    z, y = sample(loss, 300)
+    z, y = sample(loss, 240)
     try:
         bound = loss.hessian(z, y, curvature="majorizer")
     except ml.DomainError:
@@ -245,6 +245,6 @@ def test_a_majorizer_lies_above(loss: Any) -> None:
         excess = bound[:, :, None] * np.eye(z.shape[1]) - np.stack(columns, axis=-1)
         assert np.linalg.eigvalsh(excess).min() >= -1e-12
         return
-    to = sample(loss, 300, seed=12)[0]
+    to = sample(loss, 240, seed=12)[0]
     above = loss.value(z, y) + loss.gradient(z, y) * (to - z) + 0.5 * bound * (to - z) ** 2
     assert (above >= loss.value(to, y) - 1e-12).all() and (bound >= loss.hessian(z, y) - 1e-12).all()
