@@ -61,7 +61,7 @@ class CrossEntropy(SimplexLoss):
 
     @staticmethod
     def majorizer(m: Any, p: Any) -> Any:
-        """2 p: by Gershgorin 2 diag(p (1 - p)) lies above the hessian."""
+        """By Gershgorin 2 diag(p (1 - p)) lies above the hessian of the row (not, as a parabola, above the loss everywhere)."""
         return 2 * p * (1 - p)
 
     def _product(self, x: rows.Parts, t: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
