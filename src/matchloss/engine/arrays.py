@@ -90,6 +90,11 @@ def outputs_of(
     return result
 
 
+def is_plain(a: NDArray[Any], dtype: np.dtype[Any]) -> bool:
+    """Whether a loop compiled for this native dtype can run over the array as it is; a byte-swapped dtype equals no native one."""
+    return a.dtype == dtype and a.flags.c_contiguous and a.flags.aligned
+
+
 def same_memory(a: NDArray[Any], b: NDArray[Any]) -> bool:
     """Whether two arrays are one and the same view."""
     return a is b or (a.dtype == b.dtype and a.shape == b.shape and a.strides == b.strides and a.ctypes.data == b.ctypes.data)

@@ -17,6 +17,7 @@ from matchloss.engine.arrays import (
     apart_from,
     as_array,
     as_weight,
+    is_plain,
     outputs_of,
     refuse,
     refuse_at,
@@ -28,7 +29,7 @@ from matchloss.engine.namespaces import NUMPY
 
 COMPILE_FROM = 1000  # rows; below, NumPy runs the formula and numba need not be imported
 BLOCK = 1 << 16
-NATIVE = {name: np.dtype(name) for name in ("f4", "f8")}  # never equal to a byte-swapped one
+NATIVE = {name: np.dtype(name) for name in ("f4", "f8")}
 STAGE = 1 << 15  # rows of a strided, byte-swapped or converted input that are copied at a time: they stay in cache
 
 
@@ -105,7 +106,7 @@ def _by_loop(
     if z is None or y is None:
         raise AssertionError("raw and target are always there")
     dtype = "f4" if all(a is None or (a.dtype.itemsize == 4 and a.dtype.kind == "f") for a in arrays) else "f8"
-    direct = all(a is None or _is_plain(a, dtype) for a in arrays)
+    direct = all(a is None or is_plain(a, NATIVE[dtype]) for a in arrays)
     in_place = check_first and direct and written[1] is not None and same_memory(z, written[1])  # what we allocate is never raw
     wanted = tuple(a is not None and not (in_place and i == 1) for i, a in enumerate(written))
     curvature = program.curvature if wanted[2] else None
@@ -132,10 +133,6 @@ def _by_loop(
     if (bad := run(loop_for(wanted, in_place), sinks, True if in_place else None)) >= 0:
         refuse_at("target", target, bad, program.allowed)
     restore()
-
-
-def _is_plain(a: NDArray[Any], dtype: str) -> bool:
-    return a.dtype == NATIVE[dtype] and a.flags.c_contiguous and a.flags.aligned
 
 
 def _flat(arrays: list[NDArray[Any] | None]) -> tuple[list[NDArray[Any] | None], Callable[[], None]]:

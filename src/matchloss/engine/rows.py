@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.engine import threads
-from matchloss.engine.arrays import Evaluation, apart_from, as_array, as_weight, outputs_of, refuse, refuse_at, result_dtype
+from matchloss.engine.arrays import Evaluation, apart_from, as_array, as_weight, is_plain, outputs_of, refuse, refuse_at, result_dtype
 from matchloss.engine.namespaces import NUMPY, NUMPY_ROWS, Namespace, Rows
 from matchloss.errors import DomainError, ShapeError
 
@@ -261,7 +261,7 @@ def _by_loop(
             None if w is None else _plain(w[start:stop], dtype),
         )
         sinks = [None if a is None else a[start:stop] for a in flat]
-        lines = [a if a is None or _is_plain(a, dtype) else np.empty(a.shape, dtype) for a in sinks]
+        lines = [a if a is None or is_plain(a, dtype) else np.empty(a.shape, dtype) for a in sinks]
         bad = loop(*ins, tolerance, *settings, *lines, program.constants)
         for sink, line in zip(sinks, lines, strict=True):
             if sink is not None and line is not None and sink is not line:
@@ -279,9 +279,5 @@ def _by_loop(
             a[...] = line.reshape(a.shape)
 
 
-def _is_plain(a: NDArray[Any], dtype: np.dtype[Any]) -> bool:
-    return a.dtype == dtype and a.dtype.isnative and a.flags.c_contiguous and a.flags.aligned
-
-
 def _plain(a: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    return a if _is_plain(a, dtype) else np.ascontiguousarray(a, dtype)
+    return a if is_plain(a, dtype) else np.ascontiguousarray(a, dtype)

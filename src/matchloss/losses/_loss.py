@@ -93,8 +93,17 @@ class Loss:
     ) -> Evaluation:
         """Value, gradient and hessian of each row in one pass, each multiplied by the row's weight; None where not asked for.
 
+        Pointwise losses: raw and target of equal shape, and so are the outputs. Simplex losses: raw (..., K), target labels (...,) or
+        distributions (..., K); value (...,), gradient and the hessian's diagonal (..., K). sample_weight: one number >= 0 a row.
         `out=Evaluation(value, gradient, hessian)` gives arrays to write to; the gradient's may be `raw` itself. With `out`, bad input
-        raises before anything is written.
+        raises before anything is written. float32 raw gives float32 outputs, anything else float64.
+
+        Raises DomainError for a target outside target_domain (in a row whose weight is not 0), a weight that is negative or not finite,
+        a curvature that the loss has none of; ShapeError for shapes that differ; TypeError for other dtypes and other libraries' arrays.
+
+        >>> import matchloss as ml
+        >>> ml.Logistic().evaluate([0.0, 2.0], [1.0, 0.0], sample_weight=[1.0, 0.5], value=False).gradient.round(4)
+        array([-0.5   ,  0.4404])
         """
         refuse_foreign(raw, target, sample_weight)
         if curvature not in self._programs:
@@ -112,7 +121,12 @@ class Loss:
         raise NotImplementedError
 
     def __call__(self, raw: Any, target: Any, sample_weight: Any = None) -> Any:
-        """sum(w * value) / sum(w), a scalar."""
+        """sum(w * value) / sum(w), a scalar; takes and raises what `evaluate` does, and ShapeError where there is no row.
+
+        >>> import matchloss as ml
+        >>> float(ml.SquaredError()([1.0, 3.0], [0.0, 0.0]))
+        2.5
+        """
         value = self.evaluate(raw, target, sample_weight, value=True, gradient=False).value
         if value.size == 0:
             raise ShapeError("there is no row: the mean of nothing is not defined")
@@ -134,7 +148,12 @@ class Loss:
         return self.evaluate(raw, target, value=False, gradient=False, hessian=True, curvature=curvature).hessian
 
     def divergence(self, raw: Any, target: Any) -> Any:
-        """The value less its minimum over raw, >= 0; for proper losses zero if and only if predict(raw) = target."""
+        """The value less its minimum over raw, >= 0; for proper losses zero if and only if predict(raw) = target.
+
+        >>> import matchloss as ml
+        >>> ml.Poisson().divergence([0.0, 1.0], [1.0, 1.0]).round(4)
+        array([0.    , 0.7183])
+        """
         value = self.value(raw, target)
         with np.errstate(all="ignore"):
             excess = np.maximum(value - self._least_value(as_array("target", target), as_array("raw", raw)), 0)

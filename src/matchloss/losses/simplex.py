@@ -68,9 +68,11 @@ class CrossEntropy(SimplexLoss):
         return x.p * (v - np.sum(x.p * v, axis=-1, keepdims=True))
 
 
-def entmax_terms(m: Any, weight: Any, u: Any, slope: Any) -> tuple[Any, Any, Any]:
-    """The weight, what it adds to the potential, and its derivative in u but for a factor."""
-    return weight, weight * u, slope
+def on_support(
+    m: Any, p: Any, c: Any, t: Any, own: tuple[Any, Any, Any], others: tuple[Any, Any, Any], share: Any, *constants: float
+) -> tuple[Any, Any, Any]:
+    """The entry of every entmax: the hessian is diag w - w w' / sum w, the third term being w = p^(2 - alpha) on the support."""
+    return 0.0 * p, difference(m, p, c, t), own[2] * others[2] / (own[2] + others[2])
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,8 @@ class Sparsemax(SimplexLoss):
     matching = True
     threshold = Threshold(power=1.0, scale=1.0)
 
+    entry = staticmethod(on_support)
+
     @staticmethod
     def terms(m: Any, u: Any, t: Any) -> tuple[Any, Any, Any]:
         return u, u * u, m.where(u > 0, 1.0, u)
@@ -102,10 +106,6 @@ class Sparsemax(SimplexLoss):
     @staticmethod
     def base(m: Any, gap: Any, d: Any, others: tuple[Any, Any, Any]) -> Any:
         return 0.5 * (d * d + others[1]) + gap
-
-    @staticmethod
-    def entry(m: Any, p: Any, c: Any, t: Any, own: tuple[Any, Any, Any], others: tuple[Any, Any, Any], share: Any) -> tuple[Any, Any, Any]:
-        return 0.0 * p, difference(m, p, c, t), own[2] * others[2] / (own[2] + others[2])
 
     def _product(self, x: rows.Parts, t: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
         w = x.own[2]
@@ -167,6 +167,8 @@ class Entmax(SimplexLoss):
     def constants(self) -> tuple[float, ...]:
         return self.alpha, 1 / (self.alpha - 1)
 
+    entry = staticmethod(on_support)
+
     @staticmethod
     def terms(m: Any, u: Any, t: Any, alpha: float, power: float) -> tuple[Any, Any, Any]:
         weight = power_of(m, u, power)
@@ -175,20 +177,6 @@ class Entmax(SimplexLoss):
     @staticmethod
     def base(m: Any, gap: Any, d: Any, others: tuple[Any, Any, Any], alpha: float, power: float) -> Any:
         return (entmax_excess(m, d, others[0], power) + others[1]) / alpha + gap
-
-    @staticmethod
-    def entry(
-        m: Any,
-        p: Any,
-        c: Any,
-        t: Any,
-        own: tuple[Any, Any, Any],
-        others: tuple[Any, Any, Any],
-        share: Any,
-        alpha: float,
-        power: float,
-    ) -> tuple[Any, Any, Any]:
-        return 0.0 * p, difference(m, p, c, t), own[2] * others[2] / (own[2] + others[2])
 
     def _product(self, x: rows.Parts, t: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
         return Sparsemax._product(self, x, t, v)  # pyright: ignore[reportArgumentType]
