@@ -1,0 +1,76 @@
+"""What a fit found: plain data, for tables, pages and tests alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matchloss.compare.result import Kind, Score
+    from matchloss.linear.model import Model
+
+
+@dataclass(frozen=True)
+class Bin:
+    """One bar of a reliability diagram: held-out rows whose predictions lie next to each other."""
+
+    low: float  # least and greatest prediction in the bin
+    high: float
+    rows: int
+    predicted: float  # their mean prediction
+    observed: float  # their mean target
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Ten bins of equally many held-out rows, ordered by prediction; of a class's probability, or of the predicted number."""
+
+    of: str  # "late" for a class, "" for a number
+    bins: tuple[Bin, ...]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A coefficient and what it does: its size times the standard deviation of its column over the training rows."""
+
+    name: str  # "distance", "carrier = AA", "dep_delay is missing"
+    coef: float
+    effect: float  # |coef| times the column's standard deviation, in units of the raw prediction
+    toward: str  # the class it speaks for, "" where there is one column of raw predictions
+    share: float  # of training rows in which the column is not 0
+
+
+@dataclass(frozen=True)
+class Step:
+    """One pass over the rows, as the solver saw it."""
+
+    objective: float
+    gradient_norm: float
+    rows: int  # a subsample, or all
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """A fit to a table, and how the model did on the rows that it never saw."""
+
+    source: str
+    kind: Kind
+    why: str  # why this loss, in a sentence
+    model: Model
+    rows: int  # in the table
+    dropped: int  # rows left out, for want of a target or because --missing drop
+    rows_train: int
+    rows_test: int
+    messages: tuple[str, ...]  # everything decided on the person's behalf, a sentence each
+    warnings: tuple[str, ...]  # what the person should look at: suspicious columns, no convergence, collinear columns
+    passes: int
+    seconds: float
+    method: str
+    converged: bool
+    objective: float
+    gradient_norm: float
+    trace: tuple[Step, ...]
+    effects: tuple[Effect, ...]  # by size of effect, the greatest first
+    scores: dict[str, Score]  # on held-out rows, by name
+    constant: dict[str, Score]  # the same scores of the best constant prediction
+    reliability: tuple[Reliability, ...]  # one for a number or two classes; for more classes, of the most frequent ones
