@@ -89,7 +89,7 @@ def one_pass(loss: ml.Loss, raw: Array, target: Array, outs: list[Array | None])
     Given `out`, `evaluate` checks all targets first, since nothing may be written if one is bad: one array more is read.
     """
     assert isinstance(loss, ml.PointwiseLoss)
-    _by_loop(loss._programs["exact"], raw, target, None, outs, check_first=False)
+    _by_loop(loss.programs["exact"], raw, target, None, outs, check_first=False)
 
 
 def against_memory(rows: int = ROWS, rounds: int = 15) -> list[Table]:

@@ -24,7 +24,7 @@ def run() -> list[Table]:
     for loss in LOSSES:
         raw, target = data(loss, ROWS)
         value, gradient = np.zeros(ROWS), np.zeros(ROWS)
-        program = loss._programs["exact"]
+        program = loss.programs["exact"]
         loop = pointwise_loop(program.formula, None, len(program.constants), "f8", (True, True, False), False, False)  # pyright: ignore[reportArgumentType]
         bare = partial(loop, raw, target, None, program.low, program.high, None, value, gradient, None, program.constants)
         t = best_loop({"evaluate": partial(loss.evaluate, raw, target), "loop": bare}, number=500, rounds=30)

@@ -42,7 +42,7 @@ def compiled(loss: Any, raw: Any, target: Any) -> Outputs:
 
 
 def strictly(loss: Any, raw: Any, target: Any) -> Outputs:
-    program, t = loss._programs["exact"], target if target.ndim == 2 else (target[:, None] == np.arange(raw.shape[1])).astype(raw.dtype)
+    program, t = loss.programs["exact"], target if target.ndim == 2 else (target[:, None] == np.arange(raw.shape[1])).astype(raw.dtype)
     with np.errstate(all="ignore"):
         x = engine.parts(STRICT, STRICT_ROWS, program, array_api_strict.asarray(raw), array_api_strict.asarray(t))
         t = array_api_strict.asarray(t)

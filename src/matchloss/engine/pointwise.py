@@ -76,6 +76,28 @@ def check(program: Program, target: NDArray[Any], weight: NDArray[Any] | None) -
     refuse("target", target, bad if weight is None else bad & (weight != 0), program.allowed)
 
 
+Step = Callable[[NDArray[Any], NDArray[Any], NDArray[Any] | None, NDArray[Any], NDArray[Any], NDArray[Any] | None], object]
+
+
+def step(program: Program, rows: int, weighted: bool, hessian: bool) -> Step:
+    """step(raw, target, weight, value, gradient, hessian) on plain float64 lines, targets checked before: for passes over `rows` rows."""
+    if rows >= COMPILE_FROM:
+        with threads.FIRST_CALLS:
+            from matchloss.engine.cache import NotCompilable
+            from matchloss.engine.compiled import pointwise_loop
+        try:
+            curvature = program.curvature if hessian else None
+            with threads.FIRST_CALLS:
+                loop = pointwise_loop(program.formula, curvature, len(program.constants), "f8", (True, True, hessian), weighted, False)
+        except NotCompilable:
+            if not program.fallback:
+                raise
+        else:
+            low, high, constants = program.low, program.high, program.constants
+            return lambda z, y, w, value, gradient, hessian: loop(z, y, w, low, high, None, value, gradient, hessian, constants)
+    return lambda z, y, w, *outs: _by_numpy(program, z, y, w, list(outs))
+
+
 def _by_numpy(
     program: Program, raw: NDArray[Any], target: NDArray[Any], weight: NDArray[Any] | None, outs: list[NDArray[Any] | None]
 ) -> None:

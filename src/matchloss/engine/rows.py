@@ -7,6 +7,7 @@ with the sum of the others no 1 - p is ever formed by subtraction, which is what
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 from types import FunctionType
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from matchloss.engine import threads
+from matchloss.engine import pointwise, threads
 from matchloss.engine.arrays import Evaluation, apart_from, as_array, as_weight, is_plain, outputs_of, refuse, refuse_at, result_dtype
 from matchloss.engine.namespaces import NUMPY, NUMPY_ROWS, Namespace, Rows
 from matchloss.errors import DomainError, ShapeError
@@ -204,6 +205,26 @@ def distributions(target: NDArray[Any], labels: bool, classes: int) -> NDArray[n
     return (target[..., np.newaxis] == np.arange(classes)).astype(np.float64) if labels else target.astype(np.float64)
 
 
+def step(program: RowProgram, rows: int, classes: int, weighted: bool, hessian: bool) -> pointwise.Step:
+    """step(raw, labels, weight, value, gradient, hessian) on plain float64 rows, as pointwise.step; the gradient may be raw itself."""
+    if rows * classes < COMPILE_FROM:
+        return lambda z, y, w, *outs: _by_numpy(program, z, y, True, w, list(outs))
+    loop, settings = _loop(program, "f8", (True, True, hessian), True, weighted, classes)
+    return lambda z, y, w, *outs: loop(z, y, w, 0.0, *settings, *outs, program.constants)
+
+
+def _loop(
+    program: RowProgram, dtype: str, wanted: tuple[bool, bool, bool], labels: bool, weighted: bool, classes: int
+) -> tuple[Callable[..., int], tuple[float, float]]:
+    """The compiled loop, and the threshold's power and scale."""
+    with threads.FIRST_CALLS:
+        from matchloss.engine.row_loops import row_loop
+
+        short = classes < SIDE_BY_SIDE_BELOW and (program.threshold is None or program.threshold.power in (1.0, 2.0))
+        loop = row_loop(program, dtype, wanted, labels, weighted, short)
+    return loop, (0.0, 0.0) if program.threshold is None else (program.threshold.power, program.threshold.scale)
+
+
 def _by_numpy(
     program: RowProgram,
     raw: NDArray[Any],
@@ -236,23 +257,17 @@ def _by_loop(
     weight: NDArray[Any] | None,
     outs: list[NDArray[Any] | None],
 ) -> None:
-    with threads.FIRST_CALLS:
-        from matchloss.engine.row_loops import row_loop
-
     classes = raw.shape[-1]
     if not raw.size:
         return
     floats = [a for a in (raw, None if labels else target, weight, *outs) if a is not None]
     dtype = np.dtype("f4" if all(a.dtype.kind == "f" and a.dtype.itemsize == 4 for a in floats) else "f8")
-    short = classes < SIDE_BY_SIDE_BELOW and (program.threshold is None or program.threshold.power in (1.0, 2.0))
     wanted = tuple(a is not None for a in outs)
-    with threads.FIRST_CALLS:
-        loop = row_loop(program, dtype.str[1:], wanted, labels, weight is not None, short)  # pyright: ignore[reportArgumentType]
+    loop, settings = _loop(program, dtype.str[1:], wanted, labels, weight is not None, classes)  # pyright: ignore[reportArgumentType]
     z, y = raw.reshape(-1, classes), target.reshape(-1) if labels else target.reshape(-1, classes)
     w = None if weight is None else weight.reshape(-1)
     flat = [None if a is None else a.reshape((-1, classes)[: 1 + (i > 0)]) for i, a in enumerate(outs)]
     tolerance = sum_tolerance(target)
-    settings = (0.0, 0.0) if program.threshold is None else (program.threshold.power, program.threshold.scale)
 
     def block(start: int, stop: int) -> int:
         ins = (

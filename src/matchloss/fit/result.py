@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from matchloss.compare.result import Kind, Score
     from matchloss.linear.model import Model
+
+    from matchloss.compare.result import Kind, Score
 
 
 @dataclass(frozen=True)

@@ -106,12 +106,12 @@ class Loss:
         array([-0.5   ,  0.4404])
         """
         refuse_foreign(raw, target, sample_weight)
-        if curvature not in self._programs:
-            raise DomainError(f"{self!r} has no curvature {curvature!r}; allowed: {', '.join(self._programs)}")
+        if curvature not in self.programs:
+            raise DomainError(f"{self!r} has no curvature {curvature!r}; allowed: {', '.join(self.programs)}")
         return self._evaluate(curvature, raw, target, sample_weight, (value, gradient, hessian), out)
 
     @cached_property
-    def _programs(self) -> dict[str, Any]:
+    def programs(self) -> dict[str, Any]:
         """What the engine runs, by curvature."""
         raise NotImplementedError
 
@@ -208,7 +208,7 @@ class PointwiseLoss(Loss):
         return Interval(low, high, "both")
 
     @cached_property
-    def _programs(self) -> dict[str, pointwise.Program]:
+    def programs(self) -> dict[str, pointwise.Program]:
         core = self.reduced
         assert isinstance(core, PointwiseLoss)
         low, high = self.target_domain.bounds
@@ -226,7 +226,7 @@ class PointwiseLoss(Loss):
     def _evaluate(
         self, curvature: str, raw: Any, target: Any, sample_weight: Any, want: tuple[bool, bool, bool], out: Evaluation | None
     ) -> Evaluation:
-        return pointwise.evaluate(self._programs[curvature], raw, target, sample_weight, want, out)
+        return pointwise.evaluate(self.programs[curvature], raw, target, sample_weight, want, out)
 
     def _apply(self, name: str, formula: FunctionType, x: Any, domain: Interval) -> Any:
         refuse_foreign(x)
@@ -255,7 +255,7 @@ class PointwiseLoss(Loss):
         refuse_foreign(target, sample_weight)
         y = as_array("target", target)
         w = as_weight(sample_weight, y.shape)
-        pointwise.check(self._programs["exact"], y, w)
+        pointwise.check(self.programs["exact"], y, w)
         y = y.astype(np.float64).reshape(-1)
         w = np.ones(y.size) if w is None else w.astype(np.float64).reshape(-1)
         y, w = y[w > 0], w[w > 0]

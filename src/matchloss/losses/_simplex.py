@@ -54,7 +54,7 @@ class SimplexLoss(Loss):
         raise NotImplementedError
 
     @cached_property
-    def _programs(self) -> dict[str, RowProgram]:
+    def programs(self) -> dict[str, RowProgram]:
         core = self.reduced
         assert isinstance(core, SimplexLoss)
         allowed = f"{self.target_domain}, the targets of {self.name}"
@@ -67,7 +67,7 @@ class SimplexLoss(Loss):
     def _evaluate(
         self, curvature: str, raw: Any, target: Any, sample_weight: Any, want: tuple[bool, bool, bool], out: Evaluation | None
     ) -> Evaluation:
-        program = self._programs[curvature]
+        program = self.programs[curvature]
         if not (want[2] and curvature == "fisher" and not self.matching):
             return rows.evaluate(program, raw, target, sample_weight, want, out)
         # affine in the target: its mean over labels drawn from the prediction is its value at the prediction
@@ -86,7 +86,7 @@ class SimplexLoss(Loss):
         t, labels = rows.as_target(target, raw.shape)
         core = self.reduced
         assert isinstance(core, SimplexLoss)
-        program = core._programs["exact"]
+        program = core.programs["exact"]
         rows.check(program, t, labels, raw.shape[-1], None)
         t = rows.distributions(t, labels, raw.shape[-1])
         with np.errstate(all="ignore"):
@@ -102,7 +102,7 @@ class SimplexLoss(Loss):
     @cached_property
     def _map_program(self) -> RowProgram:
         """A program whose gradient is the prediction itself."""
-        core = self._programs["exact"]
+        core = self.programs["exact"]
         return RowProgram(core.terms, nothing, prediction, core.constants, core.threshold, core.allowed)  # pyright: ignore[reportArgumentType]
 
     def link(self, prediction: Any) -> NDArray[Any]:
@@ -110,7 +110,7 @@ class SimplexLoss(Loss):
         p = as_array("prediction", prediction)
         if p.ndim == 0:
             raise ShapeError("prediction is a scalar; a simplex loss takes distributions (..., K)")
-        rows.check(self._programs["exact"], p, False, p.shape[-1], None)
+        rows.check(self.programs["exact"], p, False, p.shape[-1], None)
         with np.errstate(all="ignore"):
             core = self.reduced
             assert isinstance(core, SimplexLoss)
@@ -141,7 +141,7 @@ class SimplexLoss(Loss):
         w = np.ones(t.shape[0]) if w is None else w.astype(np.float64)
         if not w.sum() > 0:
             raise ShapeError("there is no row of positive weight: no constant is best")
-        rows.check(self._programs["exact"], t, labels, classes, w)
+        rows.check(self.programs["exact"], t, labels, classes, w)
         t, w = t[w > 0], w[w > 0]
         mean = np.bincount(t, w, classes) if labels else w @ t.astype(np.float64)
         return self.link(mean / mean.sum())
