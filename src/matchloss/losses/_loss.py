@@ -180,11 +180,14 @@ class PointwiseLoss(Loss):
 
     A subclass writes static methods over the protocol `m` (matchloss.engine.namespaces), each called with `*self.constants` at the end:
     `formula(m, raw, target)` -> value, gradient, hessian; `predict_formula(m, raw)`; `link_formula(m, prediction)`; and, where they
-    exist, `fisher_formula(m, raw, target)` and `majorizer_formula(m, raw, target)`.
+    exist, `fisher_formula(m, raw, target)` and `majorizer_formula(m, raw, target)`. A loss that is linear but for kinks in raw also has
+    `pieces_formula(m, target)`, a tuple of (kink, slope below, slope above), each a number or an array: at every target the sum over
+    the pieces of slope * (raw - kink) is the value but for a constant. A linear model under such a loss is a linear program.
     """
 
     fisher_formula: ClassVar[Any] = None
     majorizer_formula: ClassVar[Any] = None
+    pieces_formula: ClassVar[Any] = None
 
     @staticmethod
     def formula(m: Any, raw: Any, target: Any, *constants: float) -> tuple[Any, Any, Any]:

@@ -220,6 +220,10 @@ class Hinge(BinaryLoss):
         return at_labels(m, target, v, u), (1 - target) * g0 - target * g1, nothing
 
     @staticmethod
+    def pieces_formula(m: Any, target: Any) -> Any:
+        return (1.0, -target, 0.0), (-1.0, 0.0, 1 - target)
+
+    @staticmethod
     def predict_formula(m: Any, raw: Any) -> Any:
         return m.where(raw > 0, 1.0, m.where(raw < 0, -1.0, raw))
 

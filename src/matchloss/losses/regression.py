@@ -104,6 +104,10 @@ class AbsoluteError(LocationLoss):
         d = raw - target
         return m.abs(d), m.where(d > 0, 1.0, m.where(d < 0, -1.0, d)), constant(m, 0.0, d)
 
+    @staticmethod
+    def pieces_formula(m: Any, target: Any) -> Any:
+        return ((target, -1.0, 1.0),)
+
     def _best_constant(self, y: NDArray[Any], w: NDArray[Any]) -> float:
         return weighted_quantile(y, w, 0.5)
 
@@ -138,6 +142,10 @@ class Pinball(LocationLoss):
         over = d >= 0
         value = m.where(over, (1 - alpha) * d, -alpha * d)
         return value, m.where(over, 1 - alpha, constant(m, -alpha, d)), constant(m, 0.0, d)
+
+    @staticmethod
+    def pieces_formula(m: Any, target: Any, alpha: float) -> Any:
+        return ((target, -alpha, 1 - alpha),)
 
     def _best_constant(self, y: NDArray[Any], w: NDArray[Any]) -> float:
         return weighted_quantile(y, w, self.alpha)
