@@ -225,7 +225,7 @@ def test_a_missing_extra_names_the_pip_command(capsys, monkeypatch):
 
 
 def test_the_demonstration_reads_327346_flights_known_before_departure():
-    from matchloss.compare.flights import KNOWN_BEFORE, LABEL, read_flights
+    from matchloss.tables.flights import KNOWN_BEFORE, LABEL, read_flights
 
     table = read_flights()
     assert set(table.columns) == {*KNOWN_BEFORE, "arr_delay", LABEL}

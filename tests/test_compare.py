@@ -7,10 +7,11 @@ import polars as pl
 import pytest
 
 from matchloss.compare.candidates import CANDIDATES
-from matchloss.compare.errors import DataError
 from matchloss.compare.result import Comparison, Fit, Score
 from matchloss.compare.run import compare
-from matchloss.compare.text import comparison_text, console
+from matchloss.compare.text import comparison_text
+from matchloss.tables.errors import DataError
+from matchloss.terminal import console
 
 ROWS = 400
 

@@ -149,8 +149,8 @@ def test_readme_tables_name_the_candidates_and_their_properties() -> None:
 
 def test_readme_scores_are_those_of_the_demonstration() -> None:
     pytest.importorskip("polars")
-    from matchloss.compare import flights
     from matchloss.compare.run import compare
+    from matchloss.tables import flights
 
     found = compare(flights.read_flights().drop("arr_delay"), flights.LABEL, categorical=flights.CYCLIC)
     tables = next(text for _, text in blocks(ROOT / "README.md", "text") if "error signal" in text)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from matchloss.compare.errors import DataError
 from matchloss.errors import DomainError, ShapeError
+from matchloss.tables.errors import DataError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

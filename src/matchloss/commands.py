@@ -50,7 +50,8 @@ def compare(
 ) -> None:
     """Fit the same linear model under each loss that suits the target, and score all of them on held-out rows."""
     from matchloss.compare import run, text
-    from matchloss.compare.data import read_table
+    from matchloss.tables.read import read_table
+    from matchloss.terminal import console
 
     _check_writable(report)
     with _progress() as tell:
@@ -68,7 +69,7 @@ def compare(
             seed=seed,
             progress=tell,
         )
-    text.console().print(text.comparison_text(found))
+    console().print(text.comparison_text(found))
     if report:
         _write(report, [found])
         print(f"\nThe page: {report.resolve()}")
@@ -79,15 +80,16 @@ def losses(name: Annotated[str | None, typer.Argument(help="A loss, by its name 
     """The catalogue, or the card of one loss."""
     import matchloss as ml
     from matchloss.compare import text
-    from matchloss.compare.candidates import get_loss
+    from matchloss.tables.losses import get_loss
+    from matchloss.terminal import console
 
-    console = text.console()
+    out = console()
     if name is None:
-        console.print(text.catalogue(ml.losses()))
+        out.print(text.catalogue(ml.losses()))
         print(f"  {text.LETTERS}")
         print("  `matchloss losses NAME` shows the card of one")
     else:
-        console.print(text.card(get_loss(name)))
+        out.print(text.card(get_loss(name)))
 
 
 @app.command()
@@ -95,13 +97,14 @@ def demo(report: Annotated[Path, typer.Option(help="Where the page goes.")] = Pa
     """Which loss fits 327,346 real flights: arrival delay as a number, and as a label."""
     from matchloss.compare import text
     from matchloss.compare.flights import compare_flights
+    from matchloss.terminal import console
 
     began = time.perf_counter()
     _check_writable(report)
     with _progress() as tell:
         found = compare_flights(tell)
     for comparison in found:
-        text.console().print(text.comparison_text(comparison))
+        console().print(text.comparison_text(comparison))
     _write(report, found)
     print(f"\nDone in {time.perf_counter() - began:.0f} seconds. The page: {report.resolve()}")
 
@@ -127,7 +130,7 @@ def _check_writable(report: Path | None) -> None:
     """Refuse a page that could not be written before any work is done."""
     if report is None:
         return
-    from matchloss.compare.errors import DataError
+    from matchloss.tables.errors import DataError
 
     folder = report.resolve().parent
     if report.is_dir():

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
+
+from matchloss.tables.scores import Kind, Score
 
 if TYPE_CHECKING:
     from matchloss.losses import Loss
 
-Kind = Literal["number", "count", "binary", "multiclass"]
-
-
-@dataclass(frozen=True)
-class Score:
-    """A held-out mean score, lower is better; `infinite` counts the rows that made it infinite."""
-
-    value: float
-    infinite: int = 0
+__all__ = ["Comparison", "Fit", "Kind", "Score"]
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.compare.candidates import choose
-from matchloss.compare.data import pl, require_columns
-from matchloss.compare.errors import DataError
 from matchloss.compare.result import Comparison, Fit, Kind
-from matchloss.compare.scores import held_out, score_names
-from matchloss.compare.target import Target, drop_missing, read_target
-from matchloss.linear.design import learn, plural
+from matchloss.linear.design import learn
 from matchloss.linear.matrix import Matrix
 from matchloss.linear.solver import minimise
+from matchloss.tables.prepare import frequencies, prepare
+from matchloss.tables.read import pl, require_columns
+from matchloss.tables.scores import held_out, score_names
 
 if TYPE_CHECKING:
     from matchloss.losses import Loss
@@ -51,26 +50,15 @@ def compare(
     ('number', 32, 8, ['squared error', 'absolute error'])
     """
     tell = progress or (lambda text: None)
-    _check(table, target, source, drop, categorical, rows, test_fraction)
-    messages = [f"{source}: {plural(table.height, 'row')}, {plural(table.width, 'column')}."]
-    kept, stood = drop_missing(table, target)
-    missing = table.height - kept.height
-    if missing:
-        messages.append(f"{plural(missing, 'row')} without a value of {target} dropped: {plural(kept.height, 'row')} left.")
-    rng = np.random.default_rng(seed)
-    if rows is not None and rows < kept.height:
-        drawn = np.sort(rng.choice(kept.height, rows, replace=False))
-        kept, stood = kept[drawn], stood[drawn]
-        messages.append(f"{plural(rows, 'row')} of them, drawn at random, as --rows says.")
-    wanted = read_target(kept[target], stood, counts, as_label=target in categorical)
-    messages.append(wanted.message)
-    train, test = _split(rng, kept.height, test_fraction)
-    messages.append(f"{plural(len(train), 'row')} to learn from, {len(test):,} held out, drawn at random (seed {seed}).")
+    require_columns(table, categorical, source)
+    take = "count" if counts else "label" if target in categorical else None
+    ready = prepare(table, target, source=source, drop=drop, rows=rows, take=take, test_fraction=test_fraction, seed=seed)
+    wanted, columns, train, test = ready.target, ready.table, ready.train, ready.test
+    messages = list(ready.messages)
     fit_to, judge_by = wanted.values[train], wanted.values[test]
-    frequencies = _frequencies(wanted, fit_to)
+    shares = frequencies(wanted, fit_to)
     chosen = choose(wanted, losses, fit_to)
     tell("building the design matrix")
-    columns = kept.drop({target, *drop})
     design = learn(columns[train], categorical)
     matrix, held = design.apply(columns[train]), design.apply(columns[test])
     messages += [*design.messages, *design.unseen(columns[test])]
@@ -85,7 +73,7 @@ def compare(
         target=target,
         kind=wanted.kind,
         classes=wanted.classes,
-        frequencies=frequencies,
+        frequencies=shares,
         target_range=(float(low), float(high)),
         rows_train=len(train),
         rows_test=len(test),
@@ -94,40 +82,6 @@ def compare(
         score_names=score_names(wanted.kind),
         fits=tuple(fits),
     )
-
-
-def _check(
-    table: pl.DataFrame,
-    target: str,
-    source: str,
-    drop: Collection[str],
-    categorical: Collection[str],
-    rows: int | None,
-    test_fraction: float,
-) -> None:
-    require_columns(table, [target, *drop, *categorical], source)
-    if target in drop:
-        raise DataError(f"{target} is the target: it cannot be dropped")
-    if not 0 < test_fraction < 1:
-        raise DataError(f"--test-fraction is {test_fraction:g}; it must lie between 0 and 1")
-    if rows is not None and rows < 2:
-        raise DataError(f"--rows is {rows}; at least 2 are needed, one to learn from and one to hold out")
-
-
-def _split(rng: np.random.Generator, rows: int, test_fraction: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    held = min(max(round(rows * test_fraction), 1), rows - 1)
-    order = rng.permutation(rows)
-    return np.sort(order[held:]), np.sort(order[:held])
-
-
-def _frequencies(target: Target, training: NDArray[np.generic]) -> tuple[float, ...]:
-    if not target.classes:
-        return ()
-    count = np.bincount(training.astype(np.intp), minlength=len(target.classes))
-    if count.max() == len(training):
-        only = target.classes[int(count.argmax())]
-        raise DataError(f"the rows to learn from hold one class of {target.name} only, {only}; take more rows or another --seed")
-    return tuple(float(share) for share in count / len(training))
 
 
 def _fit(

@@ -2,43 +2,35 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING, Any
 
-from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from matchloss.compare.result import Comparison, Fit
+from matchloss.terminal import LINE, ruled, sentence
 
 if TYPE_CHECKING:
     from matchloss.losses import Loss
 
-WIDTH = 80
 INFINITE_WIDTH = 14  # "inf (195 rows", "had", "probability 0)"
 LETTERS = "z: the output, y: what was wanted, p or mu: the prediction made of z"
-LINE = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
-
-
-def console(stderr: bool = False) -> Console:
-    """A console of 80 columns, whatever the terminal: tables look the same everywhere."""
-    return Console(width=WIDTH, stderr=stderr, highlight=False, markup=False)  # [z >= y] is a formula, no markup
 
 
 def comparison_text(found: Comparison) -> Group:
     """What was decided on the person's behalf, the properties of the losses, and how they did."""
     parts: list[RenderableType] = [Text(f"\n{found.target} in {found.source}", style="bold")]
-    parts += [_sentence(message) for message in found.messages]
-    parts += [Text(), properties(found), _sentence(LETTERS, "dim")]
-    parts += [Text(), results(found), *(_sentence(line, "dim") for line in _legend(found))]
+    parts += [sentence(message) for message in found.messages]
+    parts += [Text(), properties(found), sentence(LETTERS, "dim")]
+    parts += [Text(), results(found), *(sentence(line, "dim") for line in _legend(found))]
     return Group(*parts)
 
 
 def properties(found: Comparison) -> Table:
     """What each loss is, before any data are seen."""
-    table = _table("loss", "error signal", "output\nminus\nwanted", "zero\niff\nright", "convex", "linear\nin the\ntarget", "elicits")
+    table = ruled("loss", "error signal", "output\nminus\nwanted", "zero\niff\nright", "convex", "linear\nin the\ntarget", "elicits")
     for fit in found.fits:
         loss = fit.loss
         flags = (loss.matching, loss.zero_iff_right, loss.convex, loss.linear_in_target)
@@ -64,7 +56,7 @@ def results(found: Comparison) -> Table:
 
 def catalogue(rows: list[dict[str, Any]]) -> Table:
     """Every loss in a line."""
-    table = _table("loss", "error signal", "link", "output\nminus\nwanted", "elicits")
+    table = ruled("loss", "error signal", "link", "output\nminus\nwanted", "elicits")
     for row in rows:
         table.add_row(row["name"], row["error_signal"], row["link_name"], _yes(row["matching"]), row["functional"])
     return table
@@ -93,20 +85,7 @@ def card(loss: Loss) -> Group:
     for name, fact in facts.items():
         if fact:
             grid.add_row(Text(name, style="dim"), Text(fact))
-    return Group(Text(f"{loss.title} ({loss.name})", style="bold"), Padding(grid, (0, 0, 0, 2), expand=False), _sentence(LETTERS, "dim"))
-
-
-def _table(first: str, *others: str) -> Table:
-    """A table whose first column is never cut; the others wrap."""
-    table = Table(box=LINE, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column(first, no_wrap=True)
-    for other in others:
-        table.add_column(other, overflow="fold", vertical="top")
-    return table
-
-
-def _sentence(text: str, style: str = "") -> Text:
-    return Text(textwrap.fill(text, WIDTH, initial_indent="  ", subsequent_indent="    "), style=style)
+    return Group(Text(f"{loss.title} ({loss.name})", style="bold"), Padding(grid, (0, 0, 0, 2), expand=False), sentence(LETTERS, "dim"))
 
 
 def _score(fit: Fit, name: str, best: bool) -> str:

@@ -10,6 +10,7 @@ import polars as pl
 from scipy import sparse
 
 from matchloss.linear.matrix import Floats, Matrix
+from matchloss.tables.words import plural
 
 MAX_LEVELS = 200  # a text column with more is likelier an identifier than a category
 
@@ -139,11 +140,6 @@ def learn(table: pl.DataFrame, categorical: Collection[str] = ()) -> Design:
     if not numbers and not categories:
         messages.append("No column is left to learn from: every model is a constant.")
     return Design(tuple(numbers), tuple(categories), tuple(messages))
-
-
-def plural(count: int, noun: str) -> str:
-    """The count with its noun: "1 row", "2,000 rows"."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _learn_column(column: pl.Series, as_levels: bool) -> Number | Category | str:

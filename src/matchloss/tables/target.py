@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import polars as pl
 
-from matchloss.compare.errors import DataError
+from matchloss.tables.errors import DataError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from matchloss.compare.result import Kind
+    from matchloss.tables.scores import Kind
 
 MAX_CLASSES = 200
+As = Literal["number", "count", "label"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,10 +42,10 @@ def drop_missing(table: pl.DataFrame, target: str) -> tuple[pl.DataFrame, NDArra
     return kept, np.flatnonzero(~missing.to_numpy())
 
 
-def read_target(column: pl.Series, rows: NDArray[np.intp], counts: bool, as_label: bool) -> Target:
+def read_target(column: pl.Series, rows: NDArray[np.intp], take: As | None = None) -> Target:
     """The kind of the target in `column`, which has no missing values; `rows` says where they stood.
 
-    Text, booleans, categories and two values are labels; other numbers are numbers, or counts if `counts` says so.
+    Text, booleans, categories and two values are labels and other numbers are numbers, unless `take` says what they are.
     DataError for one value only, an infinite one, more than 200 classes, dates, negative counts.
     """
     name, dtype = column.name, column.dtype
@@ -54,9 +55,9 @@ def read_target(column: pl.Series, rows: NDArray[np.intp], counts: bool, as_labe
     distinct = column.n_unique()
     if distinct == 1:
         raise DataError(f"the target {name} is {_show(column[0])} in every row: with one value only there is nothing to learn")
-    if counts:
+    if take == "count":
         return _counts(column, rows, text)
-    if text or as_label or dtype == pl.Boolean or distinct == 2:
+    if text or take == "label" or dtype == pl.Boolean or (distinct == 2 and take != "number"):
         why = "text" if text else "booleans" if dtype == pl.Boolean else "two values" if distinct == 2 else "said to be categorical"
         return _labels(column, rows, distinct, why)
     values = _finite(column, rows)

@@ -1,25 +1,34 @@
-"""Held-out scores of one fitted loss."""
+"""Held-out scores of a fitted loss: which ones a kind of target has, and their mean over rows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from matchloss import scoring
-from matchloss.compare.result import Kind, Score
 
 if TYPE_CHECKING:
     from matchloss.losses import Loss
 
 Floats = NDArray[np.float64]
+Kind = Literal["number", "count", "binary", "multiclass"]
 NUMBERS = {"squared error": scoring.squared_error, "absolute error": scoring.absolute_error}
 COUNTS = {"Poisson deviance": scoring.poisson_deviance, "squared error": scoring.squared_error}
 LABELS = {"log": scoring.log_score, "Brier": scoring.brier_score, "spherical": scoring.spherical_score}
 ERROR_RATE = "error rate"  # the share of wrong labels: the only one for a loss that predicts no probability
 RULES: dict[Kind, dict[str, Callable[..., float]]] = {"number": NUMBERS, "count": COUNTS, "binary": LABELS, "multiclass": LABELS}
+
+
+@dataclass(frozen=True)
+class Score:
+    """A held-out mean score, lower is better; `infinite` counts the rows that made it infinite."""
+
+    value: float
+    infinite: int = 0
 
 
 def score_names(kind: Kind) -> tuple[str, ...]:

@@ -1,9 +1,8 @@
-"""Reading a table, and saying clearly why one cannot be read."""
+"""Reading a whole table, and saying clearly why one cannot be read."""
 
 from __future__ import annotations
 
 import csv
-import difflib
 import gzip
 import io
 import zipfile
@@ -15,7 +14,8 @@ try:
 except ImportError as error:
     raise ImportError('reading tables needs polars: pip install "matchloss[cli]"') from error
 
-from matchloss.compare.errors import DataError
+from matchloss.tables.errors import DataError
+from matchloss.tables.words import suggest
 
 
 def read_table(path: str | Path) -> pl.DataFrame:
@@ -41,12 +41,6 @@ def read_table(path: str | Path) -> pl.DataFrame:
     if table.height == 0:
         raise DataError(f"{path} has a header and no rows")
     return table
-
-
-def suggest(name: str, known: Iterable[str], among: str = "") -> str:
-    """ "; did you mean ...?" where a known name is near, else nothing."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {near[0]}{f' ({among})' if among else ''}?" if near else ""
 
 
 def require_columns(table: pl.DataFrame, names: Iterable[str], source: str) -> None:

@@ -1,0 +1,32 @@
+"""What every text on the terminal is made of: 80 columns, in ASCII so that any terminal shows it."""
+
+from __future__ import annotations
+
+import textwrap
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+WIDTH = 80
+LINE = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
+
+
+def console(stderr: bool = False) -> Console:
+    """A console of 80 columns, whatever the terminal: tables look the same everywhere."""
+    return Console(width=WIDTH, stderr=stderr, highlight=False, markup=False)  # [z >= y] is a formula, no markup
+
+
+def ruled(first: str, *others: str) -> Table:
+    """A table whose first column is never cut; the others wrap."""
+    made = Table(box=LINE, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    made.add_column(first, no_wrap=True)
+    for other in others:
+        made.add_column(other, overflow="fold", vertical="top")
+    return made
+
+
+def sentence(text: str, style: str = "") -> Text:
+    """A sentence, indented and wrapped."""
+    return Text(textwrap.fill(text, WIDTH, initial_indent="  ", subsequent_indent="    "), style=style)
