@@ -6,6 +6,8 @@ import os
 
 import pytest
 
+from pages import browser as browser
+
 
 @pytest.fixture
 def in_ci() -> bool:

@@ -1,5 +1,5 @@
-"""Pages for people: one self-contained HTML file, its charts apart from the computation behind them."""
+"""Pages for people: one self-contained HTML file each, its charts apart from the computation behind them."""
 
-from matchloss.report.page import render_page, write_page
+from matchloss.report.compare_page import render_page, write_page
 
 __all__ = ["render_page", "write_page"]

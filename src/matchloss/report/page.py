@@ -1,4 +1,4 @@
-"""One self-contained HTML file from comparisons: numbers from `curves`, words from `words`, looks from `assets`."""
+"""What every page is made of: one self-contained HTML file from a template, its data, and the assets of its name."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import matchloss
-from matchloss.report import curves, words
+from matchloss.report.words import formula
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
-    from matchloss.compare.result import Comparison
+    from matchloss.losses import Loss
 
 ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"><rect width="64" height="64" rx="14" fill="#0b5cad"/>'
     '<path d="M12 52 52 12" stroke="#fff" stroke-width="7" stroke-linecap="round"/></svg>'
 )
-EXAMPLE = (0.5, 0.3, 0.2)  # class frequencies for picture 3 where the data have no labels
 
 
 def _asset(name: str) -> str:
@@ -34,122 +33,38 @@ def _script_json(data: Any) -> str:
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def _results(comparison: Comparison) -> list[dict[str, Any]]:
-    columns = {name: [fit.scores.get(name) for fit in comparison.fits] for name in comparison.score_names}
-    digits = {name: words.column_digits(column) for name, column in columns.items()}
-    best = {name: comparison.best(name) for name in columns}
-    rows: list[dict[str, Any]] = []
-    for i, (fit, title) in enumerate(zip(comparison.fits, words.titles(comparison.fits), strict=True)):
-        cells = [
-            {
-                "text": words.score_text(column[i], digits[name]),
-                "best": fit.loss.name in best[name],
-                "infinite": bool((score := column[i]) and score.infinite),
-            }
-            for name, column in columns.items()
-        ]
-        made = {"title": title, "note": fit.note, "cells": cells, "passes": f"{fit.passes:,}"}
-        rows.append(made | {"seconds": f"{fit.seconds:.2f}", "converged": fit.converged})
-    return rows
-
-
-def _properties(comparison: Comparison) -> list[dict[str, Any]]:
-    flags = ("matching", "zero_iff_right", "convex", "linear_in_target")
+def sources(losses: Iterable[Loss]) -> list[dict[str, str]]:
+    """Where the losses come from, for the foot of a page; each name once."""
     return [
-        {
-            "title": title,
-            "signal": words.formula(fit.loss.error_signal),
-            "flags": [bool(getattr(fit.loss, flag)) for flag in flags],
-            "functional": str(fit.loss.functional),
-        }
-        for fit, title in zip(comparison.fits, words.titles(comparison.fits), strict=True)
-    ]
-
-
-def _comparison(comparison: Comparison, number: int) -> dict[str, Any]:
-    return {
-        "id": f"comparison-{number}",
-        "target": comparison.target,
-        "kind": words.kind(comparison),
-        "facts": words.facts(comparison),
-        "short": words.short(comparison),
-        "scores": [words.score_name(name) for name in comparison.score_names],
-        "ranking": words.ranking(comparison),
-        "results": _results(comparison),
-        "properties": _properties(comparison),
-        "messages": comparison.messages,
-    }
-
-
-def _labels(comparisons: Sequence[Comparison]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Picture 3 for the template and for the script: from the first labels at hand, else from an example that says so."""
-    usable = [c for c in comparisons if sum(f > 0 for f in c.frequencies) > 1]
-    if usable:
-        names: Sequence[str] = usable[0].classes
-        data = curves.one_label(usable[0].frequencies)
-        where = f"Labels are drawn from the class frequencies of {usable[0].target} in the training rows"
-    else:
-        names, data = ("A", "B", "C"), curves.one_label(EXAMPLE)
-        where = "These data have no labels of two classes or more, so labels are drawn from an example distribution"
-    rows = [
-        {"name": names[k], "q": f"{q:.4f}", "p": f"{p:.4f}", "whole": f"{w:+.4f}".replace("-", "−")}
-        for k, q, p, w in zip(data["shown"], data["q"], data["p"], data["whole"], strict=True)
-    ]
-    caption = f"{where}; the model knows nothing yet, all of its raw outputs are 0."
-    return {"rows": rows, "hidden": data["hidden"], "runs": data["runs"], "caption": caption}, data
-
-
-def _sources(comparisons: Sequence[Comparison]) -> list[dict[str, str]]:
-    losses = {fit.loss.name: fit.loss for c in comparisons for fit in c.fits}
-    return [
-        {"title": loss.title, "equation": words.formula(loss.equation), "text": "; ".join(loss.sources)}
-        for loss in losses.values()
+        {"title": loss.title, "equation": formula(loss.equation), "text": "; ".join(loss.sources)}
+        for loss in {loss.name: loss for loss in losses}.values()
         if loss.sources
     ]
 
 
-def render_page(comparisons: Sequence[Comparison]) -> str:
-    """The page as text. It loads nothing: style, scripts, data and icon are inside, and its policy forbids the rest."""
-    if not comparisons:
-        raise ValueError("there is no comparison to show: a page needs at least one")
+def assemble(name: str, data: Any, **context: Any) -> str:
+    """The page of the template `name`. It loads nothing: style, scripts, data and icon are inside, and its policy forbids the rest."""
     try:
         import jinja2
         from markupsafe import Markup
     except ImportError as error:
         raise ImportError("pages need jinja2: pip install 'matchloss[cli]'") from error
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    # Numbers first: squared error's straight line is where the argument starts.
-    numbered = sorted(enumerate(comparisons), key=lambda pair: pair[1].kind in curves.LABEL_KINDS)
-    signals = {f"signals-{i}": curves.signals(c) for i, c in numbered}
-    pictures = [
-        {
-            "id": f"signals-{i}",
-            "heading": words.HEADINGS[c.kind],
-            "target": c.target,
-            "remarks": words.remarks(c, signals[f"signals-{i}"]["width"]),
-        }
-        for i, c in numbered
-    ]
-    labels, label_data = _labels(comparisons)
-    return environment.from_string(_asset("page.html.j2")).render(
-        title="matchloss: which loss fits " + ", ".join(c.target for c in comparisons),
-        comparisons=[_comparison(c, i) for i, c in enumerate(comparisons)],
-        pictures=pictures,
-        labels=labels,
-        sources=_sources(comparisons),
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, loader=jinja2.FunctionLoader(_asset)
+    )
+    return environment.get_template(f"{name}.html.j2").render(
         version=matchloss.__version__,
         icon="data:image/svg+xml," + quote(ICON),
-        css=Markup(_asset("page.css")),
-        chart_js=Markup(_asset("chart.js")),
-        pictures_js=Markup(_asset("pictures.js")),
-        data=Markup(_script_json({"signals": signals, "slope": curves.log_sum_exp(), "labels": label_data})),
+        css=Markup(_asset("page.css") + _asset(f"{name}.css")),
+        scripts=Markup(_asset("chart.js") + _asset(f"{name}.js")),
+        data=Markup(_script_json(data)),
+        **context,
     )
 
 
-def write_page(path: Path, comparisons: Sequence[Comparison]) -> None:
+def write(path: Path, text: str) -> None:
     """Write the page in one step: whoever opens `path` sees the old file or the whole new one."""
     path = Path(path)
-    text = render_page(comparisons)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         partial.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What the page says in words: numbers as people write them, and a remark for each loss that deserves one."""
+"""Numbers, formulas and scores as people write them, for every page."""
 
 from __future__ import annotations
 
@@ -9,51 +9,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from matchloss.compare.result import Comparison, Fit, Score
-
-MANY = 6  # class frequencies are listed up to here
-
-_FADES = "is also zero only at the right answer, but its signal fades just where the model is confidently wrong."
-_SHARED = "Every loss that matches its link has one and the same straight line for a signal."
-
-# One sentence beside picture 1, shown only where the loss is on the page.
-REMARKS = {
-    "quartic": "The quartic hardly speaks near the answer and shouts far from it.",
-    "sine_squared": "The sines are zero only at the right answer, yet send the model the wrong way in one place after another.",
-    "absolute_error": "Absolute error knows on which side the model is wrong, not how far: it seeks the median.",
-    "huber": "Huber is straight near the answer and level beyond: an outlier is heard, but no louder than that.",
-    "log_cosh": "Log-cosh rounds off the same idea: straight close up, level far away.",
-    "logistic": "The logistic loss is cross entropy for two classes. Against raw output its signal is a curve; "
-    "against its own prediction it is the line of squared error.",
-    "cross_entropy": "Against raw output, cross entropy’s signal is a curve; against its own prediction it is the line of squared error.",
-    "binary_brier": "Brier and spherical scores fall on that line too, each behind the link that suits it.",
-    "sparsemax": "Sparsemax and the spherical score fall on that line too, each behind the link that suits it.",
-    "sigmoid_brier": f"The Brier score of a sigmoid {_FADES}",
-    "softmax_brier": f"The Brier score of softmax {_FADES}",
-    "softmax_spherical": "The spherical score of softmax does the same.",
-    "hinge": "Hinge has no link: its prediction is only a side, so it is drawn against raw output alone.",
-    "poisson": "Poisson’s mean is an exponential, and its signal is the straight line as soon as it is drawn against that mean.",
-    "negative_binomial": "The negative binomial trusts large counts less: its signal levels off.",
-}
-
-OPENING = {
-    "number": "Move the target: squared error’s signal stays one straight line through it.",
-    "count": "Move the target: the signals that are output minus wanted stay one straight line through it.",
-    "binary": f"Move the target, a label or a probability. {_SHARED}",
-    "multiclass": f"One raw output of {{width}} moves and the others stay at 0; the target is the weight of that class. {_SHARED}",
-}
-
-HEADINGS = {
-    "number": "For a number",
-    "count": "For a count",
-    "binary": "For a label",
-    "multiclass": "For a label",
-}
-
+    from matchloss.compare.result import Kind, Score
+    from matchloss.losses import Loss
 
 LETTERS = {"alpha": "α", "delta": "δ", "gamma": "γ", "mu": "μ", "phi": "φ", "Phi": "Φ", "pi": "π", "sum": "Σ", "sqrt": "√"}
 _SYMBOL = rf"(?<![A-Za-z])({'|'.join(LETTERS)})(?![A-Za-z])|[<>]=|\^[234](?![\d.])"
 SYMBOLS = LETTERS | {">=": "≥", "<=": "≤", "^2": "²", "^3": "³", "^4": "⁴"}
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def minus(text: str) -> str:
@@ -72,38 +34,44 @@ def count(n: int, one: str, many: str = "") -> str:
     return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
-def kind(comparison: Comparison) -> str:
+def number(x: float, digits: int = 4, signed: bool = False) -> str:
+    """A number of any size: `digits` significant ones, and a power of ten where many zeros would stand.
+
+    >>> number(-0.00012345), number(1234567.0, 3), number(2.5e-11), number(0.5, signed=True), number(float("nan"))
+    ('−1.234 × 10⁻⁴', '1.23 × 10⁶', '2.5 × 10⁻¹¹', '+0.5', 'not a number')
+    """
+    if math.isnan(x):
+        return "not a number"
+    if math.isinf(x):
+        return "−infinite" if x < 0 else "infinite"
+    mark = "+" if signed and x > 0 else ""
+    if x == 0 or 1e-3 <= abs(x) < 10**6:
+        whole = max(digits, math.floor(math.log10(abs(x))) + 1) if x else digits
+        return mark + f"{x:,.{whole}g}".replace("-", "−")
+    head, power = f"{x:.{digits - 1}e}".split("e")
+    head = head.rstrip("0").rstrip(".").replace("-", "−")
+    return f"{mark}{head} × 10{str(int(power)).translate(_RAISED)}"
+
+
+def percent(share: float) -> str:
+    """A share in percent: one decimal, and no 0 or 100 that is not one."""
+    if 0 < share < 0.0005:
+        return "< 0.1 %"
+    if 0.9995 <= share < 1:
+        return "> 99.9 %"
+    return f"{100 * share:.1f} %"
+
+
+def kind(kind: Kind, classes: int) -> str:
     """What the target is."""
-    if comparison.kind in ("binary", "multiclass"):
-        return f"a label with {count(len(comparison.classes), 'class', 'classes')}"
-    return "a count" if comparison.kind == "count" else "a number"
+    if kind in ("binary", "multiclass"):
+        return f"a label with {count(classes, 'class', 'classes')}"
+    return "a count" if kind == "count" else "a number"
 
 
-def facts(comparison: Comparison) -> list[str]:
-    """The line below a comparison's name."""
-    said = [
-        comparison.source,
-        f"{count(comparison.rows_train, 'row')} to learn from, {comparison.rows_test:,} held out",
-        f"{count(comparison.features, 'column')} in the design",
-    ]
-    if comparison.classes and len(comparison.classes) <= MANY:
-        said.append(", ".join(f"{name} {100 * f:.1f} %" for name, f in zip(comparison.classes, comparison.frequencies, strict=True)))
-    elif not comparison.classes:
-        low, high = comparison.target_range
-        said.append(minus(f"nine in ten targets lie between {low:,.4g} and {high:,.4g}"))
-    return said
-
-
-def remarks(comparison: Comparison, width: int) -> list[str]:
-    """The caption of picture 1: the line, then those that share it and those that bend."""
-    said = [REMARKS[fit.loss.name] for fit in comparison.fits if fit.loss.name in REMARKS]
-    return [OPENING[comparison.kind].format(width=width), " ".join(dict.fromkeys(said))]
-
-
-def titles(fits: Sequence[Fit]) -> list[str]:
-    """Titles of the losses, told apart by their parameters where one loss was tried with several."""
-    plain = [fit.loss.title for fit in fits]
-    return [t if plain.count(t) == 1 else repr(fit.loss) for t, fit in zip(plain, fits, strict=True)]
+def parameters(loss: Loss) -> str:
+    """The parameters of a loss, as its formula writes them; empty where it has none."""
+    return ", ".join(f"{formula(k)} = {v:.4g}" for k, v in loss.parameters.items())
 
 
 def column_digits(scores: Sequence[Score | None]) -> int:
@@ -126,28 +94,3 @@ def score_text(score: Score | None, digits: int) -> str:
 def score_name(score: str) -> str:
     """The name of a score where no table of scores stands around it."""
     return f"{score} score" if score in ("log", "Brier", "spherical") else score
-
-
-def ranking(comparison: Comparison) -> str:
-    """What the star in the results means, or why there is none."""
-    elicited = [str(fit.loss.functional) for fit in comparison.fits]
-    if len(set(elicited)) < len(elicited):
-        return "★ marks the least among losses that elicit the same thing."
-    why = ": squared error judges a mean, absolute error a median" if "absolute error" in comparison.score_names else ""
-    return f"No best is marked, since no two of these losses elicit the same{why}."
-
-
-def short(comparison: Comparison) -> list[dict[str, str]]:
-    """The first score in a sentence: who is best, among losses that elicit the same thing."""
-    if not comparison.score_names:
-        return []
-    score = comparison.score_names[0]
-    best = comparison.best(score)
-    winners = [(fit, t) for fit, t in zip(comparison.fits, titles(comparison.fits), strict=True) if fit.loss.name in best]
-    by_functional: dict[str, list[str]] = {}
-    for fit, title in winners:
-        by_functional.setdefault(str(fit.loss.functional), []).append(title)
-    return [
-        {"before": f"Least held-out {score_name(score)} among losses that elicit the {f}: ", "names": " and ".join(names), "after": "."}
-        for f, names in by_functional.items()
-    ]

@@ -57,6 +57,9 @@ function powers(low, high, base, name) {
   return result;
 }
 
+// A power of ten as people write it.
+const tenTo = (k) => `10${String(k).replace("-", "\u207b").replace(/\d/g, (d) => "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079"[d])}`;
+
 // y at x on a polyline whose x never falls; null outside of it and where it has no number.
 function at(xs, ys, x) {
   const last = xs.length - 1;
@@ -76,7 +79,7 @@ function at(xs, ys, x) {
 let clips = 0;
 
 class Chart {
-  // spec: title, label (for screen readers), aspect, and log: whether both axes are logarithmic
+  // spec: title, label (for screen readers), aspect, and which axes are logarithmic: "", "y" or "xy"
   constructor(host, spec) {
     this.host = host;
     this.spec = spec;
@@ -100,12 +103,12 @@ class Chart {
     const height = options.height ?? this.height();
     const yticks = options.yticks ?? ticks(y[0], y[1], (height - 50) / 44);
     const box = { left: Math.max(40, 14 + 7 * Math.max(...yticks.map(([, text]) => text.length))), right: 16, top: 8, bottom: xlabel ? 40 : 24 };
-    const scale = this.spec.log ? Math.log : (v) => v;
-    const [x0, x1, y0, y1] = [...x, ...y].map(scale);
+    const [scaleX, scaleY] = ["x", "y"].map((axis) => (this.spec.log?.includes(axis) ? Math.log : (v) => v));
+    const [x0, x1, y0, y1] = [...x.map(scaleX), ...y.map(scaleY)];
     this.inner = { x0: box.left, x1: width - box.right, y0: height - box.bottom, y1: box.top };
     const { x0: l, x1: r, y0: b, y1: t } = this.inner;
-    this.X = (v) => l + ((scale(v) - x0) / (x1 - x0)) * (r - l);
-    this.Y = (v) => clamp(b + ((scale(v) - y0) / (y1 - y0)) * (t - b), -5000, 5000);
+    this.X = (v) => l + ((scaleX(v) - x0) / (x1 - x0)) * (r - l);
+    this.Y = (v) => clamp(b + ((scaleY(v) - y0) / (y1 - y0)) * (t - b), -5000, 5000);
     this.invX = (px) => x0 + ((px - l) / (r - l)) * (x1 - x0);
     this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     this.svg.setAttribute("width", width);
@@ -113,7 +116,7 @@ class Chart {
     for (const [k, v] of Object.entries({ x: l, y: t, width: r - l, height: b - t })) this.clip.setAttribute(k, v);
     this.axes.replaceChildren();
     for (const [v, text] of yticks) {
-      const zero = v === 0 && !this.spec.log;
+      const zero = v === 0;
       make(this.axes, "line", { x1: l, x2: r, y1: this.Y(v), y2: this.Y(v), class: zero ? "zero" : "grid" });
       make(this.axes, "text", { x: l - 7, y: this.Y(v) + 4, class: "tick end" }, text);
     }
@@ -183,6 +186,19 @@ function slider(host, id, label, spec, onInput) {
   };
   input.addEventListener("input", () => onInput(Number(input.value)));
   return { input, set, show, name };
+}
+
+// A row of choices, of which one holds; the first at the start.
+function segmented(host, name, legend, labels, onChange) {
+  const box = html(host, "fieldset", "segmented");
+  html(box, "legend", "", legend);
+  labels.forEach((text, i) => {
+    const label = html(box, "label");
+    const input = html(label, "input");
+    Object.assign(input, { type: "radio", name, value: i, checked: i === 0 });
+    html(label, "span", "", text);
+    input.addEventListener("change", () => onChange(i));
+  });
 }
 
 // Redraw when the box of a figure changes width.

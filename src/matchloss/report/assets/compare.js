@@ -1,4 +1,3 @@
-"use strict";
 // The three pictures. Every number is from the library; the page only adds, scales and interpolates.
 
 const DASHES = ["7 4", "2 4", "11 4 2 4", "5 3", "1.5 3", "9 3 2 3 2 3"];
@@ -13,7 +12,8 @@ class Signals {
     this.tau = 0;
     this.target = views[0].target[3];
     const controls = html(figure.querySelector(".controls"), "div", "control-row");
-    if (views.length > 1) this.toggle(controls);
+    if (views.length > 1)
+      segmented(controls, `${id}-view`, this.morphs ? "draw against" : "window", views.map((view) => view.label), (i) => this.show(i));
     this.targetSlider = slider(controls, `${id}-target`, "target", this.targetSpec(), (t) => {
       this.target = t;
       this.draw();
@@ -37,18 +37,6 @@ class Signals {
   }
   cursorSpec() {
     return { min: this.v.x[0], max: this.v.x[1], step: this.v.step, value: this.cursors[this.view] };
-  }
-
-  toggle(host) {
-    const box = html(host, "fieldset", "segmented");
-    html(box, "legend", "", this.morphs ? "draw against" : "window");
-    this.data.views.forEach((view, i) => {
-      const label = html(box, "label");
-      const input = html(label, "input");
-      Object.assign(input, { type: "radio", name: `${this.id}-view`, value: i, checked: i === 0 });
-      html(label, "span", "", view.label);
-      input.addEventListener("change", () => this.show(i));
-    });
   }
 
   show(i) {
@@ -311,7 +299,7 @@ class OneLabel {
       title: "distance from the signal of the whole distribution",
       label: "Distance between the mean signal of m labels and the signal of the distribution, against m, both logarithmic",
       aspect: 0.62,
-      log: true,
+      log: "xy",
     });
     onResize(figure, () => this.draw());
   }
@@ -323,10 +311,9 @@ class OneLabel {
     const seen = [...data.errors.flat(), ...data.theory, ...data.biased].filter((e) => e > 0);
     const low = Math.max(Math.min(...data.theory) / 6, Math.min(...seen));
     const domain = [data.m[0] / 1.25, data.m[data.m.length - 1] * 1.25];
-    const up = { 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴" };
     const range = [low, 2 * Math.max(...seen)];
     chart.frame(domain, range, "labels averaged, m", {
-      xticks: powers(...domain, 10, (k) => `10${up[k]}`),
+      xticks: powers(...domain, 10, tenTo),
       yticks: powers(...range, 10, (k) => say(10 ** k, Math.max(0, -k))),
     });
     const px = data.m.map((v) => chart.X(v));
