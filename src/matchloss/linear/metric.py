@@ -1,0 +1,83 @@
+"""Solving with a hessian: scaled, and sound where columns are collinear."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+
+from matchloss.linear.rows import Floats
+
+NONE = np.array([], np.intp)
+DEPENDENT = 1e-12  # what is left of a column's squared length after the columns before it: less is rounding
+
+
+@dataclass(frozen=True, eq=False)
+class Metric:
+    """A positive definite matrix that can be solved with; `dependent` lists columns that others make up, which it leaves where they are."""
+
+    solve: Callable[[Floats], Floats]
+    dependent: NDArray[np.intp]
+
+
+def of_matrix(hessian: Floats, intercepts: int, damping: float = 0.0) -> Metric:
+    """The metric of a symmetric matrix >= 0, whose first columns are the intercepts' if there are any.
+
+    Scaled to a unit diagonal, so that columns of any size are treated alike; `damping` is added to that diagonal. Where Cholesky's
+    factors break down, pivots choose independent columns, the intercept first.
+    """
+    diagonal = np.diagonal(hessian)
+    scale = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+    scaled = hessian * scale * scale[:, None]
+    scaled[np.diag_indices_from(scaled)] = np.where(diagonal > 0, 1.0 + damping, 0.0)
+    try:
+        factor = linalg.cholesky(scaled, lower=True, check_finite=False)
+        if (np.diagonal(factor) ** 2 > DEPENDENT).all():
+            return Metric(lambda g: (scale * linalg.cho_solve((factor, True), (scale * g.T).T, check_finite=False).T).T, NONE)
+    except linalg.LinAlgError:
+        pass
+    return _independent(scaled, scale, intercepts)
+
+
+def _independent(scaled: Floats, scale: Floats, intercepts: int) -> Metric:
+    first = np.ones(len(scale))
+    first[:intercepts] = 2.0  # the greatest diagonal is the first pivot: an intercept stays
+    factor, pivots, rank, _ = linalg.lapack.dpstrf(scaled * first * first[:, None], lower=1, tol=DEPENDENT)
+    pivots = pivots - 1
+    kept, left_out = pivots[:rank], np.sort(pivots[rank:])
+    block = np.asfortranarray(factor[:rank, :rank])
+    scale = scale * first
+
+    def solve(g: Floats) -> Floats:
+        made = np.zeros_like(g)
+        if rank:
+            made[kept] = (scale[kept] * linalg.cho_solve((block, True), (scale * g.T).T[kept], check_finite=False).T).T
+        return made
+
+    return Metric(solve, left_out)
+
+
+def of_diagonal(diagonal: Floats) -> Metric:
+    """The metric of a diagonal."""
+    safe = np.where(diagonal > 0, diagonal, np.inf)
+    least = diagonal[diagonal > 0].min(initial=np.inf) if diagonal.size else np.inf
+    return Metric(lambda g: g / np.where(np.isfinite(safe), safe, least), NONE)
+
+
+def of_product(gram: Floats, weights: Floats, intercept: bool) -> Metric:
+    """The metric gram x diag(weights) on (P, K) arrays: the hessian of K raw predictions whose probabilities do not vary by row.
+
+    Cross entropy's own, gram x (diag p - p p'), is inverted by gram^-1 x diag(1 / p) wherever a gradient's rows sum to 0, as they do,
+    up to what no prediction depends on: the same shift of all K.
+    """
+    inner = of_matrix(gram, int(intercept))
+    safe = np.where(weights > 0, weights, weights.max(initial=0.0) or 1.0)
+
+    def solve(g: Floats) -> Floats:
+        made = inner.solve(g) / safe
+        return made - made.mean(axis=1, keepdims=True)
+
+    return Metric(solve, inner.dependent)

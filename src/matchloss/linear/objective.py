@@ -1,0 +1,146 @@
+"""What is minimised: sum(w * value) / sum(w) + l2 / 2 * |coef|^2, as a function of the free coefficients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matchloss.linear.passes import Matrix, Second, pointwise_pass, simplex_pass
+from matchloss.linear.rows import Floats, Rows
+
+if TYPE_CHECKING:
+    from matchloss.losses import Loss
+
+
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """The objective at a point, its gradient, and its hessian where one was asked for (or the diagonal, or the Gram matrix)."""
+
+    theta: Floats
+    value: float
+    gradient: Floats
+    second: Floats | None
+
+    @property
+    def norm(self) -> float:
+        """The largest absolute entry of the gradient; infinite where the objective is not finite."""
+        return float(np.abs(self.gradient).max(initial=0.0)) if np.isfinite(self.value) else np.inf
+
+
+@dataclass(eq=False)
+class Log:
+    """What the solvers did: every pass, and whom to tell."""
+
+    most: int
+    tell: Callable[[int], None] = lambda passes: None
+    steps: list[tuple[float, float, int]] = field(default_factory=list)  # objective, gradient norm, rows
+
+    @property
+    def full(self) -> bool:
+        """Whether no pass is left."""
+        return len(self.steps) >= self.most
+
+    def add(self, measure: Measure, rows: int) -> None:
+        """Writes down a pass."""
+        self.steps.append((measure.value, measure.norm, rows))
+        self.tell(len(self.steps))
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """A loss on the rows of a table; theta is (P,) or, for K raw predictions a row, (P, K), the intercept first where there is one."""
+
+    loss: Loss
+    rows: Rows
+    target: NDArray[Any]  # float64, or labels 0..K-1
+    weight: Floats | None
+    l2: float
+    outputs: int | None  # K; None for a pointwise loss
+    intercept: bool
+    curvature: str = "exact"
+
+    @cached_property
+    def matrix(self) -> Matrix:
+        """The design matrix."""
+        return Matrix(self.rows, self.outputs or 1)
+
+    @cached_property
+    def total(self) -> float:
+        """The sum of the weights."""
+        return float(self.rows.n if self.weight is None else self.weight.sum())
+
+    @cached_property
+    def slots(self) -> NDArray[np.intp]:
+        """Where theta's entries stand in the wide vector."""
+        return np.concatenate([np.zeros(int(self.intercept), np.intp), self.rows.slots])
+
+    @property
+    def size(self) -> int:
+        """P, the free coefficients of one column of raw predictions."""
+        return len(self.slots)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of theta."""
+        return (self.size,) if self.outputs is None else (self.size, self.outputs)
+
+    @cached_property
+    def ridge(self) -> Floats:
+        """The penalty of each of the P coefficients; the intercept is free."""
+        ridge = np.full(self.size, self.l2)
+        ridge[: int(self.intercept)] = 0.0
+        return ridge
+
+    def wide(self, theta: Floats) -> Floats:
+        """theta with zeros in the slots that are not free."""
+        made = np.zeros((self.rows.width, *theta.shape[1:]))
+        made[self.slots] = theta
+        return made
+
+    def narrow(self, matrix: Floats) -> Floats:
+        """The free rows and columns of a wide matrix."""
+        return matrix[np.ix_(self.slots, self.slots)]
+
+    def measure(self, theta: Floats, log: Log, second: Second = "none") -> Measure:
+        """One pass over the rows."""
+        program = self.loss.programs[self.curvature]
+        wide = self.wide(theta)
+        if self.outputs is None:
+            sums = pointwise_pass(self.matrix, program, self.target, self.weight, wide, second)
+        else:
+            sums = simplex_pass(self.matrix, program, self.target, self.weight, wide, second == "diagonal")
+        pull = (self.ridge * theta.T).T
+        value = sums.value / self.total + 0.5 * float(np.vdot(theta, pull))
+        gradient = sums.gradient[self.slots] / self.total + pull
+        curve = sums.second
+        if curve is not None:
+            free = self.narrow(curve) if second in ("hessian", "gram") else curve[self.slots]
+            curve = free / self.total + (np.diag(self.ridge) if free.ndim == 2 and second != "diagonal" else (self.ridge * np.ones_like(free).T).T)
+        made = Measure(theta, value, gradient, curve)
+        log.add(made, self.rows.n)
+        return made
+
+    def raw(self, theta: Floats) -> Floats:
+        """Raw predictions of all rows."""
+        return self.matrix.times(self.wide(theta))
+
+    def strided(self, step: int) -> Objective:
+        """The same objective on every step-th row: files are sorted, so never on the first ones."""
+        weight = None if self.weight is None else np.ascontiguousarray(self.weight[::step])
+        target = np.ascontiguousarray(self.target[::step])
+        return Objective(self.loss, self.rows.strided(step), target, weight, self.l2, self.outputs, self.intercept, self.curvature)
+
+    def start(self) -> Floats:
+        """Zeros, and the best constant for an intercept: the clipped one where the best is infinite."""
+        theta = np.zeros(self.shape)
+        if self.intercept:
+            more = {} if self.outputs is None else {"n_classes": self.outputs}
+            constant = np.asarray(self.loss.best_constant(self.target, self.weight, **more), dtype=np.float64)
+            constant = np.nan_to_num(constant, nan=0.0, posinf=30.0, neginf=-30.0)
+            theta[0] = constant - constant.mean() if self.outputs else constant
+        return theta

@@ -1,0 +1,260 @@
+"""Passes over the rows of a linear model: products with the design matrix, and value, gradient and hessian fused into one.
+
+A slab of rows is a term of a sum. The slabs depend on the size of the problem and not on the number of threads, and are added in
+order: so are the last bits. BLAS does the numbers of a block, the kernels its categories, the engine the loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matchloss.engine import pointwise, threads
+from matchloss.engine import rows as row_engine
+from matchloss.linear.kernels import Kernels, kernels
+from matchloss.linear.rows import Floats, Rows
+
+BLOCK_BYTES = 1 << 19  # of a block's numbers: they and their weighted copy stay in the second cache
+FEW = 8  # numeric columns that the kernels multiply themselves
+SLAB_ROWS = 1 << 14
+MAX_SLABS = 32
+SLAB_BYTES = 1 << 26  # of all slabs' hessians
+Second = Literal["none", "hessian", "diagonal", "gram"]
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Some rows, ready to be multiplied."""
+
+    start: int
+    stop: int
+    x: Floats  # (r, q)
+    codes: NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class Matrix:
+    """The design matrix [1, numbers, one-hot levels] as products with wide vectors; see Rows for their slots."""
+
+    rows: Rows
+    outputs: int = 1  # raw predictions a row
+
+    @cached_property
+    def kernels(self) -> Kernels:
+        """What does the categories, and the numbers where they are few."""
+        return kernels(self.rows.n)
+
+    @cached_property
+    def first(self) -> NDArray[np.int64]:
+        """The slot of each category's reference level."""
+        return self.rows.first
+
+    @property
+    def few(self) -> bool:
+        """Whether numbers are too few for BLAS to be worth a call."""
+        return 0 < self.rows.q <= FEW
+
+    @property
+    def height(self) -> int:
+        """Rows of a block."""
+        return max(128, min(1 << 13, BLOCK_BYTES // (8 * max(self.rows.q, self.outputs))))
+
+    def slab(self, bytes_each: int) -> int:
+        """Rows of a slab, of which each holds so many bytes of results."""
+        most = max(1, min(MAX_SLABS, SLAB_BYTES // max(bytes_each, 1)))
+        return max(SLAB_ROWS, -(-self.rows.n // most))
+
+    def blocks(self, start: int, stop: int) -> Iterator[Block]:
+        """The blocks of a slab; each is valid until the next."""
+        scratch = np.empty((min(self.height, stop - start), self.rows.q))
+        for a in range(start, stop, self.height):
+            b = min(a + self.height, stop)
+            yield Block(a, b, self.rows.block(a, b, scratch), self.rows.codes[a:b])
+
+    def over_slabs(self, bytes_each: int, work: Callable[[int, int], Any]) -> list[Any]:
+        """work(start, stop) of each slab, in order; on threads."""
+        height = self.slab(bytes_each)
+        results: list[Any] = [None] * -(-self.rows.n // height)
+
+        def one(start: int, stop: int) -> int:
+            results[start // height] = work(start, stop)
+            return -1
+
+        threads.over_blocks(self.rows.n, height, one)
+        return results
+
+    def times(self, wide: Floats, out: Floats | None = None) -> Floats:
+        """Raw predictions, (n,) of (width,) or (n, K) of (width, K)."""
+        raw = np.empty((self.rows.n, *wide.shape[1:])) if out is None else out
+
+        def slab(start: int, stop: int) -> None:
+            for block in self.blocks(start, stop):
+                self.raw(block, wide, raw[block.start : block.stop])
+
+        self.over_slabs(0, slab)
+        return raw
+
+    def transposed(self, error: Floats) -> Floats:
+        """The transposed product: (width,) of (n,), or (width, K) of (n, K)."""
+
+        def slab(start: int, stop: int) -> Floats:
+            made = np.zeros((self.rows.width, *error.shape[1:]))
+            for block in self.blocks(start, stop):
+                self.add_gradient(block, error[block.start : block.stop], made)
+            return made
+
+        return total(self.over_slabs(0, slab), (self.rows.width, *error.shape[1:]))
+
+    def gram(self, weight: Floats) -> Floats:
+        """[1, X]' diag(weight) [1, X], (width, width); weights of either sign."""
+        shape = (self.rows.width, self.rows.width)
+
+        def slab(start: int, stop: int) -> Floats:
+            made = np.zeros(shape)
+            for block in self.blocks(start, stop):
+                self.add_gram(block, weight[block.start : block.stop], made)
+            return made
+
+        return mirrored(total(self.over_slabs(8 * self.rows.width**2, slab), shape))
+
+    def raw(self, block: Block, wide: Floats, out: Floats) -> None:
+        """Writes the raw predictions of a block."""
+        q, few = self.rows.q, self.few and out.ndim == 1
+        if q and not few:
+            np.dot(block.x, wide[1 : 1 + q], out=out)
+            out += wide[0]
+        else:
+            out[...] = wide[0]
+        if out.ndim == 1 and (few or self.rows.levels):
+            self.kernels.gather(block.codes, self.first, block.x if few else block.x[:, :0], wide, out)
+        elif self.rows.levels:
+            self.kernels.gather_rows(block.codes, self.first, wide, out)
+
+    def add_gradient(self, block: Block, error: Floats, sink: Floats) -> None:
+        """Adds the transposed product of a block with an error a row."""
+        q, few = self.rows.q, self.few and error.ndim == 1
+        sink[0] += error.sum(axis=0)
+        if q and not few:
+            sink[1 : 1 + q] += block.x.T @ error
+        if error.ndim == 1 and (few or self.rows.levels):
+            self.kernels.scatter(block.codes, self.first, block.x if few else block.x[:, :0], error, sink)
+        elif self.rows.levels:
+            self.kernels.scatter_rows(block.codes, self.first, error, sink)
+
+    def add_gram(self, block: Block, weight: Floats, sink: Floats) -> None:
+        """Adds a block to the lower triangle of the weighted Gram matrix."""
+        q = self.rows.q
+        x, factor = block.x, weight
+        sink[0, 0] += weight.sum()
+        if q and not self.few:
+            if float(weight.min()) >= 0:
+                factor = np.sqrt(weight)
+                x = np.multiply(block.x, factor[:, None])  # keeps the layout of x
+                sink[1 : 1 + q, 1 : 1 + q] += x.T @ x  # by dsyrk, at half the price
+            else:
+                sink[1 : 1 + q, 1 : 1 + q] += np.multiply(block.x, factor[:, None]).T @ x
+            sink[1 : 1 + q, 0] += factor @ x
+        if self.few or self.rows.levels:
+            place = np.empty(len(self.rows.levels), np.int64)
+            self.kernels.gram(block.codes, self.first, x, factor, weight, self.few, place, sink)
+
+    def add_diagonal(self, block: Block, weight: Floats, sink: Floats) -> None:
+        """Adds a block to the diagonal alone of the weighted Gram matrix; weight (r,) or (r, K)."""
+        self.add_gradient(Block(block.start, block.stop, np.square(block.x), block.codes), weight, sink)
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """What a pass brings home: sums over rows of weight times value, gradient, second derivative, in wide slots."""
+
+    value: float
+    gradient: Floats  # (width,) or (width, K)
+    second: Floats | None = None  # (width, width), or like the gradient for a diagonal
+
+
+def pointwise_pass(
+    matrix: Matrix,
+    program: pointwise.Program,
+    target: Floats,
+    weight: Floats | None,
+    wide: Floats,
+    second: Second = "none",
+) -> Sums:
+    """One pass of a loss of one raw prediction a row; `second` "gram" is the hessian of squared error, whatever the loss."""
+    width, height = matrix.rows.width, matrix.height
+    curved = second in ("hessian", "diagonal")
+    step = pointwise.step(program, matrix.rows.n, weight is not None, curved)
+    shape = () if second == "none" else (width,) if second == "diagonal" else (width, width)
+
+    def slab(start: int, stop: int) -> Sums:
+        lines = np.empty((4, min(height, stop - start)))
+        gradient, made, value = np.zeros(width), np.zeros(shape), 0.0
+        for block in matrix.blocks(start, stop):
+            raw, f, g, h = lines[:, : block.stop - block.start]
+            y, w = target[block.start : block.stop], None if weight is None else weight[block.start : block.stop]
+            matrix.raw(block, wide, raw)
+            step(raw, y, w, f, g, h if curved else None)
+            value += float(f.sum())
+            matrix.add_gradient(block, g, gradient)
+            if second == "diagonal":
+                matrix.add_diagonal(block, h, made)
+            elif second == "hessian":
+                matrix.add_gram(block, h, made)
+            elif second == "gram":
+                matrix.add_gram(block, np.ones_like(raw) if w is None else w, made)
+        return Sums(value, gradient, made)
+
+    with np.errstate(all="ignore"):  # on too long a step an exponential overflows; the solver sees the value
+        parts = matrix.over_slabs(8 * int(np.prod(shape)), slab)
+        made = total([p.second for p in parts], shape)
+        value, gradient = float(sum(p.value for p in parts)), total([p.gradient for p in parts], (width,))
+    return Sums(value, gradient, None if second == "none" else made if second == "diagonal" else mirrored(made))
+
+
+def simplex_pass(
+    matrix: Matrix, program: row_engine.RowProgram, target: NDArray[np.int64], weight: Floats | None, wide: Floats, diagonal: bool = False
+) -> Sums:
+    """One pass of a loss of K raw predictions a row; the hessian's diagonal alone."""
+    width, classes = wide.shape
+    step = row_engine.step(program, matrix.rows.n, classes, weight is not None, diagonal)
+
+    def slab(start: int, stop: int) -> Sums:
+        lines = np.empty((2, min(matrix.height, stop - start), classes))
+        values = np.empty(lines.shape[1])
+        gradient, made, value = np.zeros((width, classes)), np.zeros((width, classes) if diagonal else ()), 0.0
+        for block in matrix.blocks(start, stop):
+            r = block.stop - block.start
+            raw, h = lines[:, :r]
+            f = values[:r]
+            y, w = target[block.start : block.stop], None if weight is None else weight[block.start : block.stop]
+            matrix.raw(block, wide, raw)
+            step(raw, y, w, f, raw, h if diagonal else None)
+            value += float(f.sum())
+            matrix.add_gradient(block, raw, gradient)
+            if diagonal:
+                matrix.add_diagonal(block, h, made)
+        return Sums(value, gradient, made)
+
+    with np.errstate(all="ignore"):
+        parts = matrix.over_slabs(8 * width * classes, slab)
+        value, gradient = float(sum(p.value for p in parts)), total([p.gradient for p in parts], (width, classes))
+        made = total([p.second for p in parts], (width, classes)) if diagonal else None
+    return Sums(value, gradient, made)
+
+
+def total(parts: list[Any], shape: tuple[int, ...]) -> Floats:
+    """The sum of the slabs' parts, in order."""
+    made = np.zeros(shape)
+    for part in parts:
+        made += part
+    return made
+
+
+def mirrored(lower: Floats) -> Floats:
+    """The symmetric matrix of a lower triangle."""
+    return np.tril(lower) + np.tril(lower, -1).T

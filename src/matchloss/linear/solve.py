@@ -1,0 +1,250 @@
+"""Fitting a linear model under any loss: the method chosen by cost, a start from a subsample, and what the person should know."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matchloss.engine import pointwise
+from matchloss.engine import rows as row_engine
+from matchloss.engine.arrays import as_weight
+from matchloss.errors import ShapeError
+from matchloss.linear import metric as metrics
+from matchloss.linear.advice import advise, at_rounding
+from matchloss.linear.lbfgs import lbfgs
+from matchloss.linear.newton import newton
+from matchloss.linear.objective import Log, Measure, Objective
+from matchloss.linear.passes import Matrix
+from matchloss.linear.rows import Floats, Rows
+
+if TYPE_CHECKING:
+    from matchloss.linear.metric import Metric
+    from matchloss.losses import Loss
+
+Method = Literal["auto", "newton", "lbfgs", "interior_point"]
+NEWTON_COLUMNS = 1500  # a hessian of more takes longer to factor than many gradients take, and 200 MB with its copies
+SUBSAMPLE_FROM = 40_000  # rows
+CURVED = 2.5  # a hessian pass costs more than so many gradient passes: then the subsample's hessian has to do
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """Where the solver stopped."""
+
+    intercept: Any  # float, or (K,)
+    coef: Floats  # (p,), or (p, K)
+    passes: int  # over all rows
+    seconds: float
+    method: str
+    converged: bool
+    objective: float
+    gradient_norm: float  # the largest absolute entry of the objective's gradient
+    messages: tuple[str, ...]  # what the person should look at, a sentence each
+    trace: tuple[tuple[float, float, int], ...]  # objective, gradient norm and rows of every pass, the subsample's first
+
+
+def solve(
+    loss: Loss,
+    rows: Rows,
+    target: NDArray[Any],
+    *,
+    sample_weight: Any = None,
+    l2: float = 0.0,
+    outputs: int | None = None,
+    fit_intercept: bool = True,
+    tol: float = 1e-8,
+    max_passes: int = 100,
+    method: Method = "auto",
+    names: Sequence[str] = (),
+    progress: Callable[[int], None] | None = None,
+) -> Solution:
+    """Minimises sum(w * value) / sum(w) + l2 / 2 * |coef|^2, the intercept free, until the gradient's largest entry is at most tol.
+
+    `target` is float64, (n,), for a pointwise loss, and labels 0..K-1 with `outputs` = K for a simplex loss. `names` of the
+    coefficients are for messages. Raises DomainError for a target or weight outside its domain, ShapeError where there is no row of
+    positive weight, ValueError for options outside theirs.
+
+    >>> import numpy as np, matchloss as ml
+    >>> from matchloss.linear.rows import of_array
+    >>> found = solve(ml.SquaredError(), of_array(np.array([[0.0], [1.0], [2.0]])), np.array([1.0, 3.0, 5.0]))
+    >>> round(found.intercept, 6), found.coef.round(6), found.converged
+    (1.0, array([2.]), True)
+    """
+    _check_options(l2, tol, max_passes, method)
+    began = time.perf_counter()
+    with blas_on_one_thread():
+        f = _objective(loss, rows, target, sample_weight, float(l2), outputs, fit_intercept)
+        log = Log(max_passes, progress or (lambda passes: None))
+        chosen = _choose(f) if method == "auto" else method
+        run = {"newton": _newton, "lbfgs": _lbfgs, "interior_point": _interior}[chosen]
+        found = run(f, tol, log)
+        converged = found.at.norm <= tol or (found.stuck and at_rounding(f, found.at))
+        messages = advise(f, found.at, found.metric, converged, tol, names)
+    theta = found.at.theta
+    intercept = (theta[0] if outputs is not None else float(theta[0])) if fit_intercept else (0.0 if outputs is None else np.zeros(outputs))
+    return Solution(
+        intercept=intercept,
+        coef=theta[int(fit_intercept) :],
+        passes=len(log.steps),
+        seconds=time.perf_counter() - began,
+        method=found.method,
+        converged=converged,
+        objective=found.at.value,
+        gradient_norm=found.at.norm,
+        messages=messages,
+        trace=(*found.before, *log.steps),
+    )
+
+
+def raw_of(rows: Rows, intercept: Any, coef: Floats) -> Floats:
+    """The raw predictions of a fitted model: (n,), or (n, K) where coef is (p, K)."""
+    wide = np.zeros((rows.width, *coef.shape[1:]))
+    wide[rows.slots] = coef
+    wide[0] = intercept
+    return Matrix(rows, 1 if coef.ndim == 1 else coef.shape[1]).times(wide)
+
+
+def blas_on_one_thread() -> Any:
+    """While our own threads run, BLAS's would only get in their way."""
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError as error:
+        raise ImportError('fitting needs threadpoolctl: pip install "matchloss[linear]"') from error
+    return threadpool_limits(1, user_api="blas")
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a method comes back with."""
+
+    at: Measure
+    stuck: bool
+    metric: Metric | None
+    method: str
+    before: tuple[tuple[float, float, int], ...] = ()  # passes over a subsample
+
+
+def _check_options(l2: float, tol: float, max_passes: int, method: str) -> None:
+    for name, x in {"l2": l2, "tol": tol}.items():
+        if not (np.isfinite(x) and x >= 0):
+            raise ValueError(f"{name} is {x!r}; it must be finite and >= 0")
+    if not max_passes >= 1:
+        raise ValueError(f"max_passes is {max_passes!r}; it must be 1 or more")
+    if method not in get_args(Method):
+        raise ValueError(f"method is {method!r}; allowed: {', '.join(get_args(Method))}")
+
+
+def _objective(
+    loss: Loss, rows: Rows, target: NDArray[Any], sample_weight: Any, l2: float, outputs: int | None, intercept: bool
+) -> Objective:
+    if target.shape != (rows.n,):
+        raise ShapeError(f"target has shape {target.shape}; {rows.n} rows ask for ({rows.n},)")
+    weight = as_weight(sample_weight, (rows.n,))
+    if outputs is None:
+        target = np.ascontiguousarray(target, np.float64)
+        pointwise.check(loss.programs["exact"], target, weight)
+    else:
+        target = np.ascontiguousarray(target, np.int64)
+        row_engine.check(loss.programs["exact"], target, True, outputs, weight)
+    if weight is not None:
+        weight = np.ascontiguousarray(weight, np.float64)
+        if not (weight > 0).all():  # a row of weight 0 is no row
+            kept = np.flatnonzero(weight > 0)
+            rows, target, weight = rows.take(kept), target[kept], weight[kept]
+    if rows.n == 0:
+        raise ShapeError("there is no row of positive weight to fit to")
+    return Objective(loss, rows, target, weight, l2, outputs, intercept)
+
+
+def _choose(f: Objective) -> Method:
+    if not f.loss.smooth and f.outputs is None:
+        return "interior_point"
+    if f.outputs is None and f.loss.convex and f.size <= NEWTON_COLUMNS:
+        return "newton"
+    return "lbfgs"
+
+
+def _step(f: Objective, least: int) -> int:
+    """Every how many rows a subsample takes: 1 where there are too few for one."""
+    return max(1, f.rows.n // max(least, SUBSAMPLE_FROM // 4)) if f.rows.n >= SUBSAMPLE_FROM else 1
+
+
+def _newton(f: Objective, tol: float, log: Log) -> Found:
+    theta, before, metric = f.start(), (), None
+    step = _step(f, max(20 * f.size, f.rows.n // 16))
+    if step > 1 and not f.rows.levels:  # where a rare level is in few of the sampled rows, its coefficient would start far off
+        few, sub = f.strided(step), Log(30)
+        first = newton(few, theta, max(tol, 1e-5 * _scale(few, theta, sub)), sub)
+        before = tuple(sub.steps)
+        if np.isfinite(first.at.value):
+            theta, metric = first.at.theta, first.metric
+    if metric is not None and f.rows.q * f.rows.q > CURVED * 8 * (1 + f.rows.q + sum(map(bool, f.rows.levels))) * 4 and not metric.dependent.size:
+        at, stuck = lbfgs(f, f.measure(theta, log), metric.solve, tol, log)
+        return Found(at, stuck, metric, "Newton's method on a subsample, then L-BFGS with its hessian", before)
+    found = newton(f, theta, tol, log)
+    said = "Newton's method" + (", from a subsample's optimum" if before else "")
+    if found.at.norm <= tol or log.full or (found.stuck and at_rounding(f, found.at)):
+        return Found(found.at, found.stuck, found.metric, said, before)
+    gram = metrics.of_matrix(_second(f, found.at.theta, "gram"), int(f.intercept))  # a hessian of 0, say: no direction to go
+    at, stuck = lbfgs(f, found.at, gram.solve, tol, log)
+    return Found(at, stuck, None, f"{said}, then L-BFGS", before)
+
+
+def _scale(f: Objective, theta: Floats, log: Log) -> float:
+    return f.measure(theta, log).norm
+
+
+def _second(f: Objective, theta: Floats, second: Any) -> Floats:
+    made = f.measure(theta, Log(1), second).second
+    assert made is not None
+    return made
+
+
+def _lbfgs(f: Objective, tol: float, log: Log) -> Found:
+    theta = f.start()
+    if f.outputs is None:
+        return _lbfgs_pointwise(f, theta, tol, log)
+    return _lbfgs_simplex(f, theta, tol, log)
+
+
+def _lbfgs_pointwise(f: Objective, theta: Floats, tol: float, log: Log) -> Found:
+    curvature = next((c for c in ("fisher", "majorizer") if c in f.loss.programs), "exact") if not f.loss.convex else "exact"
+    curved = replace(f, curvature=curvature)
+    if f.size > NEWTON_COLUMNS:
+        metric = metrics.of_diagonal(_second(curved, theta, "diagonal"))
+    else:
+        step = _step(f, max(50 * f.size, f.rows.n // 16))
+        hessian = _second(curved.strided(step), theta, "hessian")
+        if not (np.isfinite(hessian).all() and (np.diagonal(hessian) > 0).all()):
+            hessian = _second(f.strided(step), theta, "gram")
+        metric = metrics.of_matrix(hessian, int(f.intercept), 1e-10)
+    at, stuck = lbfgs(f, f.measure(theta, log), metric.solve, tol, log)
+    return Found(at, stuck, None, "L-BFGS")
+
+
+def _lbfgs_simplex(f: Objective, theta: Floats, tol: float, log: Log) -> Found:
+    from matchloss.linear.simplex import MOST_COEFFICIENTS, start_metric, subsample_metric
+
+    sub = Log(200)
+    metric, before, said = start_metric(f, theta), (), "L-BFGS"
+    step = _step(f, 5000)
+    if step > 1 and f.loss.convex and theta.size <= MOST_COEFFICIENTS:
+        few = f.strided(step)
+        first, _ = lbfgs(few, few.measure(theta, sub), metric.solve, 1e-5, sub)
+        before = tuple(sub.steps)
+        better = subsample_metric(few, first.theta)
+        if better is not None:
+            theta, metric, said = first.theta, better, "L-BFGS with the hessian of a subsample"
+    at, stuck = lbfgs(f, f.measure(theta, log), metric.solve, tol, log)
+    return Found(at, stuck, None, said, before)
+
+
+def _interior(f: Objective, tol: float, log: Log) -> Found:
+    from matchloss.linear.kinks import interior_point
+
+    return interior_point(f, tol, log)
