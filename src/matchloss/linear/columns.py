@@ -1,0 +1,187 @@
+"""Reading the columns of any data frame: numbers where they lie, everything else as places among its distinct values.
+
+Which library a frame comes from is known here alone, through narwhals and pyarrow; both are imported at the first frame.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import narwhals.stable.v2 as nw
+    import pyarrow as pa
+
+Level = str | bool | int | float | None  # None: the level of missing values
+
+
+class ColumnError(ValueError):
+    """A column that is missing, or of a type that cannot enter a linear model; the message names it and its type."""
+
+
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """A column of levels: row i has values[places[i]]. Values may repeat, and may be in no row."""
+
+    places: NDArray[Any]  # (n,) integers of any width
+    values: tuple[Level, ...]  # None where missing; infinities stay
+    declared: bool  # whether the order of the values was declared, and is not that of their first rows
+    type: str  # as messages call it
+
+    @property
+    def kind(self) -> str:
+        """Text, numbers or booleans; empty if no value is known."""
+        return kind_of(self.values)
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A data frame, with the labels of its columns by their names as text."""
+
+    frame: Any  # narwhals.DataFrame
+    labels: dict[str, Any]
+
+    @property
+    def n(self) -> int:
+        """How many rows."""
+        return len(self.frame)
+
+    def require(self, names: Iterable[str]) -> None:
+        """ColumnError that names those that are not here, each with the nearest name that is."""
+        absent = [name for name in names if name not in self.labels]
+        if absent:
+            raise ColumnError(f"the table has no {_listed([_and_near(name, self.labels) for name in absent])}")
+
+    def read(self, name: str, as_levels: bool) -> NDArray[Any] | Coded:
+        """The numbers of a column, NaN where missing, a view wherever the library allows; Coded if it has text, booleans or
+        categories, or, with `as_levels`, numbers. ColumnError for dates, nested and any other types.
+        """
+        return _read(name, self.frame.get_column(self.labels[name]), as_levels)
+
+
+def open_table(frame: Any) -> Table:
+    """The columns of a data frame that is in memory, of any library that narwhals reads.
+
+    >>> import polars as pl
+    >>> table = open_table(pl.DataFrame({"age": [20, 40], "city": ["Rome", None]}))
+    >>> table.read("age", as_levels=False), table.read("city", as_levels=False).values
+    (array([20, 40]), ('Rome', None))
+    """
+    try:
+        import narwhals.stable.v2 as nw
+        import pyarrow as pa  # noqa: F401
+    except ImportError as error:
+        raise ImportError('reading data frames needs narwhals and pyarrow: pip install "matchloss[linear]"') from error
+    from narwhals.exceptions import DuplicateError
+
+    try:
+        table = nw.from_native(frame, eager_only=True)
+    except DuplicateError as error:
+        raise ColumnError(f"columns of one name cannot be told apart. {' '.join(str(error).split())}") from error
+    except TypeError as error:
+        what = f"{type(frame).__module__.split('.')[0]}.{type(frame).__qualname__}"
+        advice = ": collect it first" if hasattr(frame, "collect") else ""
+        raise TypeError(f"a data frame in memory (pandas, polars, pyarrow, ...) is needed, not {what}{advice}") from error
+    labels = {str(label): label for label in table.columns}
+    if len(labels) < len(table.columns):
+        raise ColumnError(f"columns of one name cannot be told apart, and as text some are equal: {table.columns[:20]}")
+    return Table(table, labels)
+
+
+def kind_of(values: Iterable[Level]) -> str:
+    """What levels are: "text", "booleans" or "numbers", by the first that is not missing; empty if there is none."""
+    value = next((v for v in values if v is not None), None)
+    if value is None:
+        return ""
+    return "text" if isinstance(value, str) else "booleans" if isinstance(value, bool) else "numbers"
+
+
+def _read(name: str, series: nw.Series[Any], as_levels: bool) -> NDArray[Any] | Coded:
+    import narwhals.stable.v2 as nw
+    import pyarrow as pa
+
+    dtype = series.dtype
+    if dtype in (nw.Int128, nw.UInt128):  # which neither NumPy nor Arrow has
+        series, dtype = series.cast(nw.Float64()), nw.Float64()
+    if not as_levels and (dtype.is_integer() or dtype.is_float()):
+        return series.to_numpy()
+    if not as_levels and dtype == nw.Unknown:
+        values = series.to_numpy()
+        if values.dtype.kind in "iuf":  # pandas' sparse columns and long doubles
+            return values.astype(np.float64)
+    arrow, what = _to_arrow(name, series)
+    if pa.types.is_dictionary(arrow.type):
+        native = getattr(series.to_native(), "dtype", None)
+        in_pandas = series.implementation.is_pandas_like() and hasattr(native, "categories")  # there the order was always declared
+        return _coded(name, arrow, in_pandas or arrow.type.ordered, what)
+    if pa.types.is_null(arrow.type) and dtype != nw.String and not as_levels:
+        return np.full(len(arrow), np.nan)
+    if pa.types.is_decimal(arrow.type) or pa.types.is_floating(arrow.type):
+        arrow = arrow.cast(pa.float64())
+    if not as_levels and (pa.types.is_integer(arrow.type) or pa.types.is_floating(arrow.type)):
+        return arrow.to_numpy() if isinstance(arrow, pa.ChunkedArray) else arrow.to_numpy(zero_copy_only=False)
+    return _coded(name, arrow, False, what)
+
+
+def _to_arrow(name: str, series: nw.Series[Any]) -> tuple[pa.Array | pa.ChunkedArray, str]:
+    """The column as Arrow has it, and its type as messages call it."""
+    import narwhals.stable.v2 as nw
+    import pyarrow as pa
+
+    dtype, native = series.dtype, series.to_native()
+    what = type(dtype).__name__ if dtype in (nw.Enum, nw.Categorical) else str(dtype)  # an Enum would print all its levels
+    if dtype in (nw.Unknown, nw.Object):
+        what = str(getattr(native, "dtype", getattr(native, "type", dtype)))
+    try:
+        arrow = native if isinstance(native, pa.ChunkedArray) else series.to_arrow()
+    except (ValueError, TypeError, NotImplementedError, OverflowError) as error:  # Arrow's own errors are among them
+        raise ColumnError(f'column "{name}" has the type {what}, and cannot be read as numbers or as levels: {error}') from error
+    return arrow, f"{what} of {arrow.type}" if dtype == nw.Object else what
+
+
+def _coded(name: str, arrow: pa.Array | pa.ChunkedArray, declared: bool, what: str) -> Coded:
+    import pyarrow as pa
+
+    kinds = pa.types
+    inner = arrow.type.value_type if kinds.is_dictionary(arrow.type) else arrow.type
+    text = kinds.is_string(inner) or kinds.is_large_string(inner) or kinds.is_string_view(inner)
+    if not (text or kinds.is_boolean(inner) or kinds.is_integer(inner) or kinds.is_floating(inner) or kinds.is_null(inner)):
+        levels = f" with levels of the type {inner}" if kinds.is_dictionary(arrow.type) else ""
+        raise ColumnError(f'column "{name}" has the type {what}{levels}: drop it, or make numbers or text of it')
+    if not kinds.is_dictionary(arrow.type):
+        arrow = arrow.dictionary_encode()
+    if isinstance(arrow, pa.ChunkedArray):
+        if arrow.num_chunks > 1:  # the joint dictionary may be larger than the chunks' indices can count
+            arrow = arrow.cast(pa.dictionary(pa.int32(), inner, arrow.type.ordered)).unify_dictionaries()
+        arrow = arrow.combine_chunks()
+    values = [_level(value) for value in arrow.dictionary.to_pylist()]
+    places = arrow.indices
+    if places.null_count:
+        places = places.cast(pa.int64()).fill_null(len(values))
+        values.append(None)
+    return Coded(places.to_numpy(), tuple(values), declared, what)
+
+
+def _level(value: Any) -> Level:
+    """A float that is whole becomes an int: in pandas, integers with a gap among them are floats."""
+    if value is None or isinstance(value, str | int):
+        return value
+    if math.isnan(value):
+        return None
+    return int(value) if abs(value) < 2**53 and float(value).is_integer() else float(value)
+
+
+def _listed(words: list[str]) -> str:
+    shown = words if len(words) <= 6 else [*words[:5], f"{len(words) - 5:,} others"]
+    return f"column {shown[0]}" if len(shown) == 1 else f"columns {', '.join(shown[:-1])} and {shown[-1]}"
+
+
+def _and_near(name: str, there: Iterable[str]) -> str:
+    near = get_close_matches(name, there, 1)
+    return f'"{name}" (but "{near[0]}")' if near else f'"{name}"'

@@ -1,0 +1,249 @@
+"""How the columns of a table enter a linear model: learned from the training rows, applied to any rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matchloss.errors import ShapeError
+from matchloss.linear.columns import Coded, ColumnError, Level, Table, kind_of, open_table
+from matchloss.linear.rows import Floats, Rows
+
+__all__ = ["Category", "ColumnError", "Design", "Level", "Number", "learn", "learn_rows"]
+
+Missing = Literal["error", "indicate"]
+
+
+@dataclass(frozen=True)
+class Number:
+    """A column of numbers: one coefficient, and with `indicator` a second, of 1 where the value is missing.
+
+    `fill` stands in for missing and infinite values; without one they are errors.
+    """
+
+    name: str
+    fill: float | None = None
+    indicator: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """One for each coefficient."""
+        return (self.name, f"{self.name} is missing") if self.indicator else (self.name,)
+
+
+@dataclass(frozen=True)
+class Category:
+    """A column of levels: a coefficient for each but the first, the reference. None, always last, is the level of missing values.
+
+    A level that is not among them counts as the reference; so does a missing value where None is not, unless `required`:
+    then it is an error.
+    """
+
+    name: str
+    levels: tuple[Level, ...]
+    required: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """One for each coefficient."""
+        return tuple(f"{self.name} is missing" if level is None else f"{self.name} = {level}" for level in self.levels[1:])
+
+
+@dataclass(frozen=True)
+class Design:
+    """The columns of a model, in the order of the table that it was learned from.
+
+    >>> import polars as pl
+    >>> table = pl.DataFrame({"age": [20, 40, None], "city": ["Rome", "Oslo", "Rome"]})
+    >>> design = learn(table, missing="indicate")
+    >>> design.names
+    ('age', 'age is missing', 'city = Rome')
+    >>> rows = design.rows(pl.DataFrame({"city": ["Bonn", "Rome"], "age": [1, None]}))
+    >>> rows.numbers, rows.codes.tolist(), rows.unseen
+    ((array([ 1., 30.]), array([0, 1], dtype=int8)), [[0], [1]], {'city': 1})
+    """
+
+    columns: tuple[Number | Category, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """One for each coefficient, in their order."""
+        return tuple(name for column in self.columns for name in column.names)
+
+    def rows(self, frame: Any) -> Rows:
+        """The rows of any table that has these columns, found by name: in any order, among any others.
+
+        ColumnError where a column is missing, or has numbers where text was learned, or the like.
+        """
+        table = open_table(frame)
+        table.require(column.name for column in self.columns)
+        return _assemble(table.n, ((c, table.read(c.name, isinstance(c, Category))) for c in self.columns))[1]
+
+
+def learn(frame: Any, categorical: Collection[str] = (), missing: Missing = "error", sample_weight: Any = None) -> Design:
+    """The design of a table of training rows: `learn_rows` without the rows."""
+    return learn_rows(frame, categorical, missing, sample_weight)[0]
+
+
+def learn_rows(frame: Any, categorical: Collection[str] = (), missing: Missing = "error", sample_weight: Any = None) -> tuple[Design, Rows]:
+    """The design of a table of training rows, every column of which enters, and these rows.
+
+    Text, booleans, categories, and the columns named in `categorical`, become levels: those of the rows with a positive weight.
+    Declared categories (pandas' Categorical, polars' Enum, an ordered Arrow dictionary) keep their order, others are sorted.
+    missing="error": a missing or infinite value is a ValueError that names column and row.
+    missing="indicate": it gets the (weighted) mean of the known numbers and an indicator; in a column of levels it is a level.
+    ColumnError, a ValueError, for dates, nested and other columns, and for numbers of which none is known.
+
+    >>> import polars as pl
+    >>> design, rows = learn_rows(pl.DataFrame({"late": [True, False], "city": ["Rome", "Oslo"], "age": [20, 40]}))
+    >>> design.names, rows.codes.tolist(), rows.slots.tolist()
+    (('late = True', 'city = Rome', 'age'), [[1, 1], [0, 0]], [3, 5, 1])
+    """
+    if missing not in ("error", "indicate"):
+        raise ValueError(f'missing is {missing!r}; it must be "error" or "indicate"')
+    table = open_table(frame)
+    as_levels = {categorical} if isinstance(categorical, str) else set(categorical)
+    table.require(sorted(as_levels))
+    weight = None if sample_weight is None else np.asarray(sample_weight, np.float64)
+    if weight is not None and weight.shape != (table.n,):
+        raise ShapeError(f"sample_weight has the shape {weight.shape}; the table has {table.n} rows")
+    return _assemble(table.n, _learned(table, as_levels, missing == "indicate", weight))
+
+
+def _learned(
+    table: Table, as_levels: set[str], indicate: bool, weight: Floats | None
+) -> Iterator[tuple[Number | Category, NDArray[Any] | Coded]]:
+    for name in table.labels:
+        found = table.read(name, name in as_levels)
+        if isinstance(found, Coded):
+            yield _learn_category(name, found, indicate, weight), found
+        else:
+            yield _learn_number(name, found, weight) if indicate else Number(name), found
+
+
+def _learn_number(name: str, values: NDArray[Any], weight: Floats | None) -> Number:
+    known = np.isfinite(values)
+    trained = np.ones(len(values), bool) if weight is None else weight > 0
+    used = known & trained
+    if not used.any():
+        raise ColumnError(f'column "{name}": no value is known')
+    share = np.ones(np.count_nonzero(used)) if weight is None else weight[used] / weight[used].max()
+    return Number(name, _mean(values[used].astype(np.float64), share), indicator=bool((trained & ~known).any()))
+
+
+def _mean(values: Floats, share: Floats) -> float:
+    top = float(np.abs(values).max())
+    unit = top if top > 1e250 else 1.0  # their sum could overflow
+    return float((values / unit * share).sum() / share.sum()) * unit
+
+
+def _learn_category(name: str, found: Coded, indicate: bool, weight: Floats | None) -> Category:
+    places = found.places if weight is None else found.places[weight > 0]
+    seen = np.flatnonzero(np.bincount(places, minlength=len(found.values)))
+    values = dict.fromkeys(_finite(found.values[place]) for place in seen)
+    known: list[Any] = [value for value in values if value is not None]
+    if not found.declared:
+        known.sort()
+    return Category(name, (*known, None) if None in values else tuple(known), required=not indicate)
+
+
+def _assemble(n: int, columns: Iterable[tuple[Number | Category, NDArray[Any] | Coded]]) -> tuple[Design, Rows]:
+    """Of columns and their values, read one at a time, since a column's text is larger than its codes."""
+    entered: list[Number | Category] = []
+    numbers: list[NDArray[Any]] = []
+    codes: list[NDArray[Any]] = []
+    unseen: dict[str, int] = {}
+    for column, found in columns:
+        entered.append(column)
+        if isinstance(column, Number):
+            numbers += _enter_number(column, found)
+        else:
+            made, lost = _enter_category(column, found)
+            codes.append(made)
+            if lost:
+                unseen[column.name] = lost
+    joined = np.empty((n, len(codes)), np.int32)
+    for c, made in enumerate(codes):
+        joined[:, c] = made
+    design = Design(tuple(entered))
+    levels = tuple(_width(column) for column in entered if isinstance(column, Category))
+    return design, Rows(n, tuple(numbers), joined, levels, _slots(design), unseen)
+
+
+def _width(category: Category) -> int:
+    """Slots of a category: where no level was learned, one for the reference that every row counts as."""
+    return max(1, len(category.levels))
+
+
+def _slots(design: Design) -> NDArray[np.intp]:
+    number, level = 1, 1 + sum(len(c.names) for c in design.columns if isinstance(c, Number))
+    slots: list[int] = []
+    for column in design.columns:
+        if isinstance(column, Number):
+            slots += range(number, number + len(column.names))
+            number += len(column.names)
+        else:
+            slots += range(level + 1, level + len(column.levels))
+            level += _width(column)
+    return np.array(slots, np.intp)
+
+
+def _enter_number(column: Number, found: NDArray[Any] | Coded) -> list[NDArray[Any]]:
+    """The column, and its indicator if it has one."""
+    if isinstance(found, Coded):
+        if found.kind:
+            raise ColumnError(f'column "{column.name}" has the type {found.type}; the model was trained on numbers there')
+        found = np.full(len(found.places), np.nan)
+    gone = None if found.dtype.kind in "iu" else ~np.isfinite(found)
+    if gone is not None and gone.any():
+        if column.fill is None:
+            row = int(gone.argmax())
+            raise _unusable(column.name, row, float(found[row]))
+        found = np.where(gone, column.fill, found.astype(np.float64))
+    if not column.indicator:
+        return [found]
+    return [found, np.zeros(len(found), np.int8) if gone is None else gone.astype(np.int8)]
+
+
+def _enter_category(column: Category, found: NDArray[Any] | Coded) -> tuple[NDArray[Any], int]:
+    """The code of each row, in the narrowest integers that hold it, and how many rows have a level that was not learned."""
+    if not isinstance(found, Coded):
+        raise TypeError("levels are read as such")
+    learned = kind_of(column.levels)
+    if found.kind and learned and found.kind != learned:
+        raise ColumnError(f'column "{column.name}" has the type {found.type}; the model was trained on {learned} there')
+    if column.required:
+        _all_known(column.name, found)
+    code = {level: code for code, level in enumerate(column.levels)}
+    codes = np.array([code.get(_finite(value), -1) for value in found.values] or [0], np.int64)
+    lost = 0
+    if (codes < 0).any():
+        lost = int(np.count_nonzero((codes < 0).take(found.places)))
+        codes[codes < 0] = 0
+    return codes.astype(np.min_scalar_type(len(column.levels))).take(found.places), lost
+
+
+def _all_known(name: str, found: Coded) -> None:
+    bad = np.array([_finite(value) is None for value in found.values], bool)
+    if bad.any():
+        rows = bad.take(found.places)
+        if rows.any():
+            row = int(rows.argmax())
+            raise _unusable(name, row, found.values[found.places[row]])
+
+
+def _finite(value: Level) -> Level:
+    """An infinite level is taken as missing."""
+    return None if isinstance(value, float) and math.isinf(value) else value
+
+
+def _unusable(name: str, row: int, value: Level) -> ValueError:
+    what = "NaN, a missing value"
+    if isinstance(value, float) and math.isinf(value):
+        what = "infinity" if value > 0 else "-infinity"
+    return ValueError(f'column "{name}", row {row}: {what}; every value must be known and finite')
