@@ -128,18 +128,25 @@ def _learned(
 
 def _learn_number(name: str, values: NDArray[Any], weight: Floats | None) -> Number:
     known = np.isfinite(values)
-    trained = np.ones(len(values), bool) if weight is None else weight > 0
-    used = known & trained
-    if not used.any():
+    gap = not known.all()
+    if weight is not None:
+        gap = bool((~known & (weight > 0)).any())
+        known &= weight > 0
+        weight = weight[known]
+    used = np.ascontiguousarray(values if known.all() else values[known], np.float64)
+    if not len(used):
         raise ColumnError(f'column "{name}": no value is known')
-    share = np.ones(np.count_nonzero(used)) if weight is None else weight[used] / weight[used].max()
-    return Number(name, _mean(values[used].astype(np.float64), share), indicator=bool((trained & ~known).any()))
+    return Number(name, _mean(used, weight), indicator=gap)
 
 
-def _mean(values: Floats, share: Floats) -> float:
-    top = float(np.abs(values).max())
-    unit = top if top > 1e250 else 1.0  # their sum could overflow
-    return float((values / unit * share).sum() / share.sum()) * unit
+def _mean(values: Floats, weight: Floats | None) -> float:
+    top = max(float(values.max()), -float(values.min()))
+    unit = top if top > 1e250 else 1.0  # the sum could overflow
+    scaled = values if unit == 1 else values / unit
+    if weight is None:
+        return float(scaled.mean()) * unit
+    share = weight / weight.max()
+    return float((scaled * share).sum() / share.sum()) * unit
 
 
 def _learn_category(name: str, found: Coded, indicate: bool, weight: Floats | None) -> Category:
