@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from matchloss.linear import metric as metrics
-from matchloss.linear.objective import Log, Measure, Objective
+from matchloss.linear.objective import Measure, Objective
+from matchloss.linear.passes import Block
+from matchloss.linear.rows import Floats
 
 if TYPE_CHECKING:
     from matchloss.linear.metric import Metric
-from matchloss.linear.passes import Block
-from matchloss.linear.rows import Floats
 
 EPS = float(np.finfo(np.float64).eps)
 MOVING = 0.1  # of a raw prediction: Newton's last step is far below it at a finite optimum, and about 1 on the way to an infinite one
@@ -39,15 +39,17 @@ def advise(f: Objective, at: Measure, metric: Metric | None, converged: bool, to
     if f.l2 == 0:
         collinear = _collinear(f, metric)
         if collinear.size:
-            said.append(f"Collinear columns, whose coefficients stay at 0: {_list([labels[j] for j in collinear])}. An l2 above 0 would share among them.")
+            which = _list([labels[j] for j in collinear])
+            said.append(f"Collinear columns, whose coefficients stay at 0: {which}. An l2 above 0 shares among them.")
         moving = _moving(f, at, metric)
         if moving is not None:
+            which = _list([labels[j] for j in moving]) or "all"
             said.append(
-                "No finite coefficients are best: some columns decide the target of their rows alone (separable classes, or a level whose rows "
-                f"all agree). Still moving: {_list([labels[j] for j in moving]) or 'all'}. An l2 above 0 keeps them finite."
+                "No finite coefficients are best: classes are separable, or all rows of a level agree in the target. "
+                f"Still growing: {which}. An l2 above 0 keeps them finite."
             )
     if not converged:
-        said.append(f"It did not converge: the gradient's largest entry is {at.norm:.1e}, above tol = {tol:g}; more passes, a larger tol or l2 may help.")
+        said.append(f"Not converged: the gradient's largest entry is {at.norm:.1e}, above tol = {tol:g}. More passes or an l2 may help.")
     return tuple(said)
 
 
@@ -98,6 +100,3 @@ def _absolute_transposed(f: Objective, error: Floats) -> Floats:
     for block in f.matrix.blocks(0, f.rows.n):
         f.matrix.add_gradient(Block(block.start, block.stop, np.abs(block.x), block.codes), error[block.start : block.stop], made)
     return made
-
-
-__all__ = ["Log", "advise", "at_rounding"]

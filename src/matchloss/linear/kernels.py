@@ -129,10 +129,13 @@ def _compiled() -> Kernels:
     from matchloss.engine.cache import compiled, key
     from matchloss.engine.elementary import FLAGS
 
-    codes, first = types.Array(types.int32, 2, "C", readonly=True), types.Array(types.int64, 1, "C", readonly=True)
-    line, lines, numbers = types.Array(types.float64, 1, "C"), types.Array(types.float64, 2, "C"), types.Array(types.float64, 2, "A", readonly=True)
+    def array(scalar: Any, dimensions: int, readonly: bool = False, layout: str = "C") -> Any:
+        return types.Array(scalar, dimensions, layout, readonly=readonly)
+
+    codes, first = array(types.int32, 2, True), array(types.int64, 1, True)
+    line, lines, numbers = array(types.float64, 1), array(types.float64, 2), array(types.float64, 2, True, "A")
     vector, matrix = (codes, first, numbers, line, line), (codes, first, lines, lines)
-    gram = (codes, first, numbers, line, line, types.boolean, types.Array(types.int64, 1, "C"), lines)
+    gram = (codes, first, numbers, line, line, types.boolean, array(types.int64, 1), lines)
     signatures = {_gather: vector, _scatter: vector, _gather_rows: matrix, _scatter_rows: matrix, _gram: gram}
     made = [compiled(kernel, f"linear{kernel.__name__}_{key(kernel)[:24]}", signature, FLAGS) for kernel, signature in signatures.items()]
     return Kernels(*made)

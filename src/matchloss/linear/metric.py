@@ -45,7 +45,7 @@ def of_matrix(hessian: Floats, intercepts: int, damping: float = 0.0) -> Metric:
 def _independent(scaled: Floats, scale: Floats, intercepts: int) -> Metric:
     first = np.ones(len(scale))
     first[:intercepts] = 2.0  # the greatest diagonal is the first pivot: an intercept stays
-    factor, pivots, rank, _ = linalg.lapack.dpstrf(scaled * first * first[:, None], lower=1, tol=DEPENDENT)
+    factor, pivots, rank, _ = linalg.lapack.dpstrf(scaled * first * first[:, None], lower=1, tol=DEPENDENT)  # pyright: ignore[reportAttributeAccessIssue]
     pivots = pivots - 1
     kept, left_out = pivots[:rank], np.sort(pivots[rank:])
     block = np.asfortranarray(factor[:rank, :rank])

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from matchloss.linear import metric as metrics
 from matchloss.linear.metric import Metric
 from matchloss.linear.objective import Log, Measure, Objective
 from matchloss.linear.rows import Floats
@@ -87,7 +86,7 @@ def _damped(f: Objective, at: Measure) -> Metric | None:
     if at.second is None or not np.isfinite(at.second).all():
         return None
     for damping in (0.0, 1e-8, 1e-4, 1e-2, 1.0, 100.0):
-        made = metrics.of_matrix(at.second, int(f.intercept), damping)
+        made = f.metric(at.second, damping)
         step = made.solve(at.gradient)
         if np.isfinite(step).all() and float(np.vdot(step, at.gradient)) > 0:
             return made

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from matchloss.linear.metric import Metric, of_matrix
 from matchloss.linear.passes import Matrix, Second, pointwise_pass, simplex_pass
 from matchloss.linear.rows import Floats, Rows
+from matchloss.linear.simplex import full_hessian
 
 if TYPE_CHECKING:
     from matchloss.losses import Loss
@@ -107,23 +109,34 @@ class Objective:
         return matrix[np.ix_(self.slots, self.slots)]
 
     def measure(self, theta: Floats, log: Log, second: Second = "none") -> Measure:
-        """One pass over the rows."""
+        """One pass over the rows; the hessian is (P, P), or (P K, P K)."""
         program = self.loss.programs[self.curvature]
         wide = self.wide(theta)
         if self.outputs is None:
             sums = pointwise_pass(self.matrix, program, self.target, self.weight, wide, second)
         else:
-            sums = simplex_pass(self.matrix, program, self.target, self.weight, wide, second == "diagonal")
+            sums = simplex_pass(self.matrix, program, self.target, self.weight, wide)
         pull = (self.ridge * theta.T).T
         value = sums.value / self.total + 0.5 * float(np.vdot(theta, pull))
-        gradient = sums.gradient[self.slots] / self.total + pull
-        curve = sums.second
-        if curve is not None:
-            free = self.narrow(curve) if second in ("hessian", "gram") else curve[self.slots]
-            curve = free / self.total + (np.diag(self.ridge) if free.ndim == 2 and second != "diagonal" else (self.ridge * np.ones_like(free).T).T)
-        made = Measure(theta, value, gradient, curve)
+        made = Measure(theta, value, sums.gradient[self.slots] / self.total + pull, self._second(theta, second, sums.second))
         log.add(made, self.rows.n)
         return made
+
+    def _second(self, theta: Floats, second: Second, found: Floats | None) -> Floats | None:
+        if second == "none":
+            return None
+        if found is None:
+            return full_hessian(self, theta)
+        if second == "diagonal":
+            return found[self.slots] / self.total + self.ridge
+        return self.narrow(found) / self.total + np.diag(self.ridge)
+
+    def metric(self, second: Floats, damping: float = 0.0) -> Metric:
+        """The metric of a hessian that `measure` returned, for arrays of theta's shape."""
+        if self.outputs is None:
+            return of_matrix(second, int(self.intercept), damping)
+        flat = of_matrix(second, self.outputs * int(self.intercept), damping)
+        return Metric(lambda g: flat.solve(g.ravel()).reshape(g.shape), flat.dependent // self.outputs)
 
     def raw(self, theta: Floats) -> Floats:
         """Raw predictions of all rows."""

@@ -19,7 +19,7 @@ from matchloss.engine import rows as row_engine
 from matchloss.linear.kernels import Kernels, kernels
 from matchloss.linear.rows import Floats, Rows
 
-BLOCK_BYTES = 1 << 19  # of a block's numbers: they and their weighted copy stay in the second cache
+BLOCK_BYTES = 1 << 20  # of a block's numbers: they and their weighted copy stay near
 FEW = 8  # numeric columns that the kernels multiply themselves
 SLAB_ROWS = 1 << 14
 MAX_SLABS = 32
@@ -164,7 +164,7 @@ class Matrix:
             self.kernels.gram(block.codes, self.first, x, factor, weight, self.few, place, sink)
 
     def add_diagonal(self, block: Block, weight: Floats, sink: Floats) -> None:
-        """Adds a block to the diagonal alone of the weighted Gram matrix; weight (r,) or (r, K)."""
+        """Adds a block to the diagonal alone of the weighted Gram matrix."""
         self.add_gradient(Block(block.start, block.stop, np.square(block.x), block.codes), weight, sink)
 
 
@@ -174,7 +174,7 @@ class Sums:
 
     value: float
     gradient: Floats  # (width,) or (width, K)
-    second: Floats | None = None  # (width, width), or like the gradient for a diagonal
+    second: Floats | None = None  # (width, width), or (width,) for a diagonal
 
 
 def pointwise_pass(
@@ -216,35 +216,24 @@ def pointwise_pass(
     return Sums(value, gradient, None if second == "none" else made if second == "diagonal" else mirrored(made))
 
 
-def simplex_pass(
-    matrix: Matrix, program: row_engine.RowProgram, target: NDArray[np.int64], weight: Floats | None, wide: Floats, diagonal: bool = False
-) -> Sums:
-    """One pass of a loss of K raw predictions a row; the hessian's diagonal alone."""
-    width, classes = wide.shape
-    step = row_engine.step(program, matrix.rows.n, classes, weight is not None, diagonal)
+def simplex_pass(matrix: Matrix, program: row_engine.RowProgram, target: NDArray[np.int64], weight: Floats | None, wide: Floats) -> Sums:
+    """One pass of a loss of K raw predictions a row, for labels."""
+    step = row_engine.step(program, matrix.rows.n, matrix.outputs, weight is not None, False)
 
     def slab(start: int, stop: int) -> Sums:
-        lines = np.empty((2, min(matrix.height, stop - start), classes))
-        values = np.empty(lines.shape[1])
-        gradient, made, value = np.zeros((width, classes)), np.zeros((width, classes) if diagonal else ()), 0.0
+        lines, values = np.empty((min(matrix.height, stop - start), matrix.outputs)), np.empty(matrix.height)
+        gradient, value = np.zeros(wide.shape), 0.0
         for block in matrix.blocks(start, stop):
-            r = block.stop - block.start
-            raw, h = lines[:, :r]
-            f = values[:r]
-            y, w = target[block.start : block.stop], None if weight is None else weight[block.start : block.stop]
+            raw, f = lines[: block.stop - block.start], values[: block.stop - block.start]
             matrix.raw(block, wide, raw)
-            step(raw, y, w, f, raw, h if diagonal else None)
+            step(raw, target[block.start : block.stop], None if weight is None else weight[block.start : block.stop], f, raw, None)
             value += float(f.sum())
-            matrix.add_gradient(block, raw, gradient)
-            if diagonal:
-                matrix.add_diagonal(block, h, made)
-        return Sums(value, gradient, made)
+            matrix.add_gradient(block, raw, gradient)  # the gradient was written over raw
+        return Sums(value, gradient)
 
     with np.errstate(all="ignore"):
-        parts = matrix.over_slabs(8 * width * classes, slab)
-        value, gradient = float(sum(p.value for p in parts)), total([p.gradient for p in parts], (width, classes))
-        made = total([p.second for p in parts], (width, classes)) if diagonal else None
-    return Sums(value, gradient, made)
+        parts = matrix.over_slabs(wide.nbytes, slab)
+        return Sums(float(sum(p.value for p in parts)), total([p.gradient for p in parts], wide.shape))
 
 
 def total(parts: list[Any], shape: tuple[int, ...]) -> Floats:

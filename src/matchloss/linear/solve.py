@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,15 +21,19 @@ from matchloss.linear.newton import newton
 from matchloss.linear.objective import Log, Measure, Objective
 from matchloss.linear.passes import Matrix
 from matchloss.linear.rows import Floats, Rows
+from matchloss.linear.simplex import full_hessian, start_metric
 
 if TYPE_CHECKING:
     from matchloss.linear.metric import Metric
     from matchloss.losses import Loss
 
-Method = Literal["auto", "newton", "lbfgs", "interior_point"]
+METHODS = ("auto", "newton", "lbfgs", "interior_point")
 NEWTON_COLUMNS = 1500  # a hessian of more takes longer to factor than many gradients take, and 200 MB with its copies
 SUBSAMPLE_FROM = 40_000  # rows
-CURVED = 2.5  # a hessian pass costs more than so many gradient passes: then the subsample's hessian has to do
+SUBSAMPLE = 10_000
+FLOPS = 3e8  # of the whole hessian of a simplex loss: up to here it is had in milliseconds
+MOST_COEFFICIENTS = 1000  # P K, whose hessian a subsample may have
+MANY_NUMBERS = 100  # numeric columns: a pass for the hessian costs 4 for the gradient, and more; then a subsample's has to do
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +63,7 @@ def solve(
     fit_intercept: bool = True,
     tol: float = 1e-8,
     max_passes: int = 100,
-    method: Method = "auto",
+    method: str = "auto",
     names: Sequence[str] = (),
     progress: Callable[[int], None] | None = None,
 ) -> Solution:
@@ -83,7 +87,7 @@ def solve(
         chosen = _choose(f) if method == "auto" else method
         run = {"newton": _newton, "lbfgs": _lbfgs, "interior_point": _interior}[chosen]
         found = run(f, tol, log)
-        converged = found.at.norm <= tol or (found.stuck and at_rounding(f, found.at))
+        converged = found.at.norm <= tol or (found.stuck and (chosen == "interior_point" or at_rounding(f, found.at)))
         messages = advise(f, found.at, found.metric, converged, tol, names)
     theta = found.at.theta
     intercept = (theta[0] if outputs is not None else float(theta[0])) if fit_intercept else (0.0 if outputs is None else np.zeros(outputs))
@@ -135,8 +139,8 @@ def _check_options(l2: float, tol: float, max_passes: int, method: str) -> None:
             raise ValueError(f"{name} is {x!r}; it must be finite and >= 0")
     if not max_passes >= 1:
         raise ValueError(f"max_passes is {max_passes!r}; it must be 1 or more")
-    if method not in get_args(Method):
-        raise ValueError(f"method is {method!r}; allowed: {', '.join(get_args(Method))}")
+    if method not in METHODS:
+        raise ValueError(f"method is {method!r}; allowed: {', '.join(METHODS)}")
 
 
 def _objective(
@@ -157,21 +161,23 @@ def _objective(
             kept = np.flatnonzero(weight > 0)
             rows, target, weight = rows.take(kept), target[kept], weight[kept]
     if rows.n == 0:
-        raise ShapeError("there is no row of positive weight to fit to")
+        raise ShapeError("there is no row to fit to: none at all, or each sample_weight is zero")
     return Objective(loss, rows, target, weight, l2, outputs, intercept)
 
 
-def _choose(f: Objective) -> Method:
+def _choose(f: Objective) -> str:
     if not f.loss.smooth and f.outputs is None:
         return "interior_point"
     if f.outputs is None and f.loss.convex and f.size <= NEWTON_COLUMNS:
+        return "newton"
+    if f.outputs is not None and f.loss.convex and f.rows.n * (f.size * f.outputs) ** 2 <= FLOPS:
         return "newton"
     return "lbfgs"
 
 
 def _step(f: Objective, least: int) -> int:
     """Every how many rows a subsample takes: 1 where there are too few for one."""
-    return max(1, f.rows.n // max(least, SUBSAMPLE_FROM // 4)) if f.rows.n >= SUBSAMPLE_FROM else 1
+    return max(1, f.rows.n // max(least, SUBSAMPLE)) if f.rows.n >= SUBSAMPLE_FROM else 1
 
 
 def _newton(f: Objective, tol: float, log: Log) -> Found:
@@ -183,15 +189,15 @@ def _newton(f: Objective, tol: float, log: Log) -> Found:
         before = tuple(sub.steps)
         if np.isfinite(first.at.value):
             theta, metric = first.at.theta, first.metric
-    if metric is not None and f.rows.q * f.rows.q > CURVED * 8 * (1 + f.rows.q + sum(map(bool, f.rows.levels))) * 4 and not metric.dependent.size:
+    if metric is not None and f.rows.q > MANY_NUMBERS and not metric.dependent.size:
         at, stuck = lbfgs(f, f.measure(theta, log), metric.solve, tol, log)
         return Found(at, stuck, metric, "Newton's method on a subsample, then L-BFGS with its hessian", before)
     found = newton(f, theta, tol, log)
     said = "Newton's method" + (", from a subsample's optimum" if before else "")
     if found.at.norm <= tol or log.full or (found.stuck and at_rounding(f, found.at)):
         return Found(found.at, found.stuck, found.metric, said, before)
-    gram = metrics.of_matrix(_second(f, found.at.theta, "gram"), int(f.intercept))  # a hessian of 0, say: no direction to go
-    at, stuck = lbfgs(f, found.at, gram.solve, tol, log)
+    gram = start_metric(f, found.at.theta) if f.outputs else f.metric(_second(f, found.at.theta, "gram"))
+    at, stuck = lbfgs(f, found.at, gram.solve, tol, log)  # Newton found no direction: a hessian of 0, say
     return Found(at, stuck, None, f"{said}, then L-BFGS", before)
 
 
@@ -222,23 +228,21 @@ def _lbfgs_pointwise(f: Objective, theta: Floats, tol: float, log: Log) -> Found
         hessian = _second(curved.strided(step), theta, "hessian")
         if not (np.isfinite(hessian).all() and (np.diagonal(hessian) > 0).all()):
             hessian = _second(f.strided(step), theta, "gram")
-        metric = metrics.of_matrix(hessian, int(f.intercept), 1e-10)
+        metric = f.metric(hessian, 1e-10)
     at, stuck = lbfgs(f, f.measure(theta, log), metric.solve, tol, log)
     return Found(at, stuck, None, "L-BFGS")
 
 
 def _lbfgs_simplex(f: Objective, theta: Floats, tol: float, log: Log) -> Found:
-    from matchloss.linear.simplex import MOST_COEFFICIENTS, start_metric, subsample_metric
-
     sub = Log(200)
     metric, before, said = start_metric(f, theta), (), "L-BFGS"
-    step = _step(f, 5000)
+    step = f.rows.n // SUBSAMPLE if f.rows.n >= SUBSAMPLE_FROM else 1
     if step > 1 and f.loss.convex and theta.size <= MOST_COEFFICIENTS:
         few = f.strided(step)
         first, _ = lbfgs(few, few.measure(theta, sub), metric.solve, 1e-5, sub)
         before = tuple(sub.steps)
-        better = subsample_metric(few, first.theta)
-        if better is not None:
+        better = f.metric(full_hessian(few, first.theta), 1e-8)
+        if not better.dependent.size:
             theta, metric, said = first.theta, better, "L-BFGS with the hessian of a subsample"
     at, stuck = lbfgs(f, f.measure(theta, log), metric.solve, tol, log)
     return Found(at, stuck, None, said, before)
@@ -247,4 +251,5 @@ def _lbfgs_simplex(f: Objective, theta: Floats, tol: float, log: Log) -> Found:
 def _interior(f: Objective, tol: float, log: Log) -> Found:
     from matchloss.linear.kinks import interior_point
 
-    return interior_point(f, tol, log)
+    at, proven = interior_point(f, tol, log)
+    return Found(at, proven, None, "interior point")

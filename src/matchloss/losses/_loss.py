@@ -80,6 +80,10 @@ class Loss:
         """The loss that this one is at its parameters, where another's formula is the same function and better conditioned."""
         return self
 
+    def of_classes(self, classes: int) -> Loss:
+        """The loss to fit so many classes with: itself, or for two what it is in the difference of their raw predictions."""
+        return self
+
     def evaluate(
         self,
         raw: Any,

@@ -16,6 +16,7 @@ from matchloss.losses._domain import Interval
 from matchloss.losses._loss import Loss
 from matchloss.losses._simplex import SimplexLoss, difference
 from matchloss.losses._terms import times
+from matchloss.losses.binary import Logistic
 
 __all__ = ["CrossEntropy", "Entmax", "SoftmaxBrier", "SoftmaxSpherical", "Sparsemax", "Spherical"]
 
@@ -46,6 +47,9 @@ class CrossEntropy(SimplexLoss):
     link_name = "log"
     sources = ("Bridle 1990", "Gneiting & Raftery 2007")
     matching = True
+
+    def of_classes(self, classes: int) -> Loss:
+        return Logistic() if classes == 2 else self
 
     @staticmethod
     def terms(m: Any, u: Any, t: Any) -> tuple[Any, Any, Any]:
