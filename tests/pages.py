@@ -6,7 +6,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,29 @@ def assert_refers_to_nothing(page: str) -> None:
     assert not re.search(r"""(?:src|href)\s*=\s*["'](?!data:|#)""", page)
     assert not re.search(r"url\(\s*[\"']?(?!#)|@import|fetch\(|XMLHttpRequest|\bimport\(", page)
     assert "default-src 'none'" in page
+
+
+def assert_all_or_nothing(write: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever goes wrong, the old page stays and nothing else is left."""
+    path = tmp_path / "page.html"
+    path.write_text("old")
+    write(path)
+    assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
+    with pytest.raises(OSError, match="nowhere"):
+        write(tmp_path / "nowhere" / "page.html")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError):
+        write(tmp_path / "folder")
+    path.write_text("older")
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        write(path)
+    assert path.read_text() == "older"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder", "page.html"]
 
 
 def _needed(what: str) -> None:

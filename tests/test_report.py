@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 import re
 from dataclasses import replace
 
@@ -14,7 +13,7 @@ import pytest
 import matchloss as ml
 from matchloss.compare.result import Comparison, Fit, Score
 from matchloss.report import curves, render_page, words, write_page
-from pages import HOSTILE, LOOKS, Visit, assert_refers_to_nothing, page_data
+from pages import HOSTILE, LOOKS, Visit, assert_all_or_nothing, assert_refers_to_nothing, page_data
 
 pytest.importorskip("jinja2")
 DRAWN = "#signals-0 path[data-loss][d*=L]"
@@ -148,25 +147,7 @@ def test_hostile_names_stay_text():
 
 
 def test_writing_is_all_or_nothing(tmp_path, monkeypatch):
-    path = tmp_path / "page.html"
-    path.write_text("old")
-    write_page(path, [number()])
-    assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
-    with pytest.raises(OSError, match="nowhere"):
-        write_page(tmp_path / "nowhere" / "page.html", [number()])
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(OSError):
-        write_page(tmp_path / "folder", [number()])
-    before = path.read_bytes()
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(OSError, match="No space"):
-        write_page(path, [label()])
-    assert path.read_bytes() == before
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder", "page.html"]
+    assert_all_or_nothing(lambda path: write_page(path, [number()]), tmp_path, monkeypatch)
 
 
 # ---- the browser ----

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import matchloss
+from matchloss.files import replacing
 from matchloss.report.words import formula
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from matchloss.losses import Loss
 
@@ -64,10 +64,5 @@ def assemble(name: str, data: Any, **context: Any) -> str:
 
 def write(path: Path, text: str) -> None:
     """Write the page in one step: whoever opens `path` sees the old file or the whole new one."""
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

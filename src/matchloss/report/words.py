@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from matchloss.compare.result import Kind, Score
     from matchloss.losses import Loss
+    from matchloss.tables.scores import Kind, Score
 
 LETTERS = {"alpha": "α", "delta": "δ", "gamma": "γ", "mu": "μ", "phi": "φ", "Phi": "Φ", "pi": "π", "sum": "Σ", "sqrt": "√"}
-_SYMBOL = rf"(?<![A-Za-z])({'|'.join(LETTERS)})(?![A-Za-z])|[<>]=|\^[234](?![\d.])"
-SYMBOLS = LETTERS | {">=": "≥", "<=": "≤", "^2": "²", "^3": "³", "^4": "⁴"}
+_SYMBOL = rf"(?<![A-Za-z])({'|'.join(LETTERS)})(?![A-Za-z])|[<>]=|\^[234](?![\d.])|\^-?z\b"
+SYMBOLS = LETTERS | {">=": "≥", "<=": "≤", "^2": "²", "^3": "³", "^4": "⁴", "^z": "ᶻ", "^-z": "⁻ᶻ"}
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -38,19 +38,33 @@ def number(x: float, digits: int = 4, signed: bool = False) -> str:
     """A number of any size: `digits` significant ones, and a power of ten where many zeros would stand.
 
     >>> number(-0.00012345), number(1234567.0, 3), number(2.5e-11), number(0.5, signed=True), number(float("nan"))
-    ('−1.234 × 10⁻⁴', '1.23 × 10⁶', '2.5 × 10⁻¹¹', '+0.5', 'not a number')
+    ('−1.234 × 10⁻⁴', '1.23 × 10⁶', '2.500 × 10⁻¹¹', '+0.5000', 'not a number')
     """
     if math.isnan(x):
         return "not a number"
     if math.isinf(x):
         return "−infinite" if x < 0 else "infinite"
+    if x == 0:
+        return "0"
     mark = "+" if signed and x > 0 else ""
-    if x == 0 or 1e-3 <= abs(x) < 10**6:
-        whole = max(digits, math.floor(math.log10(abs(x))) + 1) if x else digits
-        return mark + f"{x:,.{whole}g}".replace("-", "−")
     head, power = f"{x:.{digits - 1}e}".split("e")
-    head = head.rstrip("0").rstrip(".").replace("-", "−")
-    return f"{mark}{head} × 10{str(int(power)).translate(_RAISED)}"
+    if -4 < int(power) < 6:
+        return mark + f"{x:,.{max(digits - 1 - int(power), 0)}f}".replace("-", "−")
+    return f"{mark}{head.replace('-', '−')} × 10{str(int(power)).translate(_RAISED)}"
+
+
+def column(values: Sequence[float], digits: int = 4) -> list[str]:
+    """Numbers that stand below one another: as many decimals each, `digits` significant ones for the largest.
+
+    >>> column([0.02, 0.5, float("inf")]), column([-7.0, 1234.5])
+    (['0.0200', '0.5000', 'infinite'], ['−7', '1,234'])
+    """
+    largest = max((abs(v) for v in values if math.isfinite(v)), default=0.0)
+    power = math.floor(math.log10(largest)) if largest else 0
+    if not -4 < power < 6:
+        return [number(v, digits) for v in values]
+    places = max(digits - 1 - power, 0)
+    return [f"{v:,.{places}f}".replace("-", "−") if math.isfinite(v) else number(v) for v in values]
 
 
 def percent(share: float) -> str:

@@ -1,0 +1,131 @@
+"""What the page of fits says in words: the verdict, how far each score is from the best constant's, how to read a coefficient."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from matchloss.report.words import column_digits, count, kind, parameters, percent, score_name, score_text
+
+if TYPE_CHECKING:
+    from matchloss.fit.result import FitResult
+    from matchloss.tables.scores import Score
+
+# What e to the power of a coefficient says, by the link.
+FACTORS = {
+    "logit": "e to the power of a coefficient is the factor by which the odds change.",
+    "log": "e to the power of a coefficient is the factor by which the prediction changes.",
+}
+
+
+def title(fit: FitResult) -> str:
+    """The loss and its parameters."""
+    given = parameters(fit.model.loss)
+    return f"{fit.model.loss.title} ({given})" if given else fit.model.loss.title
+
+
+def what(fit: FitResult) -> str:
+    """What the target is."""
+    return kind(fit.kind, len(fit.model.classes))
+
+
+def facts(fit: FitResult) -> list[str]:
+    """The line below a fit's name."""
+    held = f"{fit.rows_test:,} held out" if fit.rows_test else "none held out"
+    said = [fit.source, f"{count(fit.rows_train, 'row')} to learn from, {held}"]
+    if fit.dropped:
+        said.append(f"{fit.dropped:,} of {count(fit.rows, 'row')} left out")
+    return [*said, f"{count(fit.passes, 'pass', 'passes')} in {seconds(fit.seconds)}"]
+
+
+def seconds(spent: float) -> str:
+    """A duration, with the digits that it deserves."""
+    return f"{spent:.3f} seconds" if spent < 0.1 else f"{spent:,.2f} seconds" if spent < 100 else f"{spent:,.0f} seconds"
+
+
+def improvement(score: Score | None, constant: Score | None) -> float | None:
+    """By which share of the best constant's score the model's is lower; None where that means nothing."""
+    if score is None or constant is None or not (math.isfinite(score.value) and math.isfinite(constant.value)) or constant.value <= 0:
+        return None
+    return 1 - score.value / constant.value
+
+
+def improvement_text(share: float | None) -> str:
+    """An improvement in percent, a minus where there is none."""
+    if share is None:
+        return "–"
+    return percent(share) if share > 0 else "0.0 %" if share == 0 else f"−{percent(-share)}"
+
+
+def verdict(fit: FitResult) -> str:
+    """The first score in a sentence."""
+    if not fit.rows_test or not fit.scores:
+        return "No rows were held out: how it does on rows that it has not seen is not known."
+    name, score = next(iter(fit.scores.items()))
+    constant = fit.constant.get(name)
+    shown = score_text(score, column_digits([score, constant]))
+    begun = f"On {count(fit.rows_test, 'row')} that it has not seen, its {score_name(name)} is {shown}"
+    better = improvement(score, constant)
+    if better is None:
+        return f"{begun}."
+    if abs(better) < 0.0005:
+        return f"{begun}, no better than that of the best constant."
+    return f"{begun}, {percent(abs(better))} {'below' if better > 0 else 'above'} that of the best constant."
+
+
+def sides(fit: FitResult) -> tuple[str, str]:
+    """Where a bar to the left points, and one to the right."""
+    if any(effect.toward for effect in fit.effects):
+        return "away", "toward"
+    if fit.kind == "binary" and len(fit.model.classes) == 2:
+        return fit.model.classes[0], fit.model.classes[1]
+    return "lower", "higher"
+
+
+def how_to_read(fit: FitResult) -> list[str]:
+    """What a coefficient and its effect are."""
+    said = [
+        "Coefficient: what the raw output gains when the column rises by 1, or when a category is this level and not its reference. "
+        "Effect: its size times the standard deviation of the column, so that columns of different units compare."
+    ]
+    if any(effect.share < 1 for effect in fit.effects):
+        said.append("The share of rows is that of the rows in which the column is not 0.")
+    if any(effect.toward for effect in fit.effects):
+        said.append(
+            "Each class has a raw output of its own; where only their differences count, coefficients are measured from their mean."
+        )
+    elif fit.model.loss.link_name in FACTORS:
+        said.append(FACTORS[fit.model.loss.link_name])
+    elif fit.model.loss.link_name == "identity":
+        said.append("Raw outputs are predictions here, so coefficients are in units of the target.")
+    return said
+
+
+def ending(fit: FitResult) -> tuple[str, str]:
+    """Whether the solver converged, and what that means."""
+    if fit.converged:
+        return "yes", "the gradient is as small as asked for"
+    return "no", "the coefficients may still be far from where they belong"
+
+
+def observed(fit: FitResult) -> str:
+    """What stands on the vertical axis of a reliability diagram."""
+    return "observed: share of rows" if fit.model.classes else f"observed: mean {fit.model.target}"
+
+
+def how_to_trust(fit: FitResult) -> str:
+    """How to read a reliability diagram, or why there is none."""
+    if not fit.reliability:
+        elicited = str(fit.model.loss.functional)
+        none = elicited in ("mean", "none") or not fit.rows_test
+        return (
+            ""
+            if none
+            else f"This loss elicits the {elicited}, not the mean: what was observed on average says nothing about its predictions."
+        )
+    above = "the class is more frequent" if fit.model.classes else "the target is greater"
+    return (
+        "Held-out rows in bins of neighbouring predictions: what was predicted on average, and what was observed. On the dashed diagonal "
+        f"the two agree; above it, {above} than predicted. A thin line is the range of a bin’s predictions; the blocks at the foot are as "
+        "wide as that, and as high as the bin has rows."
+    )
