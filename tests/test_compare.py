@@ -198,7 +198,7 @@ def test_losses_that_do_not_fit_labels_are_refused():
         compare(table_of(y=label), "y", losses=["squared_error"])
     with pytest.raises(DataError, match=r"logistic is no loss for 3 labels; cross_entropy, .* are"):
         compare(table_of(y=three), "y", losses=["logistic"])
-    with pytest.raises(DataError, match="--counts needs numbers"):
+    with pytest.raises(DataError, match="counts are numbers"):
         compare(table_of(y=label), "y", counts=True)
 
 

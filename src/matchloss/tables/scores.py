@@ -36,25 +36,34 @@ def score_names(kind: Kind) -> tuple[str, ...]:
     return (*RULES[kind], *((ERROR_RATE,) if kind in ("binary", "multiclass") else ()))
 
 
-def held_out(loss: Loss, kind: Kind, raw: Floats, target: NDArray[Any]) -> dict[str, Score]:
+def held_out(loss: Loss, kind: Kind, raw: Floats, target: NDArray[Any], sample_weight: Floats | None = None) -> dict[str, Score]:
     """Mean scores of `loss.predict(raw)`; those that ask for probabilities are left out where the loss predicts a sign."""
     prediction = np.asarray(loss.predict(raw))
     scores = {}
     if kind in ("number", "count") or loss.functional != "mode":
-        scores = {name: _score(rule, target, prediction) for name, rule in RULES[kind].items()}
+        scores = {name: _score(rule, target, prediction, sample_weight) for name, rule in RULES[kind].items()}
     if kind in ("binary", "multiclass"):
         threshold = 0.0 if loss.functional == "mode" else 0.5
         label = prediction.argmax(axis=1) if prediction.ndim == 2 else prediction > threshold
-        scores[ERROR_RATE] = Score(float(np.mean(label != target)))
+        scores[ERROR_RATE] = Score(float(np.average(label != target, weights=sample_weight)))
     return scores
 
 
-def _score(rule: Callable[..., float], target: NDArray[Any], prediction: Floats) -> Score:
+def _score(rule: Callable[..., float], target: NDArray[Any], prediction: Floats, sample_weight: Floats | None) -> Score:
     if prediction.ndim == 2 and target.dtype.kind == "f":  # two labels under a loss for many
         target = target.astype(np.int64)
-    negative = prediction < 0 if rule is scoring.poisson_deviance else None  # no rate at all: as bad as a rate of 0
-    rows = scoring.per_row(rule, target, prediction if negative is None else np.maximum(prediction, 0.0))
-    if negative is not None:
-        rows[negative] = np.inf
+    hopeless = ~np.isfinite(prediction) if prediction.ndim == 1 else np.zeros(len(prediction), bool)  # an exponential overflowed
+    if rule is scoring.poisson_deviance:
+        hopeless |= prediction < 0  # no rate at all: as bad as a rate of 0
+    fair = prediction if not hopeless.any() else np.where(hopeless, 0.0, prediction)
+    rows = scoring.per_row(rule, target, fair)
+    rows[hopeless] = np.inf
+    return mean_score(rows, sample_weight)
+
+
+def mean_score(rows: Floats, sample_weight: Floats | None = None) -> Score:
+    """The (weighted) mean of a score per row, and in how many rows of positive weight it is infinite."""
+    if sample_weight is not None:
+        rows, sample_weight = rows[sample_weight > 0], sample_weight[sample_weight > 0]
     infinite = int(np.isinf(rows).sum())
-    return Score(np.inf if infinite else float(rows.mean()), infinite)
+    return Score(np.inf if infinite else float(np.average(rows, weights=sample_weight)), infinite)

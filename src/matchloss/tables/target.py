@@ -87,13 +87,13 @@ def _labels(column: pl.Series, rows: NDArray[np.intp], distinct: int, why: str) 
 def _counts(column: pl.Series, rows: NDArray[np.intp], text: bool) -> Target:
     name = column.name
     if text:
-        raise DataError(f"the target {name} holds text; --counts needs numbers")
+        raise DataError(f"the target {name} holds text; counts are numbers")
     values = _finite(column, rows)
     if (values < 0).any():
         row = int(np.argmax(values < 0))
         raise DataError(f"the target {name} is {values[row]:g} in row {rows[row] + 1}; a count is 0 or more")
     whole = "" if (values == np.floor(values)).all() else ", not all of them whole"
-    return Target(name, "count", values, (), f"The target {name} is a count, as --counts says{whole}.")
+    return Target(name, "count", values, (), f"The target {name} is a count{whole}.")
 
 
 def _finite(column: pl.Series, rows: NDArray[np.intp]) -> NDArray[np.float64]:

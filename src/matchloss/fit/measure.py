@@ -1,0 +1,119 @@
+"""What a fit is measured by: held-out scores beside a constant's, reliability, and the effect of each column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matchloss.fit.result import Bin, Effect, Reliability
+from matchloss.tables.scores import Score, held_out, mean_score
+
+if TYPE_CHECKING:
+    from matchloss.linear.rows import Rows
+    from matchloss.losses import Loss
+    from matchloss.tables.scores import Kind
+
+Floats = NDArray[np.float64]
+BINS = 10
+MOST_CLASSES = 4  # reliability diagrams
+JUDGED = {"squared_error", "absolute_error", "poisson"}  # a score of the same meaning is among the usual ones
+BLIND_TO_SHIFTS = {
+    "cross_entropy",
+    "sparsemax",
+    "entmax",
+    "softmax_brier",
+    "softmax_spherical",
+}  # adding a number to all raw outputs does nothing
+
+
+def scores(loss: Loss, kind: Kind, raw: Floats, target: NDArray[Any], sample_weight: Floats | None) -> dict[str, Score]:
+    """Held-out scores by name, lower is better; first what the loss itself judges by, where none of the usual scores does."""
+    own = {}
+    if kind in ("number", "count") and loss.name not in JUDGED:
+        with np.errstate(over="ignore"):
+            own[f"{loss.name} loss"] = mean_score(np.asarray(loss.divergence(raw, target)), sample_weight)
+    return own | held_out(loss, kind, raw, target, sample_weight)
+
+
+def constant_raw(loss: Loss, target: NDArray[Any], sample_weight: Floats | None, rows: int, outputs: int | None) -> Floats:
+    """Raw predictions of the best constant for the training target, for so many rows."""
+    if outputs is None:
+        return np.full(rows, float(loss.best_constant(target, sample_weight)))
+    shares = np.bincount(target, sample_weight, outputs) / (len(target) if sample_weight is None else sample_weight.sum())
+    best = np.asarray(loss.best_constant(shares[None]), dtype=np.float64)
+    return np.tile(best, (rows, 1))
+
+
+def reliability(
+    loss: Loss, raw: Floats, target: NDArray[Any], classes: Sequence[str], shares: Floats, sample_weight: Floats | None
+) -> tuple[Reliability, ...]:
+    """Ten bins of equally many held-out rows: of the number, of the second of two classes, of the most frequent of more.
+
+    None for a loss that elicits no mean: its predictions are not to be held against means.
+    """
+    if loss.functional != "mean":
+        return ()
+    prediction = np.asarray(loss.predict(raw))
+    if not classes:
+        return (Reliability("", _bins(prediction, np.asarray(target, dtype=np.float64), sample_weight)),)
+    if prediction.ndim == 1:
+        return (Reliability(classes[1], _bins(prediction, np.asarray(target, dtype=np.float64), sample_weight)),)
+    chosen = [1] if len(classes) == 2 else np.argsort(np.negative(shares), kind="stable")[:MOST_CLASSES]
+    return tuple(Reliability(classes[k], _bins(prediction[:, k], (target == k).astype(np.float64), sample_weight)) for k in chosen)
+
+
+def effects(
+    rows: Rows, coef: Floats, names: Sequence[str], classes: Sequence[str], loss: Loss, sample_weight: Floats | None
+) -> tuple[Effect, ...]:
+    """Each coefficient with its effect, |coef| times the standard deviation of its column over the training rows, the greatest first.
+
+    With an output for each class there is one for each pair of column and class, measured from their mean where only differences count.
+    """
+    deviation, share = _spread(rows, sample_weight)
+    if coef.ndim == 2 and loss.name in BLIND_TO_SHIFTS:
+        coef = coef - coef.mean(axis=1, keepdims=True)
+    sizes = np.abs(coef) * (deviation if coef.ndim == 1 else deviation[:, None])
+    order = np.argsort(-sizes.ravel(), kind="stable")
+    width = 1 if coef.ndim == 1 else coef.shape[1]
+    made = []
+    for at in map(int, order):
+        j, k = at // width, at % width
+        toward = classes[k] if coef.ndim == 2 else ""
+        made.append(Effect(names[j], float(coef.flat[at]), float(sizes.flat[at]), toward, float(share[j])))
+    return tuple(made)
+
+
+def _bins(prediction: Floats, observed: Floats, sample_weight: Floats | None) -> tuple[Bin, ...]:
+    made = []
+    for rows in np.array_split(np.argsort(prediction, kind="stable"), min(BINS, len(prediction))):
+        weight = None if sample_weight is None else sample_weight[rows]
+        if weight is not None and not weight.sum() > 0:
+            continue
+        low, high = float(prediction[rows[0]]), float(prediction[rows[-1]])
+        predicted, seen = (float(np.average(of[rows], weights=weight)) for of in (prediction, observed))
+        made.append(Bin(low, high, len(rows), predicted, seen))
+    return tuple(made)
+
+
+def _spread(rows: Rows, sample_weight: Floats | None) -> tuple[Floats, Floats]:
+    """Of each coefficient's column: its standard deviation, and the share of rows in which it is not 0."""
+    total = float(rows.n if sample_weight is None else sample_weight.sum())
+    deviation, share = np.zeros(rows.width), np.zeros(rows.width)
+    columns = rows.numbers if isinstance(rows.numbers, tuple) else rows.numbers.T
+    for slot, column in enumerate(columns, start=1):
+        deviation[slot] = _deviation(np.asarray(column, dtype=np.float64), sample_weight)
+        share[slot] = np.average(column != 0, weights=sample_weight)
+    for c, (first, levels) in enumerate(zip(rows.first, rows.levels, strict=True)):
+        p = np.bincount(rows.codes[:, c], sample_weight, levels) / total
+        deviation[first : first + levels], share[first : first + levels] = np.sqrt(p * (1 - p)), p
+    return deviation[rows.slots], share[rows.slots]
+
+
+def _deviation(column: Floats, sample_weight: Floats | None) -> float:
+    unit = float(np.abs(column).max(initial=0.0)) or 1.0  # squares must not overflow
+    values = column / unit
+    mean = np.average(values, weights=sample_weight)
+    return float(np.sqrt(np.average(np.square(values - mean), weights=sample_weight))) * unit

@@ -1,0 +1,343 @@
+"""A fit to a table: the loss and why, the rows, what is said and warned of, the scores, effects and reliability."""
+
+from datetime import date, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import matchloss as ml
+from matchloss.fit.run import fit
+from matchloss.fit.suspects import explained
+from matchloss.losses import CATALOGUE
+from matchloss.tables.errors import DataError
+from matchloss.tables.prepare import prepare
+
+ROWS = 600
+
+
+def table_of(rows=ROWS, seed=1):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=rows)
+    c = rng.choice(["a", "b", "c"], rows)
+    mean = 0.8 * x + (c == "b")
+    return pl.DataFrame(
+        {
+            "x": x,
+            "c": c,
+            "number": 3 * mean + rng.normal(size=rows),
+            "label": np.where(mean + rng.logistic(size=rows) > 0, "yes", "no"),
+            "three": np.array(["low", "mid", "high"])[np.digitize(mean + rng.logistic(size=rows), [-1, 1])],
+            "count": rng.poisson(np.exp(0.5 * mean)),
+            "positive": np.exp(0.5 * mean) * rng.gamma(2.0, 0.5, rows),
+            "share": 1 / (1 + np.exp(-mean - rng.normal(size=rows))),
+        }
+    )
+
+
+TABLE = table_of()
+FEATURES = ["x", "c"]
+
+
+def of(target, table=TABLE, **options):
+    extra = [name for name in table.columns if name not in TABLE.columns]
+    return fit(table.select(*FEATURES, *extra, target), target, **options)
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "loss", "why"),
+    [
+        ("number", {}, ml.SquaredError(), "squared_error, since number is a number."),
+        ("label", {}, ml.Logistic(), "logistic, since label has two classes."),
+        ("three", {}, ml.CrossEntropy(), "cross_entropy, since three has 3 classes."),
+        ("count", {"counts": True}, ml.Poisson(), "poisson, since count is a count."),
+        ("count", {}, ml.Poisson(), "poisson, since count looks like a count: whole numbers from 0 to "),
+        ("positive", {"loss": "gamma"}, ml.Gamma(), "gamma, as --loss says."),
+        (
+            "positive",
+            {"loss": "tweedie", "parameters": {"power": 1.2}},
+            ml.Tweedie(power=1.2),
+            "tweedie, as --loss says, with power = 1.2.",
+        ),
+        (
+            "number",
+            {"loss": "quantile"},
+            ml.Pinball(alpha=0.5),
+            "pinball, as --loss says, with alpha = 0.5, since --param does not say otherwise.",
+        ),
+        ("share", {"loss": "logistic"}, ml.Logistic(), "logistic, as --loss says."),
+        ("label", {"loss": "cross_entropy"}, ml.CrossEntropy(), "cross_entropy, as --loss says."),
+    ],
+)
+def test_each_target_gets_its_loss_and_the_reason_is_said(target, options, loss, why):
+    found = of(target, **options)
+    assert found.model.loss == loss and found.why.startswith(why)
+    assert found.converged and found.gradient_norm <= 1e-8 and found.warnings == ()
+    assert (found.rows, found.dropped, found.rows_train, found.rows_test) == (ROWS, 0, 480, 120)
+    assert found.model.design.names == ("x", "c = b", "c = c")
+    name = next(iter(found.scores))
+    assert found.scores[name].value < found.constant[name].value
+    assert list(found.scores) == list(found.constant)
+
+
+def test_counts_are_told_from_other_whole_numbers():
+    rng = np.random.default_rng(0)
+    for y, name in (
+        (rng.poisson(0.7, ROWS), "poisson"),
+        (rng.integers(0, 24, ROWS), "squared_error"),  # hours
+        (rng.integers(1950, 2020, ROWS), "squared_error"),  # years
+        (rng.poisson(0.7, ROWS) - 1, "squared_error"),
+        (rng.poisson(0.7, ROWS) + 0.5, "squared_error"),
+    ):
+        found = fit(pl.DataFrame({"x": TABLE["x"], "y": y}), "y")
+        assert found.model.loss.name == name
+        assert ("--counts" in found.why) == (name != "poisson" and y.min() >= 0 and bool((y == np.floor(y)).all()))
+        assert found.kind == ("count" if name == "poisson" else "number")
+
+
+def test_huber_is_tuned_and_two_numbers_may_be_a_number():
+    found = of("number", loss="huber")
+    assert "median absolute deviation" in found.why and found.model.loss.parameters["delta"] > 2
+    two = TABLE.with_columns((TABLE["label"] == "yes").cast(pl.Int64).alias("two"))
+    assert fit(two.select("x", "two"), "two").kind == "binary"
+    assert fit(two.select("x", "two"), "two", loss="squared_error").kind == "number"
+
+
+def test_a_fit_is_the_least_squares_of_its_training_rows():
+    weighted = TABLE.with_columns(w=pl.Series(np.random.default_rng(3).integers(0, 4, ROWS)))
+    rows = prepare(weighted, "number", source="").train
+    x = np.stack([np.ones(ROWS), weighted["x"], weighted["c"] == "b", weighted["c"] == "c"], axis=1)[rows]
+    y, w = weighted["number"].to_numpy()[rows], np.sqrt(weighted["w"].to_numpy()[rows])
+    plain, heavy = of("number"), of("number", weighted, weight="w")
+    for found, root in ((plain, np.ones(len(y))), (heavy, w)):
+        best = np.linalg.lstsq(x * root[:, None], y * root)[0]
+        assert np.allclose([found.model.intercept, *found.model.coef], best)
+    prediction, unseen = plain.model.predict(weighted)
+    assert np.allclose(prediction[rows], x @ np.linalg.lstsq(x, y)[0]) and unseen == {}
+
+
+@pytest.mark.parametrize("name", sorted(CATALOGUE))
+def test_every_loss_can_be_fitted_scored_and_described(name):
+    kind = CATALOGUE[name].kind
+    found = of({"regression": "number", "binary": "label", "positive": "positive", "simplex": "three"}[kind], loss=name, l2=1e-3)
+    assert all(np.isfinite(score.value) or score.infinite for score in found.scores.values())
+    assert np.isfinite(found.model.coef).all() and len(found.effects) == found.model.coef.size
+    own = {"regression": name not in ("squared_error", "absolute_error"), "positive": name != "poisson"}.get(kind, False)
+    assert (next(iter(found.scores)) == f"{name} loss") == own
+    assert bool(found.reliability) == (found.model.loss.functional == "mean")
+
+
+def test_effects_are_coefficients_times_deviations():
+    gaps = TABLE.with_columns(pl.when(pl.arange(ROWS) % 5 == 0).then(None).otherwise("x").alias("x"))
+    found = of("number", gaps)
+    training = gaps[prepare(gaps, "number", source="").train]
+    columns = {
+        "x": training["x"].fill_null(training["x"].mean()),
+        "x is missing": training["x"].is_null(),
+        "c = b": training["c"] == "b",
+        "c = c": training["c"] == "c",
+    }
+    assert [e.effect for e in found.effects] == sorted((e.effect for e in found.effects), reverse=True)
+    for effect in found.effects:
+        values = columns[effect.name].to_numpy().astype(float)
+        assert effect.coef == found.model.coef[found.model.design.names.index(effect.name)]
+        assert effect.effect == pytest.approx(abs(effect.coef) * values.std())
+        assert effect.share == pytest.approx(np.mean(values != 0))
+    many = of("three")
+    assert {e.toward for e in many.effects} == set(many.model.classes) == {"low", "mid", "high"}
+    for name in many.model.design.names:
+        assert sum(e.coef for e in many.effects if e.name == name) == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("target", ["number", "label", "three", "count"])
+def test_reliability_bins_hold_equally_many_rows_in_order(target):
+    found = of(target)
+    assert [r.of for r in found.reliability] == {"number": [""], "count": [""], "label": ["yes"]}.get(
+        target, [r.of for r in found.reliability]
+    )
+    assert len(found.reliability) == (3 if target == "three" else 1)
+    for diagram in found.reliability:
+        assert [b.rows for b in diagram.bins] == [12] * 10
+        assert all(b.low <= b.predicted <= b.high for b in diagram.bins)
+        assert all(a.high <= b.low for a, b in zip(diagram.bins, diagram.bins[1:], strict=False))
+    if target == "three":
+        assert np.isclose(sum(np.mean([b.observed for b in r.bins]) for r in found.reliability), 1)
+
+
+def test_missing_values_are_refused_dropped_or_indicated():
+    gaps = TABLE.with_columns(
+        pl.when(pl.arange(ROWS) % 10 == 7).then(np.nan).otherwise("x").alias("x"),
+        pl.when(pl.arange(ROWS) % 20 == 1).then(None).otherwise("c").alias("c"),
+        pl.when(pl.arange(ROWS) < 4).then(None).otherwise("number").alias("number"),
+        empty=pl.lit(None, pl.Float64),
+    )
+    with pytest.raises(DataError, match=r"x has no value in row 8; --missing drop leaves such rows out"):
+        of("number", gaps, missing="error")
+    dropped = of("number", gaps, missing="drop")
+    gone = (gaps["number"].is_not_null() & (gaps["x"].is_nan() | gaps["c"].is_null())).sum()
+    assert dropped.dropped == 4 + gone and dropped.rows_train + dropped.rows_test == ROWS - 4 - gone
+    assert any(m.startswith(f"{gone} rows with missing values dropped, as --missing drop says") for m in dropped.messages)
+    assert dropped.model.design.names == ("x", "c = b", "c = c")
+    indicated = of("number", gaps)
+    assert indicated.model.design.names == ("x", "x is missing", "c = b", "c = c", "c is missing")
+    assert indicated.dropped == 4
+    assert of("number", missing="error").model.design == dropped.model.design
+
+
+def test_a_class_that_was_held_out_whole_is_moved_to_the_training_rows():
+    labels = ["a"] * 30 + ["b"] * 30 + ["c"]
+    table = pl.DataFrame({"y": labels, "x": np.random.default_rng(0).normal(size=61)})
+    seed = next(s for s in range(100) if 60 in prepare(table, "y", source="", seed=s).test)
+    found = fit(table, "y", seed=seed, l2=0.1)
+    assert "1 held-out row moved to those to learn from, which had none of y = c." in found.messages
+    assert found.rows_train + found.rows_test == 61 and found.rows_test == 11
+
+
+def test_ids_and_dates_are_left_out_and_said():
+    table = TABLE.with_columns(
+        flight=pl.Series([f"UA{i:05d}" for i in range(ROWS)]),
+        row=pl.Series(range(ROWS)),
+        shuffled=pl.Series(np.random.default_rng(0).permutation(ROWS)),
+        when=pl.Series([date(2013, 1, 1) + timedelta(days=i // 3) for i in range(ROWS)]),
+        day=pl.Series([f"2013-01-{1 + i % 28:02d}" for i in range(ROWS)]),
+    )
+    found = of("number", table)
+    assert found.warnings == (
+        "flight is left out: looks like an id: 480 different values in 480 rows.",
+        "when is left out: dates and times are not used; make numbers of it, such as the month, if it matters.",
+        "day is left out: dates, written as text; make numbers of it, such as the month, if it matters.",
+        "row looks like an id: every value differs, in the order of the rows; --drop row if it is one.",
+    )
+    assert set(found.model.design.names) == {"x", "c = b", "c = c", "row", "shuffled"}
+    quiet = of("number", table, drop=["when", "row", "day", "flight"])
+    assert quiet.warnings == ()
+
+
+@pytest.mark.parametrize("target", ["number", "label", "three", "count", "positive"])
+def test_the_target_under_another_name_is_found(target):
+    rng = np.random.default_rng(5)
+    y = TABLE[target]
+    text = y.dtype == pl.String
+    codes = y.rank("dense").to_numpy().astype(float)
+    leaks = {
+        "copy": y,
+        "code": pl.Series(codes),
+        "noisy": pl.Series(codes + rng.normal(size=ROWS) * 1e-3 * np.ptp(codes)),
+        "backwards": pl.Series(-2.0 * codes + 7),
+    }
+    if text:
+        leaks["letter"] = y.str.slice(0, 1)
+    for name, leak in leaks.items():
+        if name == "copy" and not text:
+            leak = leak.cast(pl.Float64)
+        found = of(target, TABLE.with_columns(leak.alias("leak")), l2=1e-3)
+        assert [w.split()[0] for w in found.warnings if "almost perfectly" in w] == ["leak"], name
+
+
+@given(st.integers(0, 10_000), st.sampled_from(["number", "label", "three"]), st.integers(1, 400), st.integers(60, 800))
+@settings(max_examples=60, deadline=None)
+def test_noise_is_never_taken_for_the_target(seed, target, levels, rows):
+    rng = np.random.default_rng(seed)
+    y = {
+        "number": rng.standard_cauchy((rows, 1)),
+        "label": np.eye(2)[rng.integers(0, 2, rows)],
+        "three": np.eye(3)[rng.integers(0, 3, rows)],
+    }[target]
+    assert explained(pl.Series(rng.normal(size=rows)), y) < 0.9
+    assert explained(pl.Series(rng.integers(0, levels, rows).astype(str)), y) < 0.9
+    assert explained(pl.Series(np.arange(rows)), y, as_levels=True) < 0.9
+
+
+@given(st.integers(0, 10_000), st.sampled_from([np.exp, np.cbrt, np.tanh, lambda x: -x]), st.integers(60, 3000))
+@settings(max_examples=60, deadline=None)
+def test_a_threshold_of_any_increasing_or_falling_column_is_found(seed, bend, rows):
+    x = np.random.default_rng(seed).normal(size=rows)
+    y = np.eye(2)[(x > np.quantile(x, 0.7)).astype(int)]
+    assert explained(pl.Series(bend(x)), y) >= 0.99
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "says"),
+    [
+        ("number", {"loss": "logistic"}, r"logistic is for targets in \[0, 1\]; number goes from"),
+        ("number", {"loss": "squared_eror"}, "there is no loss squared_eror; did you mean squared_error"),
+        ("number", {"loss": "tweedie", "parameters": {"pwer": 1.5}}, "tweedie has no parameter pwer; did you mean power"),
+        ("number", {"loss": "logistic", "parameters": {"power": 1.5}}, "logistic has no parameter power; it has none"),
+        ("number", {"loss": "pinball", "parameters": {"alpha": 1.5}}, r"alpha is 1.5; allowed: \(0, 1\)"),
+        ("number", {"parameters": {"alpha": 0.5}}, "--param alpha needs --loss"),
+        ("number", {"loss": "poisson"}, "the target number is .* in row .*; a count is 0 or more"),
+        ("number", {"loss": "gamma"}, r"gamma is for targets in \(0, inf\)"),
+        ("label", {"loss": "squared_error"}, "squared_error is no loss for 2 labels"),
+        ("three", {"loss": "logistic"}, "logistic is no loss for 3 labels; cross_entropy, .* are"),
+        ("label", {"counts": True}, "the target label holds text; counts are numbers"),
+        ("number", {"loss": "cross_entropy"}, "too many for labels"),
+        ("number", {"l2": -1.0}, "--l2 is -1; it must be finite and at least 0"),
+        ("number", {"l2": np.inf}, "--l2 is inf"),
+        ("number", {"missing": "ignore"}, "--missing is ignore; it must be error, drop or indicate"),
+        ("number", {"weight": "w"}, "the table has no column w"),
+        ("number", {"weight": "number"}, "number is the target: it cannot be the weight too"),
+        ("number", {"weight": "x", "drop": ["x"]}, "x is the weight: it is no column to drop"),
+        ("number", {"weight": "c"}, "the weight c holds String: weights are numbers"),
+        ("number", {"weight": "x"}, "the weight x is -.* in row .*; a weight is finite and at least 0"),
+        ("number", {"drop": ["number"]}, "number is the target"),
+        ("number", {"test_fraction": 1.0}, "--test-fraction is 1"),
+        ("number", {"categorical": ["z"]}, "has no column z"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(target, options, says):
+    with pytest.raises(DataError, match=says):
+        of(target, **options)
+
+
+@pytest.mark.parametrize(("value", "shown"), [(None, "missing"), (np.nan, "missing"), (np.inf, "inf"), (-0.5, "-0.5")])
+def test_bad_weights_are_refused_by_row_unless_their_row_has_no_target(value, shown):
+    weight = pl.Series([1.0] * 10 + [value] + [2.0] * (ROWS - 11), strict=False)
+    with pytest.raises(DataError, match=f"the weight w is {shown} in row 11; a weight is finite and at least 0"):
+        of("number", TABLE.with_columns(w=weight), weight="w")
+    blank = TABLE.with_columns(pl.when(pl.arange(ROWS) == 10).then(None).otherwise("number").alias("number"), w=weight)
+    assert of("number", blank, weight="w").dropped == 1
+    with pytest.raises(DataError, match="all have the weight 0"):
+        of("number", TABLE.with_columns(w=pl.lit(0)), weight="w")
+
+
+@pytest.mark.parametrize("rows", [2, 3, 5])
+def test_a_handful_of_rows_or_more_columns_than_rows_is_fitted_and_warned_of(rows):
+    rng = np.random.default_rng(0)
+    table = pl.DataFrame({f"x{i}": rng.normal(size=rows) for i in range(7)} | {"y": [1.5, 2.5, 0.5, 9.5, 3.5][:rows]})
+    found = fit(table.with_columns((pl.col("y") * 2 + 1).alias("y")), "y", loss="squared_error")
+    assert found.rows_test == 1 and np.isfinite(found.model.coef).all()
+    assert any("ollinear" in warning for warning in found.warnings) == (rows > 2)  # of one row every column is constant
+
+
+def test_constant_and_collinear_columns_do_no_harm():
+    table = TABLE.with_columns(same=pl.lit(3.0), twice=pl.col("x") * 2)
+    found = of("number", table)
+    assert "same" not in found.model.design.names and found.converged
+    assert any("ollinear" in w and ("twice" in w or " x" in w) for w in found.warnings)
+    prediction = found.model.predict(table)[0]
+    assert np.allclose(prediction, of("number").model.predict(TABLE)[0], atol=1e-6)
+
+
+def test_an_exponential_that_overflows_on_held_out_rows_is_an_infinite_score():
+    x = np.r_[np.linspace(0, 1, 200), 1e4]
+    table = pl.DataFrame({"x": x, "y": np.r_[np.round(np.exp(3 * x[:-1])), 5.0]})
+    seed = next(s for s in range(100) if 200 in prepare(table, "y", source="", seed=s).test)
+    found = fit(table, "y", loss="poisson", seed=seed)
+    assert all(score.infinite == 1 for score in found.scores.values()) and not any(s.infinite for s in found.constant.values())
+
+
+def test_the_same_seed_is_the_same_fit_and_progress_is_told():
+    told = []
+    first, again, other = of("label", progress=told.append), of("label"), of("label", seed=1)
+    assert first.scores == again.scores != other.scores
+    assert (first.model.coef == again.model.coef).all()
+    assert any(text.startswith("logistic: pass ") for text in told)
+
+
+def test_a_model_remembers_how_it_came_about():
+    found = of("label", l2=1e-3, source="flights.csv")
+    about = found.model.about
+    assert about["scores"]["log"] == {"model": found.scores["log"].value, "constant": found.constant["log"].value}
+    assert (about["source"], about["l2"], about["rows_train"], about["converged"]) == ("flights.csv", 1e-3, 480, True)
