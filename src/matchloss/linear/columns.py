@@ -125,7 +125,7 @@ def _read(name: str, series: nw.Series[Any], as_levels: bool) -> NDArray[Any] | 
         native = getattr(series.to_native(), "dtype", None)
         in_pandas = series.implementation.is_pandas_like() and hasattr(native, "categories")  # there the order was always declared
         return _coded(name, arrow, in_pandas or arrow.type.ordered, what)
-    if pa.types.is_null(arrow.type) and dtype != nw.String and not as_levels:
+    if pa.types.is_null(arrow.type) and not as_levels:
         return np.full(len(arrow), np.nan)
     if pa.types.is_decimal(arrow.type) or pa.types.is_floating(arrow.type):
         arrow = arrow.cast(pa.float64())

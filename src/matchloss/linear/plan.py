@@ -227,7 +227,7 @@ def _enter_category(column: Category, found: NDArray[Any] | Coded) -> tuple[NDAr
     if column.required:
         _all_known(column.name, found)
     code = {level: code for code, level in enumerate(column.levels)}
-    codes = np.array([code.get(_finite(value), -1) for value in found.values] or [0], np.int64)
+    codes = np.array([code.get(_finite(value), -1) for value in found.values], np.int64)
     lost = 0
     if (codes < 0).any():
         lost = int(np.count_nonzero((codes < 0).take(found.places)))
