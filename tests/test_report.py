@@ -128,6 +128,7 @@ def test_formulas_are_set_with_their_signs():
     assert words.formula("4 (z - y)^3") == "4 (z − y)³"
     assert words.formula("clip(z - y, -delta, delta)") == "clip(z − y, −δ, δ)"
     assert words.formula("mu^(2-power)") == "μ^(2−power)"
+    assert words.formula("y (1 - z)+^2 + e^-z") == "y (1 − z)₊² + e⁻ᶻ"
 
 
 # ---- the file ----

@@ -127,7 +127,7 @@ def test_a_percentage_is_0_or_100_only_where_it_is(share):
 def test_an_improvement_is_what_the_score_is_below_the_constant_s(score, constant):
     better = fit_words.improvement(Score(score), Score(constant))
     assert better is not None
-    assert constant * (1 - better) == pytest.approx(score, abs=1e-9 * constant)
+    assert constant * (1 - better) == pytest.approx(score, rel=1e-9, abs=1e-9 * constant)
     said = fit_words.verdict(label(scores={"log": Score(score)}, constant={"log": Score(constant)}))
     assert (" below " in said) == (better >= 0.0005)
     assert (" above " in said) == (better <= -0.0005)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from matchloss.tables.scores import Kind, Score
 
 LETTERS = {"alpha": "α", "delta": "δ", "gamma": "γ", "mu": "μ", "phi": "φ", "Phi": "Φ", "pi": "π", "sum": "Σ", "sqrt": "√"}
-_SYMBOL = rf"(?<![A-Za-z])({'|'.join(LETTERS)})(?![A-Za-z])|[<>]=|\^[234](?![\d.])|\^-?z\b"
-SYMBOLS = LETTERS | {">=": "≥", "<=": "≤", "^2": "²", "^3": "³", "^4": "⁴", "^z": "ᶻ", "^-z": "⁻ᶻ"}
+_SYMBOL = rf"(?<![A-Za-z])({'|'.join(LETTERS)})(?![A-Za-z])|[<>]=|\^[234](?![\d.])|\^-?z\b|(?<=\))\+"
+SYMBOLS = LETTERS | {">=": "≥", "<=": "≤", "^2": "²", "^3": "³", "^4": "⁴", "^z": "ᶻ", "^-z": "⁻ᶻ", "+": "₊"}
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 

@@ -148,8 +148,8 @@ class Reliability {
   draw() {
     const { chart, found } = this;
     const [low, high] = this.domain();
-    const foot = 0.15 * (high - low);
-    chart.frame([low, high], [low - foot, high], "predicted", { yticks: ticks(low, high, 5) });
+    const edge = 0.03 * (high - low); // or half a dot would be cut off
+    chart.frame([low - edge, high + edge], [low - 6 * edge, high + edge], "predicted", { xticks: ticks(low, high, 5), yticks: ticks(low, high, 5) });
     chart.curve("diagonal", [low, high].map((v) => chart.X(v)), [low, high], { class: "faint" });
     const most = Math.max(1, ...found.rows);
     const { y0 } = chart.inner;
@@ -157,13 +157,13 @@ class Reliability {
       const [x, y] = [found.predicted[i], found.observed[i]];
       if (x === null || y === null) return;
       const [a, b] = [chart.X(found.low[i] ?? x), chart.X(found.high[i] ?? x)].map((v) => clamp(v, -100, 5000));
-      const height = (rows / most) * (y0 - chart.Y(low)) * 0.8;
+      const height = (rows / most) * (y0 - chart.Y(low - edge));
       const width = Math.max(b - a - 1, 3);
       chart.node(`block-${i}`, "rect", { x: (a + b - width) / 2, width, y: y0 - height, height, class: "block" });
       chart.node(`range-${i}`, "line", { x1: a, x2: b, y1: chart.Y(y), y2: chart.Y(y), class: "range" });
       chart.dot(`bin-${i}`, x, y, { class: "dot bin", r: 3 + 4 * Math.sqrt(rows / most), "data-rows": rows, "data-predicted": x, "data-observed": y });
     });
-    chart.text("axis", chart.inner.x0 + 6, chart.inner.y1 + 13, this.fit.observed, { class: "note soft start" });
+    chart.text("axis", chart.inner.x0 + 6, chart.inner.y1 + 13, this.fit.observed, { class: "note quiet start" });
   }
 }
 
