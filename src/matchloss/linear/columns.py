@@ -157,7 +157,7 @@ def _by_library(series: nw.Series[Any]) -> Coded | None:
         for number, value in zip(numbered, values, strict=True):
             by_number[number] = value
         gaps = native.null_count() > 0
-        places = (native.to_physical().cast(int).fill_null(len(by_number)) if gaps else native.to_physical()).to_numpy()
+        places = (native.to_physical().fill_null(len(by_number)) if gaps else native.to_physical()).to_numpy()
         return Coded(places, (*by_number, None) if gaps else tuple(by_number), False, "Categorical")
     return None
 
