@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from matchloss.linear.advice import at_rounding
 from matchloss.linear.metric import Metric
 from matchloss.linear.objective import Log, Measure, Objective
 from matchloss.linear.rows import Floats
@@ -29,6 +30,8 @@ def search(at: Measure, direction: Floats, measure: Callable[[Floats], Measure],
             return best
         trial = measure(at.theta + length * direction)
         ahead = float(np.vdot(trial.gradient, direction)) if np.isfinite(trial.value) else np.nan
+        if -slope <= noise and trial.norm < at.norm and np.isfinite(trial.value):
+            return trial  # no value tells these points apart, nor do slopes where they are rounding too
         lower = trial.value <= at.value + ARMIJO * length * slope
         level = trial.value <= at.value + noise and ahead <= (2 * ARMIJO - 1) * slope
         if not (lower or level):
@@ -73,12 +76,21 @@ def newton(f: Objective, theta: Floats, tol: float, log: Log) -> Newton:
                 continue
             return Newton(at, metric, not log.full)
         before, ratio = ratio, found.norm / at.norm
-        if found.norm >= at.norm and found.value >= at.value - 1e-15 * abs(at.value) and before >= 1:
-            return Newton(min(at, found, key=lambda m: m.norm), metric, True)
+        if ratio > 0.5 and found.value >= at.value - NOISE * abs(at.value):
+            # The largest entry is blind to directions that collinear columns leave nearly flat: the metric sees them.
+            left, was = _decrement(found, metric), _decrement(at, metric)
+            better = found if left < was else at
+            if left > 0.25 * was and (min(ratio, before) >= 1 or at_rounding(f, better)):
+                return Newton(better, metric, True)
         at = found
         if at.second is None and at.norm > tol and ratio > KEEP and not log.full:
             at = f.measure(at.theta, log, "hessian")
     return Newton(at, metric, False)
+
+
+def _decrement(at: Measure, metric: Metric) -> float:
+    """Twice how far the objective is above the minimum that the metric expects."""
+    return float(np.vdot(at.gradient, metric.solve(at.gradient)))
 
 
 def _damped(f: Objective, at: Measure) -> Metric | None:
