@@ -153,6 +153,12 @@ def test_only_matching_losses_are_output_minus_wanted():
         assert f"elicits</dt><dd>{loss.functional}<" in page
 
 
+def test_one_fit_is_spoken_of_as_one_and_never_judged_by_what_it_saw():
+    one, more = render_fit_page([label()]), render_fit_page([label(), number()])
+    assert "What the model learned" in one and "At a glance" not in one and re.search(r"rows that\s+it has not seen", one)
+    assert "What the models learned" in more and "At a glance" in more and re.search(r"rows that\s+they have not seen", more)
+
+
 # ---- the file ----
 
 
@@ -262,8 +268,12 @@ def test_dots_are_the_bins_on_equal_axes(browser, files):
             dots = visit.page.eval_on_selector_all(f"#fit-{i}-reliability circle", read)
             every = [b for reliability in found.reliability for b in reliability.bins]
             assert [(rows, p, o) for rows, p, o, _, _ in dots] == [(b.rows, b.predicted, b.observed) for b in every]
-            first, last = dots[0], dots[len(found.reliability[0].bins) - 1]
-            assert last[3] > first[3] and last[4] < first[4]
+            one = dots[: len(found.reliability[0].bins)]  # places are affine in the numbers, to the right and upwards
+            for place, value, direction in ((3, 1, 1), (4, 2, -1)):
+                first, last = (min(one, key=lambda d: d[value]), max(one, key=lambda d: d[value]))
+                scale = (last[place] - first[place]) / (last[value] - first[value])
+                assert scale * direction > 0
+                assert [d[place] for d in one] == pytest.approx([first[place] + scale * (d[value] - first[value]) for d in one], abs=0.1)
         assert visit.page.locator("#fit-3-reliability svg.chart").count() == len(classes().reliability)
 
 
