@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 
 from matchloss.errors import DomainError, ShapeError
+from matchloss.linear.columns import ColumnError
+from matchloss.linear.model import ModelError
 from matchloss.tables.errors import DataError
 
 
@@ -25,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = 130
     except OSError as error:
         code = _complain(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
-    except (DataError, DomainError, ShapeError) as error:
+    except (DataError, DomainError, ShapeError, ColumnError, ModelError) as error:
         code = _complain(str(error))
     except ImportError as error:
         if "pip install" not in str(error):  # not a missing extra but a bug
@@ -37,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(message: str) -> int:
-    print(f"matchloss: {message}", file=sys.stderr)
+    shown = "".join(c if c.isprintable() else " " for c in message)  # one line, whatever a file's name or content has in it
+    print(f"matchloss: {shown}", file=sys.stderr)
     return 1
 
 

@@ -16,6 +16,7 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     from matchloss.compare.result import Comparison
+    from matchloss.fit.result import FitResult
 
 app = typer.Typer(
     add_completion=False,
@@ -76,6 +77,96 @@ def compare(
 
 
 @app.command()
+def fit(
+    data: Annotated[Path, typer.Argument(help="A CSV (plain or gzip) or Parquet file; empty fields and NA are missing.")],
+    target: Annotated[str, typer.Option(help="The column to predict.")],
+    loss: Annotated[str | None, typer.Option(help="The loss, instead of the one that suits the target.")] = None,
+    param: Annotated[list[str] | None, typer.Option(help="A parameter of the loss, such as power=1.5; may be repeated.")] = None,
+    l2: Annotated[float, typer.Option(help="Times half the sum of squared coefficients, added to the mean loss.")] = 0.0,
+    categorical: Annotated[str, typer.Option(help="Columns to take as categories, with commas between.")] = "",
+    drop: Annotated[str, typer.Option(help="Columns to leave out, with commas between.")] = "",
+    weight: Annotated[str | None, typer.Option(help="A column with the weight of each row.")] = None,
+    rows: Annotated[int | None, typer.Option(help="Take so many rows, drawn at random.")] = None,
+    counts: Annotated[bool, typer.Option("--counts", help="The target counts something.")] = False,
+    test_fraction: Annotated[float, typer.Option(help="The share of rows held out to score on.")] = 0.2,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draw of held-out rows.")] = 0,
+    missing: Annotated[str, typer.Option(help="Rows with missing values: error, drop, or indicate.")] = "indicate",
+    out: Annotated[Path | None, typer.Option(help="Write the model to this JSON file.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write what was found to this HTML page too.")] = None,
+) -> None:
+    """Fit a linear model under one loss, and score it on held-out rows."""
+    from matchloss.fit import run, text
+    from matchloss.linear.model import write_model
+    from matchloss.tables.read import read_table
+    from matchloss.terminal import console
+
+    _check_writable(out, "the model")
+    _check_writable(report)
+    with _progress() as tell:
+        tell(f"reading {data}")
+        found = run.fit(
+            read_table(data),
+            target,
+            source=data.name,
+            loss=loss,
+            parameters=_parameters(param or []),
+            l2=l2,
+            categorical=_names(categorical),
+            drop=_names(drop),
+            weight=weight,
+            rows=rows,
+            counts=counts,
+            test_fraction=test_fraction,
+            seed=seed,
+            missing=missing,  # pyright: ignore[reportArgumentType]
+            progress=tell,
+        )
+    console().print(text.fit_text(found))
+    print()
+    if out:
+        write_model(out, found.model)
+        print(f"The model: {out.resolve()}")
+    if report:
+        _write_fits(report, [found])
+        print(f"The page: {report.resolve()}")
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="A model that `matchloss fit` wrote.")],
+    data: Annotated[Path, typer.Argument(help="A CSV (plain or gzip) or Parquet file, of any size.")],
+    out: Annotated[Path, typer.Option(help="Where the predictions go, a row for each: .parquet or .csv.")],
+) -> None:
+    """Predict each row of a table, in batches, so that it may be larger than memory."""
+    from matchloss.fit.predict import predict_file
+    from matchloss.linear.model import read_model
+    from matchloss.tables.columns import describe_unseen
+    from matchloss.tables.words import plural
+
+    _check_writable(out, "the predictions")
+    fitted = read_model(model)
+    with _progress() as tell:
+        tell(f"reading {data}")
+        done = predict_file(fitted, data, out, tell)
+    print(f"{fitted.target}: {plural(done.rows, 'row')} predicted.")
+    if done.without:
+        print(f"  {plural(done.without, 'row')} without a prediction: a value is missing, and the model knows no such rows.")
+    for sentence in describe_unseen(fitted.design, done.unseen, "row"):
+        print(f"  {sentence}")
+    print(f"The predictions: {out.resolve()}")
+
+
+@app.command()
+def show(model: Annotated[Path, typer.Argument(help="A model that `matchloss fit` wrote.")]) -> None:
+    """The card of a model: what it predicts and from what, how it came about, its scores and coefficients."""
+    from matchloss.fit import text
+    from matchloss.linear.model import read_model
+    from matchloss.terminal import console
+
+    console().print(text.model_text(read_model(model), model.name))
+
+
+@app.command()
 def losses(name: Annotated[str | None, typer.Argument(help="A loss, by its name or a peer's: its card.")] = None) -> None:
     """The catalogue, or the card of one loss."""
     import matchloss as ml
@@ -113,6 +204,22 @@ def _names(option: str) -> list[str]:
     return [name for name in (part.strip() for part in option.split(",")) if name]
 
 
+def _parameters(options: Sequence[str]) -> dict[str, float]:
+    from matchloss.tables.errors import DataError
+
+    given: dict[str, float] = {}
+    for option in options:
+        name, _, value = (part.strip() for part in option.partition("="))
+        try:
+            number = float(value)
+        except ValueError as error:
+            raise DataError(f"--param is {option}; write a name and a number, such as power=1.5") from error
+        if name in given:
+            raise DataError(f"--param names {name} twice")
+        given[name] = number
+    return given
+
+
 @contextlib.contextmanager
 def _progress() -> Iterator[Callable[[str], None]]:
     """Tells the person at the terminal what goes on; says nothing where nobody looks."""
@@ -126,19 +233,19 @@ def _progress() -> Iterator[Callable[[str], None]]:
         yield lambda text: status.update(text)
 
 
-def _check_writable(report: Path | None) -> None:
-    """Refuse a page that could not be written before any work is done."""
-    if report is None:
+def _check_writable(path: Path | None, what: str = "the page") -> None:
+    """Refuse a file that could not be written before any work is done."""
+    if path is None:
         return
     from matchloss.tables.errors import DataError
 
-    folder = report.resolve().parent
-    if report.is_dir():
-        raise DataError(f"the page cannot be written: {report} is a folder")
+    folder = path.resolve().parent
+    if path.is_dir():
+        raise DataError(f"{what} cannot be written: {path} is a folder")
     if not folder.is_dir():
-        raise DataError(f"the page cannot be written: there is no folder {folder}")
+        raise DataError(f"{what} cannot be written: there is no folder {folder}")
     if not os.access(folder, os.W_OK):
-        raise DataError(f"the page cannot be written: no permission in {folder}")
+        raise DataError(f"{what} cannot be written: no permission in {folder}")
 
 
 def _write(report: Path, found: Sequence[Comparison]) -> None:
@@ -147,3 +254,11 @@ def _write(report: Path, found: Sequence[Comparison]) -> None:
     with _progress() as tell:
         tell(f"writing {report}")
         write_page(report, found)
+
+
+def _write_fits(report: Path, found: Sequence[FitResult]) -> None:
+    from matchloss.report import write_fit_page
+
+    with _progress() as tell:
+        tell(f"writing {report}")
+        write_fit_page(report, found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
 
 from rich import box
 from rich.console import Console
@@ -30,3 +31,23 @@ def ruled(first: str, *others: str) -> Table:
 def sentence(text: str, style: str = "") -> Text:
     """A sentence, indented and wrapped."""
     return Text(textwrap.fill(text, WIDTH, initial_indent="  ", subsequent_indent="    "), style=style)
+
+
+def plain(text: str) -> str:
+    """The text with its control characters written out: what a file says must not move the cursor.
+
+    >>> plain("late\\x1b[2J")
+    'late\\\\x1b[2J'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def facts(pairs: Mapping[str, str]) -> Table:
+    """Names with what is to be said of them, aligned; empty ones are left out."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, fact in pairs.items():
+        if fact:
+            grid.add_row(Text(f"  {name}", style="dim"), Text(plain(fact)))
+    return grid

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from matchloss.compare.result import Comparison, Fit
+from matchloss.tables.words import score_text
 from matchloss.terminal import LINE, ruled, sentence
 
 if TYPE_CHECKING:
@@ -92,10 +93,7 @@ def _score(fit: Fit, name: str, best: bool) -> str:
     if name not in fit.scores:
         return "- "
     score = fit.scores[name]
-    if score.infinite:
-        why = "a mean <= 0" if name == "Poisson deviance" else "probability 0"
-        return f"inf ({score.infinite:,} row{'' if score.infinite == 1 else 's'} had {why})"
-    return f"{score.value:.5g}{'*' if best else ' '}"
+    return score_text(name, score) if score.infinite else f"{score_text(name, score)}{'*' if best else ' '}"
 
 
 def _legend(found: Comparison) -> list[str]:

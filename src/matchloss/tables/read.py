@@ -24,23 +24,34 @@ def read_table(path: str | Path) -> pl.DataFrame:
     DataError, with one sentence, for a file that is missing, empty, truncated, ragged or of another format.
     """
     path = Path(path)
-    if not path.exists():
-        raise DataError(f"{path}: no such file{suggest(path.name, _siblings(path), 'in that folder')}")
-    if path.is_dir():
-        raise DataError(f"{path} is a folder; give a CSV or Parquet file")
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    with open_table(path) as file:
+        content = file.read()
     if not content:
         raise DataError(f"{path} is empty")
-    if content[:4] == b"PAR1" or path.suffix.lower() in (".parquet", ".pq"):
+    if is_parquet(path, content):
         table = _read_parquet(path, content)
     else:
         table = _read_csv(path, _unpack(path, content))
     if table.height == 0:
         raise DataError(f"{path} has a header and no rows")
     return table
+
+
+def open_table(path: Path, buffer: int = io.DEFAULT_BUFFER_SIZE) -> io.BufferedReader:
+    """The file, open; DataError where there is none, or no permission to read it."""
+    if not path.exists():
+        raise DataError(f"{path}: no such file{suggest(path.name, _siblings(path), 'in that folder')}")
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; give a CSV or Parquet file")
+    try:
+        return io.BufferedReader(io.FileIO(path), buffer)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def is_parquet(path: Path, start: bytes) -> bool:
+    """Whether a file of this name that starts like this is, or should be, Parquet."""
+    return start[:4] == b"PAR1" or path.suffix.lower() in (".parquet", ".pq")
 
 
 def require_columns(table: pl.DataFrame, names: Iterable[str], source: str) -> None:
@@ -61,10 +72,7 @@ def _unpack(path: Path, content: bytes) -> bytes:
             return gzip.decompress(content)
         if content[:4] == b"PK\x03\x04":
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                inside = archive.namelist()
-                if len(inside) != 1:
-                    raise DataError(f"{path} holds {len(inside)} files; give one with a single CSV file")
-                return archive.read(inside[0])
+                return archive.read(only_member(path, archive))
     except (OSError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is damaged or cut short: {_first_line(error)}") from error
     return content
@@ -78,9 +86,8 @@ def _read_parquet(path: Path, content: bytes) -> pl.DataFrame:
 
 
 def _read_csv(path: Path, content: bytes) -> pl.DataFrame:
-    if b"\x00" in content[:4096]:
-        raise DataError(f"{path} is neither CSV nor Parquet")
-    separator = _separator(content)
+    check_text(path, content)
+    separator = separator_of(content)
     try:
         try:
             table = _parse(content, separator, infer=10_000)
@@ -101,7 +108,22 @@ def _parse(content: bytes, separator: str, infer: int | None) -> pl.DataFrame:
     return pl.read_csv(io.BytesIO(content), separator=separator, infer_schema_length=infer, null_values=["", "NA"])
 
 
-def _separator(content: bytes) -> str:
+def only_member(path: Path, archive: zipfile.ZipFile) -> str:
+    """The name of the one file in a zip; DataError where there are others or none."""
+    inside = archive.namelist()
+    if len(inside) != 1:
+        raise DataError(f"{path} holds {len(inside)} files; give one with a single CSV file")
+    return inside[0]
+
+
+def check_text(path: Path, content: bytes) -> None:
+    """DataError for a file that starts as no text does."""
+    if b"\x00" in content[:4096]:
+        raise DataError(f"{path} is neither CSV nor Parquet")
+
+
+def separator_of(content: bytes) -> str:
+    """The mark between the fields of a CSV file: comma, semicolon or tab, whichever the header has most of."""
     header = content.split(b"\n", 1)[0]
     return max(",;\t", key=lambda mark: header.count(mark.encode()))  # max keeps the first of equals: the comma
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matchloss.tables.scores import Score
 
 
 def plural(count: int, noun: str) -> str:
@@ -15,3 +19,11 @@ def suggest(name: str, known: Iterable[str], among: str = "") -> str:
     """ "; did you mean ...?" where a known name is near, else nothing."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"; did you mean {near[0]}{f' ({among})' if among else ''}?" if near else ""
+
+
+def score_text(name: str, score: Score) -> str:
+    """A mean score of that name, or why it is infinite."""
+    if score.infinite:
+        why = "a mean <= 0" if name == "Poisson deviance" else "probability 0" if name == "log" else "no finite prediction"
+        return f"inf ({plural(score.infinite, 'row')} had {why})"
+    return f"{score.value:.5g}"

@@ -1,0 +1,111 @@
+"""Predictions for a file, in batches: what a model file and a table have to do with each other."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matchloss.linear.columns import kind_of
+from matchloss.linear.model import Model
+from matchloss.linear.plan import Category, Number
+from matchloss.tables.batches import BYTES, ROWS, Holds, batches, check_ending, writing
+from matchloss.tables.columns import missing
+from matchloss.tables.errors import DataError
+from matchloss.tables.read import pl
+
+EXACT = 2**53  # whole numbers below it are the same as float64
+PREDICTION = "prediction"
+PROBABILITY = "probability_"
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What became of the rows of a file."""
+
+    rows: int
+    without: int  # rows without a prediction, since a value is missing and the model was trained on rows that had all
+    unseen: Mapping[str, int]  # rows with a level that training did not have, by column
+
+
+def predict_file(
+    model: Model, data: Path, out: Path, progress: Callable[[str], None] | None = None, rows: int = ROWS, size: int = BYTES
+) -> Predicted:
+    """Write a prediction for each row of the table in `data` to `out`, in its order: Parquet or CSV, by its name, whole or not at all.
+
+    Numbers: a column `prediction`. Labels: the class that is predicted, and a column of probabilities for each class, unless the loss
+    predicts none. DataError for a table that the model cannot read.
+    """
+    tell = progress or (lambda text: None)
+    check_ending(out)
+    if out.exists() and out.samefile(data):
+        raise DataError(f"{out} is the table itself: the predictions need a file of their own")
+    wanted: dict[str, Holds] = {column.name: _holds(column) for column in model.design.columns}
+    done, without, unseen = 0, 0, Counter[str]()
+    with writing(out) as write, contextlib.closing(batches(data, wanted, rows, size)) as table:
+        for batch in table:
+            made, gaps, lost = _predicted(model, batch, data.name, done)
+            write(made)
+            done, without = done + batch.height, without + gaps
+            unseen.update(lost)
+            tell(f"{done:,} rows")
+    return Predicted(done, without, dict(unseen))
+
+
+def _holds(column: Number | Category) -> Holds:
+    """What the column has to hold, for files that do not say."""
+    if isinstance(column, Number):
+        return "numbers"
+    kind = kind_of(column.levels)
+    if kind == "numbers":
+        large = any(isinstance(level, int) and abs(level) >= EXACT for level in column.levels)
+        return "whole numbers" if large else "numbers"
+    return "booleans" if kind == "booleans" else "text"
+
+
+def _predicted(model: Model, batch: pl.DataFrame, source: str, before: int) -> tuple[pl.DataFrame, int, dict[str, int]]:
+    """The predictions of a batch, how many rows have none, and the counts of levels that were not learned."""
+    gone = _gaps(model, batch, source, before)
+    known = batch if not gone.any() else batch.filter(pl.Series(~gone))
+    if known.height == 0:
+        shape = (0, len(model.classes)) if model.coef.ndim == 2 else (0,)
+        made, unseen = as_columns(model, np.zeros(shape)), {}
+    else:
+        prediction, unseen = model.predict(known)
+        made = as_columns(model, prediction)
+    if gone.any():
+        at = pl.Series(np.cumsum(~gone) - 1).set(pl.Series(gone), None)
+        made = made.select(pl.all().gather(at))
+    return made, int(gone.sum()), unseen
+
+
+def as_columns(model: Model, prediction: NDArray[np.float64]) -> pl.DataFrame:
+    """The predictions of some rows as columns: a number, or a class and the probability of each."""
+    if not model.classes:
+        return pl.DataFrame({PREDICTION: prediction})
+    sign = model.loss.functional == "mode"
+    label = prediction.argmax(axis=1) if prediction.ndim == 2 else (prediction > (0.0 if sign else 0.5)).astype(np.intp)
+    columns = {PREDICTION: pl.Series(model.classes, dtype=pl.String)[label]}
+    if not sign:
+        both = prediction if prediction.ndim == 2 else np.stack([1 - prediction, prediction], axis=1)
+        columns |= {f"{PROBABILITY}{name}": pl.Series(both[:, k]) for k, name in enumerate(model.classes)}
+    return pl.DataFrame(columns)
+
+
+def _gaps(model: Model, batch: pl.DataFrame, source: str, before: int) -> NDArray[np.bool_]:
+    """The rows without a value where the model needs one; DataError for the first of them, if the model was told to refuse such rows."""
+    gone = np.zeros(batch.height, bool)
+    for column in model.design.columns:
+        needed = column.required if isinstance(column, Category) else column.fill is None
+        if needed:
+            there = missing(batch[column.name]).to_numpy()
+            if there.any() and model.about.get("missing") != "drop":
+                row = before + int(np.argmax(there)) + 1
+                raise DataError(f"{source}: {column.name} has no value in row {row}; the model was trained on rows that have one")
+            gone |= there
+    return gone

@@ -1,0 +1,152 @@
+"""A fit, and a model, as text: at most 80 columns, in ASCII so that any terminal shows it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from matchloss.tables.columns import listed
+from matchloss.tables.scores import Score
+from matchloss.tables.words import plural, score_text
+from matchloss.terminal import facts, plain, ruled, sentence
+
+if TYPE_CHECKING:
+    from matchloss.fit.result import FitResult
+    from matchloss.linear.model import Model
+    from matchloss.losses import Loss
+
+MOST = 10  # coefficients of a fit
+MOST_SHOWN = 20  # coefficients of a model
+MOST_CLASSES = 4  # a column each
+NAME = 40  # columns for a name; longer ones go on below
+
+
+def fit_text(found: FitResult) -> Group:
+    """What was decided, how the solver ended, the held-out scores beside a constant's, the largest effects, and what to look at."""
+    parts: list[RenderableType] = [Text(), Text(plain(f"{found.model.target} in {found.source}"), style="bold")]
+    parts += [sentence(plain(message)) for message in found.messages]
+    parts += [Text(), facts(_how(found)), Text(), scores_table(found.scores, found.constant)]
+    parts += [sentence("held-out scores: lower is better; the constant is the best one for the training rows", "dim")]
+    if found.effects:
+        parts += [Text(), _effects(found), *(sentence(plain(line), "dim") for line in _legend(found))]
+    if found.warnings:
+        parts += [Text(), Text("To look at", style="bold"), *(sentence(plain(f"! {warning}")) for warning in found.warnings)]
+    return Group(*parts)
+
+
+def model_text(model: Model, source: str) -> Group:
+    """The card of a model: what it predicts, from which columns, how it came about, how it did, and its coefficients."""
+    about = dict(model.about)
+    scores = about.pop("scores", None)
+    parts: list[RenderableType] = [Text(plain(f"{model.target}, by {source}"), style="bold"), facts(_what(model) | _about(about))]
+    if isinstance(scores, dict):
+        pairs = {name: both for name, both in scores.items() if isinstance(both, dict)}
+        held, constant = ({name: _score(both.get(whose)) for name, both in pairs.items()} for whose in ("model", "constant"))
+        parts += [Text(), scores_table(held, constant), sentence("held-out scores: lower is better", "dim")]
+    return Group(*parts, Text(), *_coefficients(model))
+
+
+def scores_table(scores: dict[str, Score], constant: dict[str, Score]) -> Table:
+    """Held-out scores of the model and of the best constant, and by how much the first is lower."""
+    table = ruled("score", "model", "constant", "gain")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, score in scores.items():
+        beside = constant[name]
+        fair = math.isfinite(score.value) and math.isfinite(beside.value) and beside.value > 0
+        gain = f"{100 * (1 - score.value / beside.value):.1f} %" if fair else "-"
+        table.add_row(plain(name), score_text(name, score), score_text(name, beside), gain)
+    return table
+
+
+def _coefficients(model: Model) -> list[RenderableType]:
+    """The first of them, in the table's order; of many classes none, since no line could hold them."""
+    columns = model.coef if model.coef.ndim == 2 else model.coef[:, None]
+    if columns.shape[1] > MOST_CLASSES:
+        return [sentence(f"a coefficient for each of {len(model.classes)} classes: {model.coef.size:,}, all of them in the file", "dim")]
+    table = ruled("coefficient", *(map(plain, model.classes) if model.coef.ndim == 2 else ["value"]))
+    table.columns[0].no_wrap, table.columns[0].overflow, table.columns[0].max_width = False, "fold", NAME
+    for column in table.columns[1:]:
+        column.justify = "right"
+    table.add_row("intercept", *map(_number, np.atleast_1d(model.intercept)))
+    names = model.design.names
+    for name, row in list(zip(names, columns, strict=True))[:MOST_SHOWN]:
+        table.add_row(plain(name), *map(_number, row))
+    rest = len(names) - MOST_SHOWN
+    return [table, *([sentence(f"and {rest:,} more, all of them in the file", "dim")] if rest > 0 else [])]
+
+
+def _how(found: FitResult) -> dict[str, str]:
+    dropped = f", {found.dropped:,} dropped" if found.dropped else ""
+    ended = "converged" if found.converged else "not converged"
+    return {
+        "loss": found.why,
+        "rows": f"{found.rows_train:,} to learn from, {found.rows_test:,} held out{dropped}",
+        "method": f"{found.method}: {found.passes:,} pass{'' if found.passes == 1 else 'es'} in {found.seconds:.2f} seconds",
+        "objective": f"{found.objective:.6g}, largest entry of its gradient {found.gradient_norm:.1e} ({ended})",
+    }
+
+
+def _effects(found: FitResult) -> Table:
+    toward = any(effect.toward for effect in found.effects)
+    table = ruled("coefficient", "value", "effect", "rows", *(["toward"] if toward else []))
+    table.columns[0].no_wrap, table.columns[0].overflow, table.columns[0].max_width = False, "fold", NAME
+    for column in table.columns[1:4]:
+        column.justify = "right"
+        column.no_wrap = True
+    for effect in found.effects[:MOST]:
+        cells = [_number(effect.coef), f"{effect.effect:.3g}", f"{effect.share:.1%}"]
+        table.add_row(plain(effect.name), *cells, *([plain(effect.toward)] if toward else []))
+    return table
+
+
+def _legend(found: FitResult) -> list[str]:
+    rest = len(found.effects) - MOST
+    lines = [f"the {MOST} of the largest effect, {rest:,} more are in the model" if rest > 0 else "by size of effect"]
+    lines.append("effect: |value| times the column's standard deviation; rows: those in which the column is not 0")
+    if found.kind == "binary" and not found.effects[0].toward:
+        lines.append(f"a positive value speaks for {found.model.classes[1]}, a negative one for {found.model.classes[0]}")
+    return lines
+
+
+def _what(model: Model) -> dict[str, str]:
+    from matchloss.linear.plan import Category
+
+    categories = [f"{c.name} ({len(c.levels)} levels)" for c in model.design.columns if isinstance(c, Category)]
+    numbers = [c.name for c in model.design.columns if not isinstance(c, Category)]
+    return {
+        "loss": _loss(model.loss),
+        "target": {"number": "a number", "count": "a count"}.get(model.kind) or f"a label: {listed(model.classes)}",
+        "numbers": listed(numbers),
+        "categories": listed(categories),
+        "coefficients": f"{model.coef.size:,}, and {'an intercept' if model.coef.ndim == 1 else plural(len(model.classes), 'intercept')}",
+    }
+
+
+def _loss(loss: Loss) -> str:
+    parameters = ", ".join(f"{name} = {value:g}" for name, value in loss.parameters.items())
+    return f"{loss.name}, with {parameters}" if parameters else loss.name
+
+
+def _about(about: dict[str, Any]) -> dict[str, str]:
+    return {plain(name).replace("_", " "): _fact(fact) for name, fact in about.items() if fact is not None and not isinstance(fact, dict)}
+
+
+def _fact(fact: Any) -> str:
+    if isinstance(fact, bool):
+        return "yes" if fact else "no"
+    return f"{fact:,}" if isinstance(fact, int) else f"{fact:.6g}" if isinstance(fact, float) else str(fact)
+
+
+def _score(value: Any) -> Score:
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    return Score(float(value)) if known else Score(math.inf)
+
+
+def _number(value: Any) -> str:
+    return f"{float(np.asarray(value)):.5g}"
