@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from matchloss.linear.metric import Metric
 
 EPS = float(np.finfo(np.float64).eps)
-MOVING = 0.1  # of a raw prediction: Newton's last step is far below it at a finite optimum, and about 1 on the way to an infinite one
+MOVING = 0.1  # of a raw prediction: near a finite optimum none moves so far any more
+STILL = 1e-3  # of the farthest move
+FAR = 40.0  # raw predictions to infinity and back, where every loss keeps its sign
+GROWING = 0.25  # of the largest effect: coefficients named
 
 
 def at_rounding(f: Objective, at: Measure) -> bool:
@@ -32,18 +35,22 @@ def at_rounding(f: Objective, at: Measure) -> bool:
     return bool((np.abs(at.gradient) <= 8 * EPS * floor).all())
 
 
-def advise(f: Objective, at: Measure, metric: Metric | None, converged: bool, tol: float, names: Sequence[str]) -> tuple[str, ...]:
-    """A sentence for each thing that the person should look at."""
+def advise(
+    f: Objective, at: Measure, metric: Metric | None, converged: bool, tol: float, names: Sequence[str], before: Floats | None
+) -> tuple[str, ...]:
+    """A sentence for each thing that the person should look at; `before` is a theta of some passes ago."""
     labels = [*(["the intercept"] if f.intercept else []), *(names or [f"column {j}" for j in range(len(f.rows.slots))])]
     said = []
-    if f.l2 == 0:
+    if _all_at_the_end(f):
+        said.append(f"No finite intercept is best: all targets are {f.target[0]:g}.")
+    elif f.l2 == 0:
         collinear = _collinear(f, metric)
         if collinear.size:
             which = _list([labels[j] for j in collinear])
             said.append(f"Collinear columns, whose coefficients stay at 0: {which}. An l2 above 0 shares among them.")
-        moving = _moving(f, at, metric)
+        moving = _moving(f, at, before)
         if moving is not None:
-            which = _list([labels[j] for j in moving]) or "all"
+            which = _list([labels[j] for j in moving])
             said.append(
                 "No finite coefficients are best: classes are separable, or all rows of a level agree in the target. "
                 f"Still growing: {which}. An l2 above 0 keeps them finite."
@@ -65,27 +72,58 @@ def _collinear(f: Objective, metric: Metric | None) -> np.ndarray:
     return metrics.of_matrix(f.narrow(f.matrix.gram(weight)) / f.total, int(f.intercept)).dependent
 
 
-def _moving(f: Objective, at: Measure, metric: Metric | None) -> np.ndarray | None:
-    """Coefficients whose best value is infinite; None if there are none, empty if they cannot be told apart."""
-    if f.outputs is None:
-        if metric is None or not np.isfinite(at.value):
-            return None
-        step = metric.solve(at.gradient)
-        if not float(np.abs(f.raw(step)).max(initial=0.0)) > MOVING:
-            return None
-        size = np.abs(step)
-        return np.flatnonzero(size > 0.5 * size.max())
-    raw = f.raw(at.theta)
-    own = np.take_along_axis(raw, f.target[:, None], axis=1)[:, 0]
-    others = np.where(np.arange(raw.shape[1]) == f.target[:, None], -np.inf, raw).max(axis=1)
-    if (own > others).all() and at.value > 0:
-        return metrics.NONE
-    if not f.rows.levels or f.loss.programs["exact"].threshold is not None:
-        return None
-    counts = f.matrix.transposed((np.arange(raw.shape[1]) == f.target[:, None]).astype(np.float64))[f.slots]
-    level = f.slots > f.rows.q
-    empty = np.flatnonzero(level & (counts == 0).any(axis=1))
-    return empty if empty.size else None
+def _for_ever(f: Objective, theta: Floats, direction: Floats) -> bool:
+    """Whether along `direction` the loss of no row ever rises and that of some row always falls: then no finite theta is best.
+
+    Exact in its signs, since losses take far raw predictions; rows that move less than a thousandth as much as others stand still.
+    """
+    move = f.raw(direction)
+    if move.ndim == 2:  # away from the label's own: no loss of a distribution sees a shift of all alike
+        move -= np.take_along_axis(move, f.target[:, None], axis=1)
+    reach = np.abs(move) if move.ndim == 1 else np.abs(move).max(axis=1)
+    if not reach.max(initial=0.0) > MOVING:
+        return False
+    move[np.abs(move) <= STILL * reach.max()] = 0
+    moving = reach > STILL * reach.max()
+    raw, target = f.raw(theta)[moving], f.target[moving]
+    unit = (move[moving].T / reach[moving]).T
+    far, near = f.loss.evaluate(raw + FAR * unit, target), f.loss.evaluate(raw + unit, target)
+    slopes = [np.sum(np.atleast_2d((e.gradient * unit).T), axis=0) for e in (far, near)]
+    falls = (far.value <= near.value) & (slopes[0] <= 0)
+    return bool(falls.all() and (slopes[1] < 0).any())
+
+
+def _all_at_the_end(f: Objective) -> bool:
+    """Whether the intercept alone could fall or grow for ever: all counts are 0, or all labels one."""
+    return (
+        f.intercept and f.outputs is None and bool((f.target == f.target[0]).all()) and bool(np.isinf(f.loss.best_constant(f.target[:1])))
+    )
+
+
+def _moving(f: Objective, at: Measure, before: Floats | None) -> np.ndarray | None:
+    """Coefficients whose best value is infinite; None if there are none. `before` is a theta of some passes ago.
+
+    Candidates for the direction: what theta still grew by when the gradient was all but 0, and, for separated classes, theta itself.
+    """
+    if not np.isfinite(at.value) or not f.loss.smooth or getattr(f.loss.programs["exact"], "threshold", None) is not None:
+        return None  # those are flat, or linear, beyond a margin: the best is finite
+    few = f.strided(max(1, f.rows.n // 1000))
+    for direction in ([] if before is None else [at.theta - before]) + [at.theta]:
+        if _for_ever(few, at.theta, direction) and _for_ever(f, at.theta, direction):
+            grown = np.abs(direction) if direction.ndim == 1 else np.abs(direction - direction.mean(axis=1, keepdims=True)).max(axis=1)
+            effect = grown * _ranges(f)
+            return np.flatnonzero(effect >= GROWING * effect.max()) if effect.any() else np.flatnonzero(grown)
+    return None
+
+
+def _ranges(f: Objective) -> Floats:
+    """From a column's least value to its greatest; 0 for the intercept."""
+    low, high = np.full(f.rows.q, np.inf), np.full(f.rows.q, -np.inf)
+    for block in f.matrix.blocks(0, f.rows.n):
+        low, high = np.minimum(low, block.x.min(axis=0)), np.maximum(high, block.x.max(axis=0))
+    wide = np.ones(f.rows.width)
+    wide[0], wide[1 : 1 + f.rows.q] = 0.0, high - low
+    return wide[f.slots]
 
 
 def _absolute_times(f: Objective, wide: Floats) -> Floats:

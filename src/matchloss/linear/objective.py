@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -41,15 +42,24 @@ class Log:
     most: int
     tell: Callable[[int], None] = lambda passes: None
     steps: list[tuple[float, float, int]] = field(default_factory=list)  # objective, gradient norm, rows
+    marks: dict[int, Floats] = field(default_factory=dict)  # by decade of the gradient norm, the last theta
 
     @property
     def full(self) -> bool:
         """Whether no pass is left."""
         return len(self.steps) >= self.most
 
+    def before(self, norm: float) -> Floats | None:
+        """The last theta whose gradient was a hundred times as large, or more."""
+        decade = math.floor(math.log10(norm)) if norm > 0 else -1000
+        earlier = [d for d in self.marks if d >= decade + 2]
+        return self.marks[min(earlier)] if earlier else None
+
     def add(self, measure: Measure, rows: int) -> None:
         """Writes down a pass."""
         self.steps.append((measure.value, measure.norm, rows))
+        if 0 < measure.norm < np.inf:
+            self.marks[math.floor(math.log10(measure.norm))] = measure.theta
         self.tell(len(self.steps))
 
 

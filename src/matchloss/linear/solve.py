@@ -88,7 +88,7 @@ def solve(
         run = {"newton": _newton, "lbfgs": _lbfgs, "interior_point": _interior}[chosen]
         found = run(f, tol, log)
         converged = found.at.norm <= tol or (found.stuck and (chosen == "interior_point" or at_rounding(f, found.at)))
-        messages = advise(f, found.at, found.metric, converged, tol, names)
+        messages = advise(f, found.at, found.metric, converged, tol, names, log.before(found.at.norm))
     theta = found.at.theta
     intercept = (theta[0] if outputs is not None else float(theta[0])) if fit_intercept else (0.0 if outputs is None else np.zeros(outputs))
     return Solution(
