@@ -89,6 +89,7 @@ EXAMPLES = [example(), example(("a", "b", "c"), ml.Entmax(alpha=1.25)), example(
 
 @given(models())
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@pytest.mark.usefixtures("no_waiting")
 def test_what_is_written_is_read_to_the_last_bit(tmp_path, model):
     path = tmp_path / "model.json"
     write_model(path, model)
@@ -98,6 +99,12 @@ def test_what_is_written_is_read_to_the_last_bit(tmp_path, model):
     write_model(path, again)
     assert path.read_bytes() == first
     assert os.listdir(tmp_path) == ["model.json"]
+
+
+@pytest.fixture
+def no_waiting(monkeypatch):
+    """A thousand files need not reach the disk."""
+    monkeypatch.setattr(os, "fsync", lambda file: None)
 
 
 def refused(path, content):
@@ -257,13 +264,14 @@ def damaged(content, rng):
 
 
 @pytest.mark.parametrize("seed", range(4))
+@pytest.mark.usefixtures("no_waiting")
 def test_a_changed_file_is_a_model_or_a_model_error(tmp_path, seed):
     rng, path, survived = random.Random(seed), tmp_path / "model.json", 0
     written = []
     for model in EXAMPLES:
         write_model(path, model)
         written.append(path.read_bytes())
-    for _ in range(2500):
+    for _ in range(1000):
         content = rng.choice(written)
         if rng.random() < 0.5:
             content = damaged(content, rng)
@@ -283,7 +291,7 @@ def test_a_changed_file_is_a_model_or_a_model_error(tmp_path, seed):
         assert all(map(math.isfinite, model.coef.ravel())) and np.all(np.isfinite(model.intercept))
         write_model(path, model)
         assert bits(read_model(path)) == bits(model)
-    assert 100 < survived < 2400
+    assert 40 < survived < 960
 
 
 def test_what_no_file_can_hold_is_not_written(tmp_path):
@@ -334,7 +342,10 @@ folder, kills = sys.argv[1], int(sys.argv[2])
 path = folder + "/model.json"
 models = [read_model(folder + "/small.json"), read_model(folder + "/large.json")]
 whole = {open(folder + f"/{name}.json", "rb").read() for name in ("small", "large")}
-write_model(path, models[0])
+began = time.perf_counter()
+for model in reversed(models):
+    write_model(path, model)
+both = time.perf_counter() - began
 rng, seen, torn = random.Random(0), set(), 0
 for _ in range(kills):
     child = os.fork()
@@ -342,7 +353,7 @@ for _ in range(kills):
         while True:
             for model in reversed(models):
                 write_model(path, model)
-    time.sleep(rng.uniform(0.0, 0.08))
+    time.sleep(rng.uniform(0.0, 2.5 * both))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     content = open(path, "rb").read()

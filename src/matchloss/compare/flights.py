@@ -6,13 +6,12 @@ from collections.abc import Callable
 
 from matchloss.compare.result import Comparison
 from matchloss.compare.run import compare
-from matchloss.tables.flights import CYCLIC, LABEL, SOURCE, read_flights
+from matchloss.tables.flights import CYCLIC, LABEL, SOURCE
+from matchloss.tables.read import pl
 
 
-def compare_flights(tell: Callable[[str], None]) -> list[Comparison]:
+def compare_flights(table: pl.DataFrame, tell: Callable[[str], None]) -> list[Comparison]:
     """Both comparisons: the arrival delay as a number, and more than 15 minutes late as a label."""
-    tell("reading the flights")
-    table = read_flights()
     label = compare(table.drop("arr_delay"), LABEL, source=SOURCE, categorical=CYCLIC, progress=tell)
     number = compare(table.drop(LABEL), "arr_delay", source=SOURCE, categorical=CYCLIC, progress=tell)
     return [label, number]

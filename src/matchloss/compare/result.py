@@ -16,7 +16,7 @@ __all__ = ["Comparison", "Fit", "Kind", "Score"]
 
 @dataclass(frozen=True)
 class Fit:
-    """One candidate loss, fitted: the same linear model from the same start as its rivals."""
+    """One candidate loss, fitted: the same linear model by the same trainer as its rivals."""
 
     loss: Loss
     note: str  # how a parameter was chosen, "" if there was none to choose

@@ -1,4 +1,4 @@
-"""A comparison: the same linear model, from the same start, under every candidate loss, scored on held-out rows."""
+"""A comparison: the same linear model, by the same trainer, under every candidate loss, scored on held-out rows."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.compare.candidates import choose
-from matchloss.compare.result import Comparison, Fit, Kind
-from matchloss.linear.design import learn
-from matchloss.linear.matrix import Matrix
-from matchloss.linear.solver import minimise
+from matchloss.compare.result import Comparison, Fit
+from matchloss.linear.solve import raw_of, solve
+from matchloss.linear.warm import warm
+from matchloss.tables.columns import choose_columns, describe, describe_unseen, enter, rows_of
 from matchloss.tables.prepare import frequencies, prepare
 from matchloss.tables.read import pl, require_columns
 from matchloss.tables.scores import held_out, score_names
 
 if TYPE_CHECKING:
+    from matchloss.linear.rows import Rows
     from matchloss.losses import Loss
+    from matchloss.tables.target import Target
 
 Tell = Callable[[str], None]
 RIDGE = 1e-6  # a level whose rows all have the same label has no finite best coefficient
-WARM_UP = 2_000  # rows: enough for the compiled loops to be loaded before the clock starts
+MAX_PASSES = 200
 
 
 def compare(
@@ -58,11 +60,12 @@ def compare(
     fit_to, judge_by = wanted.values[train], wanted.values[test]
     shares = frequencies(wanted, fit_to)
     chosen = choose(wanted, losses, fit_to)
-    tell("building the design matrix")
-    design = learn(columns[train], categorical)
-    matrix, held = design.apply(columns[train]), design.apply(columns[test])
-    messages += [*design.messages, *design.unseen(columns[test])]
-    fits = [_fit(loss, note, wanted.kind, matrix, fit_to, held, judge_by, len(wanted.classes), tell) for loss, note in chosen]
+    tell("looking at the columns")
+    training, choice = columns[train], choose_columns(columns[train], categorical)
+    design, learned = enter(training, len(train), choice, categorical)
+    held = rows_of(design, columns[test], len(test))
+    messages += [*describe(design, choice, training), *describe_unseen(design, held.unseen)]
+    fits = [_fit(loss, note, wanted, learned, fit_to, held, judge_by, tell) for loss, note in chosen]
     if wanted.kind != "number":
         messages.append(f"A ridge of {RIDGE:.6f} keeps every model finite where a level alone decides the target.")
     messages += [f"{loss.name}: {note}." for loss, note in chosen if note]
@@ -77,30 +80,20 @@ def compare(
         target_range=(float(low), float(high)),
         rows_train=len(train),
         rows_test=len(test),
-        features=matrix.columns,
+        features=len(design.names),
         messages=tuple(messages),
         score_names=score_names(wanted.kind),
         fits=tuple(fits),
     )
 
 
-def _fit(
-    loss: Loss,
-    note: str,
-    kind: Kind,
-    matrix: Matrix,
-    fit_to: NDArray[Any],
-    held: Matrix,
-    judge_by: NDArray[Any],
-    classes: int,
-    tell: Tell,
-) -> Fit:
+def _fit(loss: Loss, note: str, wanted: Target, learned: Rows, fit_to: NDArray[Any], held: Rows, judge_by: NDArray[Any], tell: Tell) -> Fit:
     tell(f"{loss.name}: loading")
-    outputs = classes if loss.kind == "simplex" else None
-    fit_to = fit_to.astype(np.int64) if outputs else fit_to
-    few = fit_to[:WARM_UP]
-    loss.evaluate(np.zeros(few.shape if outputs is None else (len(few), outputs)), few)
-    ridge = 0.0 if kind == "number" else RIDGE
-    found = minimise(loss, matrix, fit_to, outputs=outputs, ridge=ridge, progress=lambda passes: tell(f"{loss.name}: pass {passes}"))
-    scores = held_out(loss, kind, held.times(found.coef), judge_by)
-    return Fit(loss, note, found.passes, found.seconds, found.converged, found.objective, scores)
+    outputs = len(wanted.classes) if loss.kind == "simplex" else None
+    fit_to = fit_to.astype(np.float64 if outputs is None else np.int64)
+    warm(loss, learned, fit_to, outputs)
+    l2 = 0.0 if wanted.kind == "number" else RIDGE
+    found = solve(loss, learned, fit_to, l2=l2, outputs=outputs, max_passes=MAX_PASSES, progress=lambda n: tell(f"{loss.name}: pass {n}"))
+    scores = held_out(loss, wanted.kind, raw_of(held, found.intercept, found.coef), judge_by)
+    penalty = l2 / 2 * float(np.square(found.coef).sum())
+    return Fit(loss, note, found.passes, found.seconds, found.converged, found.objective - penalty, scores)

@@ -42,8 +42,7 @@ def constant_raw(loss: Loss, target: NDArray[Any], sample_weight: Floats | None,
     """Raw predictions of the best constant for the training target, for so many rows."""
     if outputs is None:
         return np.full(rows, float(loss.best_constant(target, sample_weight)))
-    shares = np.bincount(target, sample_weight, outputs) / (len(target) if sample_weight is None else sample_weight.sum())
-    best = np.asarray(loss.best_constant(shares[None]), dtype=np.float64)
+    best = np.asarray(loss.best_constant(target, sample_weight, n_classes=outputs), dtype=np.float64)  # pyright: ignore[reportCallIssue]
     return np.tile(best, (rows, 1))
 
 

@@ -12,18 +12,17 @@ import numpy as np
 import matchloss
 from matchloss.fit import measure
 from matchloss.fit.choice import as_what, named, settle
-from matchloss.fit.data import Missing, Side, gather, shares
+from matchloss.fit.data import Missing, gather, shares
 from matchloss.fit.result import FitResult, Step
 from matchloss.fit.suspects import suspicious
 from matchloss.linear.model import Model
-from matchloss.linear.plan import Design, learn_rows
 from matchloss.linear.solve import raw_of, solve
-from matchloss.tables.columns import describe, describe_unseen
+from matchloss.linear.warm import warm
+from matchloss.tables.columns import describe, describe_unseen, enter, rows_of
 from matchloss.tables.errors import DataError
 from matchloss.tables.read import pl, require_columns
 
 if TYPE_CHECKING:
-    from matchloss.linear.rows import Rows
     from matchloss.linear.solve import Solution
 
 Tell = Callable[[str], None]
@@ -83,8 +82,10 @@ def fit(
 
     tell("looking at the columns")
     warned = suspicious(data.train.table, data.choice, categorical, wanted, data.train.target)
-    training = data.train.table.select(data.choice.kept)
-    design, learned = _learn(training, [name for name in categorical if name in data.choice.kept], missing, data.train)
+    policy = "indicate" if missing == "indicate" else "error"
+    design, learned = enter(data.train.table, len(fit_to), data.choice, categorical, policy, data.train.weight)
+    tell(f"{chosen.name}: loading")
+    warm(chosen, learned, fit_to, outputs, data.train.weight is not None)
     found = solve(
         chosen,
         learned,
@@ -97,7 +98,7 @@ def fit(
     )
 
     tell("scoring the held-out rows")
-    held = _rows(design, data.test)
+    held = rows_of(design, data.test.table, len(judge_by))
     raw = raw_of(held, found.intercept, found.coef)
     constant = measure.constant_raw(chosen, fit_to, data.train.weight, len(judge_by), outputs)
     scores, beside = (measure.scores(chosen, wanted.kind, z, judge_by, data.test.weight) for z in (raw, constant))
@@ -117,7 +118,7 @@ def fit(
         dropped=data.dropped,
         rows_train=len(fit_to),
         rows_test=len(judge_by),
-        messages=(*data.messages, *describe(design, data.choice, training), *describe_unseen(design, held.unseen)),
+        messages=(*data.messages, *describe(design, data.choice, data.train.table), *describe_unseen(design, held.unseen)),
         warnings=(*warned, *found.messages),
         passes=found.passes,
         seconds=found.seconds,
@@ -152,17 +153,6 @@ def _check(
         raise DataError(f"--l2 is {l2:g}; it must be finite and at least 0")
     if missing not in POLICIES:
         raise DataError(f"--missing is {missing}; it must be {', '.join(POLICIES[:-1])} or {POLICIES[-1]}")
-
-
-def _learn(training: pl.DataFrame, as_levels: Collection[str], policy: Missing, side: Side) -> tuple[Design, Rows]:
-    if training.width:
-        return learn_rows(training, as_levels, "indicate" if policy == "indicate" else "error", side.weight)
-    constant = Design(())
-    return constant, _rows(constant, side)
-
-
-def _rows(design: Design, side: Side) -> Rows:
-    return design.rows(side.table if side.table.width else pl.DataFrame({"": side.target}))  # without a column a frame has no rows
 
 
 def _known(value: float) -> float | None:

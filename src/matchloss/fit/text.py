@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,6 +52,24 @@ def model_text(model: Model, source: str) -> Group:
     return Group(*parts, Text(), *_coefficients(model))
 
 
+def fits_table(found: Sequence[FitResult]) -> Table:
+    """Several fits, a line each: the first held-out score beside the best constant's."""
+    table = ruled("target", "loss", "passes", "seconds", "held-out score", "model", "constant")
+    table.columns[0].no_wrap, table.columns[0].overflow, table.columns[1].no_wrap = False, "fold", True
+    for column in table.columns[2:4] + table.columns[5:]:
+        column.justify = "right"
+    for fit in found:
+        name, score = next(iter(fit.scores.items()))
+        cells = (
+            f"{fit.passes}{'' if fit.converged else '+'}",
+            f"{fit.seconds:.2f}",
+            name,
+            *(score_text(name, s) for s in (score, fit.constant[name])),
+        )
+        table.add_row(plain(fit.model.target), fit.model.loss.name, *cells)
+    return table
+
+
 def scores_table(scores: dict[str, Score], constant: dict[str, Score]) -> Table:
     """Held-out scores of the model and of the best constant, and by how much the first is lower."""
     table = ruled("score", "model", "constant", "gain")
@@ -58,10 +77,14 @@ def scores_table(scores: dict[str, Score], constant: dict[str, Score]) -> Table:
         column.justify = "right"
     for name, score in scores.items():
         beside = constant[name]
-        fair = math.isfinite(score.value) and math.isfinite(beside.value) and beside.value > 0
-        gain = f"{100 * (1 - score.value / beside.value):.1f} %" if fair else "-"
-        table.add_row(plain(name), score_text(name, score), score_text(name, beside), gain)
+        table.add_row(plain(name), score_text(name, score), score_text(name, beside), _gain(score, beside))
     return table
+
+
+def _gain(score: Score, constant: Score) -> str:
+    """By how much of the constant's score the model's is lower, where that means something."""
+    fair = math.isfinite(score.value) and math.isfinite(constant.value) and constant.value > 0
+    return f"{100 * (1 - score.value / constant.value):.1f} %" if fair else "-"
 
 
 def _coefficients(model: Model) -> list[RenderableType]:

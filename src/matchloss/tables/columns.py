@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from matchloss.tables.read import pl
 from matchloss.tables.words import plural
 
 if TYPE_CHECKING:
-    from matchloss.linear.plan import Design, Level
+    from matchloss.linear.plan import Design, Level, Missing
+    from matchloss.linear.rows import Rows
 
 MAX_LEVELS = 200  # a text column with more is likelier an identifier than a category
 ID_SHARE = 0.9  # a text column with a different value in more of its rows names them
@@ -54,6 +57,22 @@ def missing(column: pl.Series) -> pl.Series:
     """Where the column has no value: null, NaN or infinite."""
     gone = column.is_null()
     return gone | ~column.is_finite().fill_null(True) if column.dtype.is_float() else gone
+
+
+def enter(
+    training: pl.DataFrame, n: int, choice: Choice, categorical: Collection[str] = (), missing: Missing = "indicate", weight: Any = None
+) -> tuple[Design, Rows]:
+    """The design learned from the columns of the `n` training rows that enter, and these rows in it."""
+    from matchloss.linear.plan import Design, learn_rows
+
+    if not choice.kept:
+        return Design(()), rows_of(Design(()), training, n)
+    return learn_rows(training.select(choice.kept), [name for name in categorical if name in choice.kept], missing, weight)
+
+
+def rows_of(design: Design, table: pl.DataFrame, n: int) -> Rows:
+    """The `n` rows of `table` in the design; a frame without columns has no rows of its own."""
+    return design.rows(table if table.width else pl.DataFrame({"": np.zeros(n)}))
 
 
 def describe(design: Design, choice: Choice, training: pl.DataFrame) -> list[str]:

@@ -1,0 +1,23 @@
+"""Loading the compiled loops of a fit before its clock starts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matchloss.linear.solve import solve
+
+if TYPE_CHECKING:
+    from matchloss.linear.rows import Rows
+    from matchloss.losses import Loss
+
+ROWS = 2_000  # fewer are not given to compiled loops
+
+
+def warm(loss: Loss, rows: Rows, target: NDArray[Any], outputs: int | None = None, weighted: bool = False) -> None:
+    """Two passes over a few rows, so that the time of the fit that follows is the time of its work; what they find is forgotten."""
+    few = np.arange(min(ROWS, rows.n))
+    weight = np.ones(len(few)) if weighted else None
+    solve(loss, rows.take(few), target[few], sample_weight=weight, l2=1.0, outputs=outputs, max_passes=2)
