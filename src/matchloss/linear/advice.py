@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from matchloss.linear import metric as metrics
 from matchloss.linear.objective import Measure, Objective
 from matchloss.linear.passes import Block
 from matchloss.linear.rows import Floats
-
-if TYPE_CHECKING:
-    from matchloss.linear.metric import Metric
 
 EPS = float(np.finfo(np.float64).eps)
 MOVING = 0.1  # of a raw prediction: near a finite optimum none moves so far any more
@@ -35,18 +30,16 @@ def at_rounding(f: Objective, at: Measure) -> bool:
     return bool((np.abs(at.gradient) <= 8 * EPS * floor).all())
 
 
-def advise(
-    f: Objective, at: Measure, metric: Metric | None, converged: bool, tol: float, names: Sequence[str], before: Floats | None
-) -> tuple[str, ...]:
+def advise(f: Objective, at: Measure, converged: bool, tol: float, names: Sequence[str], before: Floats | None) -> tuple[str, ...]:
     """A sentence for each thing that the person should look at; `before` is a theta of some passes ago."""
-    labels = [*(["the intercept"] if f.intercept else []), *(names or [f"column {j}" for j in range(len(f.rows.slots))])]
+    every = [*(["the intercept"] if f.intercept else []), *(names or [f"column {j}" for j in range(len(f.rows.slots) + len(f.left_out))])]
+    labels = [label for j, label in enumerate(every) if j not in f.left_out]
     said = []
     if _all_at_the_end(f):
         said.append(f"No finite intercept is best: all targets are {f.target[0]:g}.")
     elif f.l2 == 0:
-        collinear = _collinear(f, metric)
-        if collinear.size:
-            which = _list([labels[j] for j in collinear])
+        if f.left_out:
+            which = _list([every[j] for j in f.left_out])
             said.append(f"Collinear columns, whose coefficients stay at 0: {which}. An l2 above 0 shares among them.")
         moving = _moving(f, at, before)
         if moving is not None:
@@ -62,14 +55,6 @@ def advise(
 
 def _list(names: Sequence[str], most: int = 8) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def _collinear(f: Objective, metric: Metric | None) -> np.ndarray:
-    """The columns that others make up: confirmed by the Gram matrix, since a hessian may also vanish where a model is certain."""
-    if metric is None or not metric.dependent.size:
-        return metrics.NONE
-    weight = np.ones(f.rows.n) if f.weight is None else f.weight
-    return metrics.of_matrix(f.narrow(f.matrix.gram(weight)) / f.total, int(f.intercept)).dependent
 
 
 def _for_ever(f: Objective, theta: Floats, direction: Floats) -> bool:

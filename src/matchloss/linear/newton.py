@@ -62,11 +62,15 @@ def newton(f: Objective, theta: Floats, tol: float, log: Log) -> Newton:
     """
     at = f.measure(theta, log, "hessian")
     metric, ratio = None, 1.0
+    first = True
     while at.norm > tol and not log.full:
         if at.second is not None:
             metric = _damped(f, at)
         if metric is None:
             return Newton(at, None, True)
+        if first:
+            f.suspect(metric)
+        first = False
         quick = ratio < KEEP and at.norm * (ratio**2 if at.second is not None else ratio) <= tol
         found = search(at, -metric.solve(at.gradient), lambda t: f.measure(t, log, "none" if quick else "hessian"), lambda: not log.full)  # noqa: B023
         if found is None or not np.isfinite(found.value):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,10 @@ from matchloss.linear.simplex import full_hessian
 
 if TYPE_CHECKING:
     from matchloss.losses import Loss
+
+
+class Suspected(Exception):
+    """A metric met columns that others may make up: time to look at the Gram matrix."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +79,8 @@ class Objective:
     outputs: int | None  # K; None for a pointwise loss
     intercept: bool
     curvature: str = "exact"
+    independent: bool = False  # whether it is known that no column is made up by others, or a ridge shares among them
+    left_out: tuple[int, ...] = ()  # columns that were, by their places among all
 
     @cached_property
     def matrix(self) -> Matrix:
@@ -107,6 +113,27 @@ class Objective:
         ridge = np.full(self.size, self.l2)
         ridge[: int(self.intercept)] = 0.0
         return ridge
+
+    def collinear(self) -> NDArray[np.intp]:
+        """The columns that others make up, by the Gram matrix of all rows."""
+        weight = np.ones(self.rows.n) if self.weight is None else self.weight
+        return of_matrix(self.narrow(self.matrix.gram(weight)) / self.total, int(self.intercept)).dependent
+
+    def without(self, columns: NDArray[np.intp]) -> Objective:
+        """The same in all other columns, which are independent."""
+        slots = np.delete(self.slots, columns)[int(self.intercept) :]
+        return replace(self, rows=replace(self.rows, slots=slots), independent=True, left_out=tuple(columns.tolist()))
+
+    def whole(self, theta: Floats) -> Floats:
+        """theta with a 0 for each column that was left out."""
+        made = np.zeros((self.size + len(self.left_out), *theta.shape[1:]))
+        made[np.delete(np.arange(len(made)), self.left_out)] = theta
+        return made
+
+    def suspect(self, metric: Metric) -> None:
+        """Suspected where the metric drops columns, of which it is not known yet whether others make them up."""
+        if metric.dependent.size and not self.independent:
+            raise Suspected
 
     def wide(self, theta: Floats) -> Floats:
         """theta with zeros in the slots that are not free."""
@@ -156,7 +183,7 @@ class Objective:
         """The same objective on every step-th row: files are sorted, so never on the first ones."""
         weight = None if self.weight is None else np.ascontiguousarray(self.weight[::step])
         target = np.ascontiguousarray(self.target[::step])
-        return Objective(self.loss, self.rows.strided(step), target, weight, self.l2, self.outputs, self.intercept, self.curvature)
+        return replace(self, rows=self.rows.strided(step), target=target, weight=weight)
 
     def start(self) -> Floats:
         """Zeros, and the best constant for an intercept: the clipped one where the best is infinite."""

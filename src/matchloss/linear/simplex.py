@@ -17,16 +17,24 @@ if TYPE_CHECKING:
 
 def start_metric(f: Objective, theta: Floats) -> Metric:
     """The hessian at a constant prediction: a Gram matrix times one curvature a class."""
-    few = f.strided(max(1, f.rows.n // max(50 * f.size, 20_000)))
     raw = np.repeat(theta[:1] if f.intercept else np.zeros((1, f.shape[1])), f.shape[1], axis=0)
     curve = f.loss.hessian(raw, np.arange(f.shape[1]))  # its mean over the labels, as often as they occur
     share = np.bincount(f.target, f.weight, f.shape[1]) / f.total
     weights = np.maximum(share @ np.nan_to_num(curve), 1e-6)
-    if not few.loss.convex or not (weights > 0).all():
+    if not f.loss.convex or not (weights > 0).all():
         weights = np.full_like(weights, float(np.abs(weights).mean()) or 1.0)
-    gram = f.narrow(few.matrix.gram(np.ones(few.rows.n) if few.weight is None else few.weight)) / few.total
+    step = max(1, f.rows.n // max(50 * f.size, 20_000))
+    made = metrics.of_product(_gram(f.strided(step), weights), weights, f.intercept)
+    f.suspect(made)
+    if made.dependent.size and step > 1:  # levels of which the sample has no row, say
+        made = metrics.of_product(_gram(f, weights), weights, f.intercept)
+    return made
+
+
+def _gram(f: Objective, weights: Floats) -> Floats:
+    gram = f.narrow(f.matrix.gram(np.ones(f.rows.n) if f.weight is None else f.weight)) / f.total
     gram[np.diag_indices_from(gram)] += f.ridge / float(weights.mean())
-    return metrics.of_product(gram, weights, f.intercept)
+    return gram
 
 
 def full_hessian(f: Objective, theta: Floats) -> Floats:

@@ -18,7 +18,7 @@ from matchloss.linear import metric as metrics
 from matchloss.linear.advice import advise, at_rounding
 from matchloss.linear.lbfgs import lbfgs
 from matchloss.linear.newton import newton
-from matchloss.linear.objective import Log, Measure, Objective
+from matchloss.linear.objective import Log, Measure, Objective, Suspected
 from matchloss.linear.passes import Matrix
 from matchloss.linear.rows import Floats, Rows
 from matchloss.linear.simplex import full_hessian, start_metric
@@ -85,11 +85,17 @@ def solve(
         f = _objective(loss, rows, target, sample_weight, float(l2), outputs, fit_intercept)
         log = Log(max_passes, progress or (lambda passes: None))
         chosen = _choose(f) if method == "auto" else method
+        if chosen == "interior_point" and (outputs is not None or loss.reduced.pieces_formula is None):
+            raise ValueError(f'method="interior_point" takes losses that are linear but for kinks; {loss!r} is not')
         run = {"newton": _newton, "lbfgs": _lbfgs, "interior_point": _interior}[chosen]
-        found = run(f, tol, log)
+        try:
+            found = run(f, tol, log)
+        except Suspected:
+            f = f.without(f.collinear())
+            found = run(f, tol, log)
         converged = found.at.norm <= tol or (found.stuck and (chosen == "interior_point" or at_rounding(f, found.at)))
-        messages = advise(f, found.at, found.metric, converged, tol, names, log.before(found.at.norm))
-    theta = found.at.theta
+        messages = advise(f, found.at, converged, tol, names, log.before(found.at.norm))
+    theta = f.whole(found.at.theta)
     intercept = (theta[0] if outputs is not None else float(theta[0])) if fit_intercept else (0.0 if outputs is None else np.zeros(outputs))
     return Solution(
         intercept=intercept,
@@ -162,7 +168,7 @@ def _objective(
             rows, target, weight = rows.take(kept), target[kept], weight[kept]
     if rows.n == 0:
         raise ShapeError("there is no row to fit to: none at all, or each sample_weight is zero")
-    return Objective(loss, rows, target, weight, l2, outputs, intercept)
+    return Objective(loss, rows, target, weight, l2, outputs, intercept, independent=l2 > 0)
 
 
 def _choose(f: Objective) -> str:
@@ -224,11 +230,12 @@ def _lbfgs_pointwise(f: Objective, theta: Floats, tol: float, log: Log) -> Found
     if f.size > NEWTON_COLUMNS:
         metric = metrics.of_diagonal(_second(curved, theta, "diagonal"))
     else:
-        step = _step(f, max(50 * f.size, f.rows.n // 16))
-        hessian = _second(curved.strided(step), theta, "hessian")
-        if not (np.isfinite(hessian).all() and (np.diagonal(hessian) > 0).all()):
-            hessian = _second(f.strided(step), theta, "gram")
-        metric = f.metric(hessian, 1e-10)
+        few = curved.strided(_step(f, max(50 * f.size, f.rows.n // 16)))
+        f.suspect(f.metric(_second(few, theta, "gram")))
+        hessian = _second(few, theta, "hessian")
+        metric = f.metric(hessian, 1e-10) if np.isfinite(hessian).all() else None
+        if metric is None or metric.dependent.size:  # where the loss is not convex, say
+            metric = f.metric(_second(f, theta, "gram"), 1e-10)
     at, stuck = lbfgs(f, f.measure(theta, log), metric.solve, tol, log)
     return Found(at, stuck, None, "L-BFGS")
 
@@ -251,5 +258,7 @@ def _lbfgs_simplex(f: Objective, theta: Floats, tol: float, log: Log) -> Found:
 def _interior(f: Objective, tol: float, log: Log) -> Found:
     from matchloss.linear.kinks import interior_point
 
+    if not f.independent:  # one Gram matrix among many
+        raise Suspected
     at, proven = interior_point(f, tol, log)
     return Found(at, proven, None, "interior point")
