@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from matchloss.linear.interior import interior, merged, pieces
+from matchloss.linear.interior import interior
 from matchloss.linear.objective import Log, Measure, Objective
 from matchloss.linear.passes import Matrix
+from matchloss.linear.pieces import merged, pieces
 from matchloss.linear.rows import Floats, Rows
 
 

@@ -6,37 +6,49 @@ from collections.abc import Callable
 
 import numpy as np
 
-from matchloss.linear.newton import search
+from matchloss.linear.newton import NOISE, search
 from matchloss.linear.objective import Log, Measure, Objective
 from matchloss.linear.rows import Floats
 
-MEMORY = 20
+MEMORY, RENEW, IDLE = 12, 15, 6  # pairs that are kept; steps after which a metric is made anew; steps that may gain nothing
 
 
-def lbfgs(f: Objective, at: Measure, solve: Callable[[Floats], Floats], tol: float, log: Log) -> tuple[Measure, bool]:
-    """Minimises from `at` until the gradient's largest entry is at most tol; also whether rounding allows no further step."""
+def lbfgs(
+    f: Objective,
+    at: Measure,
+    solve: Callable[[Floats], Floats],
+    tol: float,
+    log: Log,
+    renew: Callable[[Floats], Callable[[Floats], Floats]] | None = None,
+) -> tuple[Measure, bool]:
+    """Minimises from `at` until the gradient's largest entry is at most tol; also whether rounding allows no further step.
+
+    `renew` makes the metric's `solve` anew at a theta, after every few steps.
+    """
     pairs: list[tuple[Floats, Floats, float]] = []
-    fresh = True
+    best, steps, idle, again = at, 0, 0, False
     while at.norm > tol and not log.full:
+        steps += 1
+        if renew is not None and steps % RENEW == 0:
+            solve = renew(at.theta)
         found = search(at, -_direction(at.gradient, pairs, solve), lambda t: f.measure(t, log), lambda: not log.full)
-        if found is None:
-            if fresh:
-                return at, not log.full
-            pairs, fresh = [], True
-            continue
-        s, y = found.theta - at.theta, found.gradient - at.gradient
-        curve = float(np.vdot(s, y))
-        if curve > 1e-14 * float(np.linalg.norm(s) * np.linalg.norm(y)):
-            pairs = [*pairs[-MEMORY + 1 :], (s, y, 1 / curve)]
-        stalled = found.norm >= at.norm and found.value >= at.value
-        if stalled and fresh:
-            return min(at, found, key=lambda m: m.norm), True
-        if stalled:
-            pairs, fresh = [], True
-        else:
-            fresh = not pairs
-        at = found
-    return at, False
+        if found is not None:
+            s, y = found.theta - at.theta, found.gradient - at.gradient
+            curve = float(np.vdot(s, y))
+            if curve > 1e-14 * float(np.linalg.norm(s) * np.linalg.norm(y)):
+                pairs = [*pairs[-MEMORY + 1 :], (s, y, 1 / curve)]
+            at = found
+            lower = found.value < best.value - NOISE * abs(best.value)
+            idle = 0 if lower or found.norm < best.norm else idle + 1
+            best = best if idle else found
+        if found is None or idle >= IDLE:  # rounding is all that is left, or the pairs mislead: once more from the best point without them
+            if again or log.full:
+                return best, not log.full
+            at, pairs, idle, again = best, [], 0, True
+            solve = solve if renew is None else renew(at.theta)
+        elif not idle:
+            again = False
+    return (at if at.norm <= tol else best), False
 
 
 def _direction(gradient: Floats, pairs: list[tuple[Floats, Floats, float]], solve: Callable[[Floats], Floats]) -> Floats:

@@ -14,6 +14,9 @@ from matchloss.linear.rows import Floats
 if TYPE_CHECKING:
     from matchloss.linear.objective import Objective
 
+CERTAIN = 1e-4  # share of the start's curvature
+MOST_CURVES = 1 << 23  # of rows times classes, whose second derivatives are held at once
+
 
 def start_metric(f: Objective, theta: Floats) -> Metric:
     """The hessian at a constant prediction: a Gram matrix times one curvature a class."""
@@ -35,6 +38,29 @@ def _gram(f: Objective, weights: Floats) -> Floats:
     gram = f.narrow(f.matrix.gram(np.ones(f.rows.n) if f.weight is None else f.weight)) / f.total
     gram[np.diag_indices_from(gram)] += f.ridge / float(weights.mean())
     return gram
+
+
+def block_metric(f: Objective, theta: Floats) -> Metric:
+    """The hessian's blocks on the diagonal at theta, a Gram matrix for each class; twice that lies above the hessian of cross entropy.
+
+    A little of the hessian at a constant prediction is added: where a model is certain of its rows it is flat, but not for long.
+    """
+    few = f.strided(max(1, f.rows.n * f.shape[1] // MOST_CURVES))
+    weight = np.ones(few.rows.n) if few.weight is None else few.weight
+    curves = np.ascontiguousarray(np.abs(few.loss.hessian(few.raw(theta), few.target)).T)
+    share = np.bincount(few.target, few.weight, f.shape[1]) / few.total
+    matrix = Matrix(few.rows)
+    level = f.narrow(matrix.gram(weight)) / few.total
+    solves = []
+    for k in range(f.shape[1]):
+        block = f.narrow(matrix.gram(weight * curves[k])) / few.total + CERTAIN * share[k] * (1 - share[k]) * level + np.diag(f.ridge)
+        solves.append(metrics.of_matrix(block, int(f.intercept), 1e-10).solve)
+
+    def solve(g: Floats) -> Floats:
+        made = np.stack([solves[k](g[:, k]) for k in range(g.shape[1])], axis=1)
+        return made - made.mean(axis=1, keepdims=True)
+
+    return Metric(solve, metrics.NONE)
 
 
 def full_hessian(f: Objective, theta: Floats) -> Floats:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from matchloss.linear.newton import newton
 from matchloss.linear.objective import Log, Measure, Objective, Suspected
 from matchloss.linear.passes import Matrix
 from matchloss.linear.rows import Floats, Rows
-from matchloss.linear.simplex import full_hessian, start_metric
+from matchloss.linear.simplex import block_metric, full_hessian, start_metric
 
 if TYPE_CHECKING:
     from matchloss.linear.metric import Metric
@@ -121,11 +122,17 @@ def raw_of(rows: Rows, intercept: Any, coef: Floats) -> Floats:
 
 def blas_on_one_thread() -> Any:
     """While our own threads run, BLAS's would only get in their way."""
+    return _controller().limit(limits=1, user_api="blas")
+
+
+@cache
+def _controller() -> Any:
+    """Finding the libraries takes milliseconds, which small fits would notice; NumPy's and SciPy's are all loaded by now."""
     try:
-        from threadpoolctl import threadpool_limits
+        from threadpoolctl import ThreadpoolController
     except ImportError as error:
         raise ImportError('fitting needs threadpoolctl: pip install "matchloss[linear]"') from error
-    return threadpool_limits(1, user_api="blas")
+    return ThreadpoolController()
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,18 +248,18 @@ def _lbfgs_pointwise(f: Objective, theta: Floats, tol: float, log: Log) -> Found
 
 
 def _lbfgs_simplex(f: Objective, theta: Floats, tol: float, log: Log) -> Found:
-    sub = Log(200)
-    metric, before, said = start_metric(f, theta), (), "L-BFGS"
+    metric = start_metric(f, theta)
     step = f.rows.n // SUBSAMPLE if f.rows.n >= SUBSAMPLE_FROM else 1
-    if step > 1 and f.loss.convex and theta.size <= MOST_COEFFICIENTS:
-        few = f.strided(step)
+    if step > 1 and f.loss.convex and theta.size <= MOST_COEFFICIENTS and not f.rows.levels:
+        few, sub = f.strided(step), Log(200)
         first, _ = lbfgs(few, few.measure(theta, sub), metric.solve, 1e-5, sub)
-        before = tuple(sub.steps)
         better = f.metric(full_hessian(few, first.theta), 1e-8)
         if not better.dependent.size:
-            theta, metric, said = first.theta, better, "L-BFGS with the hessian of a subsample"
-    at, stuck = lbfgs(f, f.measure(theta, log), metric.solve, tol, log)
-    return Found(at, stuck, None, said, before)
+            at, stuck = lbfgs(f, f.measure(first.theta, log), better.solve, tol, log)
+            return Found(at, stuck, None, "L-BFGS with the hessian of a subsample", tuple(sub.steps))
+    renew = (lambda theta: block_metric(f, theta).solve) if f.loss.convex else None
+    at, stuck = lbfgs(f, f.measure(theta, log), metric.solve, tol, log, renew)
+    return Found(at, stuck, None, "L-BFGS with the hessian's blocks" if renew else "L-BFGS")
 
 
 def _interior(f: Objective, tol: float, log: Log) -> Found:
