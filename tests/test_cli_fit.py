@@ -144,6 +144,30 @@ def test_bad_input_to_fit_and_predict(capsys, tmp_path, data, model):
     )
 
 
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("", "is empty"),
+        ("x,y\n", "has a header and no rows"),
+        ("x,y\n1,2\n", "1 row has a value of y; at least 2 are needed"),
+        ("x,y\n1,yes\n2,yes\n3,yes\n", "the target y is yes in every row: with one value only there is nothing to learn"),
+        ("x,y\n1,2\n2,3\n3\n", "is ragged: line 4 has 1 fields, the header 2"),
+        ("x,y\n1,inf\n2,3\n3,4\n", "the target y is inf in row 1"),
+        ("y\n1\n2\n4\n", ""),  # no column is left: the model is a constant
+    ],
+)
+def test_tables_with_little_in_them(capsys, tmp_path, content, says):
+    path = tmp_path / "small.csv"
+    path.write_text(content)
+    if says:
+        assert says in refusal(capsys, "fit", path, "--target", "y")
+        return
+    model = tmp_path / "m.json"
+    code, said, err = matchloss(capsys, "fit", path, "--target", "y", "--out", model)
+    assert (code, err) == (0, "") and "every model is a constant" in said
+    assert matchloss(capsys, "predict", model, path, "--out", tmp_path / "p.csv")[0] == matchloss(capsys, "show", model)[0] == 0
+
+
 def test_outputs_that_cannot_be_written_are_refused_before_any_work(capsys, tmp_path, data, model, monkeypatch):
     from matchloss.fit import predict as predicting
     from matchloss.fit import run as fitting

@@ -186,6 +186,25 @@ def test_missing_values_are_refused_dropped_or_indicated():
     assert of("number", missing="error").model.design == dropped.model.design
 
 
+def test_infinite_values_are_missing_ones():
+    wild = TABLE.with_columns(pl.when(pl.arange(ROWS) % 10 == 7).then(-np.inf).otherwise("x").alias("x"))
+    gaps = TABLE.with_columns(pl.when(pl.arange(ROWS) % 10 == 7).then(None).otherwise("x").alias("x"))
+    assert (of("number", wild).model.coef == of("number", gaps).model.coef).all()
+    assert "Infinite numbers are taken as missing: x." in of("number", wild).messages
+    with pytest.raises(DataError, match="x is -inf in row 8; --missing drop"):
+        of("number", wild, missing="error")
+
+
+def test_a_declared_level_that_is_in_no_row_has_no_coefficient():
+    declared = pl.Enum(["z", "c", "a", "b"])
+    table = TABLE.with_columns(pl.col("c").cast(declared))
+    found = of("number", table)
+    assert found.model.design.names == ("x", "c = a", "c = b") and found.warnings == ()
+    fresh = table.head(3).with_columns(c=pl.Series(["z", "c", "z"], dtype=declared))
+    prediction, unseen = found.model.predict(fresh)
+    assert unseen == {"c": 2} and np.allclose(prediction, found.model.intercept + found.model.coef[0] * fresh["x"].to_numpy())
+
+
 def test_a_class_that_was_held_out_whole_is_moved_to_the_training_rows():
     labels = ["a"] * 30 + ["b"] * 30 + ["c"]
     table = pl.DataFrame({"y": labels, "x": np.random.default_rng(0).normal(size=61)})

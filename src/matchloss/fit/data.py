@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from matchloss.tables.columns import Choice, choose_columns, listed, missing
+from matchloss.tables.columns import Choice, choose_columns, gap, listed, missing
 from matchloss.tables.errors import DataError
 from matchloss.tables.prepare import Index, Prepared, prepare
 from matchloss.tables.read import pl
@@ -127,8 +127,9 @@ def _without_gaps(ready: Prepared, kept: Collection[str], policy: Missing) -> tu
     for name in kept:
         there = missing(ready.table[name]).to_numpy()
         if policy == "error" and there.any():
-            row = int(ready.rows[int(np.argmax(there))]) + 1
-            raise DataError(f"{name} has no value in row {row}; --missing drop leaves such rows out, --missing indicate keeps them")
+            at = int(np.argmax(there))
+            what = f"{name} {gap(ready.table[name], at)} in row {ready.rows[at] + 1}"
+            raise DataError(f"{what}; --missing drop leaves such rows out, --missing indicate keeps them")
         gone |= there
     train, test = ready.train[~gone[ready.train]], ready.test[~gone[ready.test]]
     if not (len(train) and len(test)):

@@ -15,7 +15,7 @@ from matchloss.linear.columns import kind_of
 from matchloss.linear.model import Model
 from matchloss.linear.plan import Category, Number
 from matchloss.tables.batches import BYTES, ROWS, Holds, batches, check_ending, writing
-from matchloss.tables.columns import missing
+from matchloss.tables.columns import gap, missing
 from matchloss.tables.errors import DataError
 from matchloss.tables.read import pl
 
@@ -105,7 +105,8 @@ def _gaps(model: Model, batch: pl.DataFrame, source: str, before: int) -> NDArra
         if needed:
             there = missing(batch[column.name]).to_numpy()
             if there.any() and model.about.get("missing") != "drop":
-                row = before + int(np.argmax(there)) + 1
-                raise DataError(f"{source}: {column.name} has no value in row {row}; the model was trained on rows that have one")
+                at = int(np.argmax(there))
+                what = f"{column.name} {gap(batch[column.name], at)} in row {before + at + 1}"
+                raise DataError(f"{source}: {what}; the model was trained on rows that have one")
             gone |= there
     return gone

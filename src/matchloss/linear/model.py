@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from matchloss.linear.plan import Level
 
 Floats = NDArray[np.float64]
-Kind = Literal["number", "count", "binary", "multiclass"]
+Kind = Literal["number", "count", "binary", "multiclass"]  # of a target
 
 FORMAT = "matchloss model"
 SCHEMA = 1
 LIMIT = 2**30  # bytes
 INTEGERS = range(-(2**63), 2**64)  # what a column of a table can hold
-KINDS: tuple[Kind, ...] = ("number", "count", "binary", "multiclass")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 ABOUT_DEPTH = 3
 
 

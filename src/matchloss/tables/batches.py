@@ -24,7 +24,7 @@ from matchloss.tables.words import suggest
 Holds = Literal["text", "numbers", "whole numbers", "booleans"]
 TYPES: Mapping[Holds, Any] = {"text": pa.string(), "numbers": pa.float64(), "whole numbers": pa.int64(), "booleans": pa.bool_()}
 ROWS = 100_000  # in a batch of a Parquet file
-BYTES = 8 << 20  # in a batch of a CSV file
+BYTES = 4 << 20  # in a batch of a CSV file
 HEADER = 1 << 20  # bytes
 ENDINGS = (".parquet", ".pq", ".csv")
 CONVERSION = re.compile(r"In CSV column #(\d+): (?:Row #(\d+): )?CSV conversion error to \S+: invalid value '(.*)'", re.DOTALL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -57,6 +58,12 @@ def missing(column: pl.Series) -> pl.Series:
     """Where the column has no value: null, NaN or infinite."""
     gone = column.is_null()
     return gone | ~column.is_finite().fill_null(True) if column.dtype.is_float() else gone
+
+
+def gap(column: pl.Series, row: int) -> str:
+    """What is wrong with a missing value: "has no value", or "is inf"."""
+    value = column[row]
+    return f"is {value}" if isinstance(value, float) and math.isinf(value) else "has no value"
 
 
 def enter(

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from matchloss import scoring
+from matchloss.linear.model import Kind
 
 if TYPE_CHECKING:
     from matchloss.losses import Loss
 
 Floats = NDArray[np.float64]
-Kind = Literal["number", "count", "binary", "multiclass"]
 NUMBERS = {"squared error": scoring.squared_error, "absolute error": scoring.absolute_error}
 COUNTS = {"Poisson deviance": scoring.poisson_deviance, "squared error": scoring.squared_error}
 LABELS = {"log": scoring.log_score, "Brier": scoring.brier_score, "spherical": scoring.spherical_score}
