@@ -26,15 +26,12 @@ from matchloss.linear.rows import Floats
 BLOCK = 1 << 13  # rows whose temporaries stay in the second cache
 EPS, TINY = float(np.finfo(float).eps), float(np.finfo(float).tiny)
 ROUNDING = 32.0  # a row is on its kink within so many eps of its terms
-TO_BOUNDARY, HELD = 0.9995, 0.1  # the part of the way to 0 that a step may go, less so much of what it lacks of a whole one
 NEAR, INSIDE = 0.1, 0.01  # u and v start above 0 by so much of the rows' mean distance from their kinks; s and t by so much
-SHORT, FARTHER, BAND = (
-    0.7,
-    0.3,
-    10.0,
-)  # a shorter step is centred: by so much farther, u s and v t back to within a factor of where they aim
-MIN_STEP, SPENT = 1e-8, 1e-19  # where the path ends: steps so short, or a gap of so much of the objective
-REFINEMENTS = 6
+TO_BOUNDARY, HELD = 0.9995, 0.1  # the part of the way to 0 that a step may go, less so much of what it lacks of a whole one
+SHORT, FARTHER, BAND = 0.7, 0.3, 10.0  # a shorter step is centred: so much farther, u s and v t are to be within this factor of their aim
+MIN_STEP, SPENT = 1e-8, 1e-19  # the path ends at steps so short, or a gap of so much of the objective
+WHOLE = 0.9  # after a longer step, rows on their kinks can be told from others
+REFINEMENTS = 5
 
 
 class Matrix(Protocol):
@@ -266,36 +263,38 @@ class _Candidate:
     sizes: Floats  # (P,): of the columns, for what rounding is
 
 
-def _vertex(path: _Path) -> _Candidate:
+def _vertex(path: _Path, settled: bool) -> _Candidate:
     """theta and slopes with x' theta = k in the rows on their kinks and X'a + r theta = 0, by iterative refinement.
 
-    Those rows fix theta in the range of their Gram matrix. Outside it the ridge decides; where there is none, theta stays.
+    Those rows fix theta in the range of their Gram matrix. Outside it the ridge decides if it shall be
+    settled; a ridge so small that it does not count may be left where the path has it, which rounding can do no harm.
     """
     problem, theta, on = path.problem, path.theta, np.flatnonzero(path.on)
     m, kink, weight, ridge = problem.m.take(on), problem.kink[on], path.width[on], problem.ridge
+    even = np.sqrt(weight / weight.max(initial=TINY))
     slope = np.where(path.s < path.t, problem.high, problem.low)
     slope[on] = 0
     pull, inside = problem.linear + problem.m.transposed(slope), problem.low[on] + weight * path.t[on]
-    gram = m.gram(weight)
+    gram = m.gram(even)
     sizes = np.sqrt(np.diagonal(gram))
     scale = np.where(sizes > 0, sizes, 1.0)
     values, basis = np.linalg.eigh(gram / scale / scale[:, None])
     held = values > max(64, 4 * len(values)) * EPS
     basis /= scale[:, None]
     free, basis = basis[:, ~held], basis[:, held] / np.sqrt(values[held])
-    loose = _solver(free.T @ (ridge[:, None] * free))
+    loose = _solver(free.T @ (ridge[:, None] * free)) if settled else np.zeros_like
     for _ in range(REFINEMENTS):
-        theta = theta - basis @ (basis.T @ m.transposed(weight * (m.times(theta) - kink)))
+        theta = theta - basis @ (basis.T @ m.transposed(even * (m.times(theta) - kink)))
         theta = theta - free @ loose(free.T @ (pull + ridge * theta))
-        inside -= weight * m.times(basis @ (basis.T @ (pull + ridge * theta + m.transposed(inside))))
+        inside -= even * m.times(basis @ (basis.T @ (pull + ridge * theta + m.transposed(inside))))
     slope[on] = inside
-    return _Candidate(theta, slope, sizes / np.sqrt(max(float(weight.sum()), TINY)))
+    return _Candidate(theta, slope, sizes / np.sqrt(max(float(even.sum()), TINY)))
 
 
 def _certified(problem: _Problem, found: _Candidate, iterations: int, tol: float) -> Interior:
     """A candidate with slopes that are subgradients at its theta: its own in rows on their kinks to rounding, ends in all others."""
     theta, dual, raw = found.theta, found.slope.copy(), problem.m.times(found.theta)
-    common = float(np.dot(found.sizes, np.abs(theta)) + np.mean(np.abs(raw - problem.kink)))
+    common = float(np.dot(found.sizes, np.abs(theta)) + np.abs(raw - problem.kink).sum() / max(problem.m.n, 1))
 
     def certify(b: slice) -> tuple[float, ...]:
         kink, low, high = problem.kink[b], problem.low[b], problem.high[b]
@@ -311,6 +310,17 @@ def _certified(problem: _Problem, found: _Candidate, iterations: int, tol: float
     allowed = tol + ROUNDING * EPS * (float(np.abs(dual).sum()) * found.sizes + np.abs(problem.linear))
     converged = bool((np.abs(gradient) <= allowed).all()) and gap <= tol * abs(objective) + rounding
     return Interior(theta, dual, iterations, converged, objective, gap, float(np.abs(gradient).max(initial=0.0)))
+
+
+def _better(best: Interior | None, path: _Path, iterations: int, tol: float) -> Interior:
+    """What the rows now known to be on their kinks lead to, if that is better."""
+    for settled in (True, False) if path.problem.ridge.any() else (False,):
+        found = _certified(path.problem, _vertex(path, settled), iterations, tol)
+        best = found if best is None or found.converged or found.objective < best.objective else best
+        if best.converged:
+            return best
+    assert best is not None
+    return best
 
 
 def interior(
@@ -331,21 +341,22 @@ def interior(
     Converged means gradient_norm <= tol and gap <= tol * objective, but for rounding: of sums of large columns above all.
     """
     whole = _Problem(m, kink, low, high, ridge, np.zeros(m.columns))
-    if not (kink.any() and m.columns):  # nothing to fit, or every kink is at theta = 0
-        still = _certified(whole, _Candidate(np.zeros(m.columns), np.clip(0.0, low, high), np.zeros(m.columns)), 0, tol)
-        if still.converged:
-            return still
     problem = whole.kinked()
-    path, best = _Path(problem, problem.least_squares() if start is None else start), None
+    if not (problem.kink.any() and m.columns):  # nothing to fit, or every kink is at theta = 0
+        theta = np.divide(0.0 - problem.linear, ridge, out=np.zeros(m.columns), where=ridge > 0)
+        still = _certified(whole, _Candidate(theta, np.clip(0.0, low, high), np.zeros(m.columns)), 0, tol)
+        if still.converged or not problem.m.n:
+            return still
+    path = _Path(problem, problem.least_squares() if start is None else start)
+    best: Interior | None = None
     for iteration in range(1, max_passes + 1):
         length = path.advance()
         if progress is not None:
             progress(path.objective, path.gap)
         ended = iteration == max_passes or not (length > MIN_STEP and path.gap > SPENT * max(path.objective, EPS * path.first))
-        if ended or length > 0.9 or path.gap <= tol * path.objective or path.objective == 0:
-            found = _certified(problem, _vertex(path), iteration, tol)
-            best = found if best is None or found.converged or found.objective < best.objective else best
-            if ended or found.converged:
+        if ended or length > WHOLE or path.gap <= tol * path.objective or path.objective == 0:
+            best = _better(best, path, iteration, tol)
+            if ended or best.converged:
                 break
     assert best is not None
     dual = low.copy()
