@@ -14,12 +14,12 @@ from matchloss.engine.arrays import as_weight
 from matchloss.linear.plan import Design, Number, learn_rows
 from matchloss.linear.rows import Floats, Rows, of_array
 from matchloss.linear.solve import Solution, raw_of, solve
-from matchloss.losses import Loss
+from matchloss.losses import Interval, Loss
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
     from sklearn.exceptions import ConvergenceWarning
-    from sklearn.utils import check_array, check_consistent_length, column_or_1d
+    from sklearn.utils import assert_all_finite, check_array, check_consistent_length, column_or_1d
     from sklearn.utils.metaestimators import available_if
     from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import check_is_fitted, validate_data
@@ -88,7 +88,7 @@ class _Linear(BaseEstimator):
             sample_weight=weight,
             l2=self.l2,
             outputs=outputs,
-            fit_intercept=self.fit_intercept,
+            fit_intercept=bool(self.fit_intercept),
             tol=self.tol,
             max_passes=self.max_passes,
             method=self.method,
@@ -171,6 +171,12 @@ class LinearRegressor(RegressorMixin, _Linear):
         rows = self._rows(X)
         return np.asarray(self.loss_.predict(raw_of(rows, self.intercept_, self.coef_)))
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        domain = self._loss().target_domain
+        tags.target_tags.positive_only = isinstance(domain, Interval) and domain.low == 0 and domain.high != 1
+        return tags
+
 
 def _predicts_probabilities(classifier: LinearClassifier) -> bool:
     loss = classifier._loss()
@@ -217,6 +223,7 @@ class LinearClassifier(ClassifierMixin, _Linear):
                 f"{loss!r} is a loss of a number: LinearRegressor takes it; labels ask for cross_entropy, logistic, hinge, ..."
             )
         rows, y, weight = self._learn(X, y, sample_weight)
+        _all_labelled(y)
         check_classification_targets(y)
         self.classes_ = np.unique(y if weight is None else y[weight > 0])
         if len(self.classes_) < 2:
@@ -265,6 +272,15 @@ class LinearClassifier(ClassifierMixin, _Linear):
 
 def _numbers(name: str, x: Any) -> Floats:
     return check_array(x, ensure_2d=False, dtype=np.float64, input_name=name)  # pyright: ignore[reportArgumentType]
+
+
+def _all_labelled(y: NDArray[Any]) -> None:
+    """ValueError where a label is missing."""
+    if y.dtype.kind == "O":
+        missing = np.array([v is None or type(v).__name__ == "NAType" for v in y])
+        if missing.any():
+            raise ValueError(f"Input y contains a missing label: row {int(missing.argmax())}")
+    assert_all_finite(y, input_name="y")
 
 
 def is_frame(x: Any) -> bool:

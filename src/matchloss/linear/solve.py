@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -86,7 +87,7 @@ def solve(
         f = _objective(loss, rows, target, sample_weight, float(l2), outputs, fit_intercept)
         log = Log(max_passes, progress or (lambda passes: None))
         chosen = _choose(f) if method == "auto" else method
-        if chosen == "interior_point" and (outputs is not None or loss.reduced.pieces_formula is None):
+        if chosen == "interior_point" and getattr(loss.reduced, "pieces_formula", None) is None:
             raise ValueError(f'method="interior_point" takes losses that are linear but for kinks; {loss!r} is not')
         run = {"newton": _newton, "lbfgs": _lbfgs, "interior_point": _interior}[chosen]
         try:
@@ -148,10 +149,10 @@ class Found:
 
 def _check_options(l2: float, tol: float, max_passes: int, method: str) -> None:
     for name, x in {"l2": l2, "tol": tol}.items():
-        if not (np.isfinite(x) and x >= 0):
-            raise ValueError(f"{name} is {x!r}; it must be finite and >= 0")
-    if not max_passes >= 1:
-        raise ValueError(f"max_passes is {max_passes!r}; it must be 1 or more")
+        if not (isinstance(x, Real) and np.isfinite(x) and x >= 0):
+            raise ValueError(f"{name} is {x!r}; it must be a number, finite and >= 0")
+    if not (isinstance(max_passes, Integral) and max_passes >= 1):
+        raise ValueError(f"max_passes is {max_passes!r}; it must be a whole number, 1 or more")
     if method not in METHODS:
         raise ValueError(f"method is {method!r}; allowed: {', '.join(METHODS)}")
 
