@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matchloss.linear.solve import Solution
 
 Tell = Callable[[str], None]
+MAX_PASSES = 300  # cross entropy over many classes wants more than the estimators' 100
 POLICIES = ("error", "drop", "indicate")
 
 
@@ -93,6 +94,7 @@ def fit(
         sample_weight=data.train.weight,
         l2=l2,
         outputs=outputs,
+        max_passes=MAX_PASSES,
         names=design.names,
         progress=lambda passes: tell(f"{chosen.name}: pass {passes}"),
     )
