@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from matchloss.linear.model import Model
-
     from matchloss.compare.result import Kind, Score
+    from matchloss.linear.model import Model
 
 
 @dataclass(frozen=True)
