@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from matchloss.linear.rows import Floats
 
 ARMIJO, WOLFE = 1e-4, 0.9
 NOISE = 1e-11  # of the objective: differences below are rounding, and the slope decides (Hager & Zhang 2005)
+SHORT, CAREFUL = 0.1, 5  # a step of less than this share of Newton's is followed by so many with the majorizer
 KEEP = 0.1  # a factor that shrinks the gradient tenfold a step is kept
 
 
@@ -23,7 +24,7 @@ def search(at: Measure, direction: Floats, measure: Callable[[Floats], Measure],
     if not slope < 0:
         return None
     noise = NOISE * max(abs(at.value), 1e-300)
-    low, high, length = 0.0, np.inf, 1.0
+    low, high, length, rejected = 0.0, np.inf, 1.0, 0
     best: Measure | None = None
     for _ in range(60):
         if not more():
@@ -36,6 +37,11 @@ def search(at: Measure, direction: Floats, measure: Callable[[Floats], Measure],
         level = trial.value <= at.value + noise and ahead <= (2 * ARMIJO - 1) * slope
         if not (lower or level):
             high = length
+            if low == 0:  # to the least value of a parabola through what is known, and faster each time
+                lift = trial.value - at.value - length * slope
+                rejected += 1
+                length *= min(0.5, max(1e-3, -0.5 * slope * length / lift)) ** rejected if np.isfinite(lift) else 0.1
+                continue
         elif ahead < WOLFE * slope:
             low, best = length, trial
         else:
@@ -58,21 +64,25 @@ class Newton:
 def newton(f: Objective, theta: Floats, tol: float, log: Log) -> Newton:
     """Minimises a convex objective from theta, until the gradient's largest entry is at most tol, or no pass is left.
 
-    The hessian of a pass is skipped where the last one still shrinks the gradient well.
+    The hessian of a pass is skipped where the last one still shrinks the gradient well. Where Newton's steps overshoot, as far from a
+    kink that is rounded off they do, some steps are taken with the majorizer instead, if the loss has one: these never overshoot.
     """
+    careful, cautious = 0, replace(f, curvature="majorizer") if "majorizer" in f.loss.programs and f.outputs is None else None
     at = f.measure(theta, log, "hessian")
     metric, ratio = None, 1.0
-    first = True
     while at.norm > tol and not log.full:
+        g = cautious if careful and cautious is not None else f
         if at.second is not None:
+            first = metric is None
             metric = _damped(f, at)
-        if metric is None:
-            return Newton(at, None, True)
-        if first:
-            f.suspect(metric)
-        first = False
+            if metric is None:
+                return Newton(at, None, True)
+            if first:
+                f.suspect(metric)
+        assert metric is not None
         quick = ratio < KEEP and at.norm * (ratio**2 if at.second is not None else ratio) <= tol
-        found = search(at, -metric.solve(at.gradient), lambda t: f.measure(t, log, "none" if quick else "hessian"), lambda: not log.full)  # noqa: B023
+        direction = -metric.solve(at.gradient)
+        found = search(at, direction, lambda t: g.measure(t, log, "none" if quick else "hessian"), lambda: not log.full)  # noqa: B023
         if found is None or not np.isfinite(found.value):
             if at.second is None and not log.full:  # the old hessian is of no more use: once again with its own
                 at = f.measure(at.theta, log, "hessian")
@@ -86,9 +96,12 @@ def newton(f: Objective, theta: Floats, tol: float, log: Log) -> Newton:
             better = found if left < was else at
             if left > 0.25 * was and (min(ratio, before) >= 1 or at_rounding(f, better)):
                 return Newton(better, metric, True)
-        at = found
-        if at.second is None and at.norm > tol and ratio > KEEP and not log.full:
-            at = f.measure(at.theta, log, "hessian")
+        short = float(np.abs(found.theta - at.theta).max()) < SHORT * float(np.abs(direction).max())
+        at, was_careful = found, careful > 0
+        careful = CAREFUL if short and cautious is not None and not careful else max(careful - 1, 0)
+        switched = (careful > 0) != was_careful
+        if at.norm > tol and not log.full and (switched or (at.second is None and ratio > KEEP)):
+            at = (cautious if careful and cautious is not None else f).measure(at.theta, log, "hessian")
     return Newton(at, metric, False)
 
 

@@ -190,7 +190,8 @@ class Objective:
         theta = np.zeros(self.shape)
         if self.intercept:
             more = {} if self.outputs is None else {"n_classes": self.outputs}
-            constant = np.asarray(self.loss.best_constant(self.target, self.weight, **more), dtype=np.float64)
+            few = self if self.loss.convex else self.strided(max(1, self.rows.n // 10_000))  # which may have to search the whole line
+            constant = np.asarray(few.loss.best_constant(few.target, few.weight, **more), dtype=np.float64)
             constant = np.nan_to_num(constant, nan=0.0, posinf=30.0, neginf=-30.0)
             theta[0] = constant - constant.mean() if self.outputs else constant
         return theta

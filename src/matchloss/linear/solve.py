@@ -33,7 +33,7 @@ METHODS = ("auto", "newton", "lbfgs", "interior_point")
 NEWTON_COLUMNS = 1500  # a hessian of more takes longer to factor than many gradients take, and 200 MB with its copies
 SUBSAMPLE_FROM = 40_000  # rows
 SUBSAMPLE = 10_000
-FLOPS = 3e8  # of the whole hessian of a simplex loss: up to here it is had in milliseconds
+FLOPS = 1e8  # of the whole hessian of a simplex loss, by rows: up to here it is had in milliseconds
 MOST_COEFFICIENTS = 1000  # P K, whose hessian a subsample may have
 MANY_NUMBERS = 100  # numeric columns: a pass for the hessian costs 4 for the gradient, and more; then a subsample's has to do
 
@@ -184,7 +184,7 @@ def _choose(f: Objective) -> str:
         return "interior_point"
     if f.outputs is None and f.loss.convex and f.size <= NEWTON_COLUMNS:
         return "newton"
-    if f.outputs is not None and f.loss.convex and f.rows.n * (f.size * f.outputs) ** 2 <= FLOPS:
+    if f.outputs is not None and f.loss.convex and f.rows.n * f.outputs**2 * max(100, f.size**2) <= FLOPS:
         return "newton"
     return "lbfgs"
 
