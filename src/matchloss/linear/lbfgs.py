@@ -6,11 +6,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from matchloss.linear.newton import NOISE, search
+from matchloss.linear.advice import at_rounding
+from matchloss.linear.newton import search
 from matchloss.linear.objective import Log, Measure, Objective
 from matchloss.linear.rows import Floats
 
-MEMORY, RENEW, IDLE = 12, 15, 6  # pairs that are kept; steps after which a metric is made anew; steps that may gain nothing
+MEMORY, RENEW = 12, 15  # pairs that are kept; steps after which a metric is made anew
+IDLE, AGAIN = 6, 3  # steps that may gain nothing, and how often they may
+LOWER = 1e-14  # of the objective, which it falls by in earnest: less is rounding
 
 
 def lbfgs(
@@ -26,7 +29,7 @@ def lbfgs(
     `renew` makes the metric's `solve` anew at a theta, after every few steps.
     """
     pairs: list[tuple[Floats, Floats, float]] = []
-    best, steps, idle, again = at, 0, 0, False
+    best, steps, idle, again = at, 0, 0, 0
     while at.norm > tol and not log.full:
         steps += 1
         if renew is not None and steps % RENEW == 0:
@@ -35,19 +38,19 @@ def lbfgs(
         if found is not None:
             s, y = found.theta - at.theta, found.gradient - at.gradient
             curve = float(np.vdot(s, y))
-            if curve > 1e-14 * float(np.linalg.norm(s) * np.linalg.norm(y)):
+            if curve > 1e-10 * abs(float(np.vdot(s, at.gradient))):  # of no unit: columns may be of any size
                 pairs = [*pairs[-MEMORY + 1 :], (s, y, 1 / curve)]
             at = found
-            lower = found.value < best.value - NOISE * abs(best.value)
+            lower = found.value < best.value - LOWER * abs(best.value)
             idle = 0 if lower or found.norm < best.norm else idle + 1
             best = best if idle else found
-        if found is None or idle >= IDLE:  # rounding is all that is left, or the pairs mislead: once more from the best point without them
-            if again or log.full:
+        if found is None or idle >= IDLE:  # rounding is all that is left, or the pairs mislead: from the best point without them
+            if again == AGAIN or log.full or at_rounding(f, best):
                 return best, not log.full
-            at, pairs, idle, again = best, [], 0, True
+            at, pairs, idle, again = best, [], 0, again + 1
             solve = solve if renew is None else renew(at.theta)
         elif not idle:
-            again = False
+            again = 0
     return (at if at.norm <= tol else best), False
 
 
