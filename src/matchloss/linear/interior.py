@@ -188,6 +188,8 @@ class _Path:
             return _shrinking((u, v, s, t), (du, dv, dt))
 
         shrinking = problem.over_rows(finish)
+        if not np.isfinite(shrinking).all():
+            return 0.0
         if min(self._lengths(shrinking)) < SHORT:
             step, shrinking = self._centred(step, shrinking, solve, aim)
         primal, dual = (length * min(TO_BOUNDARY, 1 - HELD * (1 - length)) for length in self._lengths(shrinking))
@@ -339,6 +341,14 @@ def interior(
     kink, low, high (n,), low <= high: phi_i is high_i (z - k_i) above its kink, low_i (z - k_i) below. ridge (P,) >= 0. start: where to
     begin, by default the least squares fit. progress(objective, gap) is called after each iteration; there are at most max_passes >= 1.
     Converged means gradient_norm <= tol and gap <= tol * objective, but for rounding: of sums of large columns above all.
+
+    >>> from matchloss.linear.kinks import Narrow
+    >>> from matchloss.linear.rows import of_array
+    >>> m = Narrow(of_array(np.array([[1.0], [2.0], [2.0]])), np.array([1]))
+    >>> third = np.full(3, 1 / 3)
+    >>> found = interior(m, np.array([2.0, 4.0, 5.0]), -third, third, np.zeros(1))  # the mean of |x theta - k|
+    >>> found.theta.round(12), round(found.objective, 12), found.converged
+    (array([2.]), 0.333333333333, True)
     """
     whole = _Problem(m, kink, low, high, ridge, np.zeros(m.columns))
     problem = whole.kinked()
@@ -350,7 +360,8 @@ def interior(
     path = _Path(problem, problem.least_squares() if start is None else start)
     best: Interior | None = None
     for iteration in range(1, max_passes + 1):
-        length = path.advance()
+        with np.errstate(all="ignore"):
+            length = path.advance()
         if progress is not None:
             progress(path.objective, path.gap)
         ended = iteration == max_passes or not (length > MIN_STEP and path.gap > SPENT * max(path.objective, EPS * path.first))
