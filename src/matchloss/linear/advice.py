@@ -30,8 +30,8 @@ def at_rounding(f: Objective, at: Measure) -> bool:
     return bool((np.abs(at.gradient) <= 8 * EPS * floor).all())
 
 
-def advise(f: Objective, at: Measure, converged: bool, tol: float, names: Sequence[str], before: Floats | None) -> tuple[str, ...]:
-    """A sentence for each thing that the person should look at; `before` is a theta of some passes ago."""
+def advise(f: Objective, at: Measure, converged: bool, tol: float, names: Sequence[str], before: Sequence[Floats]) -> tuple[str, ...]:
+    """A sentence for each thing that the person should look at; `before` are thetas of some passes ago."""
     every = [*(["the intercept"] if f.intercept else []), *(names or [f"column {j}" for j in range(len(f.rows.slots) + len(f.left_out))])]
     labels = [label for j, label in enumerate(every) if j not in f.left_out]
     said = []
@@ -85,15 +85,15 @@ def _all_at_the_end(f: Objective) -> bool:
     )
 
 
-def _moving(f: Objective, at: Measure, before: Floats | None) -> np.ndarray | None:
-    """Coefficients whose best value is infinite; None if there are none. `before` is a theta of some passes ago.
+def _moving(f: Objective, at: Measure, before: Sequence[Floats]) -> np.ndarray | None:
+    """Coefficients whose best value is infinite; None if there are none. `before` are thetas of some passes ago.
 
-    Candidates for the direction: what theta still grew by when the gradient was all but 0, and, for separated classes, theta itself.
+    Candidates for the direction: what theta grew by since, purest where the gradient was all but 0; and, for separated classes, theta.
     """
     if not np.isfinite(at.value) or not f.loss.smooth or getattr(f.loss.programs["exact"], "threshold", None) is not None:
         return None  # those are flat, or linear, beyond a margin: the best is finite
     few = f.strided(max(1, f.rows.n // 1000))
-    for direction in ([] if before is None else [at.theta - before]) + [at.theta]:
+    for direction in (*(at.theta - theta for theta in before if theta.shape == at.theta.shape), at.theta):
         if _for_ever(few, at.theta, direction) and _for_ever(f, at.theta, direction):
             grown = np.abs(direction) if direction.ndim == 1 else np.abs(direction - direction.mean(axis=1, keepdims=True)).max(axis=1)
             effect = grown * _ranges(f)

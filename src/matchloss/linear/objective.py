@@ -24,6 +24,10 @@ class Suspected(Exception):
     """A metric met columns that others may make up: time to look at the Gram matrix."""
 
 
+class NotFinite(ValueError):
+    """The objective is no finite number even where all coefficients are 0: a NaN or an infinity among the numbers, or values too large."""
+
+
 @dataclass(frozen=True, eq=False)
 class Measure:
     """The objective at a point, its gradient, and its hessian where one was asked for (or the diagonal, or the Gram matrix)."""
@@ -36,7 +40,8 @@ class Measure:
     @property
     def norm(self) -> float:
         """The largest absolute entry of the gradient; infinite where the objective is not finite."""
-        return float(np.abs(self.gradient).max(initial=0.0)) if np.isfinite(self.value) else np.inf
+        norm = float(np.abs(self.gradient).max(initial=0.0)) if np.isfinite(self.value) else np.inf
+        return norm if norm == norm else np.inf
 
 
 @dataclass(eq=False)
@@ -46,24 +51,23 @@ class Log:
     most: int
     tell: Callable[[int], None] = lambda passes: None
     steps: list[tuple[float, float, int]] = field(default_factory=list)  # objective, gradient norm, rows
-    marks: dict[int, Floats] = field(default_factory=dict)  # by decade of the gradient norm, the last theta
+    marks: dict[int, Floats] = field(default_factory=dict)  # by decade of the gradient norm, the first theta
 
     @property
     def full(self) -> bool:
         """Whether no pass is left."""
         return len(self.steps) >= self.most
 
-    def before(self, norm: float) -> Floats | None:
-        """The last theta whose gradient was a hundred times as large, or more."""
+    def before(self, norm: float) -> list[Floats]:
+        """Thetas whose gradients were a hundred times as large, or more, the least of them first."""
         decade = math.floor(math.log10(norm)) if norm > 0 else -1000
-        earlier = [d for d in self.marks if d >= decade + 2]
-        return self.marks[min(earlier)] if earlier else None
+        return [self.marks[d] for d in sorted(self.marks) if d >= decade + 2]
 
     def add(self, measure: Measure, rows: int) -> None:
         """Writes down a pass."""
         self.steps.append((measure.value, measure.norm, rows))
         if 0 < measure.norm < np.inf:
-            self.marks[math.floor(math.log10(measure.norm))] = measure.theta
+            self.marks.setdefault(math.floor(math.log10(measure.norm)), measure.theta)
         self.tell(len(self.steps))
 
 
@@ -157,6 +161,8 @@ class Objective:
         value = sums.value / self.total + 0.5 * float(np.vdot(theta, pull))
         made = Measure(theta, value, sums.gradient[self.slots] / self.total + pull, self._second(theta, second, sums.second))
         log.add(made, self.rows.n)
+        if not (np.isfinite(made.value) and np.isfinite(made.gradient).all()) and not theta[int(self.intercept) :].any():
+            raise NotFinite("the objective is not finite where all coefficients are 0: values are missing, infinite or too large")
         return made
 
     def _second(self, theta: Floats, second: Second, found: Floats | None) -> Floats | None:
