@@ -49,6 +49,7 @@ def test_many_rows_are_started_from_a_subsample(loss: Any, monkeypatch: Any) -> 
     """Sorted by the target, as files are; the same optimum as without the start, in fewer passes over all rows."""
     monkeypatch.setattr(solver, "SUBSAMPLE_FROM", 4000)
     monkeypatch.setattr(solver, "SUBSAMPLE", 1000)
+    monkeypatch.setattr(solver, "SHORT_SUBSAMPLE", 1000)
     method = "lbfgs" if loss.kind == "simplex" else "auto"  # which it is for many more rows than these
     x, y = problem(loss, 8001, 4, classes=6)
     order = np.argsort(y, kind="stable")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 import matchloss as ml
 from matchloss.engine import threads
 from matchloss.engine.arrays import as_weight
+from matchloss.linear.objective import NotFinite
 from matchloss.linear.plan import Design, Number, learn_rows
 from matchloss.linear.rows import Floats, Rows, of_array
 from matchloss.linear.solve import Solution, raw_of, solve
@@ -27,6 +28,7 @@ except ImportError as error:
     raise ImportError('the estimators need scikit-learn: pip install "matchloss[linear]"') from error
 
 FINITE_BLOCK = 1 << 14  # rows
+CHECK_LATER = 1 << 22  # entries from which a pass that only looks for NaN costs too much: one among them spoils every gradient
 
 
 class _Linear(BaseEstimator):
@@ -73,7 +75,8 @@ class _Linear(BaseEstimator):
         else:
             X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False)
             check_consistent_length(X, y)
-            refuse_infinite(X)
+            if X.size < CHECK_LATER or not self._loss().smooth:
+                refuse_infinite(X)
             self.design_, rows = None, of_array(X)
         weight = as_weight(weight, (rows.n,))
         if weight is not None and not weight.any():
@@ -81,19 +84,13 @@ class _Linear(BaseEstimator):
         return rows, column_or_1d(y, warn=True), weight
 
     def _solve(self, loss: Loss, rows: Rows, target: NDArray[Any], weight: Any, outputs: int | None) -> Solution:
-        found = solve(
-            loss,
-            rows,
-            target,
-            sample_weight=weight,
-            l2=self.l2,
-            outputs=outputs,
-            fit_intercept=bool(self.fit_intercept),
-            tol=self.tol,
-            max_passes=self.max_passes,
-            method=self.method,
-            names=self._names(),
-        )
+        options = {name: getattr(self, name) for name in ("l2", "fit_intercept", "tol", "max_passes", "method")}
+        try:
+            found = solve(loss, rows, target, sample_weight=weight, outputs=outputs, names=self._names(), **options)
+        except NotFinite:
+            if isinstance(rows.numbers, np.ndarray):
+                refuse_infinite(rows.numbers)
+            raise
         for message in found.messages:
             warnings.warn(message, ConvergenceWarning, stacklevel=3)
         self.loss_ = loss

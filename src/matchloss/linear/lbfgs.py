@@ -23,14 +23,15 @@ def lbfgs(
     tol: float,
     log: Log,
     renew: Callable[[Floats], Callable[[Floats], Floats]] | None = None,
+    most: float = np.inf,
 ) -> tuple[Measure, bool]:
     """Minimises from `at` until the gradient's largest entry is at most tol; also whether rounding allows no further step.
 
-    `renew` makes the metric's `solve` anew at a theta, after every few steps.
+    `renew` makes the metric's `solve` anew at a theta, after every few steps; `most` steps are made.
     """
     pairs: list[tuple[Floats, Floats, float]] = []
     best, steps, idle, again = at, 0, 0, 0
-    while at.norm > tol and not log.full:
+    while at.norm > tol and not log.full and steps < most:
         steps += 1
         if renew is not None and steps % RENEW == 0:
             solve = renew(at.theta)

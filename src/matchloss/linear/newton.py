@@ -61,14 +61,15 @@ class Newton:
     stuck: bool  # rounding allows no further step
 
 
-def newton(f: Objective, theta: Floats, tol: float, log: Log) -> Newton:
-    """Minimises a convex objective from theta, until the gradient's largest entry is at most tol, or no pass is left.
+def newton(f: Objective, theta: Floats, tol: float, log: Log, enough: float = 0.0) -> Newton:
+    """Minimises a convex objective from theta, until the gradient's largest entry is at most tol, or `enough` of what it was.
 
     The hessian of a pass is skipped where the last one still shrinks the gradient well. Where Newton's steps overshoot, as far from a
     kink that is rounded off they do, some steps are taken with the majorizer instead, if the loss has one: these never overshoot.
     """
     careful, cautious = 0, replace(f, curvature="majorizer") if "majorizer" in f.loss.programs and f.outputs is None else None
     at = f.measure(theta, log, "hessian")
+    tol = max(tol, enough * at.norm)
     metric, ratio = None, 1.0
     while at.norm > tol and not log.full:
         g = cautious if careful and cautious is not None else f

@@ -60,7 +60,7 @@ class Log:
 
     def before(self, norm: float) -> list[Floats]:
         """Thetas whose gradients were a hundred times as large, or more, the least of them first."""
-        decade = math.floor(math.log10(norm)) if norm > 0 else -1000
+        decade = math.floor(math.log10(norm)) if 0 < norm < np.inf else -1000
         return [self.marks[d] for d in sorted(self.marks) if d >= decade + 2]
 
     def add(self, measure: Measure, rows: int) -> None:

@@ -21,7 +21,7 @@ from matchloss.linear.rows import Floats, Rows
 
 BLOCK_BYTES = 1 << 20  # of a block's numbers: they and their weighted copy stay near
 FEW = 8  # numeric columns that the kernels multiply themselves
-SLAB_ROWS = 1 << 14
+SLAB_ROWS = 1 << 12
 MAX_SLABS = 32
 SLAB_BYTES = 1 << 26  # of all slabs' hessians
 Second = Literal["none", "hessian", "diagonal", "gram"]
@@ -53,6 +53,11 @@ class Matrix:
     def first(self) -> NDArray[np.int64]:
         """The slot of each category's reference level."""
         return self.rows.first
+
+    @cached_property
+    def ones(self) -> Floats:
+        """For sums over the rows of a block."""
+        return np.ones(self.height)
 
     @property
     def few(self) -> bool:
@@ -138,7 +143,7 @@ class Matrix:
     def add_gradient(self, block: Block, error: Floats, sink: Floats) -> None:
         """Adds the transposed product of a block with an error a row."""
         q, few = self.rows.q, self.few and error.ndim == 1
-        sink[0] += error.sum(axis=0)
+        sink[0] += error.sum() if error.ndim == 1 else self.ones[: len(error)] @ error  # NumPy's sum of short rows is slow
         if q and not few:
             sink[1 : 1 + q] += block.x.T @ error
         if error.ndim == 1 and (few or self.rows.levels):

@@ -32,9 +32,11 @@ if TYPE_CHECKING:
 METHODS = ("auto", "newton", "lbfgs", "interior_point")
 NEWTON_COLUMNS = 1500  # a hessian of more takes longer to factor than many gradients take, and 200 MB with its copies
 SUBSAMPLE_FROM = 40_000  # rows
-SUBSAMPLE = 10_000
+SUBSAMPLE = 10_000  # rows at least
+SHORT_SUBSAMPLE = 5_000  # for the whole hessian of a simplex loss
 FLOPS = 1e8  # of the whole hessian of a simplex loss, by rows: up to here it is had in milliseconds
 MOST_COEFFICIENTS = 1000  # P K, whose hessian a subsample may have
+SOME_NUMBERS, STEPS = 16, 10  # numeric columns from which one hessian has to do for so many steps
 MANY_NUMBERS = 100  # numeric columns: a pass for the hessian costs 4 for the gradient, and more; then a subsample's has to do
 
 
@@ -95,6 +97,8 @@ def solve(
         except Suspected:
             f = f.without(f.collinear())
             found = run(f, tol, log)
+        if not np.isfinite(found.at.norm):
+            f.measure(f.start(), Log(1))  # NotFinite if the rows are to blame
         converged = found.at.norm <= tol or (found.stuck and (chosen == "interior_point" or at_rounding(f, found.at)))
         messages = advise(f, found.at, converged, tol, names, log.before(found.at.norm))
     theta = f.whole(found.at.theta)
@@ -195,19 +199,20 @@ def _step(f: Objective, least: int) -> int:
 
 
 def _newton(f: Objective, tol: float, log: Log) -> Found:
-    theta, before, metric = f.start(), (), None
-    step = _step(f, max(20 * f.size, f.rows.n // 16))
-    if step > 1 and not f.rows.levels:  # where a rare level is in few of the sampled rows, its coefficient would start far off
-        few, sub = f.strided(step), Log(30)
-        first = newton(few, theta, max(tol, 1e-5 * _scale(few, theta, sub)), sub)
-        before = tuple(sub.steps)
-        if np.isfinite(first.at.value):
-            theta, metric = first.at.theta, first.metric
-    if metric is not None and f.rows.q > MANY_NUMBERS and not metric.dependent.size:
-        at, stuck = lbfgs(f, f.measure(theta, log), metric.solve, tol, log)
-        return Found(at, stuck, metric, "Newton's method on a subsample, then L-BFGS with its hessian", before)
-    found = newton(f, theta, tol, log)
+    theta, metric, before = _subsampled(f)
     said = "Newton's method" + (", from a subsample's optimum" if before else "")
+    if metric is not None and f.rows.q >= SOME_NUMBERS:  # one hessian, or none, and L-BFGS makes up for its age
+        at = f.measure(theta, log, "none" if f.rows.q > MANY_NUMBERS else "hessian")
+        if at.second is not None and np.isfinite(at.second).all():
+            metric = f.metric(at.second)
+            f.suspect(metric)
+        at, stuck = lbfgs(f, at, metric.solve, tol, log, most=STEPS)
+        if at.norm <= tol or log.full:
+            return Found(at, stuck, metric, f"{said}, then L-BFGS with its hessian", before)
+        theta = at.theta
+    if before and not np.isfinite(f.measure(theta, log).value):  # a row that no subsample had overflows there
+        theta = f.start()
+    found = newton(f, theta, tol, log)
     if found.at.norm <= tol or log.full or (found.stuck and at_rounding(f, found.at)):
         return Found(found.at, found.stuck, found.metric, said, before)
     gram = start_metric(f, found.at.theta) if f.outputs else f.metric(_second(f, found.at.theta, "gram"))
@@ -215,8 +220,21 @@ def _newton(f: Objective, tol: float, log: Log) -> Found:
     return Found(at, stuck, None, f"{said}, then L-BFGS", before)
 
 
-def _scale(f: Objective, theta: Floats, log: Log) -> float:
-    return f.measure(theta, log).norm
+def _subsampled(f: Objective) -> tuple[Floats, Metric | None, tuple[tuple[float, float, int], ...]]:
+    """The optimum of a subsample, or two that grow; its hessian's metric; and the passes. Where rows are few, the start and nothing.
+
+    With categories too: in a few rows a rare level would be taken for certain, and its coefficient start far off.
+    """
+    step = _step(f, 20 * f.size)
+    if step == 1 or f.rows.levels:
+        return f.start(), None, ()
+    log, metric, theta = Log(50), None, None
+    for every, enough in ((step, 1e-3), (8, 0.1)) if step > 32 else ((step, 1e-3),):  # of the gradient at the start: nearer is in vain
+        few = f.strided(every)
+        found = newton(few, few.start() if theta is None else theta, 0.0, log, enough)
+        if np.isfinite(found.at.value):
+            theta, metric = found.at.theta, found.metric
+    return (f.start(), None, ()) if theta is None else (theta, metric, tuple(log.steps))
 
 
 def _second(f: Objective, theta: Floats, second: Any) -> Floats:
@@ -250,7 +268,7 @@ def _lbfgs_pointwise(f: Objective, theta: Floats, tol: float, log: Log) -> Found
 
 def _lbfgs_simplex(f: Objective, theta: Floats, tol: float, log: Log) -> Found:
     metric = start_metric(f, theta)
-    step = f.rows.n // SUBSAMPLE if f.rows.n >= SUBSAMPLE_FROM else 1
+    step = f.rows.n // SHORT_SUBSAMPLE if f.rows.n >= SUBSAMPLE_FROM else 1
     if step > 1 and f.loss.convex and theta.size <= MOST_COEFFICIENTS and not f.rows.levels:
         few, sub = f.strided(step), Log(200)
         first, _ = lbfgs(few, few.measure(theta, sub), metric.solve, 1e-5, sub)
