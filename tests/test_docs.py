@@ -22,13 +22,15 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+COMMANDS = [DOCS / "compare.md", DOCS / "fit.md"]  # whose console blocks are run too
+HOME = "/home/you"  # where these pages say that they are
 STEPS = [f"S{n}" for n in range(1, 13)]
 
 
-def blocks(page: Path, language: str) -> list[tuple[int, str]]:
-    """The fenced blocks of a language, and the lines where they start."""
+def blocks(page: Path, *languages: str) -> list[tuple[int, str, str]]:
+    """The fenced blocks of some languages, in order: the lines where they start, their languages and texts."""
     text = page.read_text()
-    return [(text[: found.start()].count("\n") + 2, found[2]) for found in FENCE.finditer(text) if found[1] == language]
+    return [(text[: found.start()].count("\n") + 2, found[1], found[2]) for found in FENCE.finditer(text) if found[1] in languages]
 
 
 def hooks() -> ModuleType:
@@ -51,28 +53,51 @@ def catalogue_as_it_is() -> Iterator[None]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 @pytest.mark.usefixtures("catalogue_as_it_is")
-def test_every_python_block_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    code = blocks(page, "python")
-    if any("import torch" in block for _, block in code):
-        pytest.importorskip("torch")
+def test_every_python_and_console_block_does_what_it_says(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    found = blocks(page, "python", "console") if page in COMMANDS else blocks(page, "python")
+    for name in ("torch", "sklearn", "polars", "pandas"):
+        if any(re.search(rf"(import|from) {name}\b", block) for _, _, block in found) or (name == "polars" and page in COMMANDS):
+            pytest.importorskip(name)
     monkeypatch.chdir(tmp_path)
     module = ModuleType("docs_page")  # dataclasses look their module up
     monkeypatch.setitem(sys.modules, "docs_page", module)
-    space: dict[str, Any] = module.__dict__
-    flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
-    for line, block in code:
-        if ">>>" in block:
-            runner, said = doctest.DocTestRunner(optionflags=flags), list[str]()
-            example = doctest.DocTestParser().get_doctest(block, space, page.name, str(page), line - 1)
-            failures = runner.run(example, out=said.append, clear_globs=False).failed
-            assert not failures, "".join(said)
-            space.update(example.globs)  # get_doctest copies
+    for line, language, block in found:
+        capsys.readouterr()
+        if language == "console":
+            run_commands(block, f"{page.name}:{line}", capsys)
+        elif ">>>" in block:
+            run_examples(block, page, line, module.__dict__)
         else:
-            capsys.readouterr()
-            exec(compile(block, f"{page.name}:{line}", "exec"), space)
+            exec(compile(block, f"{page.name}:{line}", "exec"), module.__dict__)
             printed = capsys.readouterr().out.splitlines()
             promised = [comment[2:] for comment in block.splitlines() if comment.startswith("# ")]
             assert printed == (promised if printed else []), f"{page.name}:{line} prints {printed}"
+
+
+def run_examples(block: str, page: Path, line: int, space: dict[str, Any]) -> None:
+    """A doctest."""
+    runner, said = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS), list[str]()
+    example = doctest.DocTestParser().get_doctest(block, space, page.name, str(page), line - 1)
+    failures = runner.run(example, out=said.append, clear_globs=False).failed
+    assert not failures, "".join(said)
+    space.update(example.globs)  # get_doctest copies
+
+
+def run_commands(block: str, place: str, capsys: Any) -> None:
+    """Commands of `matchloss`, and what they say."""
+    from matchloss.cli import main
+
+    for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+        command, _, promised = part.partition("\n")
+        code = main(shlex.split(command)[1:])
+        said = "".join(capsys.readouterr()).replace(str(Path.cwd()), HOME)
+        assert words(said) == words(promised), f"{place}: {command}"
+        assert code == (1 if promised.startswith("matchloss: ") else 0)
+
+
+def words(text: str) -> str:
+    """A text without what differs between machines: numbers, marks of the best, rules, line breaks."""
+    return " ".join(re.sub(r"-{3,}|[*+]", " ", re.sub(r"\d[\d,.]*(e[-+]\d+)?", "#", text)).split())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -93,7 +118,7 @@ def test_counts_are_those_of_the_catalogue() -> None:
 
 
 def test_floor_plan_is_the_tree() -> None:
-    plan = next(text for _, text in blocks(ROOT / "README.md", "text") if text.startswith("src/matchloss/"))
+    plan = next(text for _, _, text in blocks(ROOT / "README.md", "text") if text.startswith("src/matchloss/"))
     folder, named = ROOT / "src" / "matchloss", set[Path]()
     for line in plan.splitlines()[1:]:
         indent, name = len(line) - len(line.lstrip()), line.split()[0]
@@ -137,7 +162,7 @@ def test_readme_tables_name_the_candidates_and_their_properties() -> None:
     pytest.importorskip("polars")
     from matchloss.compare.candidates import CANDIDATES
 
-    tables = next(text for _, text in blocks(ROOT / "README.md", "text") if "error signal" in text)
+    tables = next(text for _, _, text in blocks(ROOT / "README.md", "text") if "error signal" in text)
     assert max(map(len, tables.splitlines())) <= 80
     for name in CANDIDATES["binary"]:
         loss = ml.get(name)
@@ -153,7 +178,7 @@ def test_readme_scores_are_those_of_the_demonstration() -> None:
     from matchloss.tables import flights
 
     found = compare(flights.read_flights().drop("arr_delay"), flights.LABEL, categorical=flights.CYCLIC)
-    tables = next(text for _, text in blocks(ROOT / "README.md", "text") if "error signal" in text)
+    tables = next(text for _, _, text in blocks(ROOT / "README.md", "text") if "error signal" in text)
     for fit in found.fits:
         line = next(line for line in tables.splitlines() if re.match(rf"{fit.loss.name} +\d+\+? +\d+\.\d\d ", line))
         told = [float(x) for x in re.findall(r"\b0\.\d{4,}", line)]
@@ -161,42 +186,37 @@ def test_readme_scores_are_those_of_the_demonstration() -> None:
         assert told == pytest.approx(finite, rel=2e-3), line
 
 
-def words(text: str) -> str:
-    """A text without what differs between machines: numbers, marks of the best, rules, line breaks."""
-    return " ".join(re.sub(r"-{3,}|[*+]", " ", re.sub(r"\d[\d,.]*", "#", text)).split())
-
-
-@pytest.mark.parametrize("page", [DOCS / "compare.md"], ids=lambda page: page.stem)
-def test_every_console_block_says_what_the_command_says(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    pytest.importorskip("polars")
-    from matchloss.cli import main
-
-    monkeypatch.chdir(tmp_path)
-    for line, block in blocks(page, "python"):
-        exec(compile(block, f"{page.name}:{line}", "exec"), {})
-    capsys.readouterr()
-    for line, block in blocks(page, "console"):
-        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, _, promised = part.partition("\n")
-            code = main(shlex.split(command)[1:])
-            said = "".join(capsys.readouterr())
-            assert words(said) == words(promised), f"{page.name}:{line}: {command}"
-            assert code == (1 if promised.startswith("matchloss: ") else 0)
-
-
-def test_compare_page_tells_of_every_option_and_candidate() -> None:
+@pytest.mark.parametrize("page", COMMANDS, ids=lambda page: page.stem)
+def test_the_page_of_a_command_tells_of_every_option(page: Path) -> None:
     pytest.importorskip("typer")
     import typer
 
     from matchloss.commands import app
+
+    command: Any = typer.main.get_command(app)
+    told = set(re.findall(r"^\| `(--[a-z0-9-]+)", page.read_text().partition("## Options")[2].partition("\n## ")[0], re.MULTILINE))
+    assert told == {option for p in command.commands[page.stem].params for option in p.opts if option.startswith("--")}
+
+
+def test_compare_page_tells_of_every_candidate() -> None:
+    pytest.importorskip("polars")
     from matchloss.compare.candidates import CANDIDATES
 
     page = (DOCS / "compare.md").read_text()
-    command: Any = typer.main.get_command(app)
-    told = set(re.findall(r"^\| `(--[a-z-]+)", page, re.MULTILINE))
-    assert told == {option for p in command.commands["compare"].params for option in p.opts if option.startswith("--")}
     for names in CANDIDATES.values():
         assert f"| {', '.join(f'`{name}`' for name in names)} |" in page
+
+
+def test_fit_page_names_losses_and_warnings_that_there_are() -> None:
+    page = (DOCS / "fit.md").read_text()
+    table = page.partition("## Which loss for which question")[2].partition("\n## ")[0]
+    named = {name for cell in re.findall(r"^\|[^|]*\|([^|]*)\|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", cell)}
+    assert len(named) > 15 and named <= {row["name"] for row in ml.losses()}
+    source = " ".join((ROOT / "src/matchloss/linear/advice.py").read_text().split())
+    warnings = re.findall(r"^\| ([A-Z][^|.:]*[:.])", page.partition("### When a fit warns")[2].partition("\n## ")[0], re.MULTILINE)
+    assert len(warnings) == 4
+    for text in warnings:
+        assert text in source
 
 
 def test_S11_a_model_learns_by_sending_the_signal_back() -> None:
