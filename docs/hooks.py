@@ -16,6 +16,10 @@ from typing import Any
 import matchloss as ml
 import matchloss.scoring as scoring
 from matchloss.engine.namespaces import NUMPY, NUMPY_ROWS, Namespace, Rows
+from matchloss.linear import LinearClassifier, LinearRegressor
+from matchloss.linear.model import Model, read_model, write_model
+from matchloss.linear.plan import learn, learn_rows
+from matchloss.linear.solve import raw_of, solve
 
 ROOT = Path(__file__).parent.parent
 KINDS = {
@@ -56,8 +60,9 @@ MEANING = {
 
 
 def plain(text: str) -> str:
-    """Text that Markdown leaves as it is."""
-    return re.sub(r"([\\`*_{}\[\]#|])", r"\\\1", escape(text, quote=False))
+    """Text that Markdown leaves as it is, but for `code`."""
+    parts = re.split(r"(`[^`\n]+`)", text)
+    return "".join(part if i % 2 else re.sub(r"([\\`*_{}\[\]#|])", r"\\\1", escape(part, quote=False)) for i, part in enumerate(parts))
 
 
 def code(text: str) -> str:
@@ -149,6 +154,12 @@ def reference() -> str:
         "### Properties\n\n" + property_table(),
         "## What simplex losses can do besides",
         entry("loss.hessian_product", ml.SimplexLoss.hessian_product),
+        "## Linear models\n\n[Fit a model](fit.md) is their guide.",
+        *estimator_entries(LinearRegressor),
+        *estimator_entries(LinearClassifier),
+        "## Models as files, and what estimators are made of",
+        entry("matchloss.linear.model.Model", Model, signature=False),
+        *(entry(f"{f.__module__}.{f.__name__}", f) for f in (read_model, write_model, solve, raw_of, learn, learn_rows)),
         "## Words of the contract",
         *(entry(f"ml.{cls.__name__}", cls, signature=False) for cls in WORDS),
         "## Scores\n\n" + plain((inspect.getdoc(scoring) or "").strip()),
@@ -161,6 +172,7 @@ WORDS = (ml.Evaluation, ml.Interval, ml.Simplex, ml.DomainError, ml.ShapeError)
 METHODS = (
     "evaluate", "__call__", "value", "gradient", "hessian", "divergence", "predict", "link", "best_constant",
 )  # fmt: skip
+ESTIMATOR_METHODS = ("fit", "predict", "predict_proba", "decision_function")
 PROPERTIES = {
     "parameters": "the constructor's arguments",
     "target_domain": "the set of targets: an `Interval`, or a `Simplex`",
@@ -173,6 +185,13 @@ PROPERTIES = {
     "smooth": "the gradient is continuous in raw",
     "zero_iff_right": "the divergence is 0 exactly where the prediction is the target",
 }
+
+
+def estimator_entries(estimator: type) -> list[str]:
+    """An estimator and its methods."""
+    name = estimator.__name__
+    methods = [method for method in ESTIMATOR_METHODS if hasattr(estimator, method)]
+    return [entry(f"matchloss.linear.{name}", estimator), *(entry(f"{name}.{method}", getattr(estimator, method)) for method in methods)]
 
 
 def property_table() -> str:
