@@ -110,6 +110,15 @@ def test_local_links_lead_somewhere(page: Path) -> None:
         assert path in made or (page.parent / path).exists(), f"{page.name} links to {link}"
 
 
+def test_tests_that_pages_name_are_there() -> None:
+    files = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (ROOT / "tests").glob("test_*.py")}
+    for page in PAGES:
+        text = FENCE.sub("", page.read_text())
+        assert set(re.findall(r"tests/test_\w+\.py", text)) <= set(files), page.name
+        for name in re.findall(r"`(test_\w+)`", text):
+            assert any(f"def {name}(" in source for source in files.values()), f"{page.name} names {name}"
+
+
 def test_counts_are_those_of_the_catalogue() -> None:
     count = len(ml.losses())
     for page in (ROOT / "README.md", ROOT / "CHANGELOG.md"):
