@@ -6,14 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from matchloss.linear.endless import endless
 from matchloss.linear.objective import Measure, Objective
 from matchloss.linear.passes import Block
 from matchloss.linear.rows import Floats
 
 EPS = float(np.finfo(np.float64).eps)
-MOVING = 0.1  # of a raw prediction: near a finite optimum none moves so far any more
-STILL = 1e-3  # of the farthest move
-FAR = 40.0  # raw predictions to infinity and back, where every loss keeps its sign
 GROWING = 0.25  # of the largest effect: coefficients named
 
 
@@ -41,9 +39,9 @@ def advise(f: Objective, at: Measure, converged: bool, tol: float, names: Sequen
         if f.left_out:
             which = _list([every[j] for j in f.left_out])
             said.append(f"Collinear columns, whose coefficients stay at 0: {which}. An l2 above 0 shares among them.")
-        moving = _moving(f, at, before)
-        if moving is not None:
-            which = _list([labels[j] for j in moving])
+        direction = endless(f, at, before)
+        if direction is not None:
+            which = _list([labels[j] for j in _growing(f, direction)])
             said.append(
                 "No finite coefficients are best: classes are separable, or all rows of a level agree in the target. "
                 f"Still growing: {which}. An l2 above 0 keeps them finite."
@@ -57,27 +55,6 @@ def _list(names: Sequence[str], most: int = 8) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def _for_ever(f: Objective, theta: Floats, direction: Floats) -> bool:
-    """Whether along `direction` the loss of no row ever rises and that of some row always falls: then no finite theta is best.
-
-    Exact in its signs, since losses take far raw predictions; rows that move less than a thousandth as much as others stand still.
-    """
-    move = f.raw(direction)
-    if move.ndim == 2:  # away from the label's own: no loss of a distribution sees a shift of all alike
-        move -= np.take_along_axis(move, f.target[:, None], axis=1)
-    reach = np.abs(move) if move.ndim == 1 else np.abs(move).max(axis=1)
-    if not reach.max(initial=0.0) > MOVING:
-        return False
-    move[np.abs(move) <= STILL * reach.max()] = 0
-    moving = reach > STILL * reach.max()
-    raw, target = f.raw(theta)[moving], f.target[moving]
-    unit = (move[moving].T / reach[moving]).T
-    far, near = f.loss.evaluate(raw + FAR * unit, target), f.loss.evaluate(raw + unit, target)
-    slopes = [np.sum(np.atleast_2d((e.gradient * unit).T), axis=0) for e in (far, near)]
-    falls = (far.value <= near.value) & (slopes[0] <= 0)
-    return bool(falls.all() and (slopes[1] < 0).any())
-
-
 def _all_at_the_end(f: Objective) -> bool:
     """Whether the intercept alone could fall or grow for ever: all counts are 0, or all labels one."""
     return (
@@ -85,20 +62,11 @@ def _all_at_the_end(f: Objective) -> bool:
     )
 
 
-def _moving(f: Objective, at: Measure, before: Sequence[Floats]) -> np.ndarray | None:
-    """Coefficients whose best value is infinite; None if there are none. `before` are thetas of some passes ago.
-
-    Candidates for the direction: what theta grew by since, purest where the gradient was all but 0; and, for separated classes, theta.
-    """
-    if not np.isfinite(at.value) or not f.loss.smooth or getattr(f.loss.programs["exact"], "threshold", None) is not None:
-        return None  # those are flat, or linear, beyond a margin: the best is finite
-    few = f.strided(max(1, f.rows.n // 1000))
-    for direction in (*(at.theta - theta for theta in before if theta.shape == at.theta.shape), at.theta):
-        if _for_ever(few, at.theta, direction) and _for_ever(f, at.theta, direction):
-            grown = np.abs(direction) if direction.ndim == 1 else np.abs(direction - direction.mean(axis=1, keepdims=True)).max(axis=1)
-            effect = grown * _ranges(f)
-            return np.flatnonzero(effect >= GROWING * effect.max()) if effect.any() else np.flatnonzero(grown)
-    return None
+def _growing(f: Objective, direction: Floats) -> np.ndarray:
+    """The coefficients that matter most along a direction."""
+    grown = np.abs(direction) if direction.ndim == 1 else np.abs(direction - direction.mean(axis=1, keepdims=True)).max(axis=1)
+    effect = grown * _ranges(f)
+    return np.flatnonzero(effect >= GROWING * effect.max()) if effect.any() else np.flatnonzero(grown)
 
 
 def _ranges(f: Objective) -> Floats:

@@ -202,7 +202,7 @@ def _newton(f: Objective, tol: float, log: Log) -> Found:
     theta, metric, before = _subsampled(f)
     said = "Newton's method" + (", from a subsample's optimum" if before else "")
     if metric is not None and f.rows.q >= SOME_NUMBERS:  # one hessian, or none, and L-BFGS makes up for its age
-        at = f.measure(theta, log, "none" if f.rows.q > MANY_NUMBERS else "hessian")
+        at = f.measure(theta, log, "none" if f.rows.q > MANY_NUMBERS else "part")
         if at.second is not None and np.isfinite(at.second).all():
             metric = f.metric(at.second)
             f.suspect(metric)

@@ -1,0 +1,96 @@
+"""Directions in which the loss falls for ever: where there is one, no finite coefficients are best (Albert and Anderson 1984)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+
+from matchloss.linear.objective import Measure, Objective
+from matchloss.linear.passes import Matrix
+from matchloss.linear.rows import Floats
+
+MOVING = 1e-3  # of a raw prediction, at least: near a finite optimum none moves so far any more
+STILL = 1e-3  # of 1 and of the farthest move: `_pure` then makes it exact
+FAR = 40.0  # raw predictions to infinity and back, where every loss keeps its sign
+NULL = 1e-10  # eigenvalues of a Gram matrix of unit diagonal: below it rows stand still
+FEW = 1000  # rows, on which most candidates fail
+MOST = 1500  # coefficients of a direction that is purified: others are taken as they are
+CURVES = 1 << 24  # of rows times classes squared
+
+
+def endless(f: Objective, at: Measure, before: Sequence[Floats]) -> Floats | None:
+    """A direction in which the loss of no row ever rises and that of some row always falls; None if none was met.
+
+    Sought in what theta grew by since `before`, thetas of some passes ago, and, since classes may be separated, in theta itself.
+    """
+    if not np.isfinite(at.value) or not f.loss.smooth or getattr(f.loss.programs["exact"], "threshold", None) is not None:
+        return None  # these are flat, or linear, beyond a margin: the best is finite
+    few = f.strided(max(1, f.rows.n // FEW))
+    directions = [*(at.theta - theta for theta in before if theta.shape == at.theta.shape), at.theta]
+    for direction, coarse in product(directions, (False, True) if at.theta.ndim == 2 else (False,)):
+        if _falls(few, at.theta, direction, coarse) and _falls(f, at.theta, direction, coarse):
+            pure = _pure(f, direction, coarse)
+            if _falls(f, at.theta, pure, coarse):
+                return pure
+    return None
+
+
+def _moves(f: Objective, direction: Floats, coarse: bool) -> tuple[Floats, NDArray[np.bool_]]:
+    """How far raw predictions move along a direction, of several classes away from the label's own; and which of them do.
+
+    `coarse`: in a row of which one class moves very far, others stand still that hardly do beside it.
+    """
+    move = f.raw(direction)
+    if move.ndim == 2:  # no loss of a distribution sees a shift of all alike
+        move -= np.take_along_axis(move, f.target[:, None], axis=1)
+    size = np.abs(move)
+    unit: Any = min(1.0, float(size.max(initial=0.0)))
+    if coarse:
+        unit = np.maximum(unit, size.max(axis=1, keepdims=True))
+    return move, size > STILL * unit
+
+
+def _falls(f: Objective, theta: Floats, direction: Floats, coarse: bool) -> bool:
+    """Whether no row's loss ever rises along the direction, and some row's always falls, by the signs of slopes far off."""
+    move, moving = _moves(f, direction, coarse)
+    if not np.abs(move).max(initial=0.0) > MOVING:
+        return False
+    rows = moving if move.ndim == 1 else moving.any(axis=1)
+    move = np.where(moving, move, 0.0)[rows]
+    raw, target = f.raw(theta)[rows], f.target[rows]
+    unit = (move.T / (np.abs(move) if move.ndim == 1 else np.abs(move).max(axis=1))).T
+    far, near = f.loss.evaluate(raw + FAR * unit, target), f.loss.evaluate(raw + unit, target)
+    slopes = [np.sum(np.atleast_2d((e.gradient * unit).T), axis=0) for e in (far, near)]
+    return bool(((far.value <= near.value) & (slopes[0] <= 0)).all() and (slopes[1] < 0).any())
+
+
+def _pure(f: Objective, direction: Floats, coarse: bool) -> Floats:
+    """The part of the direction that leaves rows exactly where they are that hardly move: 0 where it is a single far row that moves."""
+    if direction.size > MOST:
+        return direction
+    few = f if direction.ndim == 1 else f.strided(max(1, f.rows.n * direction.shape[1] ** 2 // CURVES))
+    still = ~_moves(few, direction, coarse)[1]
+    gram = few.narrow(few.matrix.gram(still.astype(np.float64))) if direction.ndim == 1 else _gram_of_differences(few, still)
+    diagonal = np.diagonal(gram)
+    scale = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+    values, vectors = linalg.eigh(gram * scale * scale[:, None], check_finite=False)
+    null = vectors[:, values <= NULL]
+    return (scale * (null @ (null.T @ (direction.ravel() / scale)))).reshape(direction.shape)
+
+
+def _gram_of_differences(f: Objective, still: NDArray[np.bool_]) -> Floats:
+    """The Gram matrix, (P K, P K), of the differences of raw predictions, each class's from the label's own, where they stand still."""
+    classes, size = f.shape[1], f.size
+    own = np.arange(classes) == f.target[:, None]
+    difference = np.eye(classes) - own[:, None, :]  # of each row: class k less the label's, as vectors over the classes
+    curves = np.einsum("ik,ika,ikb->abi", still.astype(np.float64), difference, difference)
+    matrix, made = Matrix(f.rows), np.empty((size, classes, size, classes))
+    for a in range(classes):
+        for b in range(a + 1):
+            made[:, a, :, b] = made[:, b, :, a] = f.narrow(matrix.gram(np.ascontiguousarray(curves[a, b])))
+    return made.reshape(size * classes, size * classes)
