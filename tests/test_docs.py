@@ -195,6 +195,21 @@ def test_readme_scores_are_those_of_the_demonstration() -> None:
         assert told == pytest.approx(finite, rel=2e-3), line
 
 
+def test_readme_fits_are_those_of_the_demonstration() -> None:
+    pytest.importorskip("polars")
+    from matchloss.fit.flights import fit_flights
+    from matchloss.tables.flights import read_flights
+
+    table = next(text for _, _, text in blocks(ROOT / "README.md", "text") if "held-out" in text)
+    for found in fit_flights(read_flights(), lambda text: None).values():
+        assert found.converged
+        line = next(line for line in table.splitlines() if re.match(rf"{found.model.target} +{found.model.loss.name} ", line))
+        score = next(iter(found.scores))
+        assert f" {score} " in line
+        told = [float(x) for x in line.split()[-2:]]
+        assert told == pytest.approx([found.scores[score].value, found.constant[score].value], rel=1e-3)
+
+
 @pytest.mark.parametrize("page", COMMANDS, ids=lambda page: page.stem)
 def test_the_page_of_a_command_tells_of_every_option(page: Path) -> None:
     pytest.importorskip("typer")
