@@ -74,12 +74,16 @@ def test_losses_with_a_margin_have_a_finite_best(loss: Any, kind: str) -> None:
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
-@given(st.integers(4, 14), st.integers(1, 3), st.integers(0, 10**6), st.sampled_from([2, 3]), st.booleans())
-def test_separability_is_told_if_and_only_if_a_linear_program_finds_it(n: int, p: int, seed: int, classes: int, intercept: bool) -> None:
+@given(st.integers(4, 14), st.integers(1, 3), st.integers(0, 10**6), st.sampled_from([2, 3]), st.booleans(), st.sampled_from([1.0, 1e3]))
+def test_separability_is_told_if_and_only_if_a_linear_program_finds_it(
+    n: int, p: int, seed: int, classes: int, intercept: bool, far: float
+) -> None:
     r = np.random.default_rng(seed)
     x = r.integers(-2, 3, size=(n, p)).astype(float)
+    x[0] *= far
     y = r.permutation(np.r_[np.arange(classes), r.integers(0, classes, size=n - classes)])
     design = np.column_stack([x, np.ones(n)]) if intercept else x
+    design = design / np.maximum(np.linalg.norm(design, axis=1, keepdims=True), 1e-9)
     rows = []  # of each row and each other class: how far a step along d takes its own class ahead of that one
     for i in range(n):
         for k in range(classes):
