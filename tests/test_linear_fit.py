@@ -16,6 +16,7 @@ from frames import FRAMES
 from matchloss.linear import LinearClassifier, LinearRegressor
 from matchloss.linear import solve as solver
 from matchloss.linear.kernels import BY_NUMPY, kernels
+from matchloss.linear.rows import of_array
 
 CONVEX = [loss for loss in INSTANCES if loss.convex]
 STRICT = [loss for loss in CONVEX if loss.smooth]
@@ -82,6 +83,16 @@ def test_the_interior_point_method_takes_kinks_alone(loss: Any) -> None:
 def raw(model: Any, x: Any) -> Any:
     """What it says of each row."""
     return model.decision_function(x) if isinstance(model, LinearClassifier) else model.predict(x)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int8, np.uint16, np.float32, np.float16, ">f8"])
+def test_rows_of_any_type_are_read_as_their_numbers(dtype: Any) -> None:
+    whole = np.round(5 * problem(SQUARED, 1500, 4)[0][:, [0, 2, 3]]).clip(0, 99)
+    y = np.random.default_rng(0).normal(size=1500)
+    for layout in (whole, np.tile(whole, (1, 4)) + np.arange(12)):
+        expected = solver.solve(SQUARED, of_array(layout), y, l2=0.1)
+        for given_rows in (layout.astype(dtype), np.asfortranarray(layout, dtype)):
+            np.testing.assert_allclose(solver.solve(SQUARED, of_array(given_rows), y, l2=0.1).coef, expected.coef, rtol=1e-9, atol=1e-12)
 
 
 # --- rows and weights -----------------------------------------------------------------------------------------------------------

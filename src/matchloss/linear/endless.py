@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,33 +29,26 @@ def endless(f: Objective, at: Measure, before: Sequence[Floats]) -> Floats | Non
     if not np.isfinite(at.value) or not f.loss.smooth or getattr(f.loss.programs["exact"], "threshold", None) is not None:
         return None  # these are flat, or linear, beyond a margin: the best is finite
     few = f.strided(max(1, f.rows.n // FEW))
-    directions = [*(at.theta - theta for theta in before if theta.shape == at.theta.shape), at.theta]
-    for direction, coarse in product(directions, (False, True) if at.theta.ndim == 2 else (False,)):
-        if _falls(few, at.theta, direction, coarse) and _falls(f, at.theta, direction, coarse):
-            pure = _pure(f, direction, coarse)
-            if _falls(f, at.theta, pure, coarse):
+    for direction in (*(at.theta - theta for theta in before if theta.shape == at.theta.shape), at.theta):
+        if _falls(few, at.theta, direction) and _falls(f, at.theta, direction):
+            pure = _pure(f, direction)
+            if _falls(f, at.theta, pure):
                 return pure
     return None
 
 
-def _moves(f: Objective, direction: Floats, coarse: bool) -> tuple[Floats, NDArray[np.bool_]]:
-    """How far raw predictions move along a direction, of several classes away from the label's own; and which of them do.
-
-    `coarse`: in a row of which one class moves very far, others stand still that hardly do beside it.
-    """
+def _moves(f: Objective, direction: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """How far raw predictions move along a direction, of several classes away from the label's own; and which of them do."""
     move = f.raw(direction)
     if move.ndim == 2:  # no loss of a distribution sees a shift of all alike
         move -= np.take_along_axis(move, f.target[:, None], axis=1)
     size = np.abs(move)
-    unit: Any = min(1.0, float(size.max(initial=0.0)))
-    if coarse:
-        unit = np.maximum(unit, size.max(axis=1, keepdims=True))
-    return move, size > STILL * unit
+    return move, size > STILL * min(1.0, float(size.max(initial=0.0)))
 
 
-def _falls(f: Objective, theta: Floats, direction: Floats, coarse: bool) -> bool:
+def _falls(f: Objective, theta: Floats, direction: Floats) -> bool:
     """Whether no row's loss ever rises along the direction, and some row's always falls, by the signs of slopes far off."""
-    move, moving = _moves(f, direction, coarse)
+    move, moving = _moves(f, direction)
     if not np.abs(move).max(initial=0.0) > MOVING:
         return False
     rows = moving if move.ndim == 1 else moving.any(axis=1)
@@ -69,12 +60,12 @@ def _falls(f: Objective, theta: Floats, direction: Floats, coarse: bool) -> bool
     return bool(((far.value <= near.value) & (slopes[0] <= 0)).all() and (slopes[1] < 0).any())
 
 
-def _pure(f: Objective, direction: Floats, coarse: bool) -> Floats:
+def _pure(f: Objective, direction: Floats) -> Floats:
     """The part of the direction that leaves rows exactly where they are that hardly move: 0 where it is a single far row that moves."""
     if direction.size > MOST:
         return direction
     few = f if direction.ndim == 1 else f.strided(max(1, f.rows.n * direction.shape[1] ** 2 // CURVES))
-    still = ~_moves(few, direction, coarse)[1]
+    still = ~_moves(few, direction)[1]
     gram = few.narrow(few.matrix.gram(still.astype(np.float64))) if direction.ndim == 1 else _gram_of_differences(few, still)
     diagonal = np.diagonal(gram)
     scale = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
