@@ -89,7 +89,7 @@ def test_predict_and_show(capsys, tmp_path, data, table, model):
     assert (made["prediction"] == table["late"].cast(pl.String).str.to_titlecase()).mean() > 0.9
     code, said, err = matchloss(capsys, "show", model)
     assert (code, err) == (0, "") and said.isascii() and max(map(len, said.splitlines())) <= 80
-    for part in ("late, by model.json", "logistic", "a label: False, True", "numbers", "rows train", "log ", "intercept", "0.01"):
+    for part in ("late, by model.json", "logistic", "a label: False, True", "numbers", "rows to learn from", "log ", "intercept", "0.01"):
         assert part in said, part
 
 
@@ -99,7 +99,7 @@ def test_unseen_levels_are_said(capsys, tmp_path):
     fresh.write_text("y,c\n1,a\n2,z\n3,z\n")
     matchloss(capsys, "fit", train, "--target", "y", "--out", tmp_path / "m.json")
     said = matchloss(capsys, "predict", tmp_path / "m.json", fresh, "--out", tmp_path / "p.csv")[1]
-    assert 'c: in 2 rows a level not seen in training counts as "a".' in said
+    assert 'c: in 2 rows a level not seen in training, or none, counts as "a".' in said
 
 
 def test_models_that_are_none(capsys, tmp_path, data, model):

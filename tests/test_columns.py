@@ -36,7 +36,7 @@ def test_every_decision_is_said():
     )
     assert said(table) == [
         "Numbers: n, wild.",
-        "Categories: flag (2 levels), text (2 levels, missing one of them).",
+        'Categories: flag (2 levels, False the reference), text (2 levels, missing one of them, "a" the reference).',
         "Missing numbers get the mean and an indicator column: n (1 row), wild (1 row).",
         "Infinite numbers are taken as missing: wild.",
         "Left out: same (constant), empty (no values), nothing (no values), when (dates and times are not used), "
@@ -81,8 +81,8 @@ def test_levels_that_were_not_learned_are_said():
     train, test = pl.DataFrame({"c": ["b", "a", "a"], "d": [None, "u", "u"]}), pl.DataFrame({"c": ["z", "y", "a"], "d": ["v", "u", "u"]})
     design = learn(train, missing="indicate")
     assert describe_unseen(design, design.rows(test).unseen) == [
-        'c: in 2 held-out rows a level not seen in training counts as "a".',
-        'd: in 1 held-out row a level not seen in training counts as "u".',
+        'c: in 2 held-out rows a level not seen in training, or none, counts as "a".',
+        'd: in 1 held-out row a level not seen in training, or none, counts as "u".',
     ]
 
 

@@ -82,7 +82,7 @@ def test_the_kind_of_the_target_is_found_and_said(values, kind, classes):
     column = pl.concat([pl.Series("y", values)] * 30)
     found = compare(pl.DataFrame({"y": column, "x": np.arange(len(column))}), "y")
     assert (found.kind, found.classes) == (kind, classes)
-    assert any(message.startswith(f"The target y is a {'number' if kind == 'number' else 'label'}") for message in found.messages)
+    assert any(message.startswith(f"The target y {'holds numbers' if kind == 'number' else 'is a label'}") for message in found.messages)
 
 
 def test_numbers_named_categorical_are_labels():

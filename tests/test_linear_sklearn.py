@@ -35,14 +35,9 @@ CHECKED = [
 ]
 
 
-def expected_failures(estimator: Any) -> dict[str, str]:
-    """A loss keeps its compiled programs where a pickle finds them, so that it is not the same pickle after it was used."""
-    return {"check_estimators_overwrite_params": "hashed by its pickle"} if isinstance(estimator.loss, ml.Loss) else {}
-
-
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # some checks have few rows, or one target
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-@parametrize_with_checks(CHECKED, expected_failed_checks=expected_failures)
+@parametrize_with_checks(CHECKED)
 def test_scikit_learns_checks(estimator: Any, check: Any) -> None:
     check(estimator)
 
@@ -86,6 +81,7 @@ def test_one_hot_encoding_by_scikit_learn_is_what_categories_do() -> None:
     np.testing.assert_allclose(LinearRegressor(l2=0.1, tol=1e-11).fit(frame, y).predict(frame), piped.predict(frame), rtol=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore:.*was not in training:UserWarning")
 def test_search_over_losses_and_penalties() -> None:
     """With a frame that has categories, split by scikit-learn: a level may be in no training row, or in no test row."""
     columns, y = table(LOGISTIC, 150)

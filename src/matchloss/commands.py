@@ -38,7 +38,7 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 @app.command()
 def compare(
-    data: Annotated[Path, typer.Argument(help="A CSV (plain or gzip) or Parquet file; empty fields and NA are missing.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="A CSV (plain or gzip) or Parquet file; empty fields and NA are missing.")],
     target: Annotated[str, typer.Option(help="The column to predict.")],
     losses: Annotated[str, typer.Option(help="Losses to compare instead of the usual ones, with commas between.")] = "",
     drop: Annotated[str, typer.Option(help="Columns to leave out, with commas between.")] = "",
@@ -46,7 +46,7 @@ def compare(
     rows: Annotated[int | None, typer.Option(help="Take so many rows, drawn at random.")] = None,
     counts: Annotated[bool, typer.Option("--counts", help="The target counts something.")] = False,
     test_fraction: Annotated[float, typer.Option(help="The share of rows held out to score on.")] = 0.2,
-    seed: Annotated[int, typer.Option(min=0, help="Of the draw of held-out rows.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the draw of held-out rows.")] = 0,
     report: Annotated[Path | None, typer.Option(help="Write the comparison to this HTML page too.")] = None,
 ) -> None:
     """Fit the same linear model under each loss that suits the target, and score all of them on held-out rows."""
@@ -78,18 +78,20 @@ def compare(
 
 @app.command()
 def fit(
-    data: Annotated[Path, typer.Argument(help="A CSV (plain or gzip) or Parquet file; empty fields and NA are missing.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="A CSV (plain or gzip) or Parquet file; empty fields and NA are missing.")],
     target: Annotated[str, typer.Option(help="The column to predict.")],
     loss: Annotated[str | None, typer.Option(help="The loss, instead of the one that suits the target.")] = None,
-    param: Annotated[list[str] | None, typer.Option(help="A parameter of the loss, such as power=1.5; may be repeated.")] = None,
-    l2: Annotated[float, typer.Option(help="Times half the sum of squared coefficients, added to the mean loss.")] = 0.0,
+    param: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the loss, such as power=1.5; may be repeated.")
+    ] = None,
+    l2: Annotated[float, typer.Option(help="Ridge: adds l2 / 2 times the sum of squared coefficients to the mean loss.")] = 0.0,
     categorical: Annotated[str, typer.Option(help="Columns to take as categories, with commas between.")] = "",
     drop: Annotated[str, typer.Option(help="Columns to leave out, with commas between.")] = "",
     weight: Annotated[str | None, typer.Option(help="A column with the weight of each row.")] = None,
     rows: Annotated[int | None, typer.Option(help="Take so many rows, drawn at random.")] = None,
     counts: Annotated[bool, typer.Option("--counts", help="The target counts something.")] = False,
     test_fraction: Annotated[float, typer.Option(help="The share of rows held out to score on.")] = 0.2,
-    seed: Annotated[int, typer.Option(min=0, help="Of the draw of held-out rows.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the draw of held-out rows.")] = 0,
     missing: Annotated[str, typer.Option(help="Rows with missing values: error, drop, or indicate.")] = "indicate",
     out: Annotated[Path | None, typer.Option(help="Write the model to this JSON file.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write what was found to this HTML page too.")] = None,
@@ -133,8 +135,8 @@ def fit(
 
 @app.command()
 def predict(
-    model: Annotated[Path, typer.Argument(help="A model that `matchloss fit` wrote.")],
-    data: Annotated[Path, typer.Argument(help="A CSV (plain or gzip) or Parquet file, of any size.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model that `matchloss fit` wrote.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="A CSV (plain or gzip) or Parquet file, of any size.")],
     out: Annotated[Path, typer.Option(help="Where the predictions go, a row for each: .parquet or .csv.")],
 ) -> None:
     """Predict each row of a table, in batches, so that it may be larger than memory."""
@@ -142,6 +144,7 @@ def predict(
     from matchloss.linear.model import read_model
     from matchloss.tables.columns import describe_unseen
     from matchloss.tables.words import plural
+    from matchloss.terminal import console, sentence
 
     _check_writable(out, "the predictions")
     fitted = read_model(model)
@@ -150,14 +153,15 @@ def predict(
         done = predict_file(fitted, data, out, tell)
     print(f"{fitted.target}: {plural(done.rows, 'row')} predicted.")
     if done.without:
-        print(f"  {plural(done.without, 'row')} without a prediction: a value is missing, and the model knows no such rows.")
-    for sentence in describe_unseen(fitted.design, done.unseen, "row"):
-        print(f"  {sentence}")
+        gaps = plural(done.without, "row")
+        console().print(sentence(f"{gaps} without a prediction: a value is missing, and --missing drop kept such rows from training."))
+    for said in describe_unseen(fitted.design, done.unseen, "row"):
+        console().print(sentence(said))
     print(f"The predictions: {out.resolve()}")
 
 
 @app.command()
-def show(model: Annotated[Path, typer.Argument(help="A model that `matchloss fit` wrote.")]) -> None:
+def show(model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model that `matchloss fit` wrote.")]) -> None:
     """The card of a model: what it predicts and from what, how it came about, its scores and coefficients."""
     from matchloss.fit import text
     from matchloss.linear.model import read_model
@@ -167,7 +171,7 @@ def show(model: Annotated[Path, typer.Argument(help="A model that `matchloss fit
 
 
 @app.command()
-def losses(name: Annotated[str | None, typer.Argument(help="A loss, by its name or a peer's: its card.")] = None) -> None:
+def losses(name: Annotated[str | None, typer.Argument(metavar="NAME", help="A loss, by its name or a peer's: its card.")] = None) -> None:
     """The catalogue, or the card of one loss."""
     import matchloss as ml
     from matchloss.compare import text

@@ -42,12 +42,14 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
-def facts(pairs: Mapping[str, str]) -> Table:
+def facts(pairs: Mapping[str, str]) -> Text:
     """Names with what is to be said of them, aligned; empty ones are left out."""
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
-    for name, fact in pairs.items():
-        if fact:
-            grid.add_row(Text(f"  {name}", style="dim"), Text(plain(fact)))
-    return grid
+    said = {name: plain(fact) for name, fact in pairs.items() if fact}
+    indent = " " * (4 + max(map(len, said), default=0))
+    lines = Text()
+    for name, fact in said.items():
+        body = textwrap.fill(fact, WIDTH, initial_indent=indent, subsequent_indent=indent)[len(indent) :]
+        lines.append(f"  {name}".ljust(len(indent)), style="dim")
+        lines.append(f"{body}\n")
+    lines.rstrip()
+    return lines

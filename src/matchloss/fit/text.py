@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from matchloss.tables.columns import listed
+from matchloss.tables.columns import levels_of, listed
 from matchloss.tables.scores import Score
 from matchloss.tables.words import plural, score_text
 from matchloss.terminal import facts, plain, ruled, sentence
@@ -25,6 +25,7 @@ MOST = 10  # coefficients of a fit
 MOST_SHOWN = 20  # coefficients of a model
 MOST_CLASSES = 4  # a column each
 NAME = 40  # columns for a name; longer ones go on below
+SAID = {"source": "data", "missing": "missing values", "rows_train": "rows to learn from", "rows_test": "rows held out"}
 
 
 def fit_text(found: FitResult) -> Group:
@@ -140,7 +141,7 @@ def _legend(found: FitResult) -> list[str]:
 def _what(model: Model) -> dict[str, str]:
     from matchloss.linear.plan import Category
 
-    categories = [f"{c.name} ({len(c.levels)} levels)" for c in model.design.columns if isinstance(c, Category)]
+    categories = [f"{c.name} ({levels_of(c)})" for c in model.design.columns if isinstance(c, Category)]
     numbers = [c.name for c in model.design.columns if not isinstance(c, Category)]
     return {
         "loss": _loss(model.loss),
@@ -157,7 +158,9 @@ def _loss(loss: Loss) -> str:
 
 
 def _about(about: dict[str, Any]) -> dict[str, str]:
-    return {plain(name).replace("_", " "): _fact(fact) for name, fact in about.items() if fact is not None and not isinstance(fact, dict)}
+    return {
+        SAID.get(name, plain(name).replace("_", " ")): _fact(x) for name, x in about.items() if x is not None and not isinstance(x, dict)
+    }
 
 
 def _fact(fact: Any) -> str:

@@ -114,7 +114,10 @@ class _Linear(BaseEstimator):
         """The rows of X for prediction: a frame's columns are matched by name, in any order."""
         check_is_fitted(self)
         if self.design_ is not None and is_frame(X):
-            return self.design_.rows(X)
+            rows = self.design_.rows(X)
+            for name, count in rows.unseen.items():
+                warnings.warn(f"{count} rows have a level of {name} that was not in training: they count as the reference", stacklevel=3)
+            return rows
         if self.design_ is not None and not all(isinstance(column, Number) for column in self.design_.columns):
             raise TypeError(f"{type(self).__name__} was fitted to a data frame with categories; X is {type(X).__name__}, not a data frame")
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False, reset=False)

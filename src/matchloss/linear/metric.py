@@ -31,15 +31,22 @@ def of_matrix(hessian: Floats, intercepts: int, damping: float = 0.0) -> Metric:
     """
     diagonal = np.diagonal(hessian)
     scale = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
-    scaled = hessian * scale * scale[:, None]
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = np.clip(np.nan_to_num(hessian * scale * scale[:, None]), -1, 1)  # as it is where nothing overflowed
     scaled[np.diag_indices_from(scaled)] = np.where(diagonal > 0, 1.0 + damping, 0.0)
     try:
         factor = linalg.cholesky(scaled, lower=True, check_finite=False)
         if (np.diagonal(factor) ** 2 > DEPENDENT).all():
-            return Metric(lambda g: (scale * linalg.cho_solve((factor, True), (scale * g.T).T, check_finite=False).T).T, NONE)
+            return Metric(lambda g: _scaled(scale, linalg.cho_solve((factor, True), _scaled(scale, g), check_finite=False)), NONE)
     except linalg.LinAlgError:
         pass
     return _independent(scaled, scale, intercepts)
+
+
+def _scaled(scale: Floats, g: Floats) -> Floats:
+    """Each row of g times its scale; what overflows makes a step that no line search takes."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return (scale * g.T).T
 
 
 def _independent(scaled: Floats, scale: Floats, intercepts: int) -> Metric:
@@ -54,7 +61,7 @@ def _independent(scaled: Floats, scale: Floats, intercepts: int) -> Metric:
     def solve(g: Floats) -> Floats:
         made = np.zeros_like(g)
         if rank:
-            made[kept] = (scale[kept] * linalg.cho_solve((block, True), (scale * g.T).T[kept], check_finite=False).T).T
+            made[kept] = _scaled(scale[kept], linalg.cho_solve((block, True), _scaled(scale, g)[kept], check_finite=False))
         return made
 
     return Metric(solve, left_out)

@@ -65,6 +65,10 @@ class Loss:
                 raise DomainError(f"{type(self).__name__}'s {field.name} is {float(given)!r}; allowed: {domain}")
             object.__setattr__(self, field.name, float(given))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What makes the loss, without what was derived from it: a used loss has the pickle of a fresh one."""
+        return {name: x for name, x in vars(self).items() if not isinstance(getattr(type(self), name, None), cached_property)}
+
     @property
     def parameters(self) -> dict[str, float]:
         """The constructor's arguments."""

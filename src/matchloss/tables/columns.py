@@ -14,7 +14,7 @@ from matchloss.tables.read import pl
 from matchloss.tables.words import plural
 
 if TYPE_CHECKING:
-    from matchloss.linear.plan import Design, Level, Missing
+    from matchloss.linear.plan import Category, Design, Level, Missing
     from matchloss.linear.rows import Rows
 
 MAX_LEVELS = 200  # a text column with more is likelier an identifier than a category
@@ -90,7 +90,7 @@ def describe(design: Design, choice: Choice, training: pl.DataFrame) -> list[str
     numbers = [c for c in design.columns if not isinstance(c, Category)]
     gaps = [f"{c.name} ({plural(int(missing(training[c.name]).sum()), 'row')})" for c in numbers if c.indicator]
     wild = [c.name for c in numbers if training[c.name].dtype.is_float() and training[c.name].is_infinite().any()]
-    levels = [f"{c.name} ({len(c.levels)} levels{', missing one of them' if None in c.levels else ''})" for c in categories]
+    levels = [f"{c.name} ({levels_of(c)})" for c in categories]
     sentences: Mapping[str, list[str]] = {
         "Numbers": [c.name for c in numbers],
         "Categories": levels,
@@ -104,12 +104,19 @@ def describe(design: Design, choice: Choice, training: pl.DataFrame) -> list[str
     return messages
 
 
+def levels_of(category: Category) -> str:
+    """How many levels a category has, and which is the reference: its coefficient would be 0."""
+    gap = ", missing one of them" if None in category.levels else ""
+    return f"{plural(len(category.levels), 'level')}{gap}, {_show(category.levels[0])} the reference" if category.levels else "no level"
+
+
 def describe_unseen(design: Design, unseen: Mapping[str, int], noun: str = "held-out row") -> list[str]:
     """A sentence for each category with levels that were not learned."""
     from matchloss.linear.plan import Category
 
     reference = {c.name: c.levels[0] if c.levels else None for c in design.columns if isinstance(c, Category)}
-    return [f"{name}: in {plural(n, noun)} a level not seen in training counts as {_show(reference[name])}." for name, n in unseen.items()]
+    said = ((f"{name}: in {plural(n, noun)}", _show(reference[name])) for name, n in unseen.items())
+    return [f"{where} a level not seen in training, or none, counts as {first}." for where, first in said]
 
 
 def listed(names: Iterable[str]) -> str:

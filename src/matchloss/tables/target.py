@@ -61,7 +61,7 @@ def read_target(column: pl.Series, rows: NDArray[np.intp], take: As | None = Non
         why = "text" if text else "booleans" if dtype == pl.Boolean else "two values" if distinct == 2 else "said to be categorical"
         return _labels(column, rows, distinct, why)
     values = _finite(column, rows)
-    return Target(name, "number", values, (), f"The target {name} is a number: {distinct:,} different values.")
+    return Target(name, "number", values, (), f"The target {name} holds numbers: {distinct:,} different values.")
 
 
 def _labels(column: pl.Series, rows: NDArray[np.intp], distinct: int, why: str) -> Target:
