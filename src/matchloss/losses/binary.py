@@ -160,7 +160,7 @@ def cloglog_at_one(m: Any, raw: Any) -> tuple[Any, Any, Any, Any]:
     x = m.where(mu > 800, 800.0, mu)
     small = x < 1
     e = m.exp(-x)
-    tiny = x < 1e-300
+    tiny = x < 1e-30
     r = m.where(tiny, 1.0, x * e / -m.expm1(-m.where(tiny, 1.0, x)))
     # x / (e^x - 1) + x - 1 = x/2 + sum B_2n x^2n / (2n)!, summed where the closed form would cancel.
     s = x * x
@@ -194,7 +194,7 @@ class CLogLog(BinaryLoss):
     def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
         _, x, r, slope = cloglog_at_one(m, raw)
         near = x < 0.6931471805599453
-        ratio = m.where(x < 1e-300, 1.0, -m.expm1(-x) / m.where(x < 1e-300, 1.0, x))  # p / mu, in (0.72, 1] where it is used
+        ratio = m.where(x < 1e-30, 1.0, -m.expm1(-x) / m.where(x < 1e-30, 1.0, x))  # p / mu, in (0.72, 1] where it is used
         low = m.where(raw < 0, -raw, 0.0) + m.where(raw < 0, 0.0, constant(m, 0.0, raw))
         v1 = m.where(near, low - m.log(ratio), -m.log1p(-m.exp(-m.where(near, 1.0, x))))
         at_zero = times_square(m, 1 - target, m.exp(0.5 * raw))
