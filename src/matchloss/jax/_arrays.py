@@ -1,0 +1,126 @@
+"""The protocol over jax.numpy, what every call checks and converts, and what may not be differentiated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from matchloss.engine import pointwise, rows
+from matchloss.engine.arrays import as_weight
+from matchloss.engine.namespaces import namespace
+from matchloss.errors import ShapeError
+
+
+def _iterate(step: Callable[..., Any], state: tuple[Any, ...], limit: int) -> tuple[Any, ...]:
+    """Rows.iterate as one loop of the compiled program, whatever the number of its rounds."""
+
+    def going(carry: Any) -> Any:
+        return (carry[0] < limit) & carry[1]
+
+    def turn(carry: Any) -> Any:
+        state, grown = step(carry[2])
+        return carry[0] + 1, jnp.any(grown), state
+
+    return jax.lax.while_loop(going, turn, (0, jnp.asarray(True), state))[2]
+
+
+JAX = namespace(jnp)
+JAX_ROWS = rows.NUMPY_ROWS._replace(
+    sum=lambda x: jnp.sum(x, axis=-1, keepdims=True),
+    max=lambda x: jnp.max(x, axis=-1, keepdims=True),
+    first_max=lambda x: jnp.arange(x.shape[-1]) == jnp.argmax(x, axis=-1, keepdims=True),
+    iterate=_iterate,
+)
+
+
+def not_differentiable(message: str) -> Callable[[Any], Any]:
+    """The identity, whose derivative is a TypeError: what has no formula gives no number, and above all no silent 0."""
+
+    @jax.custom_jvp
+    def same(x: Any) -> Any:
+        return x
+
+    @same.defjvp
+    def _(primals: Any, tangents: Any) -> Any:
+        raise TypeError(message)
+
+    return same
+
+
+twice_at_most = not_differentiable("losses have two derivatives in JAX, gradient and hessian; a third is not computed")
+fixed_target = not_differentiable(
+    "the derivative in the target is not computed; where the target depends on parameters, wrap it in jax.lax.stop_gradient"
+)
+fixed_weight = not_differentiable(
+    "the derivative in sample_weight is not computed; multiply the values by the weight yourself, or wrap it in jax.lax.stop_gradient"
+)
+
+
+def as_raw(name: str, x: Any) -> jax.Array:
+    """x as an array to compute with: half dtypes in float32, integers and booleans in JAX's default float."""
+    a = jnp.asarray(x)
+    if a.dtype in (jnp.float32, jnp.float64):
+        return a
+    if a.dtype in (jnp.bfloat16, jnp.float16):
+        return a.astype(jnp.float32)
+    if a.dtype.kind in "iub":
+        return a.astype(jnp.result_type(float))
+    raise TypeError(f"{name} has dtype {a.dtype}; bfloat16, float16, float32, float64, integers and booleans are computed")
+
+
+def shaped(name: str, x: Any, shape: tuple[int, ...], like: str) -> None:
+    """ShapeError unless x has exactly this shape."""
+    if x.shape != shape:
+        raise ShapeError(f"{name} has shape {x.shape}, and {like} asks for {shape}; shapes are never broadcast")
+
+
+def weights(sample_weight: Any, shape: tuple[int, ...], dtype: Any) -> jax.Array | None:
+    """One weight a row, checked where its values are visible, NaN where it is bad and they are not."""
+    if sample_weight is None:
+        return None
+    w = as_raw("sample_weight", sample_weight)
+    shaped("sample_weight", w, shape, "one weight a row")
+    if (seen := visible(w)) is not None:
+        as_weight(seen, shape)
+    w = fixed_weight(w).astype(dtype)
+    return jnp.where((w >= 0) & (w < jnp.inf), w, jnp.nan)
+
+
+def weighted(x: Any, weight: Any) -> Any:
+    """x times the row's weight, and 0 in a row of weight 0 whatever x is."""
+    if weight is None:
+        return x
+    w = weight.reshape(weight.shape + (1,) * (x.ndim - weight.ndim))
+    return jnp.where(w == 0, 0.0, w * x)
+
+
+def visible(x: Any) -> np.ndarray[Any, Any] | None:
+    """The values as NumPy's, unless the array is traced or lies on other hosts."""
+    if x is None or isinstance(x, jax.core.Tracer) or not getattr(x, "is_fully_addressable", True):
+        return None
+    a = np.asarray(x)
+    return a.astype(np.float32) if a.dtype.kind not in "fiub" or a.dtype.itemsize == 2 and a.dtype.kind == "f" else a
+
+
+def check_target(loss: Any, target: Any, weight: Any) -> None:
+    """DomainError for the first bad target of a pointwise loss, if the values are visible."""
+    y, w = visible(target), visible(weight)
+    if y is not None and (weight is None or w is not None):
+        pointwise.check(loss.programs["exact"], y, w)
+
+
+def check_rows(program: Any, target: Any, labels: bool, classes: int, weight: Any) -> None:
+    """DomainError for the first bad label or distribution, if the values are visible."""
+    t, w = visible(target), visible(weight)
+    if t is not None and (weight is None or w is not None):
+        half = not labels and target.dtype.itemsize == 2
+        rows.check(program, t.astype(np.float16) if half else t, labels, classes, w)
+
+
+def tolerance_of(target: Any) -> float:
+    """How far from 1 the sum of a distribution of this dtype may be."""
+    return {2: 1e-2, 4: 1e-4}.get(target.dtype.itemsize, 1e-6) if jnp.issubdtype(target.dtype, jnp.floating) else 1e-6

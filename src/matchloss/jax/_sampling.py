@@ -1,0 +1,60 @@
+"""Labels drawn from distributions: a few of them train as well as the whole, in a fraction of its memory."""
+
+from __future__ import annotations
+
+from math import isqrt
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from matchloss.engine import rows
+from matchloss.errors import DomainError, ShapeError
+from matchloss.jax._arrays import as_raw, check_rows
+from matchloss.losses.simplex import CrossEntropy
+
+
+def sample_targets(key: Any, probabilities: Any, m: int) -> jax.Array:
+    """m labels a row, (..., m), drawn independently from the distributions (..., K): int32.
+
+    The cross entropy at the labels, averaged over them, has the mean of the cross entropy at the distribution, and so has its
+    gradient; the variance falls as 1 / m. A class of probability 0 is never drawn. Where the values are not visible,
+    a row that is no distribution gives -1, at which losses are NaN.
+
+    Raises DomainError for a row that is visibly no distribution or m < 1, ShapeError for a scalar.
+
+    >>> import jax, jax.numpy as jnp
+    >>> labels = sample_targets(jax.random.key(0), jnp.array([[0.0, 1.0, 0.0], [0.5, 0.0, 0.5]]), 1000)
+    >>> print(labels.shape, jnp.bincount(labels[0]), (labels[1] == 1).any())
+    (2, 1000) [   0 1000] False
+    """
+    p = as_raw("probabilities", probabilities)
+    if p.ndim == 0 or p.shape[-1] == 0:
+        raise ShapeError(f"probabilities has shape {p.shape}; it must be (..., K) with at least one class")
+    if m < 1:
+        raise DomainError(f"m is {m!r}; allowed: 1, 2, ...")
+    given = jnp.asarray(probabilities)
+    check_rows(CrossEntropy().programs["exact"], given, False, p.shape[-1], None)
+    classes = p.shape[-1]
+    width = isqrt(classes - 1) + 1  # two short sums, of blocks and within one, round less than one long sum and search faster
+    blocks = -(-classes // width)
+    split = jnp.pad(p, [(0, 0)] * (p.ndim - 1) + [(0, blocks * width - classes)]).reshape(*p.shape[:-1], blocks, width)
+    first, second = jax.random.split(key)
+    block = _draw(first, jnp.sum(split, axis=-1), m)
+    within = jnp.take_along_axis(split, block[..., None], axis=-2)
+    label = block * width + _draw(second, within, 1)[..., 0]
+    tolerance = rows.sum_tolerance(jnp.zeros(0, p.dtype)) if given.dtype.itemsize > 2 else 1e-2  # pyright: ignore[reportArgumentType]
+    good = jnp.all(p >= 0, axis=-1) & (jnp.abs(jnp.sum(p, axis=-1) - 1) <= tolerance)
+    return jnp.where(good[..., None], label, -1).astype(jnp.int32)
+
+
+def _draw(key: Any, p: Any, m: int) -> Any:
+    """m places a row of weights, each by its share: the first place whose running sum exceeds a uniform part of the whole."""
+    edges = jax.lax.cummax(jnp.cumsum(p, axis=-1), axis=p.ndim - 1)
+    u = jax.random.uniform(key, (*p.shape[:-1], m), p.dtype) * edges[..., -1:]
+    count, last = edges.reshape(-1, p.shape[-1]), p.shape[-1] - 1
+    place = jax.vmap(lambda e, x: jnp.searchsorted(e, x, side="right"))(count, u.reshape(-1, m)).reshape(u.shape)
+    places = jnp.arange(p.shape[-1])
+    before = jax.lax.cummax(jnp.where(p > 0, places, -1), axis=p.ndim - 1)  # the running sums' rounding must not draw a weight of 0
+    drawn = jnp.take_along_axis(before, jnp.minimum(place, last), axis=-1)
+    return jnp.where(drawn < 0, jnp.argmax(p > 0, axis=-1, keepdims=True), drawn)
