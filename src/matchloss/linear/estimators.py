@@ -229,7 +229,7 @@ class LinearClassifier(ClassifierMixin, _Linear):
         if len(self.classes_) < 2:
             only = self.classes_.tolist()
             raise ValueError(f"{type(self).__name__} needs two classes or more; the rows of positive weight hold 1 class: {only}")
-        codes = np.searchsorted(self.classes_, y).clip(0, len(self.classes_) - 1)
+        codes = (y == self.classes_[1]) if len(self.classes_) == 2 else np.searchsorted(self.classes_, y).clip(0, len(self.classes_) - 1)
         loss = loss.of_classes(len(self.classes_))
         if loss.kind == "binary":
             if len(self.classes_) > 2:

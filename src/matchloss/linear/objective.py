@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from matchloss.losses import Loss
 
 
+START_ROWS = 100_000  # whose best constant is near enough for a start
+
+
 class Suspected(Exception):
     """A metric met columns that others may make up: time to look at the Gram matrix."""
 
@@ -196,7 +199,7 @@ class Objective:
         theta = np.zeros(self.shape)
         if self.intercept:
             more = {} if self.outputs is None else {"n_classes": self.outputs}
-            few = self if self.loss.convex else self.strided(max(1, self.rows.n // 10_000))  # which may have to search the whole line
+            few = self.strided(max(1, self.rows.n // (START_ROWS if self.loss.convex else 10_000)))  # or it may search the whole line
             constant = np.asarray(few.loss.best_constant(few.target, few.weight, **more), dtype=np.float64)
             constant = np.nan_to_num(constant, nan=0.0, posinf=30.0, neginf=-30.0)
             theta[0] = constant - constant.mean() if self.outputs else constant
