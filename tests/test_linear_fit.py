@@ -238,3 +238,14 @@ def test_cross_entropy_of_two_classes_is_the_logistic_loss(method: str) -> None:
         np.testing.assert_allclose(model.predict_proba(x), np.column_stack([1 - regressor.predict(x), regressor.predict(x)]), rtol=1e-15)
         np.testing.assert_array_equal(model.predict(x), np.where(regressor.predict(x) > 0.5, "yes", "no"))
         np.testing.assert_allclose(model.decision_function(x), x @ regressor.coef_ + regressor.intercept_, rtol=1e-12, atol=1e-12)
+
+
+def test_a_rare_label_is_not_left_to_a_subsample() -> None:
+    """Fourteen of a hundred thousand: few rows have none, and would start the intercept at minus infinity."""
+    r = np.random.default_rng(0)
+    x = r.normal(size=(100_000, 3))
+    y = np.zeros(len(x))
+    y[r.choice(len(x), 14, replace=False)] = 1.0
+    for model in (LinearClassifier("logistic"), LinearRegressor("poisson")):
+        model.fit(x, y)
+        assert model.converged_ and model.n_passes_ <= 8

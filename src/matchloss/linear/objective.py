@@ -201,6 +201,8 @@ class Objective:
             more = {} if self.outputs is None else {"n_classes": self.outputs}
             few = self.strided(max(1, self.rows.n // (START_ROWS if self.loss.convex else 10_000)))  # or it may search the whole line
             constant = np.asarray(few.loss.best_constant(few.target, few.weight, **more), dtype=np.float64)
+            if not np.isfinite(constant).all():  # a label so rare that few rows have none
+                constant = np.asarray(self.loss.best_constant(self.target, self.weight, **more), dtype=np.float64)
             constant = np.nan_to_num(constant, nan=0.0, posinf=30.0, neginf=-30.0)
             theta[0] = constant - constant.mean() if self.outputs else constant
         return theta

@@ -220,6 +220,12 @@ def _newton(f: Objective, tol: float, log: Log) -> Found:
     return Found(at, stuck, None, f"{said}, then L-BFGS", before)
 
 
+def _telling(few: Objective) -> bool:
+    """Whether a subsample has enough rows of the rarest label, or that differ from the usual target, to say something of each column."""
+    rare = np.bincount(few.target, minlength=few.outputs).min() if few.outputs else np.count_nonzero(few.target != np.median(few.target))
+    return bool(rare >= 2 * few.size)
+
+
 def _subsampled(f: Objective) -> tuple[Floats, Metric | None, tuple[tuple[float, float, int], ...]]:
     """The optimum of a subsample, or two that grow; its hessian's metric; and the passes. Where rows are few, the start and nothing.
 
@@ -231,6 +237,8 @@ def _subsampled(f: Objective) -> tuple[Floats, Metric | None, tuple[tuple[float,
     log, metric, theta = Log(50), None, None
     for every, enough in ((step, 1e-3), (8, 0.1)) if step > 32 else ((step, 1e-3),):  # of the gradient at the start: nearer is in vain
         few = f.strided(every)
+        if not _telling(few):
+            continue
         found = newton(few, few.start() if theta is None else theta, 0.0, log, enough)
         if np.isfinite(found.at.value):
             theta, metric = found.at.theta, found.metric
@@ -268,9 +276,9 @@ def _lbfgs_pointwise(f: Objective, theta: Floats, tol: float, log: Log) -> Found
 
 def _lbfgs_simplex(f: Objective, theta: Floats, tol: float, log: Log) -> Found:
     metric = start_metric(f, theta)
-    step = f.rows.n // SHORT_SUBSAMPLE if f.rows.n >= SUBSAMPLE_FROM else 1
-    if step > 1 and f.loss.convex and theta.size <= MOST_COEFFICIENTS and not f.rows.levels:
-        few, sub = f.strided(step), Log(200)
+    few = f.strided(f.rows.n // SHORT_SUBSAMPLE) if f.rows.n >= SUBSAMPLE_FROM and not f.rows.levels else None
+    if few is not None and f.loss.convex and theta.size <= MOST_COEFFICIENTS and _telling(few):
+        sub = Log(200)
         first, _ = lbfgs(few, few.measure(theta, sub), metric.solve, 1e-5, sub)
         better = f.metric(full_hessian(few, first.theta), 1e-8)
         if not better.dependent.size:
