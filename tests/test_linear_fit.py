@@ -13,10 +13,10 @@ import matchloss as ml
 from cases import INSTANCES, label
 from fits import CROSS, LOGISTIC, POISSON, SQUARED, model_of, objective, off_optimum, one_hot_by_hand, problem, table, theta_of
 from frames import FRAMES
-from matchloss.linear import LinearClassifier, LinearRegressor
-from matchloss.linear import solve as solver
+from matchloss.linear import LinearClassifier, LinearRegressor, methods
 from matchloss.linear.kernels import BY_NUMPY, kernels
 from matchloss.linear.rows import of_array
+from matchloss.linear.solve import solve
 
 CONVEX = [loss for loss in INSTANCES if loss.convex]
 STRICT = [loss for loss in CONVEX if loss.smooth]
@@ -48,9 +48,9 @@ def test_every_fit_is_stationary(loss: Any, data: Any) -> None:
 @pytest.mark.parametrize("loss", [POISSON, ml.Gamma(), CROSS, ml.Pinball(0.7), ml.InverseGaussian()], ids=label)
 def test_many_rows_are_started_from_a_subsample(loss: Any, monkeypatch: Any) -> None:
     """Sorted by the target, as files are; the same optimum as without the start, in fewer passes over all rows."""
-    monkeypatch.setattr(solver, "SUBSAMPLE_FROM", 4000)
-    monkeypatch.setattr(solver, "SUBSAMPLE", 1000)
-    monkeypatch.setattr(solver, "SHORT_SUBSAMPLE", 1000)
+    monkeypatch.setattr(methods, "SUBSAMPLE_FROM", 4000)
+    monkeypatch.setattr(methods, "SUBSAMPLE", 1000)
+    monkeypatch.setattr(methods, "SHORT_SUBSAMPLE", 1000)
     method = "lbfgs" if loss.kind == "simplex" else "auto"  # which it is for many more rows than these
     x, y = problem(loss, 8001, 4, classes=6)
     order = np.argsort(y, kind="stable")
@@ -60,7 +60,7 @@ def test_many_rows_are_started_from_a_subsample(loss: Any, monkeypatch: Any) -> 
     assert norm <= max(1e-10, rounding)
     if loss.smooth and loss.convex:
         assert "subsample" in model.method_
-        monkeypatch.setattr(solver, "SUBSAMPLE_FROM", 10**9)
+        monkeypatch.setattr(methods, "SUBSAMPLE_FROM", 10**9)
         plain = model_of(loss, tol=1e-10, method=method).fit(x, y)
         assert loss.kind == "simplex" or model.n_passes_ < plain.n_passes_
         np.testing.assert_allclose(theta_of(model), theta_of(plain), rtol=1e-7, atol=1e-8)
@@ -90,9 +90,9 @@ def test_rows_of_any_type_are_read_as_their_numbers(dtype: Any) -> None:
     whole = np.round(5 * problem(SQUARED, 1500, 4)[0][:, [0, 2, 3]]).clip(0, 99)
     y = np.random.default_rng(0).normal(size=1500)
     for layout in (whole, np.tile(whole, (1, 4)) + np.arange(12)):
-        expected = solver.solve(SQUARED, of_array(layout), y, l2=0.1)
+        expected = solve(SQUARED, of_array(layout), y, l2=0.1)
         for given_rows in (layout.astype(dtype), np.asfortranarray(layout, dtype)):
-            np.testing.assert_allclose(solver.solve(SQUARED, of_array(given_rows), y, l2=0.1).coef, expected.coef, rtol=1e-9, atol=1e-12)
+            np.testing.assert_allclose(solve(SQUARED, of_array(given_rows), y, l2=0.1).coef, expected.coef, rtol=1e-9, atol=1e-12)
 
 
 # --- rows and weights -----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,157 @@
+"""How an objective is minimised: which method by cost, from which start, in which metric."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from matchloss.linear import metric as metrics
+from matchloss.linear.advice import at_rounding
+from matchloss.linear.lbfgs import lbfgs
+from matchloss.linear.newton import newton
+from matchloss.linear.objective import Log, Measure, Objective, Suspected
+from matchloss.linear.rows import Floats
+from matchloss.linear.simplex import block_metric, full_hessian, start_metric
+
+if TYPE_CHECKING:
+    from matchloss.linear.metric import Metric
+
+NEWTON_COLUMNS = 1500  # a hessian of more takes longer to factor than many gradients take, and 200 MB with its copies
+SUBSAMPLE_FROM = 40_000  # rows
+SUBSAMPLE = 10_000  # rows at least
+SHORT_SUBSAMPLE = 5_000  # for the whole hessian of a simplex loss
+FLOPS = 1e8  # of the whole hessian of a simplex loss, by rows: up to here it is had in milliseconds
+MOST_COEFFICIENTS = 1000  # P K, whose hessian a subsample may have
+SOME_NUMBERS, STEPS = 16, 10  # numeric columns from which one hessian has to do for so many steps
+MANY_NUMBERS = 100  # numeric columns: a pass for the hessian costs 4 for the gradient, and more; then a subsample's has to do
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a method comes back with."""
+
+    at: Measure
+    stuck: bool
+    method: str
+    before: tuple[tuple[float, float, int], ...] = ()  # passes over a subsample
+
+
+def choose(f: Objective) -> str:
+    """The method that costs least: a key of RUN."""
+    if not f.loss.smooth and f.outputs is None:
+        return "interior_point"
+    if f.outputs is None and f.loss.convex and f.size <= NEWTON_COLUMNS:
+        return "newton"
+    if f.outputs is not None and f.loss.convex and f.rows.n * f.outputs**2 * max(100, f.size**2) <= FLOPS:
+        return "newton"
+    return "lbfgs"
+
+
+def _step(f: Objective, least: int) -> int:
+    """Every how many rows a subsample takes: 1 where there are too few for one."""
+    return max(1, f.rows.n // max(least, SUBSAMPLE)) if f.rows.n >= SUBSAMPLE_FROM else 1
+
+
+def _by_newton(f: Objective, tol: float, log: Log) -> Found:
+    theta, metric, before = _subsampled(f)
+    said = "Newton's method" + (", from a subsample's optimum" if before else "")
+    if metric is not None and f.rows.q >= SOME_NUMBERS:  # one hessian, or none, and L-BFGS makes up for its age
+        at = f.measure(theta, log, "none" if f.rows.q > MANY_NUMBERS else "part")
+        if at.second is not None and np.isfinite(at.second).all():
+            metric = f.metric(at.second)
+            f.suspect(metric)
+        at, stuck = lbfgs(f, at, metric.solve, tol, log, most=STEPS)
+        if at.norm <= tol or log.full:
+            return Found(at, stuck, f"{said}, then L-BFGS with its hessian", before)
+        theta = at.theta
+    found = newton(f, theta, tol, log)
+    if before and not np.isfinite(found.at.value):  # a row that no subsample had overflows there
+        found = newton(f, f.start(), tol, log)
+    if found.at.norm <= tol or log.full or (found.stuck and at_rounding(f, found.at)):
+        return Found(found.at, found.stuck, said, before)
+    gram = start_metric(f, found.at.theta) if f.outputs else f.metric(_second(f, found.at.theta, "gram"))
+    at, stuck = lbfgs(f, found.at, gram.solve, tol, log)  # Newton found no direction: a hessian of 0, say
+    return Found(at, stuck, f"{said}, then L-BFGS", before)
+
+
+def _telling(few: Objective) -> bool:
+    """Whether a subsample has enough rows of the rarest label, or that differ from the usual target, to say something of each column."""
+    rare = np.bincount(few.target, minlength=few.outputs).min() if few.outputs else np.count_nonzero(few.target != np.median(few.target))
+    return bool(rare >= 2 * few.size)
+
+
+def _subsampled(f: Objective) -> tuple[Floats, Metric | None, tuple[tuple[float, float, int], ...]]:
+    """The optimum of a subsample, or two that grow; its hessian's metric; and the passes. Where rows are few, the start and nothing.
+
+    With categories too: in a few rows a rare level would be taken for certain, and its coefficient start far off.
+    """
+    step = _step(f, 20 * f.size)
+    if step == 1 or f.rows.levels:
+        return f.start(), None, ()
+    log, metric, theta = Log(50), None, None
+    for every, enough in ((step, 1e-3), (8, 0.1)) if step > 32 else ((step, 1e-3),):  # of the gradient at the start: nearer is in vain
+        few = f.strided(every)
+        if not _telling(few):
+            continue
+        found = newton(few, few.start() if theta is None else theta, 0.0, log, enough)
+        if np.isfinite(found.at.value):
+            theta, metric = found.at.theta, found.metric
+    return (f.start(), None, ()) if theta is None else (theta, metric, tuple(log.steps))
+
+
+def _second(f: Objective, theta: Floats, second: Any) -> Floats:
+    made = f.measure(theta, Log(1), second).second
+    assert made is not None
+    return made
+
+
+def _by_lbfgs(f: Objective, tol: float, log: Log) -> Found:
+    theta = f.start()
+    if f.outputs is None:
+        return _lbfgs_pointwise(f, theta, tol, log)
+    return _lbfgs_simplex(f, theta, tol, log)
+
+
+def _lbfgs_pointwise(f: Objective, theta: Floats, tol: float, log: Log) -> Found:
+    curvature = next((c for c in ("fisher", "majorizer") if c in f.loss.programs), "exact") if not f.loss.convex else "exact"
+    curved = replace(f, curvature=curvature)
+    if f.size > NEWTON_COLUMNS:
+        metric = metrics.of_diagonal(_second(curved, theta, "diagonal"))
+    else:
+        few = curved.strided(_step(f, max(50 * f.size, f.rows.n // 16)))
+        f.suspect(f.metric(_second(few, theta, "gram")))
+        hessian = _second(few, theta, "hessian")
+        metric = f.metric(hessian, 1e-10) if np.isfinite(hessian).all() else None
+        if metric is None or metric.dependent.size:  # where the loss is not convex, say
+            metric = f.metric(_second(f, theta, "gram"), 1e-10)
+    at, stuck = lbfgs(f, f.measure(theta, log), metric.solve, tol, log)
+    return Found(at, stuck, "L-BFGS")
+
+
+def _lbfgs_simplex(f: Objective, theta: Floats, tol: float, log: Log) -> Found:
+    metric = start_metric(f, theta)
+    few = f.strided(f.rows.n // SHORT_SUBSAMPLE) if f.rows.n >= SUBSAMPLE_FROM and not f.rows.levels else None
+    if few is not None and f.loss.convex and theta.size <= MOST_COEFFICIENTS and _telling(few):
+        sub = Log(200)
+        first, _ = lbfgs(few, few.measure(theta, sub), metric.solve, 1e-5, sub)
+        better = f.metric(full_hessian(few, first.theta), 1e-8)
+        if not better.dependent.size:
+            at, stuck = lbfgs(f, f.measure(first.theta, log), better.solve, tol, log)
+            return Found(at, stuck, "L-BFGS with the hessian of a subsample", tuple(sub.steps))
+    renew = (lambda theta: block_metric(f, theta).solve) if f.loss.convex else None
+    at, stuck = lbfgs(f, f.measure(theta, log), metric.solve, tol, log, renew)
+    return Found(at, stuck, "L-BFGS with the hessian's blocks" if renew else "L-BFGS")
+
+
+def _by_interior_point(f: Objective, tol: float, log: Log) -> Found:
+    from matchloss.linear.kinks import interior_point
+
+    if not f.independent:  # one Gram matrix among many
+        raise Suspected
+    at, proven = interior_point(f, tol, log)
+    return Found(at, proven, "interior point")
+
+
+RUN = {"newton": _by_newton, "lbfgs": _by_lbfgs, "interior_point": _by_interior_point}
