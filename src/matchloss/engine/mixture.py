@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from matchloss.engine import threads
+from matchloss.engine import rows, threads
 from matchloss.engine.namespaces import Namespace, Rows
 from matchloss.engine.rows import exp_gap
 
@@ -120,8 +120,34 @@ def run(
         )  # fmt: skip
         return bad if bad < 0 else bad + start
 
-    bad = threads.over_blocks(n, max(1, min(BLOCK // max(classes, 1), 1 << 14)), block) if logits.size else -1
+    bad = threads.over_blocks(n, height(classes), block) if n else -1
     return Stats(*stats.T), bad
+
+
+def hard(
+    program: rows.RowProgram, logits: NDArray[Any], labels: NDArray[np.int64], weight: NDArray[Any], gradient: NDArray[Any] | None
+) -> tuple[NDArray[np.float64], int]:
+    """Values and gradient of plain cross entropy with labels, times the rows' weights, by the loops of all simplex losses."""
+    n, classes = logits.shape
+    dtype = logits.dtype.str[1:]
+    with threads.FIRST_CALLS:
+        from matchloss.engine.row_loops import row_loop
+
+        loop = row_loop(program, dtype, (True, gradient is not None, False), True, True, classes < rows.SIDE_BY_SIDE_BELOW)  # pyright: ignore[reportArgumentType]
+    value, weight = np.empty(n, dtype), weight.astype(dtype)
+
+    def block(start: int, stop: int) -> int:
+        part = slice(start, stop)
+        out = None if gradient is None else gradient[part]
+        bad = loop(logits[part], labels[part], weight[part], 0.0, 0.0, 0.0, value[part], out, None, ())
+        return bad if bad < 0 else bad + start
+
+    return value, threads.over_blocks(n, height(classes), block)
+
+
+def height(classes: int) -> int:
+    """How many rows a thread takes at a time."""
+    return max(1, min(BLOCK // classes // 128 * 128 or BLOCK // classes, 1 << 14))
 
 
 def _matrix(x: Any, dtype: Any, rows: int) -> NDArray[Any]:

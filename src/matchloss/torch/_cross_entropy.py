@@ -1,0 +1,374 @@
+"""Cross entropy of rows of logits, with PyTorch's meaning of every option: one computation behind cross_entropy and linear_cross_entropy.
+
+Plainly eager CPU tensors run the compiled row loops, everything else the same formulas over PyTorch's functions. As for all losses, the
+derivative is the formula's own, twice.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from matchloss.engine import mixture, threads
+from matchloss.engine.mixture import Mixture, Shape
+from matchloss.errors import ShapeError
+from matchloss.losses.simplex import CrossEntropy
+from matchloss.torch import _memory
+from matchloss.torch._namespace import TORCH, TORCH_ROWS
+from matchloss.torch._plain import plain, readable, refuse_nested_forward
+from matchloss.torch._targets import FLOATS, Rows, refuse_gradient, refuse_row, rows_of
+
+KINDS = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16", torch.float16: "float16"}
+REDUCTIONS = ("mean", "sum", "none")
+LABELS = CrossEntropy().programs["exact"]
+
+
+def cross_entropy_rows(
+    logits: Tensor,
+    target: Any,
+    *,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    reduction: str = "mean",
+    sample_weight: Tensor | None = None,
+    normalizer: Any = None,
+    z_loss: float = 0.0,
+    softcap: float | None = None,
+    temperature: float = 1.0,
+    overwrite: bool = False,
+    group: Any = None,
+    return_z_loss: bool = False,
+) -> Any:
+    """Cross entropy of logits (..., K), class last, with target labels (...), distributions (..., K), or a top-k pair of (..., m).
+
+    The loss is a scalar, or (...) with reduction="none"; float32 where the logits are of half precision. With `return_z_loss` a pair:
+    the loss, and the part of it that is z_loss * logsumexp^2, detached.
+    """
+    shape = shape_of(softcap, temperature, z_loss)
+    check_call(logits, reduction)
+    tensors = (logits, *(target if isinstance(target, tuple | list) else (target,)), weight, sample_weight)
+    visible = plain(*tensors)
+    refuse_gradient(weight=weight, sample_weight=sample_weight, **{f"target{i or ''}": t for i, t in enumerate(tensors[1:-2])})
+    outer, classes = tuple(logits.shape[:-1]), logits.shape[-1]
+    if group is not None:
+        from matchloss.torch._group import cross_entropy_split
+
+        return cross_entropy_split(
+            logits, target, shape, group, visible, weight=weight, ignore_index=ignore_index, label_smoothing=label_smoothing,
+            reduction=reduction, sample_weight=sample_weight, normalizer=normalizer, return_z_loss=return_z_loss,
+        )  # fmt: skip
+    rows = rows_of(
+        target, outer, classes, logits.dtype, weight=weight, ignore_index=ignore_index, label_smoothing=label_smoothing,
+        sample_weight=sample_weight, visible=visible,
+    )  # fmt: skip
+    z = logits.reshape(-1, classes)
+    factor = factor_of(reduction, rows.count, normalizer, visible)
+    if visible:
+        call = Call(rows, shape, target, factor, overwrite)
+        if reduction == "none":
+            loss = PerRow.apply(z, call).reshape(outer)
+            z_part = None if call.z_part is None else torch.from_numpy(call.z_part).to(loss.dtype).reshape(outer)
+        else:
+            loss = Total.apply(z, call)
+            z_part = None if call.z_part is None else loss.new_tensor(call.z_part.sum())
+    else:
+        loss, z_part = composite(z, rows, shape)
+        if reduction == "none":
+            loss, z_part = loss.reshape(outer), z_part.reshape(outer)
+        else:
+            factor = factor.to(loss.dtype) if isinstance(factor, Tensor) else factor
+            loss, z_part = loss.sum() * factor, z_part.sum() * factor
+    if return_z_loss:
+        return loss, torch.zeros_like(loss, requires_grad=False) if z_part is None else z_part.detach()
+    return loss
+
+
+def shape_of(softcap: float | None, temperature: float, z_loss: float) -> Shape:
+    """The options that bend the logits, checked."""
+    cap = 0.0 if softcap is None else float(softcap)
+    if softcap is not None and not 0.0 < cap < torch.inf:
+        raise ValueError(f"softcap is {softcap!r}; allowed: greater than 0 and finite, or None")
+    if not 0.0 < temperature < torch.inf:
+        raise ValueError(f"temperature is {temperature!r}; allowed: greater than 0 and finite")
+    if not 0.0 <= z_loss < torch.inf:
+        raise ValueError(f"z_loss is {z_loss!r}; allowed: 0 or greater, and finite")
+    return Shape(cap, float(temperature), float(z_loss))
+
+
+def check_call(logits: Tensor, reduction: str) -> None:
+    """What every call is checked for."""
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"reduction is {reduction!r}; allowed: {', '.join(map(repr, REDUCTIONS))}")
+    if logits.dtype not in FLOATS:
+        raise TypeError(f"logits have dtype {logits.dtype}; allowed: float32, float64, bfloat16, float16")
+    if logits.ndim == 0 or logits.shape[-1] == 0:
+        raise ShapeError(f"logits have shape {tuple(logits.shape)}; allowed: (..., K) with at least one class")
+
+
+def factor_of(reduction: str, count: Any, normalizer: Any, visible: bool) -> Any:
+    """What the sum of the rows' losses is multiplied by."""
+    if reduction != "mean":
+        return 1.0
+    if isinstance(normalizer, Tensor):
+        refuse_gradient(normalizer=normalizer)
+    divisor = count if normalizer is None else normalizer
+    if visible:
+        divisor = float(divisor)
+        return 1.0 / divisor if divisor else torch.inf
+    return 1.0 / divisor if isinstance(divisor, Tensor) or divisor else torch.inf
+
+
+class Call:
+    """A plainly eager call: what backward needs, and where forward leaves what is not a tensor."""
+
+    __slots__ = ("factor", "gradient", "overwrite", "rows", "shape", "target", "z_part")
+
+    def __init__(self, rows: Rows, shape: Shape, target: Any, factor: float, overwrite: bool) -> None:
+        self.rows, self.shape, self.target, self.factor, self.overwrite = rows, shape, target, factor, overwrite
+        self.gradient: Tensor | None = None
+        self.z_part: NDArray[Any] | None = None
+
+    def weights(self, n: int, factor: Any = 1.0) -> NDArray[np.float64]:
+        """A weight a row, times a factor; 0 stays 0 where the factor is infinite."""
+        w = self.rows.weight
+        if w is None:
+            return np.full(n, factor) if np.ndim(factor) == 0 else factor
+        w = w.numpy()
+        return np.where(w == 0.0, 0.0, w * factor)
+
+    def run(self, z: Tensor, weights: NDArray[np.float64], gradient: Tensor | None, values: bool = True) -> NDArray[np.float64] | None:
+        """The rows' losses, each times its weight, and the gradient of their sum; z and gradient may be one."""
+        rows, shape, classes = self.rows, self.shape, z.shape[1]
+        z = z.contiguous()
+        with threads.at_most(torch.get_num_threads()):
+            if rows.hard and not (shape.softcap or shape.z_loss or shape.temperature != 1.0) and z.dtype in HARD:
+                index = rows.index.numpy().reshape(-1)  # pyright: ignore[reportOptionalMemberAccess]
+                losses, bad = mixture.hard(LABELS, z.numpy(), index, weights, None if gradient is None else gradient.numpy())
+                if bad >= 0:
+                    refuse_row(self.target, bad, classes)
+                return losses
+            grad = None if gradient is None else numbers(gradient)
+            stats, bad = mixture.run(KINDS[z.dtype], numbers(z), parts(rows), weights, shape, grad, tolerance=rows.tolerance)
+        if bad >= 0:
+            refuse_row(self.target, bad, classes)
+        if not values:
+            return None
+        losses = np.where(weights == 0.0, 0.0, weights * stats.value)
+        if shape.z_loss:
+            self.z_part = np.where(weights == 0.0, 0.0, shape.z_loss * weights * stats.logsumexp**2)
+            losses += self.z_part
+        return losses
+
+
+HARD = {torch.float32, torch.float64}
+
+
+def numbers(t: Tensor) -> NDArray[Any]:
+    """A tensor's memory as NumPy sees it; half precision as its bits."""
+    return t.numpy() if t.dtype in HARD else t.view(torch.int16).numpy().view(np.uint16)
+
+
+def parts(rows: Rows) -> Mixture:
+    """The rows' target as the loop takes it."""
+    index, share = (None if a is None else a.numpy() for a in (rows.index, rows.share))
+    base, scale = (None if a is None else a.reshape(-1).numpy() for a in (rows.base, rows.scale))
+    dense = None if rows.dense is None else rows.dense.float() if rows.dense.dtype not in HARD else rows.dense
+    return Mixture(index, share, base, None if dense is None else dense.numpy(), scale)
+
+
+def loss_dtype(logits: Tensor) -> torch.dtype:
+    """Half precision has a float32 loss."""
+    return torch.float64 if logits.dtype is torch.float64 else torch.float32
+
+
+class Total(torch.autograd.Function):
+    """The rows' losses summed, times a factor; the gradient is made in the same pass."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, call: Call) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        z = logits.detach()
+        # float16's smallest number is 6e-8: its gradient waits for the factor of backward, where a GradScaler puts it
+        now = ctx.needs_input_grad[0] and (call.overwrite or z.dtype is not torch.float16)
+        gradient = None if not now else z if call.overwrite else _memory.empty_like(z)
+        if now and call.overwrite:
+            torch.autograd.graph.increment_version(logits)
+        losses = call.run(z, call.weights(z.shape[0], call.factor), gradient)
+        ctx.call, call.gradient = call, gradient
+        if not call.overwrite:
+            ctx.save_for_backward(logits)
+        total = losses.sum(dtype=np.float64)  # pyright: ignore[reportOptionalMemberAccess]
+        return torch.tensor(total if call.factor < np.inf or total else np.nan, dtype=loss_dtype(z))  # 0 / 0: no row counts
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        call: Call = ctx.call
+        if call.overwrite and (torch.is_grad_enabled() or call.gradient is None or not readable(g)):
+            raise RuntimeError("overwrite=True: the gradient took the logits' memory; there is one backward, and no derivative of it")
+        if torch.is_grad_enabled() or not readable(g):  # a second derivative, or many first ones at once
+            (logits,) = ctx.saved_tensors
+            return (g * call.factor).to(logits.dtype) * slope(logits, call.rows, call.shape), None
+        gradient, call.gradient = call.gradient, None
+        if gradient is None:  # a second backward of a retained graph
+            (logits,) = ctx.saved_tensors
+            gradient = _memory.empty_like(logits)
+            call.run(logits.detach(), call.weights(logits.shape[0], call.factor * g.item()), gradient, values=False)
+            return gradient, None
+        return gradient if g.item() == 1.0 else gradient.mul_(g), None
+
+
+class PerRow(torch.autograd.Function):
+    """The rows' losses; the gradient is made in backward, when each row's factor is known."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, call: Call) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        z = logits.detach()
+        losses = call.run(z, call.weights(z.shape[0]), None)
+        ctx.call = call
+        ctx.save_for_backward(logits)
+        return torch.from_numpy(losses).to(loss_dtype(z))  # pyright: ignore[reportArgumentType]
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        call: Call = ctx.call
+        (logits,) = ctx.saved_tensors
+        if torch.is_grad_enabled() or not readable(g):
+            return g.to(logits.dtype).unsqueeze(-1) * slope(logits, call.rows, call.shape), None
+        z = logits.detach()
+        if call.overwrite:
+            torch.autograd.graph.increment_version(logits)
+        gradient = z if call.overwrite else _memory.empty_like(z)
+        call.run(z, call.weights(z.shape[0], g.detach().double().numpy()), gradient, values=False)
+        return gradient, None
+
+
+def composite(z: Tensor, rows: Rows, shape: Shape) -> tuple[Tensor, Tensor]:
+    """The rows' losses by PyTorch's functions, and the part of them that is z-loss."""
+    arguments = (z, rows.index, rows.share, rows.base, rows.dense, rows.scale, rows.weight, shape.softcap, shape.temperature, shape.z_loss)
+    return opaque(*arguments) if torch.compiler.is_compiling() else Value.apply(*arguments)[:2]
+
+
+@torch.compiler.allow_in_graph
+def opaque(*arguments: Any) -> tuple[Tensor, Tensor]:
+    """Value as one step of a compiled graph: else dynamo would differentiate its forward and leave our backward out."""
+    return Value.apply(*arguments)[:2]
+
+
+def slope(z: Tensor, rows: Rows, shape: Shape) -> Tensor:
+    """The gradient of each row, which can be differentiated."""
+    return Gradient.apply(
+        z, rows.index, rows.share, rows.base, rows.dense, rows.scale, rows.weight, shape.softcap, shape.temperature, shape.z_loss
+    )
+
+
+def jet_of(arguments: Any) -> tuple[mixture.Jet, Tensor, Tensor | None, Shape]:
+    """The formulas at these arguments of Value and Gradient; the target as one array, and the weights."""
+    z, index, share, base, dense, scale, weight, softcap, temperature, z_loss = arguments
+    work = loss_dtype(z)
+    z = z.to(work)
+    t: Any = 0.0
+    if dense is not None:
+        t = dense.to(work) if scale is None else dense.to(work) * scale
+    if base is not None:
+        t = t + base
+    if index is not None:
+        if index.shape[-1] == 1:
+            t = t + torch.where(torch.arange(z.shape[-1], device=z.device) == index, share.to(work), 0.0)
+        else:
+            t = t + torch.zeros_like(z).scatter_add(-1, index, share.to(work))
+    shape = Shape(softcap, temperature, z_loss)
+    w = None if weight is None else weight.to(work).unsqueeze(-1)
+    return mixture.jet(TORCH, TORCH_ROWS, z, t + torch.zeros_like(z), shape), t + torch.zeros_like(z), w, shape
+
+
+def weighted(w: Tensor | None, x: Tensor) -> Tensor:
+    """w x, and 0 where w is 0."""
+    return x if w is None else torch.where(w == 0, torch.zeros_like(x), w * x)
+
+
+def batched(function: Any, info: Any, in_dims: tuple[Any, ...], arguments: tuple[Any, ...]) -> Any:
+    """Moves the dimension that vmap adds to the front; the formulas take any number of them."""
+    n = info.batch_size
+    moved = []
+    for x, d in zip(arguments, in_dims, strict=True):
+        if not isinstance(x, Tensor):
+            moved.append(x)
+        else:
+            moved.append(x.expand(n, *x.shape) if d is None else x.movedim(d, 0))
+    return function.apply(*moved)
+
+
+class Gradient(torch.autograd.Function):
+    """The gradient of each row's loss, whose derivative is the formula's hessian."""
+
+    @staticmethod
+    def forward(*arguments: Any) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        x, _, w, _ = jet_of(arguments)
+        return weighted(w, x.gradient).to(arguments[0].dtype)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.save_for_backward(*inputs[:7])
+        ctx.save_for_forward(*inputs[:7])
+        ctx.rest = inputs[7:]
+
+    @staticmethod
+    def product(ctx: Any, v: Tensor) -> Tensor:
+        """The hessian times v."""
+        arguments = (*ctx.saved_tensors, *ctx.rest)
+        x, t, w, shape = jet_of(arguments)
+        return weighted(w, mixture.hessian_product(TORCH_ROWS, x, t, shape, v.to(x.p.dtype))).to(v.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, v: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return Gradient.product(ctx, v), *(None,) * 9
+
+    @staticmethod
+    def jvp(ctx: Any, v: Tensor, *_: Any) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return Gradient.product(ctx, v)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *arguments: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return batched(Gradient, info, in_dims, arguments), 0
+
+
+class Value(torch.autograd.Function):
+    """Each row's loss, its part that is z-loss, and the gradient."""
+
+    @staticmethod
+    def forward(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        x, _, w, shape = jet_of(arguments)
+        z_part = shape.z_loss * x.logsumexp * x.logsumexp if shape.z_loss else torch.zeros_like(x.logsumexp)
+        return weighted(w, x.value)[..., 0], weighted(w, z_part)[..., 0], weighted(w, x.gradient).to(arguments[0].dtype)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.save_for_backward(*inputs[:7], output[2])
+        ctx.save_for_forward(*inputs[:7])
+        ctx.mark_non_differentiable(output[1], output[2])
+        ctx.set_materialize_grads(False)
+        ctx.rest = inputs[7:]
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor | None, *_: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if g is None:
+            return (None,) * 10
+        *tensors, gradient = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            gradient = Gradient.apply(*tensors, *ctx.rest)
+        return g.unsqueeze(-1).to(gradient.dtype) * gradient, *(None,) * 9
+
+    @staticmethod
+    def jvp(ctx: Any, v: Tensor, *_: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        refuse_nested_forward()
+        tensors = ctx.saved_tensors[:7]
+        product = v * Gradient.apply(*tensors, *ctx.rest)
+        return product.to(loss_dtype(v)).sum(-1), None, None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *arguments: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return batched(Value, info, in_dims, arguments), (0, 0, 0)

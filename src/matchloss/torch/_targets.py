@@ -1,0 +1,194 @@
+"""What a row of logits is compared with: labels, distributions or top-k pairs, with class weights, smoothing, ignored labels and token
+weights, as one mixture (matchloss.engine.mixture) over (n, K) logits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from matchloss.errors import DomainError, ShapeError
+
+INTEGERS = {torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8}
+FLOATS = {torch.float32, torch.float64, torch.bfloat16, torch.float16}
+TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-4, torch.bfloat16: 1e-2, torch.float16: 1e-2}
+Target = Tensor | tuple[Tensor, Tensor]
+
+
+@dataclass
+class Rows:
+    """A mixture target of n rows; a part that is None is not there. Tensors on the logits' device."""
+
+    index: Tensor | None = None  # (n, m), int64
+    share: Tensor | None = None  # (n, m)
+    base: Tensor | None = None  # (1, K)
+    dense: Tensor | None = None  # (n, K)
+    scale: Tensor | None = None  # (1, K)
+    weight: Tensor | None = None  # (n,), 0 where ignored; None: 1
+    kept: Tensor | None = None  # (n,), bool: rows not ignored; None: all
+    count: Any = 0.0  # what reduction="mean" divides by
+    hard: bool = False  # one label a row with share 1, and nothing else
+    tolerance: float = 1e-4
+
+    def part(self, rows: Any) -> Rows:
+        """Some of the rows."""
+        index, share, dense, weight = (None if a is None else a[rows] for a in (self.index, self.share, self.dense, self.weight))
+        return Rows(index, share, self.base, dense, self.scale, weight, None, 0.0, self.hard, self.tolerance)
+
+
+def refuse_gradient(**tensors: Tensor | None) -> None:
+    """ValueError for a tensor that would need a derivative that there is none of."""
+    for name, t in tensors.items():
+        if t is not None and t.requires_grad:
+            hint = '; for learnt weights use reduction="none" and multiply' if name == "sample_weight" else ""
+            raise ValueError(f"{name} requires grad, and the loss has no derivative in it; pass {name}.detach(){hint}")
+
+
+def rows_of(
+    target: Any,
+    shape: tuple[int, ...],
+    classes: int,
+    dtype: torch.dtype,
+    *,
+    weight: Tensor | None,
+    ignore_index: int,
+    label_smoothing: float,
+    sample_weight: Tensor | None,
+    visible: bool,
+) -> Rows:
+    """The target of logits (*shape, classes) as rows. Where values are not visible, a bad row's weight becomes NaN, else it raises.
+
+    Labels are not checked here unless a class weight is looked up by them: the pass over the logits does.
+    """
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise DomainError(f"label_smoothing is {label_smoothing!r}; allowed: 0 to 1")
+    work = torch.float64 if dtype is torch.float64 else torch.float32
+    if weight is not None:
+        check_weights("weight", weight, (classes,), "one weight a class", visible)
+    if sample_weight is not None:
+        check_weights("sample_weight", sample_weight, shape, "one weight a row", visible)
+        sample_weight = sample_weight.reshape(-1).double()
+    if isinstance(target, tuple | list):
+        rows = _top(target, shape, classes, visible)
+    elif target.dtype in INTEGERS and tuple(target.shape) == shape:
+        rows = _labels(target, classes, ignore_index, visible and (weight is not None or label_smoothing == 1.0), visible)
+    elif target.dtype in FLOATS and tuple(target.shape) == (*shape, classes):
+        rows = Rows(dense=target.reshape(-1, classes), tolerance=max(TOLERANCE[target.dtype], TOLERANCE[work]))
+        if not visible:
+            rows.weight = _poisoned(rows, rows.dense)
+    elif tuple(target.shape) in (shape, (*shape, classes)):
+        raise TypeError(f"target has dtype {target.dtype}; labels are integers, distributions floats")
+    else:
+        raise ShapeError(f"target has shape {tuple(target.shape)}; allowed: labels {shape} or distributions {(*shape, classes)}")
+    by_class: Tensor | float = 1.0
+    if rows.index is not None and weight is not None:
+        by_class = weight.double()[rows.index.clamp(0, classes - 1)]
+    if sample_weight is not None:
+        if rows.weight is None:
+            rows.weight = sample_weight
+        elif visible:
+            rows.weight = rows.weight * sample_weight
+        else:  # a row of weight 0 is not validated
+            rows.weight = torch.where(sample_weight == 0, torch.zeros_like(sample_weight), rows.weight * sample_weight)
+    n = rows.dense.shape[0] if rows.index is None else rows.index.shape[0]  # pyright: ignore[reportOptionalMemberAccess]
+    counted = None
+    if isinstance(target, Tensor) and rows.index is not None and isinstance(by_class, Tensor):
+        counted = by_class[:, 0] if rows.weight is None else torch.where(rows.weight == 0, 0.0, rows.weight * by_class[:, 0])
+    else:
+        counted = rows.weight
+    rows.count = float(n) if counted is None else counted.sum()
+    keep = 1.0 - label_smoothing
+    if rows.share is not None and not (isinstance(by_class, float) and keep == 1.0):
+        rows.share, rows.hard = rows.share * by_class * keep, False
+    if label_smoothing:
+        even = torch.ones(classes, dtype=work, device=target[0].device) if weight is None else weight.to(work)
+        rows.base, rows.hard = (even * (label_smoothing / classes)).unsqueeze(0), False
+        if rows.dense is not None:
+            rows.scale = (even * keep).unsqueeze(0)
+    elif weight is not None and rows.dense is not None:
+        rows.scale = weight.to(work).unsqueeze(0)
+    return rows
+
+
+def _labels(target: Tensor, classes: int, ignore_index: int, check: bool, visible: bool) -> Rows:
+    y = target.reshape(-1).long()
+    rows = Rows(index=y.unsqueeze(-1), share=torch.ones((y.shape[0], 1), dtype=torch.float64, device=y.device), hard=True)
+    kept = y != ignore_index
+    if check or not visible:
+        wrong = kept & ((y < 0) | (y >= classes))
+        if visible and bool(wrong.any()):
+            refuse_row(target, int(wrong.nonzero()[0]), classes)
+        elif not visible:
+            rows.weight = torch.where(wrong, torch.nan, kept.double())
+            rows.index = torch.where(kept & ~wrong, y, 0).unsqueeze(-1)
+    if visible and not bool(kept.all()):
+        rows.weight, rows.kept = kept.double(), kept
+    return rows
+
+
+def _top(target: Any, shape: tuple[int, ...], classes: int, visible: bool) -> Rows:
+    index, share = target
+    if index.dtype not in INTEGERS or share.dtype not in FLOATS:
+        raise TypeError(f"target is a pair of dtypes {index.dtype} and {share.dtype}; allowed: (integer labels, floating probabilities)")
+    if tuple(index.shape[:-1]) != shape or index.ndim != len(shape) + 1 or index.shape != share.shape:
+        raise ShapeError(f"target is a pair of shapes {tuple(index.shape)} and {tuple(share.shape)}; allowed: both {(*shape, 'm')}")
+    m = index.shape[-1]
+    rows = Rows(index=index.reshape(-1, m).long(), share=share.reshape(-1, m).double())
+    limit = 1.0 + TOLERANCE[share.dtype]
+    outside = (rows.index < 0) | (rows.index >= classes)  # pyright: ignore[reportOptionalOperand]
+    wrong = (~(rows.share >= 0) | outside).any(-1) | ~(rows.share.sum(-1) <= limit)  # pyright: ignore
+    if visible:
+        if bool(wrong.any()):
+            row = int(wrong.nonzero()[0])
+            where = ", ".join(map(str, _place(row, shape)))
+            pairs = list(zip(rows.index[row].tolist(), rows.share[row].tolist(), strict=True))  # pyright: ignore[reportOptionalSubscript]
+            raise DomainError(
+                f"target's row [{where}] is {pairs[:8]!r}{' ...' if m > 8 else ''}; "
+                f"allowed: labels 0..{classes - 1} with probabilities >= 0 that sum to at most 1"
+            )
+    else:
+        rows.weight = torch.where(wrong, torch.nan, torch.ones_like(wrong, dtype=torch.float64))
+        rows.index = torch.where(outside, 0, rows.index)  # pyright: ignore[reportArgumentType]
+    return rows
+
+
+def _poisoned(rows: Rows, dense: Any) -> Tensor:
+    good = ((dense.double().sum(-1) - 1.0).abs() <= rows.tolerance) & (dense >= 0).all(-1)
+    return torch.where(good, 1.0, torch.nan).double()
+
+
+def check_weights(name: str, w: Tensor, shape: tuple[int, ...], like: str, visible: bool) -> None:
+    """ShapeError unless of this shape; DomainError for a weight that is negative or not finite, where that is visible."""
+    if tuple(w.shape) != shape:
+        raise ShapeError(f"{name} has shape {tuple(w.shape)}, and {like} asks for {shape}; shapes are never broadcast")
+    if visible and w.numel():
+        wrong = ~((w >= 0) & (w < torch.inf))
+        if bool(wrong.any()):
+            place = wrong.nonzero()[0].tolist()
+            raise DomainError(f"{name}[{', '.join(map(str, place))}] is {w[tuple(place)].item()!r}; allowed: finite and >= 0")
+
+
+def refuse_row(target: Any, row: int, classes: int) -> None:
+    """DomainError for what the pass over the logits found wrong in a row: its label, or its distribution."""
+    if target.dtype in INTEGERS:
+        where = ", ".join(map(str, _place(row, tuple(target.shape))))
+        label = target.reshape(-1)[row].item()
+        raise DomainError(f"target{f'[{where}]' if where else ''} is {label}; allowed: labels 0..{classes - 1}, or ignore_index")
+    where = ", ".join(map(str, _place(row, tuple(target.shape[:-1]))))
+    t = target.reshape(-1, classes)[row].double()
+    name = f"target{f'[{where}]' if where else ''}"
+    bad = ~(t >= 0)
+    if bool(bad.any()):
+        j = int(bad.nonzero()[0])
+        raise DomainError(f"{name} has {t[j].item()!r} at class {j}; allowed: probabilities >= 0 that sum to 1")
+    raise DomainError(f"{name} sums to {t.sum().item()!r}; allowed: probabilities that sum to 1 within {TOLERANCE[target.dtype]:g}")
+
+
+def _place(row: int, shape: tuple[int, ...]) -> list[int]:
+    place: list[int] = []
+    for size in reversed(shape):
+        row, i = divmod(row, size)
+        place.append(i)
+    return place[::-1]
