@@ -131,3 +131,67 @@ def pointwise_loop(
     variant = "".join(letter if on else "_" for letter, on in zip("vghwi", (*outputs, weighted, in_place), strict=True))
     name = f"pointwise_{formula.__name__}_{dtype}_{variant}_{constants}_{key(formula, curvature)[:24]}"
     return compiled(loop, name, signature, FLAGS)
+
+
+LANES, CHUNK = 64, 1024  # running sums side by side, and the rows whose values wait for them in cache
+
+
+@cache
+def total_loop(formula: FunctionType, constants: int, dtype: str, gradient: bool, weighted: bool) -> Callable[..., tuple[float, int]]:
+    """loop(raw, target, weight, low, high, scale, gradient, constants) -> the sum of weight * value, and the first bad row or -1.
+
+    Arrays as pointwise_loop's, or the gradient raw itself; it is multiplied by weight * scale.
+    """
+    step = lower(formula)
+
+    def loop(raw, target, weight, low, high, scale, gradient, constants):
+        rows = raw.shape[0]
+        lanes, values = np.zeros(LANES), np.empty(CHUNK)
+        good = True
+        for start in range(0, rows, CHUNK):
+            size = min(CHUNK, rows - start)
+            z_part, y_part = raw[start : start + size], target[start : start + size]
+            for i in range(size):
+                y = np.float64(y_part[i])
+                f, g, _h = step(COMPILED, np.float64(z_part[i]), y, *constants)
+                if weight is None:
+                    good &= (y >= low) & (y <= high)
+                    g = g * scale
+                else:
+                    w = np.float64(weight[start + i])
+                    good &= ((y >= low) & (y <= high)) | (w == 0.0)
+                    f = f * w if w != 0.0 else 0.0
+                    g = g * w * scale if w != 0.0 else 0.0
+                values[i] = f
+                if gradient is not None:
+                    gradient[start + i] = g
+            whole = size // LANES * LANES
+            for j in range(0, whole, LANES):
+                for q in range(LANES):
+                    lanes[q] += values[j + q]
+            for j in range(whole, size):
+                lanes[j - whole] += values[j]
+        total = 0.0
+        for q in range(LANES):
+            total += lanes[q]
+        if not good:
+            for i in range(rows):
+                y = np.float64(target[i])
+                if not ((y >= low) & (y <= high)) and (weight is None or weight[i] != 0.0):
+                    return total, i
+        return total, -1
+
+    scalar = types.float32 if dtype == "f4" else types.float64
+    reads = types.Array(scalar, 1, "C", readonly=True)
+    signature = (
+        reads,
+        reads,
+        reads if weighted else types.none,
+        types.float64,
+        types.float64,
+        types.float64,
+        types.Array(scalar, 1, "C") if gradient else types.none,
+        types.UniTuple(types.float64, constants) if constants else types.Tuple(()),
+    )
+    name = f"total_{formula.__name__}_{dtype}_{'g' if gradient else '_'}{'w' if weighted else '_'}_{constants}_{key(formula)[:24]}"
+    return compiled(loop, name, signature, FLAGS)

@@ -41,7 +41,7 @@ class Rows(NamedTuple):
     sum: Callable[..., Any]
     max: Callable[..., Any]
     first_max: Callable[..., Any]  # True at the first of the largest entries, and there alone
-    any: Callable[..., Any]  # over all entries
+    iterate: Callable[..., Any]  # (step, state, limit): state, going = step(state) while any entry of going is true, `limit` times at most
 
 
 def namespace(xp: Any) -> Namespace:
@@ -58,7 +58,14 @@ def rows(xp: Any) -> Rows:
     def first_max(x: Any) -> Any:
         return xp.arange(x.shape[-1]) == xp.expand_dims(xp.argmax(x, axis=-1), axis=-1)
 
-    return Rows(sum=partial(xp.sum, axis=-1, keepdims=True), max=partial(xp.max, axis=-1, keepdims=True), first_max=first_max, any=xp.any)
+    def iterate(step: Callable[..., Any], state: tuple[Any, ...], limit: int) -> tuple[Any, ...]:
+        for _ in range(limit):
+            state, going = step(state)
+            if not xp.any(going):
+                break
+        return state
+
+    return Rows(partial(xp.sum, axis=-1, keepdims=True), partial(xp.max, axis=-1, keepdims=True), first_max, iterate)
 
 
 def _absent(*_: Any) -> Any:

@@ -61,7 +61,7 @@ def evaluate(program: Program, raw: Any, target: Any, sample_weight: Any, want: 
         with threads.FIRST_CALLS:
             from matchloss.engine.cache import NotCompilable
         try:
-            _by_loop(program, raw, target, weight, outs, check_first=out is not None)
+            by_loop(program, raw, target, weight, outs, check_first=out is not None)
         except NotCompilable:
             if not program.fallback:
                 raise
@@ -112,7 +112,7 @@ def _by_numpy(
                 out[...] = result if weight is None else np.where(weight == 0, 0.0, result * weight)
 
 
-def _by_loop(
+def by_loop(
     program: Program,
     raw: NDArray[Any],
     target: NDArray[Any],

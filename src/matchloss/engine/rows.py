@@ -82,8 +82,8 @@ def one_minus_gap(m: Any, z: Any, big: Any, scale: Any) -> Any:
     return m.where(high < inf, far - scale * low, far)
 
 
-def parts(m: Namespace, r: Rows, program: RowProgram, raw: Any, t: Any) -> Parts:
-    """The reference: the same text as the compiled loops run, over whole arrays. t: distributions."""
+def parts(m: Namespace, r: Rows, program: RowProgram, raw: Any, t: Any, solve: Callable[..., Any] | None = None) -> Parts:
+    """The reference: the same text as the compiled loops run, over whole arrays. t: distributions; solve: stands in for `deficit`."""
     big, top = r.max(raw), r.first_max(raw)
     several = r.sum(m.where(raw == big, 1.0, m.where(raw == raw, 0.0, raw))) > 1
     big = m.where((m.abs(big) == inf) & several, m.where(big == big, float("nan"), big), big)
@@ -92,7 +92,7 @@ def parts(m: Namespace, r: Rows, program: RowProgram, raw: Any, t: Any) -> Parts
         u = m.where(top, m.where(big == big, 1.0, big), exp_gap(m, raw, big))
     else:
         w = m.where(top, -inf, one_minus_gap(m, raw, big, program.threshold.scale))
-        d = m.where(r.sum(w) == r.sum(w), deficit(m, r, w, program.threshold.power), float("nan"))
+        d = m.where(r.sum(w) == r.sum(w), (solve or deficit)(m, r, w, program.threshold.power), float("nan"))
         u = m.where(top, 1.0 - d, m.where(w > d, w - d, m.where(d == d, 0.0, d)))
     own = program.terms(m, u, t, *program.constants)
     own = tuple(o + 0.0 * u for o in own)
@@ -112,20 +112,18 @@ def deficit(m: Namespace, r: Rows, w: Any, power: float) -> Any:
     monotonically for power >= 1, since the sum is convex; below 1 a bracket guards it.
     """
     d = 0.0 * r.sum(m.where(w > 0, w, 0.0))
-    if power in (1.0, 2.0):
-        for _ in range(100):
-            x = m.where(w > d, w - d, 0.0)
-            if power == 1.0:
-                new = r.sum(m.where(w > d, w, 0.0)) / (r.sum(m.where(w > d, 1.0, 0.0 * x)) + 1.0)
-            else:
-                new = d + (r.sum(x * x) - d * (2.0 - d)) / (2.0 * r.sum(x) + 2.0 * (1.0 - d))
-            grown = new > d * (1 + 1e-15)
-            d = m.where(new > d, new, d)
-            if not r.any(grown):
-                break
-        return d
-    low, high = d, d + 1.0
-    for _ in range(200):
+
+    def climb(state: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
+        (d,) = state
+        x = m.where(w > d, w - d, 0.0)
+        if power == 1.0:
+            new = r.sum(m.where(w > d, w, 0.0)) / (r.sum(m.where(w > d, 1.0, 0.0 * x)) + 1.0)
+        else:
+            new = d + (r.sum(x * x) - d * (2.0 - d)) / (2.0 * r.sum(x) + 2.0 * (1.0 - d))
+        return (m.where(new > d, new, d),), new > d * (1 + 1e-15)
+
+    def bracket(state: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
+        d, low, high = state
         x = m.where(w > d, w - d, 0.0)
         safe = m.where(x > 0, x, 1.0)
         y = m.where(x > 0, m.exp(power * m.log(safe)), 0.0)
@@ -135,11 +133,12 @@ def deficit(m: Namespace, r: Rows, w: Any, power: float) -> Any:
         low, high = m.where(f > 0, d, low), m.where(f > 0, high, d)
         new = d - f / slope
         new = m.where((new > low) & (new < high), new, 0.5 * (low + high))
-        done = (m.abs(new - d) <= 1e-16 * d) | (f == 0)
-        d = m.where(f == 0, d, new)
-        if not r.any(~done):
-            break
-    return d
+        going = (m.abs(new - d) > 1e-16 * d) & (f != 0)
+        return (m.where(f == 0, d, new), low, high), going
+
+    if power in (1.0, 2.0):
+        return r.iterate(climb, (d,), 100)[0]
+    return r.iterate(bracket, (d, d, d + 1.0), 200)[0]
 
 
 def evaluate(program: RowProgram, raw: Any, target: Any, sample_weight: Any, want: tuple[bool, bool, bool], out: Any) -> Evaluation:
@@ -159,7 +158,7 @@ def evaluate(program: RowProgram, raw: Any, target: Any, sample_weight: Any, wan
     if raw.size < COMPILE_FROM:
         _by_numpy(program, raw, target, labels, weight, outs)
     else:
-        _by_loop(program, raw, target, labels, weight, outs)
+        by_loop(program, raw, target, labels, weight, outs)
     return Evaluation(*(o if o is None or o.shape or out is not None else o[()] for o in outs))
 
 
@@ -175,7 +174,14 @@ def as_target(target: Any, shape: tuple[int, ...]) -> tuple[NDArray[Any], bool]:
     return target, True
 
 
-def check(program: RowProgram, target: NDArray[Any], labels: bool, classes: int, weight: NDArray[Any] | None) -> None:
+def check(
+    program: RowProgram,
+    target: NDArray[Any],
+    labels: bool,
+    classes: int,
+    weight: NDArray[Any] | None,
+    tolerance: float | None = None,
+) -> None:
     """DomainError for the first label out of range or row that is no distribution, in a row whose weight is not 0."""
     if labels and (not target.size or (target.min() >= 0 and target.max() < classes)):
         return  # the common case, without a temporary array
@@ -183,7 +189,7 @@ def check(program: RowProgram, target: NDArray[Any], labels: bool, classes: int,
     if labels:
         refuse("target", target, ((target < 0) | (target >= classes)) & counted, f"labels 0..{classes - 1}")
         return
-    tolerance = sum_tolerance(target)
+    tolerance = sum_tolerance(target) if tolerance is None else tolerance
     with np.errstate(invalid="ignore", over="ignore"):
         entries = ~(target >= 0) | ~(target <= 1 + tolerance)
         refuse("target", target, entries & np.expand_dims(counted, -1), "probabilities >= 0 that sum to 1")
@@ -197,7 +203,7 @@ def check(program: RowProgram, target: NDArray[Any], labels: bool, classes: int,
 
 def sum_tolerance(target: NDArray[Any]) -> float:
     """How far from 1 the sum of a distribution of this dtype may be."""
-    return 1e-4 if target.dtype.kind == "f" and target.dtype.itemsize == 4 else 1e-6
+    return {2: 1e-2, 4: 1e-4}.get(target.dtype.itemsize, 1e-6) if target.dtype.kind == "f" else 1e-6
 
 
 def distributions(target: NDArray[Any], labels: bool, classes: int) -> NDArray[np.float64]:
@@ -249,14 +255,16 @@ def _by_numpy(
                 out[...] = result if w is None else np.where(w == 0, 0.0, result * w)
 
 
-def _by_loop(
+def by_loop(
     program: RowProgram,
     raw: NDArray[Any],
     target: NDArray[Any],
     labels: bool,
     weight: NDArray[Any] | None,
     outs: list[NDArray[Any] | None],
+    tolerance: float | None = None,
 ) -> None:
+    """The compiled loop over arrays of any layout, targets checked in the pass: DomainError, `outs` then half written."""
     classes = raw.shape[-1]
     if not raw.size:
         return
@@ -267,7 +275,7 @@ def _by_loop(
     z, y = raw.reshape(-1, classes), target.reshape(-1) if labels else target.reshape(-1, classes)
     w = None if weight is None else weight.reshape(-1)
     flat = [None if a is None else a.reshape((-1, classes)[: 1 + (i > 0)]) for i, a in enumerate(outs)]
-    tolerance = sum_tolerance(target)
+    allowed = sum_tolerance(target) if tolerance is None else tolerance
 
     def block(start: int, stop: int) -> int:
         ins = (
@@ -277,7 +285,7 @@ def _by_loop(
         )
         sinks = [None if a is None else a[start:stop] for a in flat]
         lines = [a if a is None or is_plain(a, dtype) else np.empty(a.shape, dtype) for a in sinks]
-        bad = loop(*ins, tolerance, *settings, *lines, program.constants)
+        bad = loop(*ins, allowed, *settings, *lines, program.constants)
         for sink, line in zip(sinks, lines, strict=True):
             if sink is not None and line is not None and sink is not line:
                 with np.errstate(over="ignore"):
@@ -287,7 +295,7 @@ def _by_loop(
     height = max(128, (1 << 17) // classes // 128 * 128)
     bad = threads.over_blocks(z.shape[0], min(height, 1 << 14), block)
     if bad >= 0:
-        check(program, target, labels, classes, weight)
+        check(program, target, labels, classes, weight, allowed)
         refuse_at("target", y, bad, program.allowed)
     for a, line in zip(outs, flat, strict=True):
         if a is not None and line is not None and not np.may_share_memory(a, line):

@@ -9,7 +9,8 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,12 +25,27 @@ _inside = threading.local()
 def count() -> int:
     """How many threads a call may use: MATCHLOSS_THREADS if set, never more than the process is allowed to run on."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    allowed = min(allowed, getattr(_inside, "limit", allowed))
     setting = os.environ.get("MATCHLOSS_THREADS", "").strip()
     if not setting:
         return allowed
     if not setting.isdecimal() or int(setting) < 1:
         raise ValueError(f"MATCHLOSS_THREADS is {setting!r}; it must be a whole number, 1 or more")
     return min(int(setting), allowed)
+
+
+@contextmanager
+def at_most(limit: int) -> Iterator[None]:
+    """Calls made inside, by this thread, use at most so many threads: a host's own setting."""
+    before = getattr(_inside, "limit", None)
+    _inside.limit = max(1, limit)
+    try:
+        yield
+    finally:
+        if before is None:
+            del _inside.limit
+        else:
+            _inside.limit = before
 
 
 def over_blocks(rows: int, block: int, work: Callable[[int, int], int]) -> int:

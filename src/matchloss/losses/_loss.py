@@ -39,6 +39,7 @@ class Loss:
     sources: ClassVar[tuple[str, ...]] = ()
     parameter_domains: ClassVar[dict[str, Interval]] = {}
     raw_domain: ClassVar[Interval] = REAL
+    token: ClassVar[str] = ""  # on each instance: a plain string that equal losses share, which tracers can guard on
 
     # Some of these depend on a parameter, and are properties there.
     target_domain: ClassVar[Any] = REAL
@@ -64,6 +65,8 @@ class Loss:
             if float(given) not in domain:
                 raise DomainError(f"{type(self).__name__}'s {field.name} is {float(given)!r}; allowed: {domain}")
             object.__setattr__(self, field.name, float(given))
+        parameters = ", ".join(f"{name}={value!r}" for name, value in self.parameters.items())
+        object.__setattr__(self, "token", f"{type(self).__qualname__}({parameters})")
 
     def __getstate__(self) -> dict[str, Any]:
         """What makes the loss, without what was derived from it: a used loss has the pickle of a fresh one."""

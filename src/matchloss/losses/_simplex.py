@@ -50,7 +50,9 @@ class SimplexLoss(Loss):
         """Value were this entry the label, gradient, hessian's diagonal."""
         raise NotImplementedError
 
-    def _product(self, x: rows.Parts, t: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
+    @staticmethod
+    def product(m: Any, r: Any, x: rows.Parts, t: Any, v: Any) -> Any:
+        """The hessian of each row times a vector, from the row's parts and its distribution t."""
         raise NotImplementedError
 
     @cached_property
@@ -91,7 +93,7 @@ class SimplexLoss(Loss):
         t = rows.distributions(t, labels, raw.shape[-1])
         with np.errstate(all="ignore"):
             x = rows.parts(NUMPY, NUMPY_ROWS, program, raw.astype(np.float64), t)
-            return core._product(x, t, v.astype(np.float64)).astype(result_dtype(raw))
+            return core.product(NUMPY, NUMPY_ROWS, x, t, v.astype(np.float64)).astype(result_dtype(raw))
 
     def predict(self, raw: Any) -> NDArray[Any]:
         refuse_foreign(raw)

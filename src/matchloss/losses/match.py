@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -148,6 +149,7 @@ class MatchingLoss(PointwiseLoss):
 
     def __post_init__(self) -> None:
         """Functions, not numbers: `match` has checked them."""
+        object.__setattr__(self, "token", f"match {uuid.uuid4()}")
 
     def __repr__(self) -> str:
         return f"match({getattr(self.prediction, '__name__', repr(self.prediction))})"

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.engine import rows
-from matchloss.engine.namespaces import NUMPY
 from matchloss.engine.rows import Threshold
 from matchloss.losses._domain import Interval
 from matchloss.losses._loss import Loss
@@ -68,8 +67,9 @@ class CrossEntropy(SimplexLoss):
         """By Gershgorin 2 diag(p (1 - p)) lies above the hessian of the row (not, as a parabola, above the loss everywhere)."""
         return 2 * p * (1 - p)
 
-    def _product(self, x: rows.Parts, t: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
-        return x.p * (v - np.sum(x.p * v, axis=-1, keepdims=True))
+    @staticmethod
+    def product(m: Any, r: Any, x: rows.Parts, t: Any, v: Any) -> Any:
+        return x.p * (v - r.sum(x.p * v))
 
 
 def on_support(
@@ -111,9 +111,10 @@ class Sparsemax(SimplexLoss):
     def base(m: Any, gap: Any, d: Any, others: tuple[Any, Any, Any]) -> Any:
         return 0.5 * (d * d + others[1]) + gap
 
-    def _product(self, x: rows.Parts, t: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
+    @staticmethod
+    def product(m: Any, r: Any, x: rows.Parts, t: Any, v: Any) -> Any:
         w = x.own[2]
-        return w * (v - np.sum(w * v, axis=-1, keepdims=True) / np.sum(w, axis=-1, keepdims=True))
+        return w * (v - r.sum(w * v) / r.sum(w))
 
     def _link(self, p: NDArray[Any]) -> NDArray[Any]:
         return p
@@ -182,8 +183,7 @@ class Entmax(SimplexLoss):
     def base(m: Any, gap: Any, d: Any, others: tuple[Any, Any, Any], alpha: float, power: float) -> Any:
         return (entmax_excess(m, d, others[0], power) + others[1]) / alpha + gap
 
-    def _product(self, x: rows.Parts, t: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
-        return Sparsemax._product(self, x, t, v)  # pyright: ignore[reportArgumentType]
+    product = staticmethod(Sparsemax.product)
 
     def _link(self, p: NDArray[Any]) -> NDArray[Any]:
         return p ** (self.alpha - 1) / (self.alpha - 1)
@@ -232,10 +232,11 @@ class Spherical(SimplexLoss):
         # |u| = 1, so that share = |p|; the hessian is |p| (I - p 1')(I - 1 p') on the support
         return 0.0 * p, difference(m, p, c, t), own[1] * share * (c * c + others[1] * p * p)
 
-    def _product(self, x: rows.Parts, t: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
+    @staticmethod
+    def product(m: Any, r: Any, x: rows.Parts, t: Any, v: Any) -> Any:
         on = x.own[1]
-        a = on * (v - np.sum(x.p * v, axis=-1, keepdims=True))
-        return x.share * (a - x.p * np.sum(a, axis=-1, keepdims=True))
+        a = on * (v - r.sum(x.p * v))
+        return x.share * (a - x.p * r.sum(a))
 
     def _link(self, p: NDArray[Any]) -> NDArray[Any]:
         return p / np.sqrt(np.sum(p * p, axis=-1, keepdims=True))
@@ -277,10 +278,11 @@ class SoftmaxBrier(SimplexLoss):
         g = p * (c * r - (squares - hits))
         return 0.5 * (c * c + squares), g, c * g + p * p * (c * c - c * r + 2 * squares - hits)
 
-    def _product(self, x: rows.Parts, t: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
-        p, r = x.p, difference(NUMPY, x.p, x.c, t)
-        dp = p * (v - dot(p, v))
-        return dp * (r - dot(p, r)) + p * (dp - dot(dp, r) - dot(p, dp))
+    @staticmethod
+    def product(m: Any, r: Any, x: rows.Parts, t: Any, v: Any) -> Any:
+        p, error = x.p, difference(m, x.p, x.c, t)
+        dp = p * (v - r.sum(p * v))
+        return dp * (error - r.sum(p * error)) + p * (dp - r.sum(dp * error) - r.sum(p * dp))
 
 
 @dataclass(frozen=True)
@@ -321,14 +323,10 @@ class SoftmaxSpherical(SimplexLoss):
         hessian = p * (times(m, t, squares) * (2 * p * p - squares) + hits * p * (2 * squares - p * p)) / (cube * square)
         return squares / (n * (n + p)), g, hessian
 
-    def _product(self, x: rows.Parts, t: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
+    @staticmethod
+    def product(m: Any, r: Any, x: rows.Parts, t: Any, v: Any) -> Any:
         p = x.p
-        n, a = np.sqrt(dot(p, p)), dot(t, p)
-        dp = p * (v - dot(p, v))
-        da, dn = dot(t, dp), dot(p, dp) / n
+        n, a = m.sqrt(r.sum(p * p)), r.sum(t * p)
+        dp = p * (v - r.sum(p * v))
+        da, dn = r.sum(t * dp), r.sum(p * dp) / n
         return dp * (a * p / n**3 - t / n) + p * (t * dn / n**2 + da * p / n**3 + a * dp / n**3 - 3 * a * p * dn / n**4)
-
-
-def dot(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
-    """The inner product of each row, kept as a column."""
-    return np.sum(a * b, axis=-1, keepdims=True)

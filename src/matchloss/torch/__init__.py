@@ -1,0 +1,13 @@
+"""The losses of matchloss for PyTorch: `Loss(ml.Poisson())` and `loss(ml.Poisson(), raw, target)` for every loss of the catalogue.
+
+PyTorch's own functions and modules stand beside them under their own names, with its arguments and its results: `cross_entropy`,
+`BCEWithLogitsLoss`, ...
+"""
+
+from matchloss.torch.functional import *
+from matchloss.torch.functional import __all__ as _functions
+from matchloss.torch._loss import Loss, host_call, host_evaluate, host_predict, loss
+from matchloss.torch.modules import *
+from matchloss.torch.modules import __all__ as _modules
+
+__all__ = ["Loss", "loss", *_functions, *_modules]

@@ -1,0 +1,46 @@
+"""Fresh memory in huge pages: at 4 KB a page, the kernel's page faults cost more than the gradient that is written there."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+HUGE_FROM = 32 << 20  # bytes; below, PyTorch's allocator hands out memory that has been touched before
+_ADVICE = getattr(mmap, "MADV_HUGEPAGE", None)
+
+
+def _libc() -> Callable[..., int] | None:
+    try:
+        found = ctypes.CDLL(None).madvise
+    except (OSError, AttributeError):
+        return None
+    found.argtypes, found.restype = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int), ctypes.c_int
+    return found
+
+
+_madvise = _libc() if sys.platform == "linux" and _ADVICE is not None else None
+
+
+def empty_like(like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """A contiguous tensor of the same shape and device, its memory in huge pages where it is large."""
+    return _advise(torch.empty_like(like, dtype=dtype, requires_grad=False, memory_format=torch.contiguous_format))
+
+
+def empty(shape: Sequence[int], dtype: torch.dtype, device: Any = "cpu") -> Tensor:
+    """A new tensor, its memory in huge pages where it is large."""
+    return _advise(torch.empty(shape, dtype=dtype, device=device))
+
+
+def _advise(t: Tensor) -> Tensor:
+    size = t.numel() * t.element_size()
+    if size >= HUGE_FROM and _madvise is not None and _ADVICE is not None and t.is_cpu and type(t) is Tensor:
+        page, start = mmap.PAGESIZE, t.data_ptr()
+        first = -(-start // page) * page
+        _madvise(first, (start + size) // page * page - first, _ADVICE)  # advice: where it fails, pages stay small
+    return t

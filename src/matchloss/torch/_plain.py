@@ -1,0 +1,71 @@
+"""Whether a call is plainly eager: CPU tensors whose memory may be read now. The only file that uses private names of PyTorch.
+
+A name that a version of PyTorch lacks makes every call fall back to the composite, never to reading memory.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+PRIVATE = (
+    (torch, "_C._functorch.peek_interpreter_stack"),
+    (torch, "_C._functorch.get_interpreter_stack"),
+    (torch, "_C._functorch.is_functorch_wrapped_tensor"),
+    (torch, "_C._functorch.TransformType.Jvp"),
+    (torch, "_C._len_torch_dispatch_stack"),
+    (torch, "_C._storage_Use_Count"),
+    (torch, "_C._dispatch_keys"),
+    (forward_ad, "_current_level"),
+)
+
+
+def find(root: Any, path: str) -> Any:
+    """root.a.b.c, or None where a part is missing."""
+    for name in path.split("."):
+        root = getattr(root, name, None)
+    return root
+
+
+_innermost, _interpreters, _is_wrapped, _FORWARD, _modes, _holders, _keys, _level = (find(root, path) for root, path in PRIVATE)
+_KNOWN = None not in (_innermost, _is_wrapped, _modes, _keys, _level)
+_ORDINARY = _keys(torch.ones(())) if _KNOWN else None
+_PLAIN = (Tensor, torch.nn.Parameter)
+_compiling = torch.compiler.is_compiling
+
+
+def readable(*tensors: Tensor | None) -> bool:
+    """Whether these are ordinary CPU tensors, and nothing traces: their memory may be read by `.detach().numpy()`."""
+    if not _KNOWN or _compiling() or _modes():
+        return False
+    for t in tensors:  # a loop: a generator costs as much again
+        if t is not None and (type(t) not in _PLAIN or not t.is_cpu or t.layout is not torch.strided or _is_wrapped(t)):
+            return False
+    return True
+
+
+def batched(gradient: Tensor) -> bool:
+    """Whether a gradient that arrives in backward is a batch of them (`is_grads_batched`), or otherwise no memory to read."""
+    return not readable(gradient) or _keys(gradient) != _ORDINARY
+
+
+def plain(*tensors: Tensor | None) -> bool:
+    """Whether besides no transform of torch.func and no forward derivative is under way."""
+    return _KNOWN and not _compiling() and _innermost() is None and forward_ad._current_level < 0 and readable(*tensors)
+
+
+def refuse_nested_forward() -> None:
+    """NotImplementedError for a forward derivative of a forward derivative."""
+    stack = [] if _interpreters is None else _interpreters() or ()
+    if sum(level.key() == _FORWARD for level in stack) > 1:
+        raise NotImplementedError(
+            "a forward derivative of a forward derivative: PyTorch would give 0 for it; use torch.func.hessian (forward over reverse)"
+        )
+
+
+def storage_holders(tensor: Tensor) -> int | None:
+    """How many tensors hold this memory, as PyTorch counts them; None where this version does not say."""
+    return None if _holders is None else _holders(tensor.untyped_storage()._cdata)

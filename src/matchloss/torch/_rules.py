@@ -1,0 +1,279 @@
+"""How a loss is computed on tensors: by the engine's compiled loops over their memory, or by its formulas over torch functions.
+
+A rule has the same methods for both kinds of loss. `weight` is one number >= 0 a row, or None. Where values cannot be read, a row whose
+target or weight is not allowed gives NaN. Gradients are the formula's own, hessians too: nothing here is left to autograd.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from matchloss.engine import pointwise, rows, threads, totals
+from matchloss.engine.arrays import Evaluation, refuse
+from matchloss.errors import DomainError
+from matchloss.losses import Loss, PointwiseLoss, SimplexLoss
+from matchloss.torch._memory import empty, empty_like
+from matchloss.torch._namespace import TORCH, TORCH_ROWS, solve
+
+CODES = {torch.float32: "f4", torch.float64: "f8"}
+EXACT_IN_FLOAT32 = {torch.float32, torch.float16, torch.bfloat16, torch.bool, torch.int8, torch.uint8, torch.int16}
+TOLERANCE = {torch.float16: 1e-2, torch.bfloat16: 1e-2, torch.float32: 1e-4}  # of a distribution's sum
+
+
+class Rule:
+    """What both kinds share: weights, and what a loop reads."""
+
+    def __init__(self, loss: Loss) -> None:
+        self.loss = loss
+        self.core: Any = loss.reduced
+        self.program: Any = loss.programs["exact"]
+        self.matching = bool(loss.matching)
+
+    @cached_property
+    def can_run(self) -> bool:
+        """Whether the engine has a compiled loop: a person's own formula may be none that numba compiles."""
+        return True
+
+    def spread(self, per_row: Tensor) -> Tensor:
+        """A number a row, in a shape that multiplies raw's."""
+        return per_row
+
+    def gather(self, terms: Tensor) -> Tensor:
+        """The sum over what belongs to a row."""
+        return terms
+
+    def composite(self, raw: Tensor, target: Tensor, weight: Tensor | None, curvature: str = "exact") -> Evaluation:
+        """Value, gradient and hessian by the formula over torch functions."""
+        raise NotImplementedError
+
+    def product(self, raw: Tensor, target: Tensor, weight: Tensor | None, v: Tensor) -> Tensor:
+        """The hessian times v."""
+        raise NotImplementedError
+
+    def values(self, raw: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+        """The value of each row, by a compiled loop."""
+        raise NotImplementedError
+
+    def gradient(self, raw: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+        """The gradient, by a compiled loop. The weight may be of either sign, and targets are taken for checked."""
+        raise NotImplementedError
+
+    def total(
+        self, raw: Tensor, target: Tensor, weight: Tensor | None, scale: float, want_gradient: bool, overwrite: bool
+    ) -> tuple[float, Tensor | None]:
+        """scale * sum(weight * value), and its gradient, in one pass of compiled loops."""
+        raise NotImplementedError
+
+
+class PointwiseRule(Rule):
+    """One raw prediction a row."""
+
+    @cached_property
+    def can_run(self) -> bool:
+        if not self.program.fallback:
+            return True
+        from matchloss.engine.cache import NotCompilable
+
+        try:
+            totals.loop_of(self.program, "f4", True, False)
+        except NotCompilable:
+            return False
+        return True
+
+    def __init__(self, loss: PointwiseLoss) -> None:
+        super().__init__(loss)
+        self._loops: dict[tuple[str, bool, bool], totals.Loop] = {}
+
+    def composite(self, raw: Tensor, target: Tensor, weight: Tensor | None, curvature: str = "exact") -> Evaluation:
+        program = self.loss.programs[curvature]
+        z, y = _wide(raw), _wide(target, raw)
+        value, gradient, hessian = program.formula(TORCH, z, y, *program.constants)
+        if program.curvature is not None:
+            hessian = program.curvature(TORCH, z, y, *program.constants)
+        fine = (y >= program.low) & (y <= program.high)
+        return Evaluation(*(_finish(x + 0.0 * z, fine, weight, raw.dtype) for x in (value, gradient, hessian)))
+
+    def product(self, raw: Tensor, target: Tensor, weight: Tensor | None, v: Tensor) -> Tensor:
+        return self.composite(raw, target, weight).hessian * v
+
+    def values(self, raw: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+        return self._evaluate(raw, target, weight, 0)
+
+    def gradient(self, raw: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+        return self._evaluate(raw, target, weight, 1)
+
+    def _evaluate(self, raw: Tensor, target: Tensor, weight: Tensor | None, which: int) -> Tensor:
+        out = empty_like(raw)
+        outs: list[Any] = [None, None, None]
+        outs[which] = flat(out)
+        with threads.at_most(torch.get_num_threads()):
+            pointwise.by_loop(self.program, flat(raw), flat(target), None if weight is None else flat(weight), outs, False)
+        return out
+
+    def total(
+        self, raw: Tensor, target: Tensor, weight: Tensor | None, scale: float, want_gradient: bool, overwrite: bool
+    ) -> tuple[float, Tensor | None]:
+        raw = raw.detach()
+        work = raw.dtype
+        if target.dtype is not work:
+            work = work if target.dtype in EXACT_IN_FLOAT32 else torch.float64
+            target = target.to(work)
+        if weight is not None and weight.dtype is not work:
+            weight = weight.to(work)
+        given, raw = raw, raw.to(work)
+        loop = self._loop(CODES[work], want_gradient, weight is not None)
+        z, y, w = line(raw), line(target), None if weight is None else line(weight)
+        if overwrite:
+            with threads.at_most(torch.get_num_threads()):
+                pointwise.check(self.program, y, w)
+        sink = None if not want_gradient else given if overwrite and raw is given else empty_like(raw)
+        g = None if sink is None else flat(sink)
+        if z.shape[0] <= pointwise.BLOCK:  # no threads to limit
+            result = totals.total(loop, self.program, z, y, w, scale, g)
+        else:
+            with threads.at_most(torch.get_num_threads()):
+                result = totals.total(loop, self.program, z, y, w, scale, g)
+        if sink is not None and work is not given.dtype:
+            sink = given.copy_(sink) if overwrite else sink.to(given.dtype)
+        return result * scale, sink
+
+    def _loop(self, *variant: Any) -> totals.Loop:
+        loop = self._loops.get(variant)
+        if loop is None:
+            loop = self._loops[variant] = totals.loop_of(self.program, *variant)
+        return loop
+
+
+class SimplexRule(Rule):
+    """A row of K raw predictions: target labels (...,) or distributions (..., K)."""
+
+    def spread(self, per_row: Tensor) -> Tensor:
+        return per_row.unsqueeze(-1)
+
+    def gather(self, terms: Tensor) -> Tensor:
+        return terms.sum(-1)
+
+    def _parts(self, raw: Tensor, target: Tensor) -> tuple[rows.Parts, Tensor, Tensor]:
+        z = _wide(raw) if raw.device.type == "cpu" else raw
+        if is_labels(raw, target):
+            t = (target.unsqueeze(-1) == torch.arange(raw.shape[-1], device=raw.device)).to(z.dtype)
+            fine = (target >= 0) & (target < raw.shape[-1])
+        else:
+            t = target.to(z.dtype)
+            fine = (t >= 0).all(-1) & ((t.sum(-1) - 1).abs() <= TOLERANCE.get(target.dtype, 1e-6))
+        return rows.parts(TORCH, TORCH_ROWS, self.program, z, t, solve), t, fine
+
+    def composite(self, raw: Tensor, target: Tensor, weight: Tensor | None, curvature: str = "exact") -> Evaluation:
+        program = self.loss.programs[curvature]
+        x, t, fine = self._parts(raw, target)
+        v, gradient, hessian = program.entry(TORCH, x.p, x.c, t, x.own, x.others, x.share, *program.constants)
+        if program.curvature is not None:
+            hessian = program.curvature(TORCH, x.p)
+        elif curvature == "fisher" and not self.matching:  # affine in the target: its mean over labels drawn from the prediction
+            hessian = self.composite(raw, x.p, None).hessian
+        base = program.base(TORCH, x.gap, x.d, x.rest, *program.constants)
+        value = (base + torch.where(t == 0, 0.0, t * v).sum(-1, keepdim=True)).squeeze(-1)
+        rest = (_finish(e, fine.unsqueeze(-1), None if weight is None else weight.unsqueeze(-1), raw.dtype) for e in (gradient, hessian))
+        return Evaluation(_finish(value, fine, weight, raw.dtype), *rest)
+
+    def product(self, raw: Tensor, target: Tensor, weight: Tensor | None, v: Tensor) -> Tensor:
+        x, t, fine = self._parts(raw, target)
+        made = self.core.product(TORCH, TORCH_ROWS, x, t, v.to(x.p.dtype))
+        return _finish(made, fine.unsqueeze(-1), None if weight is None else weight.unsqueeze(-1), raw.dtype)
+
+    def values(self, raw: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+        out = empty(raw.shape[:-1], raw.dtype)
+        self._run(raw, target, weight, [flat(out), None, None])
+        return out
+
+    def gradient(self, raw: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+        out = empty_like(raw)
+        self._run(raw, target, weight, [None, flat(out).reshape(-1, raw.shape[-1]), None])
+        return out
+
+    def total(
+        self, raw: Tensor, target: Tensor, weight: Tensor | None, scale: float, want_gradient: bool, overwrite: bool
+    ) -> tuple[float, Tensor | None]:
+        value = empty(raw.shape[:-1], torch.float64)
+        if not math.isfinite(scale):  # every weight is 0
+            dead = torch.zeros(value.shape) if weight is None else weight
+            return math.nan, self.spread(torch.where(dead == 0, 0.0, math.nan)).expand(raw.shape).to(raw.dtype, copy=True)
+        if want_gradient:
+            sink = empty_like(raw)
+            dtype = raw.dtype if weight is None else weight.dtype
+            w = torch.full(value.shape, scale, dtype=dtype) if weight is None else weight * scale
+            line_ = empty(raw.shape[:-1], raw.dtype)
+            self._run(raw, target, w, [flat(line_), flat(sink).reshape(-1, raw.shape[-1]), None])
+            total = float(line_.sum(dtype=torch.float64))
+            return total if weight is not None else total / float(w.flatten()[0]) * scale if len(w) else total, sink
+        self._run(raw, target, weight, [flat(value), None, None])
+        return float(value.sum()) * scale, None
+
+    def _run(self, raw: Tensor, target: Tensor, weight: Tensor | None, outs: list[Any]) -> None:
+        classes = raw.shape[-1]
+        labels = is_labels(raw, target)
+        z = flat(raw).reshape(-1, classes)
+        y = flat(target) if labels else flat(target).reshape(-1, classes)
+        w = None if weight is None else flat(weight)
+        with threads.at_most(torch.get_num_threads()):
+            rows.by_loop(self.program, z, y, labels, w, outs, TOLERANCE.get(target.dtype, 1e-6))
+
+
+@lru_cache(maxsize=1024)
+def rule_of(loss: Loss) -> Rule:
+    """The rule of a loss."""
+    if isinstance(loss, PointwiseLoss):
+        return PointwiseRule(loss)
+    if isinstance(loss, SimplexLoss):
+        return SimplexRule(loss)
+    raise TypeError(f"loss is {loss!r}; it must be a loss of matchloss, for example matchloss.Logistic()")
+
+
+def is_labels(raw: Tensor, target: Tensor) -> bool:
+    """Whether a simplex target is labels."""
+    return target.ndim == raw.ndim - 1
+
+
+def check_weight(weight: Tensor) -> None:
+    """DomainError for the first weight that is negative or not finite; shape (...,) as given."""
+    w = weight.detach().float().numpy() if weight.dtype is torch.bfloat16 else weight.detach().numpy()
+    if w.size and not (w.min() >= 0 and w.max() < math.inf):
+        refuse("sample_weight", w, ~((w >= 0) & (w < np.inf)), "finite and >= 0")
+
+
+def flat(t: Tensor) -> Any:
+    """The tensor's memory as one line; halves and strides are copied."""
+    t = t.detach()
+    if t.dtype is torch.bfloat16 or t.dtype is torch.float16:
+        t = t.float()
+    return t.contiguous().numpy().reshape(-1)
+
+
+def line(t: Tensor) -> Any:
+    """The same for what is float32 or float64 and detached or needs no gradient, and quick for what is one line already."""
+    if t.ndim == 1 and t.is_contiguous():
+        return t.numpy()
+    return t.contiguous().numpy().reshape(-1)
+
+
+def _wide(x: Tensor, like: Tensor | None = None) -> Tensor:
+    """In float64, where the device has it: pointwise formulas are computed so and rounded once."""
+    device = (x if like is None else like).device.type
+    return x.to(torch.float32 if device == "mps" else torch.float64)
+
+
+def _finish(x: Tensor, fine: Tensor, weight: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """x times the weight, NaN in rows that are not fine, and 0 in rows of weight 0 whatever they hold."""
+    if weight is None:
+        return torch.where(fine, x, math.nan).to(dtype)
+    fine = fine & (weight >= 0) & (weight < math.inf)
+    return torch.where(weight == 0, 0.0, torch.where(fine, x * weight.to(x.dtype), math.nan)).to(dtype)
+
+
+__all__ = ["CODES", "DomainError", "Rule", "check_weight", "rule_of"]
