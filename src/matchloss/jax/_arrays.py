@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from matchloss.engine import pointwise, rows
 from matchloss.engine.arrays import as_weight
@@ -84,7 +85,7 @@ def weights(sample_weight: Any, shape: tuple[int, ...], dtype: Any) -> jax.Array
         return None
     w = as_raw("sample_weight", sample_weight)
     shaped("sample_weight", w, shape, "one weight a row")
-    if (seen := visible(w)) is not None:
+    if (seen := visible(sample_weight)) is not None:
         as_weight(seen, shape)
     w = fixed_weight(w).astype(dtype)
     return jnp.where((w >= 0) & (w < jnp.inf), w, jnp.nan)
@@ -99,11 +100,11 @@ def weighted(x: Any, weight: Any) -> Any:
 
 
 def visible(x: Any) -> np.ndarray[Any, Any] | None:
-    """The values as NumPy's, unless the array is traced or lies on other hosts."""
-    if x is None or isinstance(x, jax.core.Tracer) or not getattr(x, "is_fully_addressable", True):
+    """The values as NumPy's, unless the array is traced or lies on other hosts. (Inside jit jnp.asarray traces: ask before it.)"""
+    if x is None or any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(x)) or not getattr(x, "is_fully_addressable", True):
         return None
     a = np.asarray(x)
-    return a.astype(np.float32) if a.dtype.kind not in "fiub" or a.dtype.itemsize == 2 and a.dtype.kind == "f" else a
+    return a.astype(np.float32) if a.dtype.kind not in "fiub" or (a.dtype.itemsize == 2 and a.dtype.kind == "f") else a
 
 
 def check_target(loss: Any, target: Any, weight: Any) -> None:
@@ -117,7 +118,7 @@ def check_rows(program: Any, target: Any, labels: bool, classes: int, weight: An
     """DomainError for the first bad label or distribution, if the values are visible."""
     t, w = visible(target), visible(weight)
     if t is not None and (weight is None or w is not None):
-        half = not labels and target.dtype.itemsize == 2
+        half = not labels and jnp.result_type(target).itemsize == 2
         rows.check(program, t.astype(np.float16) if half else t, labels, classes, w)
 
 

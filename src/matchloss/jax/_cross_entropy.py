@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from matchloss.errors import DomainError
-from matchloss.jax._arrays import as_raw, weighted, weights
+from matchloss.jax._arrays import as_raw, check_rows, weighted, weights
 from matchloss.jax._loss import loss
 from matchloss.losses.simplex import CrossEntropy
 
@@ -41,13 +41,13 @@ def cross_entropy(
     ['-8.497e-18', '4.248e-18', '4.248e-18', '0.2689', '-0.2689', '0']
     """
     check_options(label_smoothing, softcap, temperature)
-    u, target = as_raw("logits", logits), jnp.asarray(target)
+    u = as_raw("logits", logits)
     if softcap is not None:
         u = jnp.where(u == -jnp.inf, u, softcap * jnp.tanh(u / softcap))
     if temperature != 1.0:
         u = u / temperature
     if label_smoothing:
-        target = _smoothed(u, target, label_smoothing)
+        target = _smoothed(u, target, label_smoothing, sample_weight)
     value = loss(CrossEntropy(), u, target, sample_weight)
     if z_loss:
         weight = weights(sample_weight, u.shape[:-1], u.dtype)
@@ -65,9 +65,10 @@ def check_options(label_smoothing: float, softcap: float | None, temperature: fl
             raise DomainError(f"{name} is {given!r}; allowed: (0, inf)")
 
 
-def _smoothed(u: Any, target: Any, amount: float) -> Any:
+def _smoothed(u: Any, target: Any, amount: float, sample_weight: Any) -> Any:
     """Distributions mixed with the uniform one; a label out of range makes one that does not sum to 1, and so is found."""
+    given, target = target, jnp.asarray(target)
     if target.shape == u.shape[:-1] and target.dtype.kind in "iub":
-        loss(CrossEntropy(), jax.lax.stop_gradient(u), target)  # for its checks; a compiler drops it
+        check_rows(CrossEntropy().programs["exact"], given, True, u.shape[-1], sample_weight)
         target = target[..., None] == jnp.arange(u.shape[-1])
     return (1 - amount) * target + jnp.asarray(amount / u.shape[-1], u.dtype)

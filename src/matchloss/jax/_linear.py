@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from matchloss.errors import DomainError, ShapeError
-from matchloss.jax._arrays import as_raw, check_rows, fixed_target, shaped, weights
+from matchloss.jax._arrays import check_rows, fixed_target, shaped, weights
 from matchloss.jax._cross_entropy import check_options, cross_entropy
 from matchloss.losses.simplex import CrossEntropy
 
@@ -73,7 +73,7 @@ def linear_cross_entropy(
         raise ShapeError(f"target has shape {t.shape}; labels are {rows}, distributions {(*rows, classes)}")
     if labels and t.dtype.kind not in "iub":
         raise TypeError(f"target has dtype {t.dtype}; labels are integers")
-    check_rows(CrossEntropy().programs["exact"], t, labels, classes, None if sample_weight is None else jnp.asarray(sample_weight))
+    check_rows(CrossEntropy().programs["exact"], target, labels, classes, sample_weight)
     sums = jnp.promote_types(jnp.promote_types(x.dtype, w.dtype), jnp.float32)
     weight = weights(sample_weight, rows, sums)
     weight = jnp.ones(rows, sums) if weight is None else weight
@@ -92,7 +92,7 @@ def linear_cross_entropy(
         chunk = jax.checkpoint(lambda part: _values(options, _logits(part[0], w, b), *part[1:]))
         values = jax.lax.map(chunk, parts)
         return values.reshape(-1)[:n].reshape(rows)
-    total = _total(options, parts[0], w, b, *parts[1:])
+    total: Any = _total(options, parts[0], w, b, *parts[1:])
     return total if reduction == "sum" else total / jnp.sum(weight)
 
 
@@ -140,15 +140,14 @@ def _forward(options: Options, x: Any, w: Any, b: Any, t: Any, weight: Any) -> A
 
     start = jnp.zeros((), sums), jnp.zeros(w.shape, sums) if asked[1] else None, jnp.zeros(w.shape[0], sums) if asked[2] else None
     (total, to_w, to_b), to_x = jax.lax.scan(add, start, (x, t, weight))
-    like = [None if a is None else jnp.zeros(0, a.dtype) for a in (x, w, b)]  # dtypes, as arrays that a residual may hold
+    like = [None if a is None else jnp.zeros_like(a, shape=(0,)) for a in (x, w, b)]  # dtypes, as arrays that a residual may hold
     return total, (to_x, to_w, to_b, like)
 
 
 def _backward(options: Options, kept: Any, up: Any) -> Any:
     *gradients, like = kept
-    if isinstance(up, jax.custom_derivatives.SymbolicZero):
-        up = jnp.zeros(up.shape, up.dtype)
-    scaled = [None if g is None else (g * up).astype(a.dtype) for g, a in zip(gradients, like, strict=True)]
+    factor: Any = 0.0 if isinstance(up, jax.custom_derivatives.SymbolicZero) else up
+    scaled = [None if g is None else (g * factor).astype(a.dtype) for g, a in zip(gradients, like, strict=True)]
     return (*scaled, None, None)
 
 

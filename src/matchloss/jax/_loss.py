@@ -112,19 +112,18 @@ def _prepared(loss: Loss, raw: Any, target: Any, sample_weight: Any) -> tuple[An
         raise TypeError(f"loss is {loss!r}; it must be a loss of matchloss, such as ml.Poisson()")
     raw, given = as_raw("raw", raw), jnp.asarray(target)
     if isinstance(loss, SimplexLoss):
-        return _prepared_rows(loss, raw, given, sample_weight)
+        return _prepared_rows(loss, raw, given, target, sample_weight)
     shaped("target", given, raw.shape, "raw's shape")
     weight = weights(sample_weight, raw.shape, raw.dtype)
-    target = as_raw("target", given)
-    check_target(loss, given, sample_weight if weight is None else jnp.asarray(sample_weight))
-    target = target.astype(raw.dtype)
+    as_given, target = target, as_raw("target", given).astype(raw.dtype)
+    check_target(loss, as_given, sample_weight)
     if isinstance(loss, LocationLoss):  # a function of raw - target: JAX differentiates the difference, in both
         raw = raw - target + jnp.where(inside(loss.target_domain, target), 0.0, jnp.nan)
         target = jnp.zeros_like(raw)
     return _masked(raw, weight), fixed_target(target), weight, pointwise_rule(loss)
 
 
-def _prepared_rows(loss: SimplexLoss, raw: Any, target: Any, sample_weight: Any) -> tuple[Any, Any, Any, Rule]:
+def _prepared_rows(loss: SimplexLoss, raw: Any, target: Any, as_given: Any, sample_weight: Any) -> tuple[Any, Any, Any, Rule]:
     if raw.ndim == 0 or raw.shape[-1] == 0:
         raise ShapeError(f"raw has shape {raw.shape}; a simplex loss takes (..., K) with at least one class")
     labels = target.shape == raw.shape[:-1]
@@ -135,7 +134,7 @@ def _prepared_rows(loss: SimplexLoss, raw: Any, target: Any, sample_weight: Any)
     if labels and target.dtype.kind not in "iub":
         raise TypeError(f"target has dtype {target.dtype}; labels are integers")
     weight = weights(sample_weight, raw.shape[:-1], raw.dtype)
-    check_rows(loss.programs["exact"], target, labels, raw.shape[-1], sample_weight if weight is None else jnp.asarray(sample_weight))
+    check_rows(loss.programs["exact"], as_given, labels, raw.shape[-1], sample_weight)
     tolerance = tolerance_of(target)
     if not labels:
         target = as_raw("target", target).astype(raw.dtype)

@@ -8,9 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from matchloss.engine import rows
 from matchloss.errors import DomainError, ShapeError
-from matchloss.jax._arrays import as_raw, check_rows
+from matchloss.jax._arrays import as_raw, check_rows, tolerance_of
 from matchloss.losses.simplex import CrossEntropy
 
 
@@ -33,8 +32,7 @@ def sample_targets(key: Any, probabilities: Any, m: int) -> jax.Array:
         raise ShapeError(f"probabilities has shape {p.shape}; it must be (..., K) with at least one class")
     if m < 1:
         raise DomainError(f"m is {m!r}; allowed: 1, 2, ...")
-    given = jnp.asarray(probabilities)
-    check_rows(CrossEntropy().programs["exact"], given, False, p.shape[-1], None)
+    check_rows(CrossEntropy().programs["exact"], probabilities, False, p.shape[-1], None)
     classes = p.shape[-1]
     width = isqrt(classes - 1) + 1  # two short sums, of blocks and within one, round less than one long sum and search faster
     blocks = -(-classes // width)
@@ -43,7 +41,7 @@ def sample_targets(key: Any, probabilities: Any, m: int) -> jax.Array:
     block = _draw(first, jnp.sum(split, axis=-1), m)
     within = jnp.take_along_axis(split, block[..., None], axis=-2)
     label = block * width + _draw(second, within, 1)[..., 0]
-    tolerance = rows.sum_tolerance(jnp.zeros(0, p.dtype)) if given.dtype.itemsize > 2 else 1e-2  # pyright: ignore[reportArgumentType]
+    tolerance = tolerance_of(jnp.asarray(probabilities))
     good = jnp.all(p >= 0, axis=-1) & (jnp.abs(jnp.sum(p, axis=-1) - 1) <= tolerance)
     return jnp.where(good[..., None], label, -1).astype(jnp.int32)
 
