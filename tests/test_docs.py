@@ -55,7 +55,7 @@ def catalogue_as_it_is() -> Iterator[None]:
 @pytest.mark.usefixtures("catalogue_as_it_is")
 def test_every_python_and_console_block_does_what_it_says(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     found = blocks(page, "python", "console") if page in COMMANDS else blocks(page, "python")
-    for name in ("torch", "sklearn", "polars", "pandas"):
+    for name in ("torch", "jax", "sklearn", "polars", "pandas"):
         if any(re.search(rf"(import|from) {name}\b", block) for _, _, block in found) or (name == "polars" and page in COMMANDS):
             pytest.importorskip(name)
     monkeypatch.chdir(tmp_path)
