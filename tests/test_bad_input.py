@@ -59,11 +59,11 @@ def test_wrong_dtypes(loss: Any, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("loss", INSTANCES, ids=label)
-def test_torch_tensors_are_refused_by_name(loss: Any) -> None:
+def test_torch_tensors_are_refused_by_name_where_numpy_alone_computes(loss: Any) -> None:
     torch = pytest.importorskip("torch")
     z, y = good(loss, 4)
     t = torch.zeros(tuple(z.shape), dtype=torch.float64)
-    for call in (lambda: loss(t, y), lambda: loss.gradient(z, t), lambda: loss.evaluate(z, y, t[..., 0]), lambda: loss.predict(t)):
+    for call in (lambda: loss(t, y), lambda: loss.gradient(z, t), lambda: loss.evaluate(z, y, t[..., 0]), lambda: loss.link(t)):
         with pytest.raises(TypeError, match="torch"):
             call()
 

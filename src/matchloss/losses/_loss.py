@@ -16,7 +16,7 @@ from matchloss.engine.arrays import Evaluation, as_array, as_weight, refuse, res
 from matchloss.engine.namespaces import NUMPY
 from matchloss.errors import DomainError, ShapeError
 from matchloss.losses._domain import REAL, Interval
-from matchloss.losses._hosts import refuse_foreign
+from matchloss.losses._hosts import host_of, refuse_foreign
 from matchloss.losses._solve import root_of_mean_gradient
 
 CATALOGUE: dict[str, type[Loss]] = {}  # filled by subclassing, in the order of definition
@@ -107,7 +107,8 @@ class Loss:
         Pointwise losses: raw and target of equal shape, and so are the outputs. Simplex losses: raw (..., K), target labels (...,) or
         distributions (..., K); value (...,), gradient and the hessian's diagonal (..., K). sample_weight: one number >= 0 a row.
         `out=Evaluation(value, gradient, hessian)` gives arrays to write to; the gradient's may be `raw` itself. With `out`, bad input
-        raises before anything is written. float32 raw gives float32 outputs, anything else float64.
+        raises before anything is written. float32 raw gives float32 outputs, anything else float64. PyTorch tensors and JAX arrays give
+        outputs of their library, without `out`.
 
         Raises DomainError for a target outside target_domain (in a row whose weight is not 0), a weight that is negative or not finite,
         a curvature that the loss has none of; ShapeError for shapes that differ; TypeError for other dtypes and other libraries' arrays.
@@ -116,9 +117,13 @@ class Loss:
         >>> ml.Logistic().evaluate([0.0, 2.0], [1.0, 0.0], sample_weight=[1.0, 0.5], value=False).gradient.round(4)
         array([-0.5   ,  0.4404])
         """
-        refuse_foreign(raw, target, sample_weight)
-        if curvature not in self.programs:
+        if curvature != "exact" and curvature not in self.programs:
             raise DomainError(f"{self!r} has no curvature {curvature!r}; allowed: {', '.join(self.programs)}")
+        host = host_of(raw, target, sample_weight)
+        if host is not None:
+            if out is not None:
+                raise TypeError("out takes NumPy arrays; tensors are returned")
+            return host.host_evaluate(self, raw, target, sample_weight, value, gradient, hessian, curvature)
         return self._evaluate(curvature, raw, target, sample_weight, (value, gradient, hessian), out)
 
     @cached_property
@@ -134,10 +139,15 @@ class Loss:
     def __call__(self, raw: Any, target: Any, sample_weight: Any = None) -> Any:
         """sum(w * value) / sum(w), a scalar; takes and raises what `evaluate` does, and ShapeError where there is no row.
 
+        Of PyTorch tensors or JAX arrays it is what `matchloss.torch.loss` or `matchloss.jax` make of them, differentiable in raw.
+
         >>> import matchloss as ml
         >>> float(ml.SquaredError()([1.0, 3.0], [0.0, 0.0]))
         2.5
         """
+        host = host_of(raw, target, sample_weight)
+        if host is not None:
+            return host.host_call(self, raw, target, sample_weight)
         value = self.evaluate(raw, target, sample_weight, value=True, gradient=False).value
         if value.size == 0:
             raise ShapeError("there is no row: the mean of nothing is not defined")
@@ -165,6 +175,7 @@ class Loss:
         >>> ml.Poisson().divergence([0.0, 1.0], [1.0, 1.0]).round(4)
         array([0.    , 0.7183])
         """
+        refuse_foreign(raw, target)
         value = self.value(raw, target)
         with np.errstate(all="ignore"):
             excess = np.maximum(value - self._least_value(as_array("target", target), as_array("raw", raw)), 0)
@@ -252,6 +263,9 @@ class PointwiseLoss(Loss):
             return np.asarray(formula(NUMPY, z, *core.constants)).astype(result_dtype(a))[()]
 
     def predict(self, raw: Any) -> Any:
+        host = host_of(raw)
+        if host is not None:
+            return host.host_predict(self, raw)
         return self._apply("raw", self.reduced.predict_formula, raw, Interval(-math.inf, math.inf, "both"))  # pyright: ignore[reportAttributeAccessIssue]
 
     def link(self, prediction: Any) -> Any:

@@ -18,7 +18,7 @@ from matchloss.engine.namespaces import NUMPY, NUMPY_ROWS
 from matchloss.engine.rows import RowProgram
 from matchloss.errors import ShapeError
 from matchloss.losses._domain import Simplex
-from matchloss.losses._hosts import refuse_foreign
+from matchloss.losses._hosts import host_of, refuse_foreign
 from matchloss.losses._loss import Evaluation, Loss
 from matchloss.losses._terms import times
 
@@ -96,7 +96,9 @@ class SimplexLoss(Loss):
             return core.product(NUMPY, NUMPY_ROWS, x, t, v.astype(np.float64)).astype(result_dtype(raw))
 
     def predict(self, raw: Any) -> NDArray[Any]:
-        refuse_foreign(raw)
+        host = host_of(raw)
+        if host is not None:
+            return host.host_predict(self, raw)
         raw = as_array("raw", raw)
         gradient = rows.evaluate(self._map_program, raw, np.zeros(raw.shape[:-1], np.int64), None, (False, True, False), None).gradient
         return gradient

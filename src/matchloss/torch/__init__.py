@@ -4,10 +4,11 @@ PyTorch's own functions and modules stand beside them under their own names, wit
 `BCEWithLogitsLoss`, ...
 """
 
+from matchloss.torch._evaluate import host_call, host_evaluate, host_predict
+from matchloss.torch._loss import Loss, loss
 from matchloss.torch.functional import *
 from matchloss.torch.functional import __all__ as _functions
-from matchloss.torch._loss import Loss, host_call, host_evaluate, host_predict, loss
 from matchloss.torch.modules import *
 from matchloss.torch.modules import __all__ as _modules
 
-__all__ = ["Loss", "loss", *_functions, *_modules]
+__all__ = ["Loss", "host_call", "host_evaluate", "host_predict", "loss", *_functions, *_modules]

@@ -1,8 +1,9 @@
 """Losses as autograd functions: three entry points, one rule.
 
 Plainly eager calls run `FastRows` or `FastTotal`, on compiled loops. Everything else (torch.func, tracing, other devices) runs `Value`,
-whose derivative is `Gradient`, whose derivative is `Product`, the hessian times a vector. torch.compile sees `opaque_rows`, so that it keeps
-these derivatives: left alone it would inline the forward and differentiate that, branches and all. Third derivatives are not offered.
+whose derivative is `Gradient`, whose derivative is `Product`, the hessian times a vector. torch.compile sees
+`_compiled.traced`, so that it keeps these derivatives: left alone it would inline the forward and differentiate that, branches
+and all. There are no third derivatives.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from matchloss.losses import Loss
+from matchloss.torch._compiled import COMPUTES
 from matchloss.torch._plain import batched, plain, readable, refuse_nested_forward
-from matchloss.torch._rules import Rule, rule_of
+from matchloss.torch._rules import Rule
+
+THIRD = "third derivatives of a loss are not offered: PyTorch would differentiate through the branches of its hessian"
 
 
 def per_row(rule: Rule, raw: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
@@ -86,14 +89,15 @@ class FastTotal(Function):
         return None, gradient if factor.item() == 1.0 else gradient.mul_(factor), None, None, None, None
 
 
-def _front(t: Tensor | None, dim: int | None, size: int) -> Tensor | None:
+def front(t: Tensor | None, dim: int | None, size: int) -> Tensor | None:
+    """The tensor with the batch in front, repeated where it has none."""
     if t is None:
         return None
     return t.expand(size, *t.shape) if dim is None else t.movedim(dim, 0)
 
 
 def _batched(function: Any, info: Any, in_dims: Any, args: Any) -> Any:
-    return function.apply(args[0], *(_front(t, d, info.batch_size) for t, d in zip(args[1:], in_dims[1:], strict=True)))
+    return function.apply(args[0], *(front(t, d, info.batch_size) for t, d in zip(args[1:], in_dims[1:], strict=True)))
 
 
 def _only_raw(ctx: Any) -> None:
@@ -197,13 +201,13 @@ class Product(Function):
         if grads[0] is None:
             return None, None, None, None, None
         if ctx.needs_input_grad[1]:
-            raise NotImplementedError(_THIRD)
+            raise NotImplementedError(THIRD)
         return None, None, None, None, Product.apply(ctx.rule, *ctx.saved_tensors, grads[0])
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Any:
         if tangents[1] is not None:
-            raise NotImplementedError(_THIRD)
+            raise NotImplementedError(THIRD)
         return Product.apply(ctx.rule, *ctx.saved_tensors, tangents[4])
 
     @staticmethod
@@ -211,22 +215,5 @@ class Product(Function):
         return _batched(Product, info, in_dims, args), 0
 
 
-_THIRD = "third derivatives of a loss are not offered: PyTorch would differentiate through the branches of its hessian"
-
-_SERIALS: dict[Loss, str] = {}
-_LOSSES: dict[str, Loss] = {}
-
-
-@torch._dynamo.assume_constant_result
-def serial_of(loss: Loss) -> str:
-    """A string that stands for the loss in a traced graph; the caller reads loss.token, on which the tracer then guards."""
-    if loss not in _SERIALS:
-        _SERIALS[loss] = str(len(_SERIALS))
-        _LOSSES[_SERIALS[loss]] = loss
-    return _SERIALS[loss]
-
-
-@torch.compiler.allow_in_graph
-def opaque_rows(serial: str, token: str, raw: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
-    """per_row for torch.compile, which calls it as it is."""
-    return Value.apply(rule_of(_LOSSES[serial]), raw, target, weight)[0]  # pyright: ignore[reportIndexIssue, reportOptionalSubscript]
+COMPUTES["value"] = lambda rule, raw, target, weight, _: Value.apply(rule, raw, target, weight)[0]  # pyright: ignore[reportIndexIssue, reportOptionalSubscript]
+COMPUTES["gradient"] = lambda rule, raw, target, weight, _: Gradient.apply(rule, raw, target, weight)  # pyright: ignore[reportAssignmentType]

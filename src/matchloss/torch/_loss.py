@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from matchloss.engine.arrays import Evaluation
 from matchloss.errors import ShapeError
 from matchloss.losses import Loss as MatchLoss
 from matchloss.losses import SimplexLoss
 from matchloss.torch import _autograd
+from matchloss.torch._compiled import traced
 from matchloss.torch._plain import plain
 from matchloss.torch._rules import check_weight, rule_of
 
@@ -38,8 +38,7 @@ def loss(
     if normalizer is not None and reduction != "mean":
         raise ValueError(f"normalizer replaces what a mean divides by; reduction is {reduction!r}")
     if torch.compiler.is_compiling():
-        value = _autograd.opaque_rows(_autograd.serial_of(loss), loss.token, raw, target, weight)
-        return _reduced(value, weight, reduction, normalizer)
+        return _reduced(traced("value", loss, raw, target, weight), weight, reduction, normalizer)
     rule = rule_of(loss)
     if plain(raw, target, weight) and rule.can_run:
         if weight is not None:
@@ -130,20 +129,3 @@ class Loss(torch.nn.Module):
     def extra_repr(self) -> str:
         """What repr prints in the brackets."""
         return f"{self.loss!r}, reduction={self.reduction!r}"
-
-
-def host_call(loss_: MatchLoss, raw: Tensor, target: Tensor, sample_weight: Tensor | None) -> Tensor:
-    """ml.Poisson()(raw, target): the weighted mean."""
-    return loss(loss_, raw, target, sample_weight)
-
-
-def host_evaluate(
-    loss_: MatchLoss, raw: Tensor, target: Tensor, sample_weight: Tensor | None, value: bool, gradient: bool, hessian: bool, curvature: str
-) -> Evaluation:
-    """ml.Poisson().evaluate(raw, target)."""
-    raise NotImplementedError
-
-
-def host_predict(loss_: MatchLoss, raw: Tensor) -> Tensor:
-    """ml.Poisson().predict(raw)."""
-    raise NotImplementedError

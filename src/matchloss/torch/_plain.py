@@ -18,7 +18,7 @@ PRIVATE = (
     (torch, "_C._functorch.TransformType.Jvp"),
     (torch, "_C._len_torch_dispatch_stack"),
     (torch, "_C._storage_Use_Count"),
-    (torch, "_C._dispatch_keys"),
+    (torch, "_C._functorch.is_legacy_batchedtensor"),
     (forward_ad, "_current_level"),
 )
 
@@ -30,9 +30,8 @@ def find(root: Any, path: str) -> Any:
     return root
 
 
-_innermost, _interpreters, _is_wrapped, _FORWARD, _modes, _holders, _keys, _level = (find(root, path) for root, path in PRIVATE)
-_KNOWN = None not in (_innermost, _is_wrapped, _modes, _keys, _level)
-_ORDINARY = _keys(torch.ones(())) if _KNOWN else None
+_innermost, _interpreters, _is_wrapped, _FORWARD, _modes, _holders, _is_batched, _level = (find(root, path) for root, path in PRIVATE)
+_KNOWN = None not in (_innermost, _is_wrapped, _modes, _is_batched, _level)
 _PLAIN = (Tensor, torch.nn.Parameter)
 _compiling = torch.compiler.is_compiling
 
@@ -49,7 +48,7 @@ def readable(*tensors: Tensor | None) -> bool:
 
 def batched(gradient: Tensor) -> bool:
     """Whether a gradient that arrives in backward is a batch of them (`is_grads_batched`), or otherwise no memory to read."""
-    return not readable(gradient) or _keys(gradient) != _ORDINARY
+    return not readable(gradient) or _is_batched(gradient)
 
 
 def plain(*tensors: Tensor | None) -> bool:

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from matchloss.engine import pointwise, rows, threads, totals
 from matchloss.engine.arrays import Evaluation, refuse
-from matchloss.errors import DomainError
 from matchloss.losses import Loss, PointwiseLoss, SimplexLoss
 from matchloss.torch._memory import empty, empty_like
 from matchloss.torch._namespace import TORCH, TORCH_ROWS, solve
@@ -54,6 +53,14 @@ class Rule:
 
     def product(self, raw: Tensor, target: Tensor, weight: Tensor | None, v: Tensor) -> Tensor:
         """The hessian times v."""
+        raise NotImplementedError
+
+    def predict(self, raw: Tensor) -> Tensor:
+        """The prediction by the formula over torch functions."""
+        raise NotImplementedError
+
+    def some_target(self, raw: Tensor) -> Tensor:
+        """Targets that are allowed, for what does not depend on them."""
         raise NotImplementedError
 
     def values(self, raw: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
@@ -101,6 +108,13 @@ class PointwiseRule(Rule):
 
     def product(self, raw: Tensor, target: Tensor, weight: Tensor | None, v: Tensor) -> Tensor:
         return self.composite(raw, target, weight).hessian * v
+
+    def predict(self, raw: Tensor) -> Tensor:
+        z = _wide(raw)
+        return (self.core.predict_formula(TORCH, z, *self.core.constants) + 0.0 * z).to(raw.dtype)
+
+    def some_target(self, raw: Tensor) -> Tensor:
+        return torch.full_like(raw, min(max(1.0, self.program.low), self.program.high))
 
     def values(self, raw: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
         return self._evaluate(raw, target, weight, 0)
@@ -186,6 +200,12 @@ class SimplexRule(Rule):
         x, t, fine = self._parts(raw, target)
         made = self.core.product(TORCH, TORCH_ROWS, x, t, v.to(x.p.dtype))
         return _finish(made, fine.unsqueeze(-1), None if weight is None else weight.unsqueeze(-1), raw.dtype)
+
+    def predict(self, raw: Tensor) -> Tensor:
+        return self._parts(raw, self.some_target(raw))[0].p.to(raw.dtype)
+
+    def some_target(self, raw: Tensor) -> Tensor:
+        return torch.zeros(raw.shape[:-1], dtype=torch.int64, device=raw.device)
 
     def values(self, raw: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
         out = empty(raw.shape[:-1], raw.dtype)
@@ -274,6 +294,3 @@ def _finish(x: Tensor, fine: Tensor, weight: Tensor | None, dtype: torch.dtype) 
         return torch.where(fine, x, math.nan).to(dtype)
     fine = fine & (weight >= 0) & (weight < math.inf)
     return torch.where(weight == 0, 0.0, torch.where(fine, x * weight.to(x.dtype), math.nan)).to(dtype)
-
-
-__all__ = ["CODES", "DomainError", "Rule", "check_weight", "rule_of"]
