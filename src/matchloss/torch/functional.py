@@ -1,0 +1,307 @@
+"""PyTorch's own loss functions, by the catalogue's losses: same names, same positional arguments, same results.
+
+No formula stands here: each is a loss of the catalogue, times a factor, with weights, over a denominator. What differs from PyTorch on
+purpose is the table of docs/from-pytorch.md. Besides PyTorch's arguments, and by keyword only, each takes
+
+- sample_weight: one number >= 0 a row. The mean is then sum(w * value) / sum(w), times whatever weights PyTorch's own arguments bring.
+- normalizer: what reduction="mean" divides by instead, such as a count over all processes, or over all steps whose gradients add up.
+- overwrite: the gradient takes the memory of the input, which cannot be read afterwards.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import matchloss as ml
+from matchloss.errors import DomainError
+from matchloss.torch import _overwrite
+from matchloss.torch._cross_entropy import cross_entropy_rows
+from matchloss.torch._dropin import Number, check_classes, check_target, over_rows, product, reduced, reduction_of, spread
+
+__all__ = [
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "huber_loss",
+    "l1_loss",
+    "mse_loss",
+    "poisson_nll_loss",
+    "smooth_l1_loss",
+    "soft_margin_loss",
+]
+
+LOGISTIC, SQUARED, ABSOLUTE, POISSON = ml.Logistic(), ml.SquaredError(), ml.AbsoluteError(), ml.Poisson()
+HUBERS: dict[str, ml.Huber] = {}  # a loss keeps its compiled loops
+
+
+@torch.compiler.assume_constant_result
+def huber(delta: str) -> str:
+    """The key in HUBERS of this delta, given in hexadecimal: torch.compile makes stand-ins of losses and numbers, not of strings."""
+    if delta not in HUBERS:
+        HUBERS[delta] = ml.Huber(float.fromhex(delta))
+    return delta
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Any,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    *,
+    sample_weight: Tensor | None = None,
+    normalizer: Number | None = None,
+    z_loss: float = 0.0,
+    return_z_loss: bool = False,
+    softcap: float | None = None,
+    temperature: float = 1.0,
+    overwrite: bool = False,
+    group: Any = None,
+) -> Any:
+    """`torch.nn.functional.cross_entropy`: log sum exp u - u_label, exact in the tails, with u = softcap(input) / temperature.
+
+    input (C,), (N, C) or (N, C, d...); target: labels (), (N,), (N, d...) of any integer dtype, or distributions of the input's shape, or
+    a pair (labels, probabilities), each (N, m) or (N, m, d...), for the m classes that are not 0. weight: one number a class.
+    sample_weight has the shape of the labels. z_loss adds z_loss * (log sum exp u)^2 to each row; with return_z_loss the result is a
+    pair, the loss and that part of it, detached. group: the classes are split over the processes of a torch.distributed group.
+    -inf masks a class. Half dtypes give a float32 loss. With every label ignored, or no row, the mean is NaN and the sum 0.
+
+    Raises DomainError for a label that is neither a class nor ignore_index, a distribution that does not sum to 1, a negative weight;
+    ShapeError for shapes that do not match; TypeError for dtypes; ValueError for a target that requires grad, and by overwrite.
+
+    >>> import torch
+    >>> from matchloss.torch import cross_entropy
+    >>> logits = torch.tensor([[40.0, 0.0, 0.0], [0.0, 1.0, 2.0]], requires_grad=True)
+    >>> cross_entropy(logits, torch.tensor([0, 2]))
+    tensor(0.2038, grad_fn=<...>)
+    """
+    reduction = reduction_of(size_average, reduce, reduction, normalizer)
+    if not isinstance(target, tuple):
+        check_classes(input, target)
+    over = overwrite and _overwrite.applies(input)
+    if over:
+        _overwrite.refuse_shared(input, min(input.ndim - 1, 1))
+    rows, wanted = input, target
+    if input.ndim > 2:
+        rows = input.movedim(1, -1)
+        if isinstance(target, tuple):
+            wanted = tuple(part.movedim(1, -1) if part.ndim == input.ndim else part for part in target)
+        elif target.shape == input.shape:
+            wanted = target.movedim(1, -1)
+    result = cross_entropy_rows(
+        rows,
+        wanted,
+        weight=weight,
+        ignore_index=ignore_index,
+        label_smoothing=label_smoothing,
+        reduction=reduction,
+        sample_weight=sample_weight,
+        normalizer=normalizer,
+        z_loss=z_loss,
+        softcap=softcap,
+        temperature=temperature,
+        overwrite=over,
+        group=group,
+        return_z_loss=return_z_loss,
+    )
+    if over:
+        _overwrite.consume(input)
+    return result
+
+
+def binary_cross_entropy_with_logits(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+    *,
+    sample_weight: Tensor | None = None,
+    normalizer: Number | None = None,
+    overwrite: bool = False,
+) -> Tensor:
+    """`torch.nn.functional.binary_cross_entropy_with_logits`: `ml.Logistic`, exact in both tails.
+
+    input and target of equal shape, targets in [0, 1]. weight and pos_weight broadcast to that shape, as in PyTorch.
+
+    >>> import torch
+    >>> from matchloss.torch import binary_cross_entropy_with_logits
+    >>> raw = torch.tensor([40.0], requires_grad=True)
+    >>> binary_cross_entropy_with_logits(raw, torch.tensor([1.0])).backward()
+    >>> raw.grad                                                  # PyTorch's is 0
+    tensor([-4.2484e-18])
+    """
+    reduction = reduction_of(size_average, reduce, reduction, normalizer)
+    weight = None if weight is None else spread("weight", weight, input)
+    if pos_weight is None:
+        return reduced(LOGISTIC, input, target, reduction, weight, sample_weight, normalizer, overwrite=overwrite)
+    # linear in the target: the labels 1 and 0 apart, each with its weight, so that no 1 - y is rounded twice
+    check_target(input, target)
+    y = target.to(input.dtype) if not target.is_floating_point() else target
+    ones, zeros = product(spread("pos_weight", pos_weight, input) * y, weight), product(1 - y, weight)
+    unit = input.detach().new_ones(()).expand(input.shape)
+    at_one = reduced(LOGISTIC, input, unit, reduction, ones, sample_weight, normalizer)
+    return at_one + reduced(LOGISTIC, input, 0 * unit, reduction, zeros, sample_weight, normalizer)
+
+
+def mse_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
+    *,
+    sample_weight: Tensor | None = None,
+    normalizer: Number | None = None,
+    overwrite: bool = False,
+) -> Tensor:
+    """`torch.nn.functional.mse_loss`: twice `ml.SquaredError`. The mean under `weight` is over the weights.
+
+    >>> import torch
+    >>> from matchloss.torch import mse_loss
+    >>> mse_loss(torch.tensor([3.0, 1.0]), torch.tensor([1.0, 1.0]))
+    tensor(2.)
+    """
+    reduction = reduction_of(size_average, reduce, reduction, normalizer)
+    return reduced(SQUARED, input, target, reduction, weight, sample_weight, normalizer, 2.0, True, overwrite)
+
+
+def l1_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
+    *,
+    sample_weight: Tensor | None = None,
+    normalizer: Number | None = None,
+    overwrite: bool = False,
+) -> Tensor:
+    """`torch.nn.functional.l1_loss`: `ml.AbsoluteError`. The mean under `weight` is over the weights.
+
+    >>> import torch
+    >>> from matchloss.torch import l1_loss
+    >>> l1_loss(torch.tensor([3.0, 1.0]), torch.tensor([1.0, 1.0]), reduction="sum")
+    tensor(2.)
+    """
+    reduction = reduction_of(size_average, reduce, reduction, normalizer)
+    return reduced(ABSOLUTE, input, target, reduction, weight, sample_weight, normalizer, 1.0, True, overwrite)
+
+
+def huber_loss(
+    input: Tensor,
+    target: Tensor,
+    reduction: str = "mean",
+    delta: float = 1.0,
+    weight: Tensor | None = None,
+    *,
+    sample_weight: Tensor | None = None,
+    normalizer: Number | None = None,
+    overwrite: bool = False,
+) -> Tensor:
+    """`torch.nn.functional.huber_loss`: `ml.Huber(delta)`. The mean under `weight` is over the rows, as in PyTorch.
+
+    >>> import torch
+    >>> from matchloss.torch import huber_loss
+    >>> huber_loss(torch.tensor([0.5, 9.0]), torch.tensor([0.0, 0.0]), reduction="none")
+    tensor([0.1250, 8.5000])
+    """
+    reduction = reduction_of(None, None, reduction, normalizer)
+    return reduced(HUBERS[huber(float(delta).hex())], input, target, reduction, weight, sample_weight, normalizer, overwrite=overwrite)
+
+
+def smooth_l1_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    beta: float = 1.0,
+    *,
+    sample_weight: Tensor | None = None,
+    normalizer: Number | None = None,
+    overwrite: bool = False,
+) -> Tensor:
+    """`torch.nn.functional.smooth_l1_loss`: `ml.Huber(beta)` over beta, at beta 0 `ml.AbsoluteError`.
+
+    >>> import torch
+    >>> from matchloss.torch import smooth_l1_loss
+    >>> smooth_l1_loss(torch.tensor([0.5, 9.0]), torch.tensor([0.0, 0.0]), reduction="none", beta=2.0)
+    tensor([0.0625, 8.0000])
+    """
+    reduction = reduction_of(size_average, reduce, reduction, normalizer)
+    if not 0 <= beta < math.inf:
+        raise DomainError(f"beta is {beta!r}; allowed: [0, inf)")
+    rule, factor = (ABSOLUTE, 1.0) if beta == 0 else (HUBERS[huber(float(beta).hex())], 1 / beta)
+    return reduced(rule, input, target, reduction, None, sample_weight, normalizer, factor, overwrite=overwrite)
+
+
+def poisson_nll_loss(
+    input: Tensor,
+    target: Tensor,
+    log_input: bool = True,
+    full: bool = False,
+    size_average: bool | None = None,
+    eps: float = 1e-8,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    *,
+    sample_weight: Tensor | None = None,
+    normalizer: Number | None = None,
+    overwrite: bool = False,
+) -> Tensor:
+    """`torch.nn.functional.poisson_nll_loss`: `ml.Poisson` at the log rate; `full` adds Stirling's log target!, which no input changes.
+
+    With log_input=False the input is the rate: the log rate is log(input + eps), computed in float64, and eps is taken off the value.
+
+    >>> import torch
+    >>> from matchloss.torch import poisson_nll_loss
+    >>> poisson_nll_loss(torch.tensor([0.0, 1.0]), torch.tensor([0.0, 2.0]), reduction="none")
+    tensor([1.0000, 0.7183])
+    """
+    reduction = reduction_of(size_average, reduce, reduction, normalizer)
+    check_target(input, target)
+    raw = input
+    if not log_input:
+        raw, overwrite = (input.double() + eps).log(), False
+    value = reduced(POISSON, raw, target, reduction, None, sample_weight, normalizer, overwrite=overwrite)
+    if not log_input or full:
+        constant = torch.zeros_like(target, dtype=torch.float64) if log_input else torch.full_like(target, -eps, dtype=torch.float64)
+        if full:
+            y = target.double()
+            constant = torch.where(y > 1, constant + y * y.log() - y + 0.5 * (2 * math.pi * y).log(), constant)
+        value = value + over_rows(constant, reduction, sample_weight, normalizer)
+    return value.to(input.dtype if input.dtype in (torch.float32, torch.float64) else torch.float32)
+
+
+def soft_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    *,
+    sample_weight: Tensor | None = None,
+    normalizer: Number | None = None,
+) -> Tensor:
+    """`torch.nn.functional.soft_margin_loss`: `ml.Logistic` at the margin input * target, whose label is 1.
+
+    >>> import torch
+    >>> from matchloss.torch import soft_margin_loss
+    >>> soft_margin_loss(torch.tensor([2.0, -2.0]), torch.tensor([1.0, -1.0]))
+    tensor(0.1269)
+    """
+    reduction = reduction_of(size_average, reduce, reduction, normalizer)
+    check_target(input, target)
+    margin = input * target.to(input.dtype)
+    return reduced(LOGISTIC, margin, margin.new_ones(()).expand(margin.shape), reduction, None, sample_weight, normalizer)

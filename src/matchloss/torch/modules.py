@@ -1,0 +1,206 @@
+"""PyTorch's loss modules: subclasses of its own, so that constructors, state, repr and `isinstance` are what they were.
+
+Each has PyTorch's constructor, plus the options of its function in `matchloss.torch.functional` by keyword; `sample_weight` and
+`normalizer`, which differ from batch to batch, are given in the call.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from matchloss.torch import functional as F
+from matchloss.torch._dropin import Number
+
+__all__ = [
+    "BCEWithLogitsLoss",
+    "CrossEntropyLoss",
+    "HuberLoss",
+    "L1Loss",
+    "MSELoss",
+    "PoissonNLLLoss",
+    "SmoothL1Loss",
+    "SoftMarginLoss",
+]
+
+
+class CrossEntropyLoss(nn.CrossEntropyLoss):
+    """`torch.nn.CrossEntropyLoss`, by `matchloss.torch.cross_entropy`.
+
+    >>> import torch
+    >>> from matchloss.torch import CrossEntropyLoss
+    >>> CrossEntropyLoss(label_smoothing=0.1)(torch.zeros(2, 4), torch.tensor([0, 3]))
+    tensor(1.3863)
+    """
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        ignore_index: int = -100,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+        *,
+        z_loss: float = 0.0,
+        return_z_loss: bool = False,
+        softcap: float | None = None,
+        temperature: float = 1.0,
+        overwrite: bool = False,
+        group: Any = None,
+    ) -> None:
+        super().__init__(weight, size_average, ignore_index, reduce, reduction, label_smoothing)
+        self.z_loss, self.return_z_loss = z_loss, return_z_loss
+        self.softcap, self.temperature = softcap, temperature
+        self.overwrite, self.group = overwrite, group
+
+    def forward(self, input: Tensor, target: Any, *, sample_weight: Tensor | None = None, normalizer: Number | None = None) -> Any:
+        """The loss of a batch."""
+        return F.cross_entropy(
+            input,
+            target,
+            self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            label_smoothing=self.label_smoothing,
+            sample_weight=sample_weight,
+            normalizer=normalizer,
+            z_loss=self.z_loss,
+            return_z_loss=self.return_z_loss,
+            softcap=self.softcap,
+            temperature=self.temperature,
+            overwrite=self.overwrite,
+            group=self.group,
+        )
+
+
+class BCEWithLogitsLoss(nn.BCEWithLogitsLoss):
+    """`torch.nn.BCEWithLogitsLoss`, by `matchloss.torch.binary_cross_entropy_with_logits`.
+
+    >>> import torch
+    >>> from matchloss.torch import BCEWithLogitsLoss
+    >>> BCEWithLogitsLoss(pos_weight=torch.tensor([3.0]))(torch.zeros(2), torch.tensor([1.0, 0.0]))
+    tensor(1.3863)
+    """
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        pos_weight: Tensor | None = None,
+        *,
+        overwrite: bool = False,
+    ) -> None:
+        super().__init__(weight, size_average, reduce, reduction, pos_weight)
+        self.overwrite = overwrite
+
+    def forward(self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None, normalizer: Number | None = None) -> Tensor:
+        """The loss of a batch."""
+        return F.binary_cross_entropy_with_logits(
+            input,
+            target,
+            self.weight,
+            reduction=self.reduction,
+            pos_weight=self.pos_weight,
+            sample_weight=sample_weight,
+            normalizer=normalizer,
+            overwrite=self.overwrite,
+        )
+
+
+class MSELoss(nn.MSELoss):
+    """`torch.nn.MSELoss`, by `matchloss.torch.mse_loss`.
+
+    >>> import torch
+    >>> from matchloss.torch import MSELoss
+    >>> MSELoss()(torch.tensor([3.0, 1.0]), torch.tensor([1.0, 1.0]))
+    tensor(2.)
+    """
+
+    def forward(self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None, normalizer: Number | None = None) -> Tensor:
+        """The loss of a batch."""
+        return F.mse_loss(input, target, reduction=self.reduction, sample_weight=sample_weight, normalizer=normalizer)
+
+
+class L1Loss(nn.L1Loss):
+    """`torch.nn.L1Loss`, by `matchloss.torch.l1_loss`.
+
+    >>> import torch
+    >>> from matchloss.torch import L1Loss
+    >>> L1Loss()(torch.tensor([3.0, 1.0]), torch.tensor([1.0, 1.0]))
+    tensor(1.)
+    """
+
+    def forward(self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None, normalizer: Number | None = None) -> Tensor:
+        """The loss of a batch."""
+        return F.l1_loss(input, target, reduction=self.reduction, sample_weight=sample_weight, normalizer=normalizer)
+
+
+class HuberLoss(nn.HuberLoss):
+    """`torch.nn.HuberLoss`, by `matchloss.torch.huber_loss`.
+
+    >>> import torch
+    >>> from matchloss.torch import HuberLoss
+    >>> HuberLoss(delta=2.0)(torch.tensor([9.0]), torch.tensor([0.0]))
+    tensor(16.)
+    """
+
+    def forward(self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None, normalizer: Number | None = None) -> Tensor:
+        """The loss of a batch."""
+        return F.huber_loss(input, target, reduction=self.reduction, delta=self.delta, sample_weight=sample_weight, normalizer=normalizer)
+
+
+class SmoothL1Loss(nn.SmoothL1Loss):
+    """`torch.nn.SmoothL1Loss`, by `matchloss.torch.smooth_l1_loss`.
+
+    >>> import torch
+    >>> from matchloss.torch import SmoothL1Loss
+    >>> SmoothL1Loss(beta=2.0)(torch.tensor([9.0]), torch.tensor([0.0]))
+    tensor(8.)
+    """
+
+    def forward(self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None, normalizer: Number | None = None) -> Tensor:
+        """The loss of a batch."""
+        return F.smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta, sample_weight=sample_weight, normalizer=normalizer)
+
+
+class PoissonNLLLoss(nn.PoissonNLLLoss):
+    """`torch.nn.PoissonNLLLoss`, by `matchloss.torch.poisson_nll_loss`.
+
+    >>> import torch
+    >>> from matchloss.torch import PoissonNLLLoss
+    >>> PoissonNLLLoss()(torch.tensor([0.0]), torch.tensor([3.0]))
+    tensor(1.)
+    """
+
+    def forward(
+        self, log_input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None, normalizer: Number | None = None
+    ) -> Tensor:
+        """The loss of a batch."""
+        return F.poisson_nll_loss(
+            log_input,
+            target,
+            log_input=self.log_input,
+            full=self.full,
+            eps=self.eps,
+            reduction=self.reduction,
+            sample_weight=sample_weight,
+            normalizer=normalizer,
+        )
+
+
+class SoftMarginLoss(nn.SoftMarginLoss):
+    """`torch.nn.SoftMarginLoss`, by `matchloss.torch.soft_margin_loss`.
+
+    >>> import torch
+    >>> from matchloss.torch import SoftMarginLoss
+    >>> SoftMarginLoss()(torch.tensor([0.0]), torch.tensor([-1.0]))
+    tensor(0.6931)
+    """
+
+    def forward(self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None, normalizer: Number | None = None) -> Tensor:
+        """The loss of a batch."""
+        return F.soft_margin_loss(input, target, reduction=self.reduction, sample_weight=sample_weight, normalizer=normalizer)

@@ -1,0 +1,187 @@
+"""Where `matchloss.torch`'s drop-ins differ from PyTorch's functions on purpose: once, as data.
+
+docs/hooks.py makes the table of "From PyTorch" of it; tests/test_torch_dropin.py compares every setting to which none of it applies, and
+shows that each entry is one. Nothing here imports torch: the predicates ask tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any
+
+LOCATIONS = ("mse_loss", "l1_loss", "huber_loss", "smooth_l1_loss")
+POINTWISE = (*LOCATIONS, "binary_cross_entropy_with_logits", "poisson_nll_loss", "soft_margin_loss")
+WEIGHTS = ("weight", "pos_weight")
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of a drop-in: its name, tensors and keyword arguments."""
+
+    name: str
+    input: Any
+    target: Any
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def soft(self) -> bool:
+        """Cross entropy of distributions."""
+        return self.name == "cross_entropy" and bool(self.target.is_floating_point())
+
+    @property
+    def weights(self) -> list[Any]:
+        """PyTorch's own weights that are given."""
+        return [self.options[name] for name in WEIGHTS if self.options.get(name) is not None]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One deliberate difference, for the table, and the calls that it concerns. `raises` and `pytorch_raises`: the errors' names."""
+
+    key: str
+    where: str
+    pytorch: str
+    here: str
+    applies: Callable[[Call], bool]
+    raises: str | None = None
+    pytorch_raises: str | None = None
+
+
+def off_sum(call: Call) -> bool:
+    """Some distribution's sum is too far from 1."""
+    if not call.soft or call.target.shape != call.input.shape:
+        return False
+    tolerance = {2: 1e-2, 4: 1e-4}.get(call.target.element_size(), 1e-6)
+    dim = min(1, call.target.ndim - 1)
+    return bool(((call.target.double().sum(dim) - 1).abs() > tolerance).any() or (call.target < 0).any())
+
+
+def out_of_domain(call: Call) -> bool:
+    """A target that is NaN, or no probability, or a negative count."""
+    if call.name not in POINTWISE or not call.target.numel():
+        return False
+    y = call.target.double()
+    outside = {"binary_cross_entropy_with_logits": (y < 0) | (y > 1), "poisson_nll_loss": y < 0}.get(call.name, y != y)
+    return bool((outside | (y != y)).any())
+
+
+def out_of_range(call: Call) -> bool:
+    """A label that is neither a class nor ignored."""
+    if call.name != "cross_entropy" or call.soft:
+        return False
+    classes = call.input.shape[min(1, call.input.ndim - 1)]
+    kept = call.target[call.target != call.options.get("ignore_index", -100)]
+    return bool(((kept < 0) | (kept >= classes)).any())
+
+
+def other_dtypes(call: Call) -> bool:
+    """Floating tensors of different dtypes."""
+    floating = [x.dtype for x in (call.target, *call.weights) if x.is_floating_point()]
+    return any(dtype != call.input.dtype for dtype in floating)
+
+
+DIFFERENCES = (
+    Difference(
+        "soft_targets_sum",
+        "`cross_entropy`, distributions that do not sum to 1, or with negative entries",
+        "computes with them",
+        "DomainError that names the row and its sum (allowed: 1 within 1e-6; float32 1e-4; half dtypes 1e-2)",
+        off_sum,
+        raises="DomainError",
+    ),
+    Difference(
+        "target_grad",
+        "a target that requires grad",
+        "has a gradient in the target",
+        "ValueError: pass `target.detach()`",
+        lambda call: call.target.requires_grad,
+        raises="ValueError",
+    ),
+    Difference(
+        "broadcast",
+        "`mse_loss`, `l1_loss`, `huber_loss`, `smooth_l1_loss`, `poisson_nll_loss`, `soft_margin_loss`: shapes that differ",
+        "broadcasts, the first four with a warning",
+        "ShapeError",
+        lambda call: call.name in POINTWISE and call.target.shape != call.input.shape and call.name != "binary_cross_entropy_with_logits",
+        raises="ShapeError",
+    ),
+    Difference(
+        "label_dtype",
+        "`cross_entropy`, labels of int8, int16, int32, uint8",
+        "RuntimeError; uint8 works in part: not with dimensions after the classes, nor with weight and label smoothing",
+        "accepted, as int64 are",
+        lambda call: call.name == "cross_entropy" and not call.soft and str(call.target.dtype) != "torch.int64",
+        pytorch_raises="RuntimeError",
+    ),
+    Difference(
+        "label_range",
+        "`cross_entropy`, a label out of range",
+        "IndexError on the CPU, an assertion that ends the process on a GPU",
+        "DomainError (a ValueError) that names row and label; NaN where values are not visible",
+        out_of_range,
+        raises="DomainError",
+        pytorch_raises="IndexError",
+    ),
+    Difference(
+        "masked",
+        "`cross_entropy`, a logit of -inf where the distribution is 0",
+        "NaN, from 0 times infinity",
+        "the class is masked: it adds 0",
+        lambda call: call.soft and bool((call.input == -inf).any()),
+    ),
+    Difference(
+        "infinite",
+        "an infinite input elsewhere",
+        "NaN where 0 meets infinity",
+        "the limit where there is one",
+        lambda call: call.name != "cross_entropy" and bool((call.input.abs() == inf).any()),
+    ),
+    Difference(
+        "half",
+        "inputs of float16 and bfloat16",
+        "a loss of the same dtype, with 8 or 11 bits, infinite above 65504 in float16",
+        "a float32 loss; the gradient has the input's dtype",
+        lambda call: call.input.element_size() == 2,
+    ),
+    Difference(
+        "mixed_dtypes",
+        "a target or a weight of another floating dtype",
+        "the wider dtype, or RuntimeError",
+        "converted: the input's dtype decides",
+        other_dtypes,
+    ),
+    Difference(
+        "integer_targets",
+        "`binary_cross_entropy_with_logits`, targets of integers or booleans",
+        "RuntimeError",
+        "accepted",
+        lambda call: call.name == "binary_cross_entropy_with_logits" and not call.target.is_floating_point(),
+        pytorch_raises="RuntimeError",
+    ),
+    Difference(
+        "domain",
+        "targets outside the domain: no probability (`binary_cross_entropy_with_logits`), a negative count (`poisson_nll_loss`), NaN",
+        "computes with them",
+        "DomainError that names the row and the value",
+        out_of_domain,
+        raises="DomainError",
+    ),
+    Difference(
+        "negative_weight",
+        "a negative weight, class weight or pos_weight",
+        "computes with it",
+        "DomainError",
+        lambda call: any(bool((w < 0).any()) for w in call.weights),
+        raises="DomainError",
+    ),
+    Difference(
+        "weight_grad",
+        "a weight that requires grad",
+        "has a gradient in the weight (most functions)",
+        "ValueError: pass `weight.detach()`",
+        lambda call: any(w.requires_grad for w in call.weights),
+        raises="ValueError",
+    ),
+)
