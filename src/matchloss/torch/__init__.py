@@ -8,7 +8,9 @@ from matchloss.torch._evaluate import host_call, host_evaluate, host_predict
 from matchloss.torch._loss import Loss, loss
 from matchloss.torch.functional import *
 from matchloss.torch.functional import __all__ as _functions
+from matchloss.torch.linear import *
+from matchloss.torch.linear import __all__ as _linear
 from matchloss.torch.modules import *
 from matchloss.torch.modules import __all__ as _modules
 
-__all__ = ["Loss", "host_call", "host_evaluate", "host_predict", "loss", *_functions, *_modules]
+__all__ = ["Loss", "host_call", "host_evaluate", "host_predict", "loss", *_functions, *_linear, *_modules]

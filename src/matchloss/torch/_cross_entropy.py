@@ -19,10 +19,11 @@ from matchloss.errors import ShapeError
 from matchloss.losses.simplex import CrossEntropy
 from matchloss.torch import _memory
 from matchloss.torch._namespace import TORCH, TORCH_ROWS
-from matchloss.torch._plain import plain, readable, refuse_nested_forward
+from matchloss.torch._plain import batched, plain, refuse_nested_forward
 from matchloss.torch._targets import FLOATS, Rows, refuse_gradient, refuse_row, rows_of
 
 KINDS = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16", torch.float16: "float16"}
+ONCE = "overwrite=True: the gradient took the logits' memory; there is one backward, and no derivative of it"
 REDUCTIONS = ("mean", "sum", "none")
 LABELS = CrossEntropy().programs["exact"]
 
@@ -139,7 +140,8 @@ class Call:
         if w is None:
             return np.full(n, factor) if np.ndim(factor) == 0 else factor
         w = w.numpy()
-        return np.where(w == 0.0, 0.0, w * factor)
+        with np.errstate(invalid="ignore"):
+            return np.where(w == 0.0, 0.0, w * factor)
 
     def run(self, z: Tensor, weights: NDArray[np.float64], gradient: Tensor | None, values: bool = True) -> NDArray[np.float64] | None:
         """The rows' losses, each times its weight, and the gradient of their sum; z and gradient may be one."""
@@ -207,9 +209,9 @@ class Total(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         call: Call = ctx.call
-        if call.overwrite and (torch.is_grad_enabled() or call.gradient is None or not readable(g)):
-            raise RuntimeError("overwrite=True: the gradient took the logits' memory; there is one backward, and no derivative of it")
-        if torch.is_grad_enabled() or not readable(g):  # a second derivative, or many first ones at once
+        if call.overwrite and (torch.is_grad_enabled() or call.gradient is None or batched(g)):
+            raise RuntimeError(ONCE)
+        if torch.is_grad_enabled() or batched(g):  # a second derivative, or many first ones at once
             (logits,) = ctx.saved_tensors
             return (g * call.factor).to(logits.dtype) * slope(logits, call.rows, call.shape), None
         gradient, call.gradient = call.gradient, None
@@ -229,19 +231,27 @@ class PerRow(torch.autograd.Function):
         z = logits.detach()
         losses = call.run(z, call.weights(z.shape[0]), None)
         ctx.call = call
-        ctx.save_for_backward(logits)
+        if call.overwrite:
+            call.gradient = z  # the memory; by then `logits` itself may refuse to be read
+        else:
+            ctx.save_for_backward(logits)
         return torch.from_numpy(losses).to(loss_dtype(z))  # pyright: ignore[reportArgumentType]
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         call: Call = ctx.call
+        if call.overwrite:
+            z, call.gradient = call.gradient, None
+            if z is None or torch.is_grad_enabled() or batched(g):
+                raise RuntimeError(ONCE)
+            torch.autograd.graph.increment_version(z)
+            call.run(z, call.weights(z.shape[0], g.detach().double().numpy()), z, values=False)
+            return z, None
         (logits,) = ctx.saved_tensors
-        if torch.is_grad_enabled() or not readable(g):
+        if torch.is_grad_enabled() or batched(g):
             return g.to(logits.dtype).unsqueeze(-1) * slope(logits, call.rows, call.shape), None
         z = logits.detach()
-        if call.overwrite:
-            torch.autograd.graph.increment_version(logits)
-        gradient = z if call.overwrite else _memory.empty_like(z)
+        gradient = _memory.empty_like(z)
         call.run(z, call.weights(z.shape[0], g.detach().double().numpy()), gradient, values=False)
         return gradient, None
 
@@ -290,7 +300,7 @@ def weighted(w: Tensor | None, x: Tensor) -> Tensor:
     return x if w is None else torch.where(w == 0, torch.zeros_like(x), w * x)
 
 
-def batched(function: Any, info: Any, in_dims: tuple[Any, ...], arguments: tuple[Any, ...]) -> Any:
+def vmapped(function: Any, info: Any, in_dims: tuple[Any, ...], arguments: tuple[Any, ...]) -> Any:
     """Moves the dimension that vmap adds to the front; the formulas take any number of them."""
     n = info.batch_size
     moved = []
@@ -333,7 +343,7 @@ class Gradient(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, *arguments: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return batched(Gradient, info, in_dims, arguments), 0
+        return vmapped(Gradient, info, in_dims, arguments), 0
 
 
 class Value(torch.autograd.Function):
@@ -371,4 +381,4 @@ class Value(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, *arguments: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return batched(Value, info, in_dims, arguments), (0, 0, 0)
+        return vmapped(Value, info, in_dims, arguments), (0, 0, 0)

@@ -70,10 +70,11 @@ def rows_of(
     if sample_weight is not None:
         check_weights("sample_weight", sample_weight, shape, "one weight a row", visible)
         sample_weight = sample_weight.reshape(-1).double()
+    counted = None if sample_weight is None else sample_weight != 0  # a row of weight 0 is not validated
     if isinstance(target, tuple | list):
-        rows = _top(target, shape, classes, visible)
+        rows = _top(target, shape, classes, counted, visible)
     elif target.dtype in INTEGERS and tuple(target.shape) == shape:
-        rows = _labels(target, classes, ignore_index, visible and (weight is not None or label_smoothing == 1.0), visible)
+        rows = _labels(target, classes, ignore_index, counted, visible and (weight is not None or label_smoothing == 1.0), visible)
     elif target.dtype in FLOATS and tuple(target.shape) == (*shape, classes):
         rows = Rows(dense=target.reshape(-1, classes), tolerance=max(TOLERANCE[target.dtype], TOLERANCE[work]))
         if not visible:
@@ -88,22 +89,23 @@ def rows_of(
     if sample_weight is not None:
         if rows.weight is None:
             rows.weight = sample_weight
-        elif visible:
-            rows.weight = rows.weight * sample_weight
-        else:  # a row of weight 0 is not validated
-            rows.weight = torch.where(sample_weight == 0, torch.zeros_like(sample_weight), rows.weight * sample_weight)
+        else:
+            rows.weight = (rows.weight * sample_weight).masked_fill(~counted, 0.0)  # pyright: ignore[reportOptionalOperand]
     n = rows.dense.shape[0] if rows.index is None else rows.index.shape[0]  # pyright: ignore[reportOptionalMemberAccess]
-    counted = None
     if isinstance(target, Tensor) and rows.index is not None and isinstance(by_class, Tensor):
-        counted = by_class[:, 0] if rows.weight is None else torch.where(rows.weight == 0, 0.0, rows.weight * by_class[:, 0])
+        total = by_class[:, 0] if rows.weight is None else (rows.weight * by_class[:, 0]).masked_fill(rows.weight == 0, 0.0)
     else:
-        counted = rows.weight
-    rows.count = float(n) if counted is None else counted.sum()
+        total = rows.weight
+    rows.count = float(n) if total is None else total.sum()
     keep = 1.0 - label_smoothing
     if rows.share is not None and not (isinstance(by_class, float) and keep == 1.0):
         rows.share, rows.hard = rows.share * by_class * keep, False
     if label_smoothing:
-        even = torch.ones(classes, dtype=work, device=target[0].device) if weight is None else weight.to(work)
+        even = (
+            torch.ones(classes, dtype=work, device=(target if isinstance(target, Tensor) else target[0]).device)
+            if weight is None
+            else weight.to(work)
+        )
         rows.base, rows.hard = (even * (label_smoothing / classes)).unsqueeze(0), False
         if rows.dense is not None:
             rows.scale = (even * keep).unsqueeze(0)
@@ -112,12 +114,13 @@ def rows_of(
     return rows
 
 
-def _labels(target: Tensor, classes: int, ignore_index: int, check: bool, visible: bool) -> Rows:
+def _labels(target: Tensor, classes: int, ignore_index: int, counted: Tensor | None, check: bool, visible: bool) -> Rows:
     y = target.reshape(-1).long()
     rows = Rows(index=y.unsqueeze(-1), share=torch.ones((y.shape[0], 1), dtype=torch.float64, device=y.device), hard=True)
     kept = y != ignore_index
     if check or not visible:
         wrong = kept & ((y < 0) | (y >= classes))
+        wrong = wrong if counted is None else wrong & counted
         if visible and bool(wrong.any()):
             refuse_row(target, int(wrong.nonzero()[0]), classes)
         elif not visible:
@@ -128,7 +131,7 @@ def _labels(target: Tensor, classes: int, ignore_index: int, check: bool, visibl
     return rows
 
 
-def _top(target: Any, shape: tuple[int, ...], classes: int, visible: bool) -> Rows:
+def _top(target: Any, shape: tuple[int, ...], classes: int, counted: Tensor | None, visible: bool) -> Rows:
     index, share = target
     if index.dtype not in INTEGERS or share.dtype not in FLOATS:
         raise TypeError(f"target is a pair of dtypes {index.dtype} and {share.dtype}; allowed: (integer labels, floating probabilities)")
@@ -139,6 +142,7 @@ def _top(target: Any, shape: tuple[int, ...], classes: int, visible: bool) -> Ro
     limit = 1.0 + TOLERANCE[share.dtype]
     outside = (rows.index < 0) | (rows.index >= classes)  # pyright: ignore[reportOptionalOperand]
     wrong = (~(rows.share >= 0) | outside).any(-1) | ~(rows.share.sum(-1) <= limit)  # pyright: ignore
+    wrong = wrong if counted is None else wrong & counted
     if visible:
         if bool(wrong.any()):
             row = int(wrong.nonzero()[0])
@@ -149,8 +153,8 @@ def _top(target: Any, shape: tuple[int, ...], classes: int, visible: bool) -> Ro
                 f"allowed: labels 0..{classes - 1} with probabilities >= 0 that sum to at most 1"
             )
     else:
-        rows.weight = torch.where(wrong, torch.nan, torch.ones_like(wrong, dtype=torch.float64))
-        rows.index = torch.where(outside, 0, rows.index)  # pyright: ignore[reportArgumentType]
+        rows.weight = torch.ones_like(wrong, dtype=torch.float64).masked_fill(wrong, torch.nan)
+        rows.index = index.reshape(-1, m).long().masked_fill(outside, 0)
     return rows
 
 

@@ -1,0 +1,160 @@
+"""linear_cross_entropy as one step of autograd: what a call leaves for backward, and the tokens' outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from matchloss.torch._cross_entropy import composite, loss_dtype
+from matchloss.torch._plain import batched
+from matchloss.torch._sweep import BadRow, Sums, sweep, tokens_of
+from matchloss.torch._targets import Rows, refuse_row
+
+OUTPUTS = ("log_probability", "logsumexp", "argmax", "entropy")
+
+
+class TokenOutputs(NamedTuple):
+    """What the pass over the logits tells of each token besides its loss, detached; None where not asked for, 0 where ignored."""
+
+    log_probability: Tensor | None = None  # of the label
+    logsumexp: Tensor | None = None
+    argmax: Tensor | None = None
+    entropy: Tensor | None = None
+
+
+class Plan:
+    """A call: what backward needs, and where forward leaves what is not a tensor of the graph."""
+
+    def __init__(
+        self,
+        rows: Rows,
+        shape: Any,
+        target: Any,
+        factor: float,
+        reduction: str,
+        outputs: Sequence[str],
+        chunk_bytes: int,
+        chunk_tokens: int | None,
+        split: Any,
+    ) -> None:
+        self.rows, self.shape, self.target, self.factor, self.reduction, self.outputs = rows, shape, target, factor, reduction, outputs
+        self.chunk_bytes, self.chunk_tokens, self.split = chunk_bytes, chunk_tokens, split
+        self.kept: Tensor | None = None if rows.kept is None else rows.kept.nonzero()[:, 0]
+        self.used = rows if self.kept is None else rows.part(self.kept)
+        self.sums: Sums | None = None
+        self.z_part: Tensor | None = None
+        self.tokens = TokenOutputs()
+
+    def weights(self, factors: Any) -> NDArray[np.float64]:
+        """A weight for each row that is used, times a factor (for each row of all, or for all)."""
+        n = (self.used.index if self.used.dense is None else self.used.dense).shape[0]  # pyright: ignore[reportOptionalMemberAccess]
+        if np.ndim(factors) and self.kept is not None:
+            factors = factors[self.kept.numpy()]
+        w = np.ones(n) if self.used.weight is None else self.used.weight.numpy()
+        with np.errstate(invalid="ignore"):
+            return np.where(w == 0.0, 0.0, w * factors)
+
+    def sweep(self, x: Tensor, weight: Tensor, bias: Tensor | None, weights: NDArray[np.float64], wants: tuple[bool, bool, bool]) -> Sums:
+        """A sweep over the rows that are used; errors name rows of all."""
+        x = x if self.kept is None else x.index_select(0, self.kept)
+        tokens = tokens_of(x.shape[0], weight.shape[0], x.element_size(), self.chunk_bytes, self.chunk_tokens)
+        spread = "entropy" in self.outputs and self.sums is None
+        arrays = (x.contiguous(), weight.contiguous(), bias)
+        try:
+            return sweep(*arrays, self.used, weights, self.shape, wants, tokens=tokens, spread=spread, split=self.split)
+        except BadRow as error:
+            row = error.args[0] if self.kept is None else int(self.kept[error.args[0]])
+            refuse_row(self.target, row, weight.shape[0])
+            raise
+
+    def spread_out(self, values: Any, fill: float = 0.0) -> Any:
+        """Values of the rows that are used, among all."""
+        if self.kept is None:
+            return values
+        whole = np.full(self.rows.kept.shape[0], fill, values.dtype)  # pyright: ignore[reportOptionalMemberAccess]
+        whole[self.kept.numpy()] = values
+        return whole
+
+
+class Layer(torch.autograd.Function):
+    """The loss in chunks. With a reduction the gradients are made on the way; without, in backward, by making the logits again."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, plan: Plan) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.save_for_backward(x, weight, bias)
+        ctx.plan = plan
+        now = plan.reduction != "none" and x.dtype is not torch.float16
+        wants = tuple(bool(wanted) and now for wanted in ctx.needs_input_grad[:3])
+        weights = plan.weights(plan.factor)
+        sums = plan.sweep(x.detach(), weight.detach(), None if bias is None else bias.detach(), weights, wants)  # pyright: ignore[reportArgumentType]
+        dtype, stats = loss_dtype(x), sums.stats
+        with np.errstate(invalid="ignore"):
+            losses = np.where(weights == 0.0, 0.0, weights * stats.value)
+            z_part = np.where(weights == 0.0, 0.0, plan.shape.z_loss * weights * stats.logsumexp**2) if plan.shape.z_loss else None
+        losses = losses if z_part is None else losses + z_part
+        made = {
+            "log_probability": lambda: stats.log_probability,
+            "logsumexp": lambda: stats.logsumexp,
+            "argmax": lambda: stats.place,
+            "entropy": lambda: stats.entropy,
+        }
+        plan.tokens = TokenOutputs(**{name: _tensor(plan, made[name](), name, dtype) for name in plan.outputs})
+        plan.sums = sums if any(wants) else Sums(sums.stats)
+        plan.sums.stats = None  # pyright: ignore[reportAttributeAccessIssue]
+        if plan.reduction == "none":
+            plan.z_part = None if z_part is None else torch.from_numpy(plan.spread_out(z_part)).to(dtype)
+            return torch.from_numpy(plan.spread_out(losses)).to(dtype)
+        total = losses.sum()
+        plan.z_part = None if z_part is None else torch.tensor(z_part.sum(), dtype=dtype)
+        return torch.tensor(total if plan.factor < np.inf or total else np.nan, dtype=dtype)  # 0 / 0: no row counts
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        x, weight, bias = ctx.saved_tensors
+        plan: Plan = ctx.plan
+        if torch.is_grad_enabled() or batched(g):
+            return _again(ctx, x, weight, bias, g)
+        sums, plan.sums = plan.sums, Sums(None)  # pyright: ignore[reportArgumentType]
+        if sums is None or not any(t is not None for t in (sums.input, sums.weight, sums.bias)):
+            # not made yet, or a second backward of a retained graph
+            factors, scale = plan.factor * g.detach().double().numpy(), 1.0
+            if x.dtype is torch.float16 and factors.any():  # whose smallest number is 6e-8: multiplied at the end, in float32
+                scale = float(np.abs(factors).max())
+                factors = factors / scale
+            sums = plan.sweep(x, weight, bias, plan.weights(factors), tuple(ctx.needs_input_grad[:3]))  # pyright: ignore[reportArgumentType]
+        else:
+            scale = g.item()
+        scale *= sums.factor
+        gx, gw, gb = (None if t is None else t if scale == 1.0 else t.mul_(scale) for t in (sums.input, sums.weight, sums.bias))
+        if gx is not None and plan.kept is not None:
+            gx = torch.zeros_like(x).index_copy_(0, plan.kept, gx)
+        return gx, None if gw is None else gw.to(weight.dtype), None if gb is None else gb.to(x.dtype), None
+
+
+def _tensor(plan: Plan, values: Any, name: str, dtype: torch.dtype) -> Tensor:
+    whole = np.array(plan.spread_out(values, -1.0 if name == "argmax" else 0.0))
+    return torch.from_numpy(whole).to(torch.int64 if name == "argmax" else dtype)
+
+
+def _again(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, g: Tensor) -> Any:
+    """The gradients by whole logits, which can be differentiated once more."""
+    plan: Plan = ctx.plan
+    if plan.split is not None:
+        raise NotImplementedError("a second derivative of a loss whose vocabulary is split over processes")
+    inputs: Any = [t for t, wanted in zip((x, weight, bias), ctx.needs_input_grad[:3], strict=True) if wanted]
+    with torch.enable_grad():
+        some = x if plan.kept is None else x.index_select(0, plan.kept)
+        losses, _ = composite(F.linear(some, weight, bias), plan.used, plan.shape)
+        losses = losses * plan.factor
+        if plan.reduction != "none":
+            losses = losses.sum()
+        elif plan.kept is not None:
+            g = g.index_select(0, plan.kept)
+        found = iter(torch.autograd.grad(losses, inputs, g, create_graph=torch.is_grad_enabled()))
+    return *(next(found) if wanted else None for wanted in ctx.needs_input_grad[:3]), None

@@ -1,0 +1,238 @@
+"""Cross entropy of a linear layer whose logits never exist as a whole: linear_cross_entropy and LinearCrossEntropyLoss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from matchloss.errors import ShapeError
+from matchloss.torch._cross_entropy import check_call, cross_entropy_rows, factor_of, loss_dtype, shape_of
+from matchloss.torch._layer import OUTPUTS, Layer, Plan, TokenOutputs
+from matchloss.torch._plain import plain
+from matchloss.torch._products import product_library, set_product_library
+from matchloss.torch._sweep import CHUNK_BYTES
+from matchloss.torch._targets import FLOATS, refuse_gradient, rows_of
+
+__all__ = ["LinearCrossEntropyLoss", "TokenOutputs", "linear_cross_entropy", "product_library", "set_product_library"]
+
+
+def linear_cross_entropy(
+    input: Tensor,
+    linear_weight: Tensor,
+    target: Any,
+    *,
+    linear_bias: Tensor | None = None,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    options: Any = None,
+    sample_weight: Tensor | None = None,
+    normalizer: Any = None,
+    z_loss: float = 0.0,
+    return_z_loss: bool = False,
+    softcap: float | None = None,
+    temperature: float = 1.0,
+    outputs: Sequence[str] = (),
+    chunk_bytes: int = CHUNK_BYTES,
+    group: Any = None,
+) -> Any:
+    """`torch.nn.functional.linear_cross_entropy`: cross entropy of the logits input @ linear_weight.T + linear_bias, made in chunks.
+
+    input (..., D), linear_weight (V, D), linear_bias (V,); target: labels (...) of any integer dtype, distributions (..., V), or a pair
+    (labels, probabilities), each (..., m), for the m words that are not 0. weight: one number a word; sample_weight (...): one a token.
+    outputs: some of "log_probability" (of the label), "logsumexp", "argmax", "entropy", a number a token each, from the same pass; the
+    result is then a pair (loss, TokenOutputs); with return_z_loss, the part that is z_loss * logsumexp^2 stands after the loss.
+    chunk_bytes: memory for logits, at least 512 tokens' worth. group: the vocabulary is split over the processes of a torch.distributed
+    group, each with its own rows of linear_weight, linear_bias and weight; input and labels are the same everywhere.
+
+    Ignored tokens are dropped before the product. Only the gradients asked for are computed. Half dtypes sum in float32 and give a
+    float32 loss. A second derivative, torch.func, torch.compile and other devices make the whole logits. Errors are cross_entropy's.
+
+    >>> import torch
+    >>> from matchloss.torch import linear_cross_entropy
+    >>> words = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    >>> linear_cross_entropy(torch.tensor([[2.0, 0.0], [0.0, 1.0]]), words, torch.tensor([0, -100]))
+    tensor(0.7586)
+    >>> loss, tokens = linear_cross_entropy(torch.tensor([[2.0, 0.0]]), words, torch.tensor([1]), outputs=["log_probability", "argmax"])
+    >>> tokens.log_probability, tokens.argmax
+    (tensor([-2.7586]), tensor([0]))
+    """
+    shape = shape_of(softcap, temperature, z_loss)
+    input, linear_weight, linear_bias = _common_dtype(input, linear_weight, linear_bias)
+    _check_layer(input, linear_weight, linear_bias, reduction, outputs)
+    soft = isinstance(target, Tensor) and target.dtype in FLOATS
+    if soft and ignore_index is not None:
+        raise ValueError("ignore_index is of labels; target holds probabilities")
+    arguments: dict[str, Any] = {
+        "weight": weight,
+        "ignore_index": -100 if ignore_index is None else ignore_index,
+        "label_smoothing": label_smoothing,
+        "sample_weight": sample_weight,
+    }
+    of_loss = {"reduction": reduction, "normalizer": normalizer}
+    bent = {"z_loss": z_loss, "softcap": softcap, "temperature": temperature}
+    if linear_weight.ndim > 2:
+        if outputs or group is not None:
+            raise ValueError("outputs and group are for a linear_weight of shape (V, D)")
+        return _many_rows(input, linear_weight, target, linear_bias, return_z_loss=return_z_loss, **arguments, **of_loss, **bent)
+    tensors = (*(target if isinstance(target, tuple | list) else (target,)), weight, sample_weight)
+    refuse_gradient(weight=weight, sample_weight=sample_weight, **{f"target{i or ''}": t for i, t in enumerate(tensors[:-2])})
+    outer, classes = tuple(input.shape[:-1]), linear_weight.shape[0]
+    if "log_probability" in outputs and not (isinstance(target, Tensor) and tuple(target.shape) == outer):
+        raise ValueError("log_probability is of a label; here the targets are distributions")
+    visible = plain(input, linear_weight, linear_bias, *tensors)
+    split = None
+    if group is not None:
+        from matchloss.torch._group import Split
+
+        split = Split(group, classes, target, visible)
+    elif not visible:
+        logits = F.linear(input, linear_weight, linear_bias)
+        found = cross_entropy_rows(logits, target, return_z_loss=True, **arguments, **of_loss, **bent)
+        return _result(
+            found[0], found[1], _token_outputs_of(logits, target, shape, outputs, arguments["ignore_index"]), return_z_loss, outputs
+        )
+    rows = (
+        rows_of(target, outer, classes, input.dtype, visible=visible, **arguments) if split is None else split.rows(outer, input, arguments)
+    )
+    factor = factor_of(reduction, rows.count, normalizer, True)
+    tokens = getattr(options, "batch_chunk_size", None)
+    plan = Plan(rows, shape, target, factor, reduction, outputs, chunk_bytes, tokens, split)
+    loss = Layer.apply(input.reshape(-1, input.shape[-1]), linear_weight, linear_bias, plan)
+    loss = loss.reshape(outer) if reduction == "none" else loss
+    z_part = plan.z_part.reshape(outer) if reduction == "none" and plan.z_part is not None else plan.z_part
+    found = TokenOutputs(*(None if x is None else x.reshape(outer) for x in plan.tokens))
+    return _result(loss, z_part, found, return_z_loss, outputs)
+
+
+def _result(loss: Tensor, z_part: Tensor | None, tokens: TokenOutputs, return_z_loss: bool, outputs: Sequence[str]) -> Any:
+    z_part = torch.zeros_like(loss, requires_grad=False) if z_part is None else z_part
+    found = (loss, *((z_part,) if return_z_loss else ()), *((tokens,) if outputs else ()))
+    return found if len(found) > 1 else loss
+
+
+def _common_dtype(input: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """One dtype for the product: autocast's where it is on, else the wider of the two."""
+    for name, t in (("input", input), ("linear_weight", weight)):
+        if t.dtype not in FLOATS:
+            raise TypeError(f"{name} has dtype {t.dtype}; allowed: float32, float64, bfloat16, float16")
+    dtype = torch.promote_types(input.dtype, weight.dtype)
+    if dtype is not torch.float64 and torch.is_autocast_enabled(input.device.type):
+        dtype = torch.get_autocast_dtype(input.device.type)
+    return input.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
+
+
+def _check_layer(input: Tensor, weight: Tensor, bias: Tensor | None, reduction: str, outputs: Sequence[str]) -> None:
+    if input.ndim == 0 or weight.ndim < 2 or input.shape[-1] != weight.shape[-1]:
+        raise ShapeError(
+            f"input has shape {tuple(input.shape)} and linear_weight {tuple(weight.shape)}; allowed: (..., D) and (V, D) with the same D"
+        )
+    if weight.ndim > 2 and input.ndim != 2:
+        raise ShapeError(f"linear_weight has shape {tuple(weight.shape)}, which asks for an input (N, D), not {tuple(input.shape)}")
+    if bias is not None and bias.shape != weight.shape[:-1]:
+        raise ShapeError(f"linear_bias has shape {tuple(bias.shape)}; linear_weight asks for {tuple(weight.shape[:-1])}")
+    check_call(weight.T if weight.ndim == 2 else weight.movedim(0, -1), reduction)
+    unknown = [name for name in outputs if name not in OUTPUTS]
+    if unknown:
+        raise ValueError(f"outputs has {unknown[0]!r}; allowed: {', '.join(map(repr, OUTPUTS))}")
+
+
+def _many_rows(input: Tensor, layer: Tensor, target: Any, bias: Tensor | None, **arguments: Any) -> Any:
+    """torch's K-dimensional loss: a softmax over the first dimension of linear_weight (C, d..., D) at each place d..., of whole logits."""
+    inner = layer.shape[1:-1]
+    logits = torch.einsum("nd,...d->n...", input, layer.movedim(0, -2))
+    if bias is not None:
+        logits = logits + bias.movedim(0, -1)
+    if isinstance(target, Tensor) and tuple(target.shape) == (input.shape[0], layer.shape[0], *inner):
+        target = target.movedim(1, -1)
+    return cross_entropy_rows(logits, target, **arguments)
+
+
+def _token_outputs_of(logits: Tensor, target: Any, shape: Any, outputs: Sequence[str], ignore_index: int) -> TokenOutputs:
+    """The outputs from whole logits, by PyTorch's functions."""
+    if not outputs:
+        return TokenOutputs()
+    u = logits.detach().to(loss_dtype(logits))
+    if shape.softcap:
+        u = torch.where(u > -torch.inf, shape.softcap * torch.tanh(u / shape.softcap), u)
+    logp = torch.log_softmax(u / shape.temperature, dim=-1)
+    labels = isinstance(target, Tensor) and target.shape == logits.shape[:-1]
+    kept = target != ignore_index if labels else torch.ones(logits.shape[:-1], dtype=torch.bool, device=logits.device)
+    label = torch.where(kept, target, 0).long().unsqueeze(-1) if labels else None
+    made = {
+        "log_probability": None if label is None else logp.gather(-1, label)[..., 0],
+        "logsumexp": torch.logsumexp(u / shape.temperature, dim=-1),
+        "argmax": u.argmax(-1),
+        "entropy": -torch.where(logp > -torch.inf, logp.exp() * logp, 0.0).sum(-1),
+    }
+    fill = {"argmax": -1}
+    return TokenOutputs(**{name: torch.where(kept, made[name], fill.get(name, 0)) for name in outputs})
+
+
+class LinearCrossEntropyLoss(torch.nn.Module):
+    """`torch.nn.LinearCrossEntropyLoss`: linear_cross_entropy with a weight (and bias) of its own, in `linear`.
+
+    Every keyword of linear_cross_entropy that is not a tensor is an option here; sample_weight and normalizer go to the call.
+
+    >>> import torch
+    >>> from matchloss.torch import LinearCrossEntropyLoss
+    >>> loss = LinearCrossEntropyLoss(8, 1000, label_smoothing=0.1)
+    >>> loss(torch.zeros(4, 8), torch.tensor([0, 1, 2, 3]))
+    tensor(6.9078, grad_fn=<...>)
+    """
+
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        *,
+        out_features: tuple[int, ...] = (),
+        bias: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+        reduction: str = "mean",
+        weight: Tensor | None = None,
+        ignore_index: int | None = None,
+        label_smoothing: float = 0.0,
+        options: Any = None,
+        **more: Any,
+    ) -> None:
+        super().__init__()
+        unknown = set(more) - {"z_loss", "return_z_loss", "softcap", "temperature", "outputs", "chunk_bytes", "group"}
+        if unknown:
+            raise TypeError(f"LinearCrossEntropyLoss has no option {sorted(unknown)[0]!r}")
+        if weight is not None and tuple(weight.shape) != (num_classes,):
+            raise ShapeError(f"weight has shape {tuple(weight.shape)}, and one weight a class asks for {(num_classes,)}")
+        shape_of(more.get("softcap"), more.get("temperature", 1.0), more.get("z_loss", 0.0))
+        self.num_classes, self.out_features, self.reduction = num_classes, tuple(out_features), reduction
+        self.ignore_index, self.label_smoothing, self.options, self.more = ignore_index, label_smoothing, options, more
+        self.register_buffer("weight", weight)
+        size = num_classes * int(np.prod(self.out_features, dtype=int))
+        self.linear = torch.nn.Linear(in_features, size, bias=bias, device=device, dtype=dtype)
+
+    def forward(self, input: Tensor, target: Any, sample_weight: Tensor | None = None, normalizer: Any = None) -> Any:
+        """The loss of these inputs and targets."""
+        shape, bias = (self.num_classes, *self.out_features), self.linear.bias
+        return linear_cross_entropy(
+            input, self.linear.weight if not self.out_features else self.linear.weight.reshape(*shape, -1), target,
+            linear_bias=None if bias is None else bias.reshape(shape), weight=self.weight, reduction=self.reduction,
+            ignore_index=self.ignore_index, label_smoothing=self.label_smoothing, options=self.options,
+            sample_weight=sample_weight, normalizer=normalizer, **self.more,
+        )  # fmt: skip
+
+    def extra_repr(self) -> str:
+        """The options that were given."""
+        given = {
+            "in_features": self.linear.in_features, "num_classes": self.num_classes, "out_features": self.out_features,
+            "bias": self.linear.bias is not None, "reduction": self.reduction, "ignore_index": self.ignore_index,
+            "label_smoothing": self.label_smoothing, **self.more,
+        }  # fmt: skip
+        return ", ".join(f"{name}={value!r}" for name, value in given.items())
