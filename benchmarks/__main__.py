@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.tables import Table, machine
 
-TOPICS = ("startup", "small", "pointwise", "simplex", "linear")
+TOPICS = ("startup", "small", "pointwise", "simplex", "linear", "hosts")
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("matchloss", "numpy", "numba", "scipy", "torch", "scikit-learn", "entmax", "glum", "polars", "pandas")
+PACKAGES = ("matchloss", "numpy", "numba", "scipy", "torch", "jax", "scikit-learn", "entmax", "glum", "polars", "pandas")
 
 
 @dataclass(frozen=True)
