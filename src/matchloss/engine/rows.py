@@ -215,14 +215,14 @@ def step(program: RowProgram, rows: int, classes: int, weighted: bool, hessian: 
     """step(raw, labels, weight, value, gradient, hessian) on plain float64 rows, as pointwise.step; the gradient may be raw itself."""
     if rows * classes < COMPILE_FROM:
         return lambda z, y, w, *outs: _by_numpy(program, z, y, True, w, list(outs))
-    loop, settings = _loop(program, "f8", (True, True, hessian), True, weighted, classes)
+    loop, settings = loop_of(program, "f8", (True, True, hessian), True, weighted, classes)
     return lambda z, y, w, *outs: loop(z, y, w, 0.0, *settings, *outs, program.constants)
 
 
-def _loop(
+def loop_of(
     program: RowProgram, dtype: str, wanted: tuple[bool, bool, bool], labels: bool, weighted: bool, classes: int
 ) -> tuple[Callable[..., int], tuple[float, float]]:
-    """The compiled loop, and the threshold's power and scale."""
+    """The compiled loop for these outputs, and the threshold's power and scale, which it takes after the tolerance."""
     with threads.FIRST_CALLS:
         from matchloss.engine.row_loops import row_loop
 
@@ -271,7 +271,7 @@ def by_loop(
     floats = [a for a in (raw, None if labels else target, weight, *outs) if a is not None]
     dtype = np.dtype("f4" if all(a.dtype.kind == "f" and a.dtype.itemsize == 4 for a in floats) else "f8")
     wanted = tuple(a is not None for a in outs)
-    loop, settings = _loop(program, dtype.str[1:], wanted, labels, weight is not None, classes)  # pyright: ignore[reportArgumentType]
+    loop, settings = loop_of(program, dtype.str[1:], wanted, labels, weight is not None, classes)  # pyright: ignore[reportArgumentType]
     z, y = raw.reshape(-1, classes), target.reshape(-1) if labels else target.reshape(-1, classes)
     w = None if weight is None else weight.reshape(-1)
     flat = [None if a is None else a.reshape((-1, classes)[: 1 + (i > 0)]) for i, a in enumerate(outs)]

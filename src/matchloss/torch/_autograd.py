@@ -77,12 +77,11 @@ class FastTotal(Function):
                 raise RuntimeError(
                     "the logits' memory was given to the gradient (overwrite=True): there is one backward pass, and no second order"
                 )
-        else:
+        elif twice or gradient is None:
             raw, target, weight = ctx.saved_tensors
             if twice:
                 return None, factor * ctx.scale * Gradient.apply(ctx.rule, raw, target, weight), None, None, None, None
-            if gradient is None:  # a second backward pass over a retained graph
-                gradient = ctx.rule.total(raw, target, weight, ctx.scale, True, False)[1]
+            gradient = ctx.rule.total(raw, target, weight, ctx.scale, True, False)[1]  # a second pass over a retained graph
         if batched(factor):  # a batch of factors
             return None, gradient * factor, None, None, None, None
         ctx.gradient = None

@@ -41,12 +41,9 @@ def loss(
         return _reduced(traced("value", loss, raw, target, weight), weight, reduction, normalizer)
     rule = rule_of(loss)
     if plain(raw, target, weight) and rule.can_run:
-        if weight is not None:
-            check_weight(weight)
+        mass = None if weight is None else check_weight(weight)
         if reduction != "none":
-            scale = (
-                1.0 if reduction == "sum" else _inverse(_rows(loss, raw) if weight is None else weight.sum(dtype=torch.float64), normalizer)
-            )
+            scale = 1.0 if reduction == "sum" else _inverse(_rows(loss, raw) if mass is None else mass, normalizer)
             return _autograd.total(rule, raw, target, weight, scale, overwrite)
     return _reduced(_autograd.per_row(rule, raw, target, weight), weight, reduction, normalizer)
 

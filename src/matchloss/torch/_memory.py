@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 HUGE_FROM = 32 << 20  # bytes; below, PyTorch's allocator hands out memory that has been touched before
+_HUGE_NUMBERS = HUGE_FROM // 8
 _ADVICE = getattr(mmap, "MADV_HUGEPAGE", None)
 
 
@@ -29,7 +30,11 @@ _madvise = _libc() if sys.platform == "linux" and _ADVICE is not None else None
 
 def empty_like(like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """A contiguous tensor of the same shape and device, its memory in huge pages where it is large."""
-    return _advise(torch.empty_like(like, dtype=dtype, requires_grad=False, memory_format=torch.contiguous_format))
+    if dtype is None and like.is_contiguous():
+        made = torch.empty_like(like)
+    else:
+        made = torch.empty_like(like, dtype=dtype, memory_format=torch.contiguous_format)
+    return _advise(made) if made.numel() >= _HUGE_NUMBERS else made
 
 
 def empty(shape: Sequence[int], dtype: torch.dtype, device: Any = "cpu") -> Tensor:

@@ -23,6 +23,7 @@ from matchloss.torch._namespace import TORCH, TORCH_ROWS, solve
 CODES = {torch.float32: "f4", torch.float64: "f8"}
 EXACT_IN_FLOAT32 = {torch.float32, torch.float16, torch.bfloat16, torch.bool, torch.int8, torch.uint8, torch.int16}
 TOLERANCE = {torch.float16: 1e-2, torch.bfloat16: 1e-2, torch.float32: 1e-4}  # of a distribution's sum
+SMALL = 1 << 15  # numbers; work that is not worth a second thread
 
 
 class Rule:
@@ -147,7 +148,7 @@ class PointwiseRule(Rule):
             with threads.at_most(torch.get_num_threads()):
                 pointwise.check(self.program, y, w)
         sink = None if not want_gradient else given if overwrite and raw is given else empty_like(raw)
-        g = None if sink is None else flat(sink)
+        g = None if sink is None else line(sink)
         if z.shape[0] <= pointwise.BLOCK:  # no threads to limit
             result = totals.total(loop, self.program, z, y, w, scale, g)
         else:
@@ -166,6 +167,10 @@ class PointwiseRule(Rule):
 
 class SimplexRule(Rule):
     """A row of K raw predictions: target labels (...,) or distributions (..., K)."""
+
+    def __init__(self, loss: SimplexLoss) -> None:
+        super().__init__(loss)
+        self._loops: dict[tuple[str, bool, int], Any] = {}
 
     def spread(self, per_row: Tensor) -> Tensor:
         return per_row.unsqueeze(-1)
@@ -220,27 +225,42 @@ class SimplexRule(Rule):
     def total(
         self, raw: Tensor, target: Tensor, weight: Tensor | None, scale: float, want_gradient: bool, overwrite: bool
     ) -> tuple[float, Tensor | None]:
-        value = empty(raw.shape[:-1], torch.float64)
         if not math.isfinite(scale):  # every weight is 0
-            dead = torch.zeros(value.shape) if weight is None else weight
+            dead = torch.zeros(raw.shape[:-1]) if weight is None else weight
             return math.nan, self.spread(torch.where(dead == 0, 0.0, math.nan)).expand(raw.shape).to(raw.dtype, copy=True)
-        if want_gradient:
-            sink = empty_like(raw)
-            dtype = raw.dtype if weight is None else weight.dtype
-            w = torch.full(value.shape, scale, dtype=dtype) if weight is None else weight * scale
-            line_ = empty(raw.shape[:-1], raw.dtype)
-            self._run(raw, target, w, [flat(line_), flat(sink).reshape(-1, raw.shape[-1]), None])
-            total = float(line_.sum(dtype=torch.float64))
-            return total if weight is not None else total / float(w.flatten()[0]) * scale if len(w) else total, sink
-        self._run(raw, target, weight, [flat(value), None, None])
-        return float(value.sum()) * scale, None
+        if not want_gradient:
+            value = np.empty(math.prod(raw.shape[:-1]))
+            self._run(raw, target, weight, [value, None, None])
+            return float(np.add.reduce(value)) * scale, None
+        raw = raw.detach()
+        sink, dtype = empty_like(raw), raw.numpy().dtype
+        value = np.empty(math.prod(raw.shape[:-1]), dtype)
+        factor = np.full(value.shape, scale, dtype) if weight is None else flat(weight) * scale
+        gradient = line(sink).reshape(-1, raw.shape[-1])
+        if not self._run_small(raw, target, factor, value, gradient):
+            self._run(raw, target, factor, [value, gradient, None])
+        total = float(np.add.reduce(value, dtype=np.float64))
+        return total if weight is not None or not total else total / float(factor[0]) * scale, sink
 
-    def _run(self, raw: Tensor, target: Tensor, weight: Tensor | None, outs: list[Any]) -> None:
+    def _run_small(self, raw: Tensor, target: Tensor, factor: Any, value: Any, gradient: Any) -> bool:
+        """One call of the loop where a few rows lie as it wants them; False where it found none such, or a bad row."""
+        labels = target.dtype is torch.int64
+        if raw.numel() > SMALL or not (labels or target.dtype is raw.dtype) or not (raw.is_contiguous() and target.is_contiguous()):
+            return False
+        key = CODES[raw.dtype], labels, raw.shape[-1]
+        if key not in self._loops:
+            self._loops[key] = rows.loop_of(self.program, key[0], (True, True, False), labels, True, key[2])
+        loop, settings = self._loops[key]
+        z, y = raw.numpy().reshape(gradient.shape), target.numpy().reshape(value.shape if labels else gradient.shape)
+        tolerance = TOLERANCE.get(target.dtype, 1e-6)
+        return not z.size or loop(z, y, factor, tolerance, *settings, value, gradient, None, self.program.constants) < 0
+
+    def _run(self, raw: Tensor, target: Tensor, weight: Any, outs: list[Any]) -> None:
         classes = raw.shape[-1]
         labels = is_labels(raw, target)
         z = flat(raw).reshape(-1, classes)
         y = flat(target) if labels else flat(target).reshape(-1, classes)
-        w = None if weight is None else flat(weight)
+        w = flat(weight) if isinstance(weight, Tensor) else weight
         with threads.at_most(torch.get_num_threads()):
             rows.by_loop(self.program, z, y, labels, w, outs, TOLERANCE.get(target.dtype, 1e-6))
 
@@ -260,11 +280,13 @@ def is_labels(raw: Tensor, target: Tensor) -> bool:
     return target.ndim == raw.ndim - 1
 
 
-def check_weight(weight: Tensor) -> None:
-    """DomainError for the first weight that is negative or not finite; shape (...,) as given."""
-    w = weight.detach().float().numpy() if weight.dtype is torch.bfloat16 else weight.detach().numpy()
+def check_weight(weight: Tensor) -> float:
+    """The sum of the weights; DomainError for the first that is negative or not finite."""
+    weight = weight.detach()
+    w = (weight.float() if weight.dtype is torch.bfloat16 else weight).numpy()
     if w.size and not (w.min() >= 0 and w.max() < math.inf):
         refuse("sample_weight", w, ~((w >= 0) & (w < np.inf)), "finite and >= 0")
+    return float(np.add.reduce(w, axis=None, dtype=np.float64))
 
 
 def flat(t: Tensor) -> Any:
