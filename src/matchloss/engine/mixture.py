@@ -97,7 +97,8 @@ def run(
     """One pass over rows of contiguous logits, the gradient written to an array that may be the logits', and the first bad row or -1.
 
     kind: float32, float64, bfloat16 or float16, the latter two as uint16. A bad row has a label out of range or a `dense` that is
-    no distribution; from it on results are not to be used. Rows of weight 0 have gradient 0 and are not looked at.
+    no distribution; from it on results are not to be used. Rows of weight 0 have gradient 0 and are not looked at. `known`: (n, 3) top,
+    rest and mass of the whole rows, where these are parts of rows; the gradient is that of the whole.
     """
     n, classes = logits.shape
     with threads.FIRST_CALLS:
@@ -108,7 +109,7 @@ def run(
     stats = np.empty((n, len(Stats._fields)))
     index, share = _matrix(target.index, np.int64, n), _matrix(target.share, np.float64, n)
     base, scale = _line(target.base, work), _line(target.scale, work)
-    weight, seen = np.ascontiguousarray(weight, np.float64), np.empty((0, 2)) if known is None else known
+    weight, seen = np.ascontiguousarray(weight, np.float64), np.empty((0, 3)) if known is None else known
     none = np.empty((0, classes), work)
 
     def block(start: int, stop: int) -> int:

@@ -63,7 +63,7 @@ def mixture_loop(kind: str, graded: bool) -> Callable[..., int]:
     """The loop over rows whose arguments are its signature's, below; it returns the first bad row, or -1.
 
     Empty arrays stand for parts that are not there; `stats` is matchloss.engine.mixture.Stats, a column each. `known`: the largest
-    entry and the sum of the others over all processes, where a row is only a part of one.
+    entry, the sum of the others, and the target's mass over all processes, where a row is only a part of one.
     """
     memory, work, load, store = KINDS[kind]
     name = f"mixture_{kind}_{'g' if graded else '_'}_{ENGINE[:24]}"
@@ -207,10 +207,11 @@ def mixture_loop(kind: str, graded: bool) -> Callable[..., int]:
             gap = 2.0 * mean_half_gap(u, t, big) if t.size else 0.0
             label_gap = 0.0
             for q in range(sparse):
-                if share[i, q] != 0.0:
+                if index[i, q] >= 0 and index[i, q] < classes:
                     x = u[index[i, q]]
                     between = 0.0 if x == big else half_gap(x, big)
-                    gap += 2.0 * share[i, q] * between
+                    if share[i, q] != 0.0:
+                        gap += 2.0 * share[i, q] * between
                     if q == 0:
                         label_gap = 2.0 * between
             rest, spread = weigh(u, big, 0, max(top, 0), spread_wanted)
@@ -222,7 +223,7 @@ def mixture_loop(kind: str, graded: bool) -> Callable[..., int]:
             stats[i, 4], stats[i, 5], stats[i, 6] = label_gap, top, spread
             if gradient is not None:
                 if known.shape[0]:
-                    rest = known[i, 1]
+                    rest, mass = known[i, 1], known[i, 2]
                 total = 1.0 + rest
                 bonus = 0.0 if z_loss == 0.0 else 2.0 * z_loss * (wide + elementary.log1p(rest))
                 out = w if cap > 0.0 else w * cool

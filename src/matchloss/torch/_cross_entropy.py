@@ -60,8 +60,8 @@ def cross_entropy_rows(
         from matchloss.torch._group import cross_entropy_split
 
         return cross_entropy_split(
-            logits, target, shape, group, visible, weight=weight, ignore_index=ignore_index, label_smoothing=label_smoothing,
-            reduction=reduction, sample_weight=sample_weight, normalizer=normalizer, return_z_loss=return_z_loss,
+            logits, target, shape, group, visible, reduction, normalizer, overwrite, return_z_loss,
+            weight=weight, ignore_index=ignore_index, label_smoothing=label_smoothing, sample_weight=sample_weight,
         )  # fmt: skip
     rows = rows_of(
         target, outer, classes, logits.dtype, weight=weight, ignore_index=ignore_index, label_smoothing=label_smoothing,

@@ -101,4 +101,6 @@ def sweep(
                     _products.add_outer(library, z, some, gw, start == 0)
                 if gb is not None:
                     gb += z.sum(0, dtype=gb.dtype)
+    if split is not None and gx is not None:
+        gx = split.total_of(gx)
     return Sums(Stats(*sums), gx, gw, gb, 1.0 / scale)

@@ -57,10 +57,11 @@ def rows_of(
     label_smoothing: float,
     sample_weight: Tensor | None,
     visible: bool,
+    check: bool = False,
 ) -> Rows:
     """The target of logits (*shape, classes) as rows. Where values are not visible, a bad row's weight becomes NaN, else it raises.
 
-    Labels are not checked here unless a class weight is looked up by them: the pass over the logits does.
+    Labels are not checked here unless `check`, or a class weight is looked up by them: the pass over the logits does.
     """
     if not 0.0 <= label_smoothing <= 1.0:
         raise DomainError(f"label_smoothing is {label_smoothing!r}; allowed: 0 to 1")
@@ -74,7 +75,7 @@ def rows_of(
     if isinstance(target, tuple | list):
         rows = _top(target, shape, classes, counted, visible)
     elif target.dtype in INTEGERS and tuple(target.shape) == shape:
-        rows = _labels(target, classes, ignore_index, counted, visible and (weight is not None or label_smoothing == 1.0), visible)
+        rows = _labels(target, classes, ignore_index, counted, visible and (check or weight is not None or label_smoothing == 1.0), visible)
     elif target.dtype in FLOATS and tuple(target.shape) == (*shape, classes):
         rows = Rows(dense=target.reshape(-1, classes), tolerance=max(TOLERANCE[target.dtype], TOLERANCE[work]))
         if not visible:

@@ -91,16 +91,15 @@ def linear_cross_entropy(
     if group is not None:
         from matchloss.torch._group import Split
 
-        split = Split(group, classes, target, visible)
+        split = Split(group, classes, target, visible, argmax="argmax" in outputs)
     elif not visible:
         logits = F.linear(input, linear_weight, linear_bias)
         found = cross_entropy_rows(logits, target, return_z_loss=True, **arguments, **of_loss, **bent)
         return _result(
             found[0], found[1], _token_outputs_of(logits, target, shape, outputs, arguments["ignore_index"]), return_z_loss, outputs
         )
-    rows = (
-        rows_of(target, outer, classes, input.dtype, visible=visible, **arguments) if split is None else split.rows(outer, input, arguments)
-    )
+    make = rows_of if split is None else split.rows
+    rows = make(target, outer, classes, input.dtype, visible=visible, **arguments)
     factor = factor_of(reduction, rows.count, normalizer, True)
     tokens = getattr(options, "batch_chunk_size", None)
     plan = Plan(rows, shape, target, factor, reduction, outputs, chunk_bytes, tokens, split)

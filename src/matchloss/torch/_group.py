@@ -1,0 +1,237 @@
+"""Cross entropy whose classes are split over the processes of a torch.distributed group: each holds some columns of the logits.
+
+Two exchanges a block of rows: the largest entry of each, then sums relative to it. Errors that all processes would not see alike
+are told in a first exchange, so that none waits for ever for one that has raised.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from torch import Tensor
+
+from matchloss.engine import mixture, threads
+from matchloss.engine.mixture import Shape, Stats
+from matchloss.errors import DomainError, ShapeError
+from matchloss.torch import _memory
+from matchloss.torch._cross_entropy import KINDS, ONCE, factor_of, loss_dtype, numbers, parts
+from matchloss.torch._plain import batched
+from matchloss.torch._targets import FLOATS, Rows, check_weights, rows_of
+
+Loop = tuple[str, NDArray[Any], mixture.Mixture, NDArray[np.float64], Shape]  # mixture.run's arguments
+
+
+class Split:
+    """This process's place among those that share the classes: `first` of `total`, `classes` of its own."""
+
+    def __init__(self, group: Any, classes: int, target: Any, visible: bool, argmax: bool = False) -> None:
+        self.group, self.classes, self.argmax = group, classes, argmax
+        labels = target[0] if isinstance(target, tuple | list) else target
+        told = 0 if labels.dtype in FLOATS or not visible else int(labels.detach().long().sum())  # are they the same everywhere?
+        mine = torch.tensor([classes, labels.shape[0] if labels.ndim else 1, told, int(visible)])
+        everyone = [torch.zeros_like(mine) for _ in range(dist.get_world_size(group))]
+        dist.all_gather(everyone, mine, group)
+        sizes = [int(each[0]) for each in everyone]
+        if not all(int(each[3]) for each in everyone):
+            raise NotImplementedError("group= needs plain CPU tensors in every process, outside torch.func and torch.compile")
+        if any(not torch.equal(each[1:], mine[1:]) for each in everyone):
+            raise DomainError("target differs between the processes of the group; each holds some of the classes of the same rows")
+        self.first, self.total = sum(sizes[: dist.get_rank(group)]), sum(sizes)
+
+    def sum(self, x: Any) -> Any:
+        """The sum over all processes."""
+        dist.all_reduce(x, dist.ReduceOp.SUM, self.group)
+        return x
+
+    def total_of(self, x: Tensor) -> Tensor:
+        """The same; half precision in float32."""
+        return self.sum(x) if x.dtype in (torch.float32, torch.float64) else x.copy_(self.sum(x.float()))
+
+    def rows(
+        self,
+        target: Any,
+        outer: tuple[int, ...],
+        classes: int,
+        dtype: torch.dtype,
+        *,
+        weight: Tensor | None,
+        ignore_index: int,
+        label_smoothing: float,
+        sample_weight: Tensor | None,
+        visible: bool,
+    ) -> Rows:
+        """This process's part of the target: labels count over all classes; distributions and class weights are its own columns."""
+        work = torch.float64 if dtype is torch.float64 else torch.float32
+        failure: Exception | None = None
+        rows = Rows()
+        try:  # what one process alone may find wrong
+            if weight is not None:
+                check_weights("weight", weight, (classes,), "one weight for each class of this process", True)
+            if isinstance(target, Tensor) and target.dtype in FLOATS:
+                if tuple(target.shape) != (*outer, classes):
+                    raise ShapeError(f"target has shape {tuple(target.shape)}; allowed: this process's columns {(*outer, classes)}")
+                rows = self._dense(target, outer, sample_weight)
+            else:
+                rows = rows_of(
+                    target, outer, self.total, dtype, weight=None, ignore_index=ignore_index, label_smoothing=0.0,
+                    sample_weight=sample_weight, visible=True, check=True,
+                )  # fmt: skip
+            if not 0.0 <= label_smoothing <= 1.0:
+                raise DomainError(f"label_smoothing is {label_smoothing!r}; allowed: 0 to 1")
+        except Exception as error:
+            failure = error
+        if int(self.sum(torch.tensor(int(failure is not None)))):
+            raise failure or RuntimeError("another process of the group found its part of the input wrong")
+        if rows.dense is not None:
+            self._check_mass(rows)
+        keep, n = 1.0 - label_smoothing, int(np.prod(outer, dtype=int))
+        if rows.index is not None and rows.share is not None:
+            at = rows.index - self.first
+            mine = (at >= 0) & (at < self.classes)
+            by_class = 1.0 if weight is None else weight.double()[at.clamp(0, max(self.classes - 1, 0))]
+            share = torch.where(mine, rows.share * by_class, 0.0)
+            if weight is not None and rows.hard:
+                counted = self.sum(share[:, 0].clone())
+                rows.count = float((counted if rows.weight is None else counted * rows.weight).sum())
+            rows.index, rows.share = torch.where(mine, at, -1), share * keep
+        if rows.dense is not None:
+            rows.count = float(n) if rows.weight is None else rows.weight.sum()
+        if label_smoothing:
+            even = torch.ones(classes, dtype=work) if weight is None else weight.to(work)
+            rows.base = (even * (label_smoothing / self.total)).unsqueeze(0)
+        if rows.dense is not None and (label_smoothing or weight is not None):
+            rows.scale = ((torch.ones(classes, dtype=work) if weight is None else weight.to(work)) * keep).unsqueeze(0)
+        rows.hard, rows.tolerance = False, np.inf  # a part of a distribution sums to anything
+        return rows
+
+    def _dense(self, target: Tensor, outer: tuple[int, ...], sample_weight: Tensor | None) -> Rows:
+        if sample_weight is not None:
+            check_weights("sample_weight", sample_weight, outer, "one weight a row", True)
+        if not bool((target >= 0).all()):
+            raise DomainError("target has a probability that is negative or NaN")
+        return Rows(dense=target.reshape(-1, self.classes), weight=None if sample_weight is None else sample_weight.reshape(-1).double())
+
+    def _check_mass(self, rows: Rows) -> None:
+        dense: Any = rows.dense
+        mass = self.sum(dense.double().sum(-1))
+        limit = {torch.float64: 1e-6, torch.float32: 1e-4}.get(dense.dtype, 1e-2)
+        wrong = (mass - 1.0).abs() > limit
+        wrong = wrong if rows.weight is None else wrong & (rows.weight != 0)
+        if bool(wrong.any()):
+            row = int(wrong.nonzero()[0])
+            raise DomainError(f"target's row {row} sums to {mass[row].item()!r} over all processes; allowed: 1 within {limit:g}")
+
+    def run(self, loop: Loop, gradient: NDArray[Any] | None, options: dict[str, Any]) -> tuple[Stats, int]:
+        """mixture.run for parts of rows: statistics and gradient of the whole rows."""
+        stats, known = self.measure(loop, options)
+        if gradient is not None:
+            mixture.run(*loop, gradient, tolerance=np.inf, known=known)
+        return stats, -1
+
+    def measure(self, loop: Loop, options: dict[str, Any]) -> tuple[Stats, NDArray[np.float64]]:
+        """Statistics of the whole rows, and what the gradient of a part must know of them."""
+        local, _ = mixture.run(*loop, None, **options)
+        top = torch.from_numpy(np.array(local.top))
+        dist.all_reduce(top, dist.ReduceOp.MAX, self.group)
+        top = top.numpy()
+        index = loop[2].index
+        with np.errstate(invalid="ignore", over="ignore"):
+            tie = local.top == top
+            far = np.where(tie, 0.0, top - local.top)
+            own = np.exp(-far)
+            rest = np.where(tie, local.rest, (1.0 + local.rest) * own)
+            gap = local.gap + np.where(local.mass == 0.0, 0.0, local.mass * far)
+            label_gap = np.zeros_like(far) if index is None else np.where(index[:, 0] < 0, 0.0, local.label_gap + far)
+            spread = np.where(own == 0.0, 0.0, own * (local.spread + (1.0 + local.rest) * far))
+        sums = self.sum(torch.from_numpy(np.stack([rest, tie.astype(np.float64), gap, local.mass, label_gap, spread]))).numpy()
+        rest, gap, mass, label_gap, spread = sums[0] + (sums[1] - 1.0), *sums[2:]
+        place = np.where(tie, local.place + self.first, np.inf)
+        if self.argmax:
+            places = torch.from_numpy(place)
+            dist.all_reduce(places, dist.ReduceOp.MIN, self.group)
+            place = places.numpy()
+        return Stats(top, rest, gap, mass, label_gap, place, spread), np.stack([top, rest, mass], axis=-1)
+
+
+def cross_entropy_split(
+    logits: Tensor,
+    target: Any,
+    shape: Shape,
+    group: Any,
+    visible: bool,
+    reduction: str,
+    normalizer: Any,
+    overwrite: bool,
+    return_z_loss: bool,
+    **arguments: Any,
+) -> Any:
+    """cross_entropy_rows over this process's columns of the logits; the loss is the same in all processes, the gradient its columns'."""
+    outer, classes = tuple(logits.shape[:-1]), logits.shape[-1]
+    split = Split(group, classes, target, visible)
+    rows = split.rows(target, outer, classes, logits.dtype, visible=visible, **arguments)
+    factor = factor_of(reduction, rows.count, normalizer, True)
+    loss, z_part = Columns.apply(logits.reshape(-1, classes), rows, shape, split, factor, reduction, overwrite)
+    if reduction == "none":
+        loss, z_part = loss.reshape(outer), z_part.reshape(outer)
+    return (loss, z_part.detach()) if return_z_loss else loss
+
+
+class Columns(torch.autograd.Function):
+    """The loss of whole rows of which this process has some columns."""
+
+    @staticmethod
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, logits: Tensor, rows: Rows, shape: Shape, split: Split, factor: float, reduction: str, overwrite: bool
+    ) -> tuple[Tensor, Tensor]:
+        z = logits.detach().contiguous()
+        weights = np.ones(z.shape[0]) if rows.weight is None else rows.weight.numpy()
+        with np.errstate(invalid="ignore"):
+            weights = np.where(weights == 0.0, 0.0, weights * factor)
+        with threads.at_most(torch.get_num_threads()):
+            loop = (KINDS[z.dtype], numbers(z), parts(rows), weights, shape)
+            stats, known = split.measure(loop, {"tolerance": np.inf})
+            gradient = None
+            if ctx.needs_input_grad[0] and reduction != "none" and (overwrite or z.dtype is not torch.float16):
+                gradient = z if overwrite else _memory.empty_like(z)
+                mixture.run(*loop, numbers(gradient), tolerance=np.inf, known=known)
+        if overwrite:
+            torch.autograd.graph.increment_version(logits)
+        ctx.gradient, ctx.rest = gradient, (rows, shape, weights, known, overwrite)
+        ctx.memory = z if overwrite else None
+        if not overwrite:
+            ctx.save_for_backward(logits)
+        with np.errstate(invalid="ignore"):
+            part = np.where(weights == 0.0, 0.0, shape.z_loss * weights * stats.logsumexp**2) if shape.z_loss else np.zeros_like(weights)
+            losses = part + np.where(weights == 0.0, 0.0, weights * stats.value)
+        dtype = loss_dtype(z)
+        if reduction == "none":
+            loss, z_part = torch.from_numpy(losses).to(dtype), torch.from_numpy(part).to(dtype)
+        else:
+            total = losses.sum()
+            loss = torch.tensor(total if factor < np.inf or total else np.nan, dtype=dtype)
+            z_part = torch.tensor(part.sum(), dtype=dtype)
+        ctx.mark_non_differentiable(z_part)
+        return loss, z_part
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor, _: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        rows, shape, weights, known, overwrite = ctx.rest
+        if torch.is_grad_enabled() or batched(g):
+            raise NotImplementedError("a second derivative of a loss whose classes are split over processes")
+        gradient, ctx.gradient = ctx.gradient, None
+        if gradient is not None:
+            return gradient if g.item() == 1.0 else gradient.mul_(g), *(None,) * 6
+        z, ctx.memory = ctx.memory, None
+        if overwrite and z is None:
+            raise RuntimeError(ONCE)
+        z = ctx.saved_tensors[0].detach().contiguous() if z is None else z
+        gradient = z if overwrite else _memory.empty_like(z)
+        weights = np.where(weights == 0.0, 0.0, weights * g.detach().double().numpy())
+        with threads.at_most(torch.get_num_threads()):
+            loop = (KINDS[z.dtype], numbers(z), parts(rows), weights, shape)
+            mixture.run(*loop, numbers(gradient), tolerance=np.inf, known=known)
+        return gradient, *(None,) * 6
