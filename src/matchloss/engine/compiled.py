@@ -149,22 +149,25 @@ def total_loop(formula: FunctionType, constants: int, dtype: str, gradient: bool
         lanes, values = np.zeros(LANES), np.empty(CHUNK)
         good = True
         for start in range(0, rows, CHUNK):
-            size = min(CHUNK, rows - start)
-            z_part, y_part = raw[start : start + size], target[start : start + size]
+            stop = min(rows, start + CHUNK)
+            size = stop - start
+            z_part, y_part = raw[start:stop], target[start:stop]  # slices, not offsets: LLVM must see that no index is negative
+            w_part = None if weight is None else weight[start:stop]
+            g_part = None if gradient is None else gradient[start:stop]
             for i in range(size):
                 y = np.float64(y_part[i])
                 f, g, _h = step(COMPILED, np.float64(z_part[i]), y, *constants)
-                if weight is None:
+                if w_part is None:
                     good &= (y >= low) & (y <= high)
                     g = g * scale
                 else:
-                    w = np.float64(weight[start + i])
+                    w = np.float64(w_part[i])
                     good &= ((y >= low) & (y <= high)) | (w == 0.0)
                     f = f * w if w != 0.0 else 0.0
                     g = g * w * scale if w != 0.0 else 0.0
                 values[i] = f
-                if gradient is not None:
-                    gradient[start + i] = g
+                if g_part is not None:
+                    g_part[i] = g
             whole = size // LANES * LANES
             for j in range(0, whole, LANES):
                 for q in range(LANES):
