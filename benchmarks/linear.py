@@ -59,7 +59,7 @@ def flights_table() -> Table:
     table = Table(
         "Flights, late or not: logistic, 8 columns of a data frame, ridge 1/n, gradient 1e-9: how many times as fast",
         "From the frame to the coefficients, conversion included. glum: `GeneralizedLinearRegressor(solver='irls-ls', gradient_tol=1e-9)` "
-        "on pandas with categorical columns and on sparse one-hot columns; scikit-learn: `newton-cholesky`, tol 1e-9, sparse one-hot columns. "
+        "on pandas with categorical columns and on sparse one-hot columns; scikit-learn: `newton-cholesky`, tol 1e-9, on the latter. "
         f"Objectives agree to {GAP:g} relative. Best of 3 to 7 in turn.",
     )
     for copies, rounds in ((1, 7), (10, 3)):

@@ -55,7 +55,7 @@ MEANING = {
     "sum": "sum of a row, kept as a column",
     "max": "largest entry of a row, kept as a column",
     "first_max": "true at the first of a row's largest entries, and there alone",
-    "any": "whether any entry is true",
+    "iterate": "`iterate(step, state, limit)`: state, going = step(state) while any entry of going is true, `limit` times at most",
 }
 
 
