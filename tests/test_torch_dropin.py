@@ -183,25 +183,32 @@ def compare(call: Call) -> None:
 
 
 def terms(call: Call) -> tuple[float, float]:
-    """What the value and the gradient are sums of, in size: a sum of +5 and -5 is not asked to be exact relative to 0."""
-    function, options = getattr(F, call.name), {k: x for k, x in call.options.items() if k not in ("size_average", "reduce", "reduction")}
-    rows = run(function, Call(call.name, call.input, call.target, options | {"reduction": "none"}), as_double=True)[0]
-    rows = rows[rows.isfinite()].abs()
+    """What the value and the gradient are sums of, in size: a sum of +5 and -5 is not asked to be exact relative to 0.
+
+    PyTorch forms 1 - p and log(1 + e), so that where these are tiny its own error, in float64, is that of 1 times the weight.
+    """
+    legacy = {k: x for k, x in call.options.items() if k in ("size_average", "reduce", "reduction")}
+    options = {k: x for k, x in call.options.items() if k not in legacy}
+    rows = run(getattr(F, call.name), Call(call.name, call.input, call.target, options | {"reduction": "none"}), as_double=True)[0]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        reduction = torch.nn.MSELoss(**{k: x for k, x in call.options.items() if k not in options}).reduction
-    if not rows.numel() or not call.input.numel():
+        reduction = torch.nn.MSELoss(**legacy).reduction
+    size, mass = rows[rows.isfinite()].abs(), 0.0
+    if not size.numel() or not call.input.numel():
         return 0.0, 0.0
-    mass = 0.0  # of one row, in the gradient: p - t has size 1 where p and t cancel
-    if call.name == "cross_entropy":
-        weight = options.get("weight", torch.ones(1))
-        mass = float(weight.max())
-        if reduction == "mean" and call.soft:
-            mass /= rows.numel()
-        elif reduction == "mean":
-            kept = call.target[call.target != options.get("ignore_index", -100)].long()
-            mass /= max(float((weight[kept] if weight.numel() > 1 else weight.expand(kept.shape)).sum()), 1e-30)
-    return float(rows.sum() if reduction == "sum" else rows.max()), mass
+    if call.name in ("cross_entropy", "binary_cross_entropy_with_logits", "soft_margin_loss"):
+        mass = float(torch.stack([weight.max().double() for weight in (*call.weights, torch.ones(()))]).prod())
+        mass *= float(call.target.abs().max()) if call.name == "soft_margin_loss" else 1.0
+    elif call.name == "poisson_nll_loss":
+        mass = 1.0  # 1 - target / rate
+    value = float(size.sum()) if reduction == "sum" else float(size.max())
+    per_row = mass
+    if reduction == "mean" and call.name == "cross_entropy" and not call.soft:
+        kept = call.target[call.target != options.get("ignore_index", -100)].long()
+        per_row /= max(float(options["weight"][kept].sum()) if "weight" in options else kept.numel(), 1e-30)
+    elif reduction == "mean":
+        per_row /= rows.numel()
+    return value + mass * (rows.numel() if reduction == "sum" else 1), per_row
 
 
 @settings(FAST, max_examples=2000)
