@@ -29,11 +29,17 @@ def _iterate(step: Callable[..., Any], state: tuple[Any, ...], limit: int) -> tu
     return jax.lax.while_loop(going, turn, (0, jnp.asarray(True), state))[2]
 
 
+def _first_max(x: Any) -> Any:
+    """By two reductions that vectorise, which argmax does not."""
+    place = jnp.where(x == jnp.max(x, axis=-1, keepdims=True), jnp.arange(x.shape[-1]), x.shape[-1])
+    return place == jnp.minimum(jnp.min(place, axis=-1, keepdims=True), x.shape[-1] - 1)
+
+
 JAX = namespace(jnp)
 JAX_ROWS = rows.NUMPY_ROWS._replace(
     sum=lambda x: jnp.sum(x, axis=-1, keepdims=True),
     max=lambda x: jnp.max(x, axis=-1, keepdims=True),
-    first_max=lambda x: jnp.arange(x.shape[-1]) == jnp.argmax(x, axis=-1, keepdims=True),
+    first_max=_first_max,
     iterate=_iterate,
 )
 
