@@ -22,6 +22,7 @@ from matchloss.engine.namespaces import Namespace, Rows
 from matchloss.engine.rows import exp_gap
 
 BLOCK = 1 << 21  # logits that a thread takes at a time
+SMALL = 1 << 16  # as many that one thread is enough
 
 
 @dataclass(frozen=True)
@@ -130,12 +131,10 @@ def hard(
 ) -> tuple[NDArray[np.float64], int]:
     """Values and gradient of plain cross entropy with labels, times the rows' weights, by the loops of all simplex losses."""
     n, classes = logits.shape
-    dtype = logits.dtype.str[1:]
-    with threads.FIRST_CALLS:
-        from matchloss.engine.row_loops import row_loop
-
-        loop = row_loop(program, dtype, (True, gradient is not None, False), True, True, classes < rows.SIDE_BY_SIDE_BELOW)  # pyright: ignore[reportArgumentType]
-    value, weight = np.empty(n, dtype), weight.astype(dtype)
+    loop = _hard_loop(program, logits.dtype.str[1:], gradient is not None, classes < rows.SIDE_BY_SIDE_BELOW)
+    value, weight = np.empty(n, logits.dtype), weight.astype(logits.dtype, copy=False)
+    if logits.size <= SMALL:
+        return value, loop(logits, labels, weight, 0.0, 0.0, 0.0, value, gradient, None, ())
 
     def block(start: int, stop: int) -> int:
         part = slice(start, stop)
@@ -144,6 +143,19 @@ def hard(
         return bad if bad < 0 else bad + start
 
     return value, threads.over_blocks(n, height(classes), block)
+
+
+_hard_loops: dict[tuple[str, bool, bool], Any] = {}
+
+
+def _hard_loop(program: rows.RowProgram, dtype: str, graded: bool, short: bool) -> Any:
+    loop = _hard_loops.get((dtype, graded, short))
+    if loop is None:
+        with threads.FIRST_CALLS:
+            from matchloss.engine.row_loops import row_loop
+
+            loop = _hard_loops[dtype, graded, short] = row_loop(program, dtype, (True, graded, False), True, True, short)
+    return loop
 
 
 def height(classes: int) -> int:

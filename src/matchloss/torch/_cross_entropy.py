@@ -6,6 +6,7 @@ derivative is the formula's own, twice.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,9 @@ from matchloss.torch._targets import FLOATS, Rows, refuse_gradient, refuse_row, 
 KINDS = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16", torch.float16: "float16"}
 ONCE = "overwrite=True: the gradient took the logits' memory; there is one backward, and no derivative of it"
 REDUCTIONS = ("mean", "sum", "none")
+PLAIN = Shape()
+AS_TORCH = nullcontext()  # one thread
+HARD = {torch.float32, torch.float64}
 LABELS = CrossEntropy().programs["exact"]
 
 
@@ -50,6 +54,15 @@ def cross_entropy_rows(
     The loss is a scalar, or (...) with reduction="none"; float32 where the logits are of half precision. With `return_z_loss` a pair:
     the loss, and the part of it that is z_loss * logsumexp^2, detached.
     """
+    if (
+        weight is None and sample_weight is None and label_smoothing == 0.0 and softcap is None and z_loss == 0.0 and temperature == 1.0
+        and group is None and not return_z_loss and normalizer is None and reduction != "none" and type(target) is Tensor
+        and target.dtype is torch.int64 and logits.ndim == 2 and target.shape == logits.shape[:1] and logits.dtype in HARD
+        and logits.shape[1] and plain(logits, target) and reduction in REDUCTIONS
+    ):  # fmt: skip
+        n = target.shape[0]
+        if n and not np.count_nonzero(target.numpy() == ignore_index):  # the common case, at the least cost
+            return Total.apply(logits, Call(None, PLAIN, target, 1.0 / n if reduction == "mean" else 1.0, overwrite))
     shape = shape_of(softcap, temperature, z_loss)
     check_call(logits, reduction)
     tensors = (logits, *(target if isinstance(target, tuple | list) else (target,)), weight, sample_weight)
@@ -67,7 +80,7 @@ def cross_entropy_rows(
         target, outer, classes, logits.dtype, weight=weight, ignore_index=ignore_index, label_smoothing=label_smoothing,
         sample_weight=sample_weight, visible=visible,
     )  # fmt: skip
-    z = logits.reshape(-1, classes)
+    z = logits if logits.ndim == 2 else logits.reshape(-1, classes)
     factor = factor_of(reduction, rows.count, normalizer, visible)
     if visible:
         call = Call(rows, shape, target, factor, overwrite)
@@ -127,16 +140,24 @@ def factor_of(reduction: str, count: Any, normalizer: Any, visible: bool) -> Any
 class Call:
     """A plainly eager call: what backward needs, and where forward leaves what is not a tensor."""
 
-    __slots__ = ("factor", "gradient", "overwrite", "rows", "shape", "target", "z_part")
+    __slots__ = ("_rows", "factor", "gradient", "overwrite", "shape", "target", "z_part")
 
-    def __init__(self, rows: Rows, shape: Shape, target: Any, factor: float, overwrite: bool) -> None:
-        self.rows, self.shape, self.target, self.factor, self.overwrite = rows, shape, target, factor, overwrite
+    def __init__(self, rows: Rows | None, shape: Shape, target: Any, factor: float, overwrite: bool) -> None:
+        self._rows, self.shape, self.target, self.factor, self.overwrite = rows, shape, target, factor, overwrite
         self.gradient: Tensor | None = None
         self.z_part: NDArray[Any] | None = None
 
+    @property
+    def rows(self) -> Rows:
+        """The target; where there is none yet, plain labels."""
+        if self._rows is None:
+            index = self.target.reshape(-1, 1)
+            self._rows = Rows(index, torch.ones(index.shape, dtype=torch.float64), hard=True)
+        return self._rows
+
     def weights(self, n: int, factor: Any = 1.0) -> NDArray[np.float64]:
         """A weight a row, times a factor; 0 stays 0 where the factor is infinite."""
-        w = self.rows.weight
+        w = None if self._rows is None else self._rows.weight
         if w is None:
             return np.full(n, factor) if np.ndim(factor) == 0 else factor
         w = w.numpy()
@@ -145,8 +166,15 @@ class Call:
 
     def run(self, z: Tensor, weights: NDArray[np.float64], gradient: Tensor | None, values: bool = True) -> NDArray[np.float64] | None:
         """The rows' losses, each times its weight, and the gradient of their sum; z and gradient may be one."""
-        rows, shape, classes = self.rows, self.shape, z.shape[1]
         z = z.contiguous()
+        if self._rows is None:
+            with AS_TORCH if z.numel() <= mixture.SMALL else threads.at_most(torch.get_num_threads()):
+                out = None if gradient is None else gradient.numpy()
+                losses, bad = mixture.hard(LABELS, z.numpy(), np.ascontiguousarray(self.target.numpy()), weights, out)
+            if bad >= 0:
+                refuse_row(self.target, bad, z.shape[1])
+            return losses
+        rows, shape, classes = self._rows, self.shape, z.shape[1]
         with threads.at_most(torch.get_num_threads()):
             if rows.hard and not (shape.softcap or shape.z_loss or shape.temperature != 1.0) and z.dtype in HARD:
                 index = rows.index.numpy().reshape(-1)  # pyright: ignore[reportOptionalMemberAccess]
@@ -165,9 +193,6 @@ class Call:
             self.z_part = np.where(weights == 0.0, 0.0, shape.z_loss * weights * stats.logsumexp**2)
             losses += self.z_part
         return losses
-
-
-HARD = {torch.float32, torch.float64}
 
 
 def numbers(t: Tensor) -> NDArray[Any]:

@@ -1,0 +1,159 @@
+"""The row loop of cross entropy against mixture targets agrees with its text over arrays, in every dtype, and is exact in the tails."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from matchloss.engine.mixture import Mixture, Shape, Stats, hessian_product, jet, run
+from matchloss.engine.namespaces import NUMPY, NUMPY_ROWS
+
+EPS = {"float64": 2.2e-16, "float32": 1.2e-7, "bfloat16": 2.0**-8, "float16": 2.0**-11}
+SHAPES = [Shape(), Shape(softcap=20.0, temperature=1.5, z_loss=1e-3), Shape(temperature=0.5), Shape(z_loss=0.1)]
+
+
+def stored(kind: str, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """x as the loop takes it, and the numbers that these bits are."""
+    if kind == "bfloat16":
+        bits = (x.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
+        return bits, numbers(kind, bits)
+    a = x.astype(kind)
+    return (a.view(np.uint16) if kind == "float16" else a), a.astype(np.float64)
+
+
+def numbers(kind: str, a: np.ndarray) -> np.ndarray:
+    if kind == "bfloat16":
+        return (a.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
+    return (a.view(np.float16) if kind == "float16" else a).astype(np.float64)
+
+
+def problem(rng: np.random.Generator, n: int, classes: int, parts: str) -> tuple[Mixture, np.ndarray]:
+    """A mixture with these parts, and the same as one array."""
+    index, share = rng.integers(0, classes, (n, 3)), rng.random((n, 3))
+    index[0, 1] = index[0, 0]  # a label named twice counts twice
+    base, dense, scale = rng.random(classes) / classes, rng.dirichlet(np.ones(classes), n), rng.random(classes)
+    given: dict[str, Any] = {}
+    t = np.zeros((n, classes))
+    if "s" in parts:
+        given |= {"index": index, "share": share}
+        np.add.at(t, (np.arange(n)[:, None], index), share)
+    if "b" in parts:
+        given["base"], t = base, t + base
+    if "d" in parts:
+        given["dense"] = dense
+        t = t + dense * (scale if "c" in parts else 1.0)
+    if "c" in parts:
+        given["scale"] = scale
+    return Mixture(**given), t
+
+
+@pytest.mark.parametrize("kind", EPS)
+@pytest.mark.parametrize("classes", [1, 5, 130, 3000])
+def test_loop_and_text_agree(kind: str, classes: int) -> None:
+    rng = np.random.default_rng(classes)
+    for shape in SHAPES:
+        for parts in ("s", "sb", "dc", "sbdc", "d"):
+            z, exact = stored(kind, rng.normal(size=(40, classes)) * 5)
+            target, t = problem(rng, 40, classes, parts)
+            w = rng.random(40)
+            w[7] = 0.0
+            gradient = z.copy()
+            stats, bad = run(kind, gradient, target, w, shape, gradient, spread=True)  # in place
+            assert bad == -1
+            x = jet(NUMPY, NUMPY_ROWS, exact, t, shape)
+            work = EPS["float64" if kind == "float64" else "float32"]
+            value = stats.value + shape.z_loss * stats.logsumexp**2
+            counted = w > 0
+            terms = np.abs(x.value[:, 0]) + (t.sum(-1) + 1.0) * (1.0 + np.abs(x.logsumexp[:, 0]))
+            assert np.all(np.abs(value - x.value[:, 0])[counted] <= 16 * work * terms[counted])
+            expected = x.gradient * w[:, None]
+            largest = w[:, None] * (t.sum(-1, keepdims=True) + 2 * shape.z_loss * np.abs(x.logsumexp)) / shape.temperature
+            rounding = EPS[kind] * np.abs(expected) + (2.0**-25 if kind == "float16" else 0.0)
+            assert np.all(np.abs(numbers(kind, gradient) - expected) <= rounding + 16 * work * largest)
+            assert np.all(numbers(kind, gradient)[7] == 0.0)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                entropy = -np.sum(np.where(x.p > 0, x.p * np.log(x.p), 0.0), axis=-1)
+            assert np.allclose(stats.entropy[counted], entropy[counted], rtol=1e-4, atol=1e-5)
+            u = exact if not shape.softcap else shape.softcap * np.tanh(exact / shape.softcap)
+            assert np.array_equal(stats.place[counted], np.argmax(u.astype(np.float32) if kind != "float64" else u, axis=-1)[counted])
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+def test_confident_rows_are_exact(kind: str) -> None:
+    z = np.array([[40.0, 0.0, 0.0], [0.0, 40.0, 0.0], [80.0, 0.0, -5.0]], kind)
+    gradient = np.empty_like(z)
+    stats, _ = run(kind, z, Mixture(np.zeros((3, 1)), np.ones((3, 1))), np.ones(3), Shape(), gradient)
+    assert np.allclose(gradient[[0, 2], 0], [-2 * np.exp(-40.0), -np.exp(-80.0) - np.exp(-85.0)], rtol=1e-6, atol=0)
+    assert np.allclose(stats.value, [2 * np.exp(-40.0), 40.0, np.exp(-80.0) + np.exp(-85.0)], rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("kind", EPS)
+def test_minus_infinity_masks(kind: str, shape: Shape) -> None:
+    z, _ = stored(kind, np.array([[1.0, -np.inf, 2.0], [1.0, -np.inf, 2.0]]))
+    short, _ = stored(kind, np.array([[1.0, 2.0], [1.0, 2.0]]))
+    gradient, two = z.copy(), short.copy()
+    stats, _ = run(kind, z, Mixture(np.array([[2], [1]]), np.ones((2, 1))), np.ones(2), shape, gradient, spread=True)
+    alone, _ = run(kind, short, Mixture(np.array([[1], [0]]), np.ones((2, 1))), np.ones(2), shape, two, spread=True)
+    assert np.array_equal(numbers(kind, gradient)[0, [0, 2]], numbers(kind, two)[0]) and numbers(kind, gradient)[0, 1] == 0.0
+    assert stats.value[0] == alone.value[0] and stats.entropy[0] == alone.entropy[0] and stats.value[1] == np.inf
+
+
+def test_bad_rows_are_told_and_rows_of_weight_0_are_not_looked_at() -> None:
+    z, w = np.zeros((4, 3)), np.array([1.0, 0.0, 1.0, 1.0])
+    labels = Mixture(np.array([[0], [9], [2], [-1]]), np.ones((4, 1)))
+    assert run("float64", z, labels, w, Shape())[1] == 3
+    dense = np.full((4, 3), 1 / 3)
+    dense[1], dense[2] = 9.0, [0.5, 0.6, -0.1]
+    assert run("float64", z, Mixture(dense=dense), w, Shape())[1] == 2
+    assert run("float64", z, Mixture(dense=dense), np.array([1.0, 0.0, 0.0, 1.0]), Shape())[1] == -1
+
+
+def test_nan_stays_in_its_row() -> None:
+    z = np.array([[np.nan, 0.0], [1.0, 2.0], [np.inf, np.inf]])
+    gradient = np.empty_like(z)
+    stats, _ = run("float64", z, Mixture(np.zeros((3, 1)), np.ones((3, 1))), np.ones(3), Shape(), gradient)
+    assert np.array_equal(np.isnan(stats.value), [True, False, True])
+    assert np.array_equal(np.isnan(gradient).all(-1), [True, False, True])
+
+
+def test_every_float16_survives_both_ways() -> None:
+    bits = np.arange(1 << 16, dtype=np.uint16).reshape(-1, 1)
+    stats, _ = run("float16", bits, Mixture(np.zeros((1 << 16, 1)), np.ones((1 << 16, 1))), np.ones(1 << 16), Shape())
+    value = bits.view(np.float16).astype(np.float64)[:, 0]
+    assert np.array_equal(stats.top, value, equal_nan=True)
+    z, t = np.zeros((1 << 16, 2), np.uint16), np.zeros((1 << 16, 2))
+    t[:, 0] = np.abs(np.where(np.isfinite(value), value, 0.0)) + np.float64(2.0**-26)
+    gradient = np.empty_like(z)
+    run("float16", z, Mixture(np.zeros((1 << 16, 1), int), t[:, :1]), np.ones(1 << 16), Shape(), gradient)  # t (1/2 - 1), t / 2
+    with np.errstate(over="ignore"):
+        assert np.array_equal(gradient.view(np.float16)[:, 0], (-t[:, 0] / 2).astype(np.float32).astype(np.float16))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_hessian_product_is_the_gradients_derivative(shape: Shape) -> None:
+    rng = np.random.default_rng(0)
+    z, v, t = rng.normal(size=(3, 5)), rng.normal(size=(3, 5)), rng.random((3, 5))
+    h = 1e-5
+    ahead, behind = (jet(NUMPY, NUMPY_ROWS, z + s * h * v, t, shape).gradient for s in (1, -1))
+    x = jet(NUMPY, NUMPY_ROWS, z, t, shape)
+    assert np.allclose(hessian_product(NUMPY_ROWS, x, t, shape, v), (ahead - behind) / (2 * h), atol=1e-9)
+
+
+def test_parts_of_rows_make_up_the_whole() -> None:
+    rng = np.random.default_rng(1)
+    z, shape = rng.normal(size=(6, 9)) * 3, Shape(z_loss=0.1)
+    dense = rng.dirichlet(np.ones(9), 6)
+    whole = np.empty_like(z)
+    stats, _ = run("float64", z, Mixture(dense=dense), np.ones(6), shape, whole)
+    known = np.stack([stats.top, stats.rest, stats.mass], axis=-1)
+    for part in (slice(0, 4), slice(4, 9)):
+        some, gradient = np.ascontiguousarray(z[:, part]), np.empty((6, len(range(9)[part])))
+        run("float64", some, Mixture(dense=dense[:, part]), np.ones(6), shape, gradient, known=known, tolerance=np.inf)
+        assert np.allclose(gradient, whole[:, part], rtol=1e-13, atol=1e-15)
+
+
+def test_stats_have_a_column_each() -> None:
+    assert len(Stats._fields) == 7
