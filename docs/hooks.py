@@ -6,8 +6,10 @@ A page may hold `<!-- generated: NAME -->`; FILLINGS has the names. PAGES are ma
 from __future__ import annotations
 
 import ast
+import importlib.util
 import inspect
 import re
+import sys
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
@@ -136,6 +138,18 @@ def row_protocol() -> str:
     return "| function | what it is |\n|---|---|\n" + "\n".join(f"| `{name}` | {MEANING[name]} |" for name in Rows._fields)
 
 
+def differences() -> str:
+    """Where the PyTorch drop-ins differ from PyTorch: what their tests leave out, from the same data."""
+    spec = importlib.util.spec_from_file_location("torch_differences", ROOT / "tests" / "torch_differences.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return "| where | PyTorch | matchloss |\n|---|---|---|\n" + "\n".join(
+        f"| {entry.where} | {entry.pytorch} | {entry.here} |" for entry in module.DIFFERENCES
+    )
+
+
 def counted() -> str:
     """How many losses there are, and how many of them match."""
     rows = ml.losses()
@@ -251,7 +265,13 @@ def changes() -> str:
     return (ROOT / "CHANGELOG.md").read_text()
 
 
-FILLINGS: dict[str, Callable[[], str]] = {"catalogue": catalogue, "protocol": protocol, "rows": row_protocol, "counted": counted}
+FILLINGS: dict[str, Callable[[], str]] = {
+    "catalogue": catalogue,
+    "protocol": protocol,
+    "rows": row_protocol,
+    "counted": counted,
+    "differences": differences,
+}
 PAGES: dict[str, Callable[[], str]] = {"reference.md": reference, "argument-tests.md": argument_tests, "changelog.md": changes}
 
 

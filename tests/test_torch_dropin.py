@@ -314,6 +314,11 @@ def test_z_loss_softcap_and_temperature() -> None:
     torch.testing.assert_close(ours, theirs)
 
 
+def test_a_wrong_target_is_named_also_where_its_weight_is_wrong_too() -> None:
+    with pytest.raises(ValueError, match=r"target\[1\] is 3.0"):
+        mt.binary_cross_entropy_with_logits(torch.zeros(2), torch.tensor([1.0, 3.0]), pos_weight=torch.tensor(2.0))
+
+
 def test_exact_where_pytorch_rounds_to_zero() -> None:
     raw = torch.tensor([40.0], requires_grad=True)
     mt.binary_cross_entropy_with_logits(raw, torch.ones(1)).backward()

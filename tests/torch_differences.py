@@ -63,8 +63,9 @@ def out_of_domain(call: Call) -> bool:
     if call.name not in POINTWISE or not call.target.numel():
         return False
     y = call.target.double()
-    outside = {"binary_cross_entropy_with_logits": (y < 0) | (y > 1), "poisson_nll_loss": y < 0}.get(call.name, y != y)
-    return bool((outside | (y != y)).any())
+    outside = {"binary_cross_entropy_with_logits": (y < 0) | (y > 1), "poisson_nll_loss": y < 0}.get(call.name, y != y) | (y != y)
+    weight = call.options.get("weight")
+    return bool((outside if weight is None else outside & (weight != 0)).any())  # a row of weight 0 is not looked at
 
 
 def out_of_range(call: Call) -> bool:

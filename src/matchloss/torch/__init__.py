@@ -4,14 +4,15 @@ PyTorch's own functions and modules stand beside them under their own names, wit
 `BCEWithLogitsLoss`, ...
 """
 
+from matchloss.torch import functional, linear, modules
 from matchloss.torch._evaluate import host_call, host_evaluate, host_predict
 from matchloss.torch._loss import Loss, loss
 from matchloss.torch._sampling import sample_targets
 from matchloss.torch.functional import *
-from matchloss.torch.functional import __all__ as _functions
 from matchloss.torch.linear import *
-from matchloss.torch.linear import __all__ as _linear
 from matchloss.torch.modules import *
-from matchloss.torch.modules import __all__ as _modules
 
-__all__ = ["Loss", "host_call", "host_evaluate", "host_predict", "loss", "sample_targets", *_functions, *_linear, *_modules]
+__all__ = ["Loss", "host_call", "host_evaluate", "host_predict", "loss", "sample_targets"]
+__all__ += functional.__all__
+__all__ += linear.__all__
+__all__ += modules.__all__

@@ -148,8 +148,12 @@ def binary_cross_entropy_with_logits(
     y = target.to(input.dtype) if not target.is_floating_point() else target
     ones, zeros = product(spread("pos_weight", pos_weight, input) * y, weight), product(1 - y, weight)
     unit = input.detach().new_ones(()).expand(input.shape)
-    at_one = reduced(LOGISTIC, input, unit, reduction, ones, sample_weight, normalizer)
-    return at_one + reduced(LOGISTIC, input, 0 * unit, reduction, zeros, sample_weight, normalizer)
+    try:
+        at_one = reduced(LOGISTIC, input, unit, reduction, ones, sample_weight, normalizer)
+        return at_one + reduced(LOGISTIC, input, 0 * unit, reduction, zeros, sample_weight, normalizer)
+    except DomainError:  # of a weight made of the target: is it the target that is wrong?
+        reduced(LOGISTIC, input.detach(), target, "sum", None, sample_weight, None)
+        raise
 
 
 def mse_loss(
