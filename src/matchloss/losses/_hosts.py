@@ -5,10 +5,9 @@ A host is a module with `host_call`, `host_evaluate` and `host_predict`; it is i
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
-HOSTS = {"torch": "matchloss.torch", "jax": "matchloss.jax", "jaxlib": "matchloss.jax", "cupy": None}
+LIBRARIES = ("torch", "jax", "jaxlib", "cupy")
 _hosts: dict[type, Any] = {}  # by the type of an array, None for NumPy's and Python's
 
 
@@ -24,12 +23,13 @@ def host_of(*arrays: Any) -> Any:
 
 def _found(kind: type) -> Any:
     library = library_of(kind)
-    if library is None:
-        host = None
-    elif HOSTS[library] is None:
+    host = None
+    if library == "torch":  # statements, which torch.compile follows; it does not follow importlib
+        import matchloss.torch as host
+    elif library is not None and library.startswith("jax"):
+        import matchloss.jax as host
+    elif library is not None:
         raise TypeError(f"{library} arrays are not computed; pass NumPy, PyTorch or JAX arrays")
-    else:
-        host = import_module(HOSTS[library])
     _hosts[kind] = host
     return host
 
@@ -38,7 +38,7 @@ def library_of(kind: type) -> str | None:
     """The library that a type of array comes from, itself or by inheritance; None for others."""
     for base in kind.__mro__:
         library = base.__module__.partition(".")[0]
-        if library in HOSTS:
+        if library in LIBRARIES:
             return library
     return None
 

@@ -118,18 +118,17 @@ class PointwiseRule(Rule):
         return torch.full_like(raw, min(max(1.0, self.program.low), self.program.high))
 
     def values(self, raw: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
-        return self._evaluate(raw, target, weight, 0)
+        out = empty_like(raw)
+        with threads.at_most(torch.get_num_threads()):
+            pointwise.by_loop(
+                self.program, flat(raw), flat(target), None if weight is None else flat(weight), [line(out), None, None], False
+            )
+        return out
 
     def gradient(self, raw: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
-        return self._evaluate(raw, target, weight, 1)
-
-    def _evaluate(self, raw: Tensor, target: Tensor, weight: Tensor | None, which: int) -> Tensor:
-        out = empty_like(raw)
-        outs: list[Any] = [None, None, None]
-        outs[which] = flat(out)
-        with threads.at_most(torch.get_num_threads()):
-            pointwise.by_loop(self.program, flat(raw), flat(target), None if weight is None else flat(weight), outs, False)
-        return out
+        made = self.total(raw, target, weight, 1.0, True, False)[1]
+        assert made is not None
+        return made
 
     def total(
         self, raw: Tensor, target: Tensor, weight: Tensor | None, scale: float, want_gradient: bool, overwrite: bool
@@ -214,13 +213,13 @@ class SimplexRule(Rule):
 
     def values(self, raw: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
         out = empty(raw.shape[:-1], raw.dtype)
-        self._run(raw, target, weight, [flat(out), None, None])
+        self._run(raw, target, weight, [line(out), None, None])
         return out
 
     def gradient(self, raw: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
-        out = empty_like(raw)
-        self._run(raw, target, weight, [None, flat(out).reshape(-1, raw.shape[-1]), None])
-        return out
+        made = self.total(raw, target, weight, 1.0, True, False)[1]
+        assert made is not None
+        return made
 
     def total(
         self, raw: Tensor, target: Tensor, weight: Tensor | None, scale: float, want_gradient: bool, overwrite: bool
