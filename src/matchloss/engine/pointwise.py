@@ -120,6 +120,7 @@ def by_loop(
     outs: list[NDArray[Any] | None],
     check_first: bool,
 ) -> None:
+    """The compiled loop over arrays of any layout, targets checked in the pass (DomainError, `outs` then half written) or before."""
     with threads.FIRST_CALLS:
         from matchloss.engine.compiled import pointwise_loop
 

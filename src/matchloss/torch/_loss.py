@@ -31,7 +31,35 @@ def loss(
     normalizer: float | Tensor | None = None,
     overwrite: bool = False,
 ) -> Tensor:
-    """The loss of raw predictions as a differentiable tensor."""
+    """A loss of matchloss as a PyTorch function: differentiable in raw twice, by the loss's own gradient and hessian.
+
+    Pointwise losses: raw and target of equal shape. Simplex losses: raw (..., K), the classes last; target labels (...,) of any integer
+    dtype, or distributions (..., K). sample_weight: one number >= 0 a row.
+
+    - reduction "mean": sum(w * value) / sum(w); "sum": sum(w * value); "none": w * value of each row.
+    - normalizer, with "mean", replaces sum(w): a count over all parts of a batch that is accumulated, or over all processes.
+    - overwrite, where a call is plainly eager and reduced: raw's memory receives the gradient. raw is no longer what it was, and there
+      is no second order; the caller sees to it that nothing else needs raw.
+
+    raw of float32 or float64 gives a loss of its dtype, bfloat16 and float16 a float32 loss. Plain CPU tensors run on compiled loops, on as
+    many threads as torch.get_num_threads(); torch.func, torch.compile, other devices run the same formula over torch's functions.
+    The mean of no rows, or of weights that are all 0, is NaN, and their sum 0, as PyTorch's.
+
+    Raises DomainError for a target outside the loss's domain, a label outside 0..K-1, a distribution that does not sum to 1, a negative
+    weight: by place and value. Where values are not visible (CUDA, tracing) such a row is NaN in value and gradient. ShapeError for shapes
+    that differ (nothing is broadcast), TypeError for dtypes, ValueError for a target or weight that requires grad. NotImplementedError
+    for third derivatives and for forward derivatives of forward derivatives.
+
+    >>> import matchloss as ml, torch
+    >>> from matchloss.torch import loss
+    >>> raw = torch.tensor([0.0, 40.0], dtype=torch.float64, requires_grad=True)
+    >>> value = loss(ml.Logistic(), raw, torch.tensor([1.0, 1.0]), reduction="sum")
+    >>> value.backward()
+    >>> round(value.item(), 6), raw.grad
+    (0.693147, tensor([-5.0000e-01, -4.2484e-18], dtype=torch.float64))
+    >>> loss(ml.Sparsemax(), torch.tensor([[2.0, 0.0, 0.0]]), torch.tensor([0]))
+    tensor(0.)
+    """
     raw, target, weight = checked(loss, raw, target, sample_weight)
     if reduction not in REDUCTIONS:
         raise ValueError(f"reduction is {reduction!r}; allowed: mean, sum, none")
@@ -107,7 +135,19 @@ def checked(loss: MatchLoss, raw: Tensor, target: Tensor, weight: Tensor | None)
 
 
 class Loss(torch.nn.Module):
-    """A loss of matchloss as a module."""
+    """A loss of matchloss as a module, for every member of the catalogue and yours by ml.match.
+
+    Calls are `loss(self.loss, raw, target, sample_weight, reduction=self.reduction, normalizer=normalizer)`: shapes, errors and dtypes
+    are described there. It has no parameters and no buffers.
+
+    >>> import matchloss as ml, torch
+    >>> from matchloss.torch import Loss
+    >>> poisson = Loss(ml.Poisson())
+    >>> poisson
+    Loss(Poisson(), reduction='mean')
+    >>> poisson(torch.tensor([0.0, 1.0]), torch.tensor([1.0, 3.0]))
+    tensor(0.3591)
+    """
 
     def __init__(self, loss: MatchLoss, *, reduction: str = "mean") -> None:
         super().__init__()
