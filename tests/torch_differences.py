@@ -68,6 +68,15 @@ def out_of_domain(call: Call) -> bool:
     return bool((outside if weight is None else outside & (weight != 0)).any())  # a row of weight 0 is not looked at
 
 
+def weightless(call: Call) -> bool:
+    """A mean over weights that are all 0."""
+    if call.name not in ("mse_loss", "l1_loss") or "weight" not in call.options:
+        return False
+    reduction, legacy = call.options.get("reduction", "mean"), [call.options.get(name) for name in ("size_average", "reduce")]
+    weight = call.options["weight"]
+    return reduction == "mean" and False not in legacy and weight.numel() > 0 and bool((weight == 0).all())
+
+
 def out_of_range(call: Call) -> bool:
     """A label that is neither a class nor ignored."""
     if call.name != "cross_entropy" or call.soft:
@@ -176,6 +185,13 @@ DIFFERENCES = (
         "DomainError",
         lambda call: any(bool((w < 0).any()) for w in call.weights),
         raises="DomainError",
+    ),
+    Difference(
+        "weightless",
+        "the mean of `mse_loss` or `l1_loss` over weights that are all 0",
+        "NaN, with a gradient of NaN",
+        "NaN, with a gradient of 0: a row of weight 0 contributes nothing",
+        weightless,
     ),
     Difference(
         "weight_grad",

@@ -21,6 +21,7 @@ from matchloss.errors import DomainError
 from matchloss.torch import _overwrite
 from matchloss.torch._cross_entropy import cross_entropy_rows
 from matchloss.torch._dropin import Number, check_classes, check_target, over_rows, product, reduced, reduction_of, spread
+from matchloss.torch._plain import plain
 
 __all__ = [
     "binary_cross_entropy_with_logits",
@@ -145,6 +146,8 @@ def binary_cross_entropy_with_logits(
         return reduced(LOGISTIC, input, target, reduction, weight, sample_weight, normalizer, overwrite=overwrite)
     # linear in the target: the labels 1 and 0 apart, each with its weight, so that no 1 - y is rounded twice
     check_target(input, target)
+    if plain(pos_weight) and not bool((pos_weight >= 0).all()):
+        raise DomainError(f"pos_weight has {float(pos_weight[~(pos_weight >= 0)][0])!r}; allowed: 0 or greater")
     y = target.to(input.dtype) if not target.is_floating_point() else target
     ones, zeros = product(spread("pos_weight", pos_weight, input) * y, weight), product(1 - y, weight)
     unit = input.detach().new_ones(()).expand(input.shape)
