@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.tables import Table, machine
 
-TOPICS = ("startup", "small", "pointwise", "simplex", "linear", "hosts")
+TOPICS = ("startup", "small", "pointwise", "simplex", "linear", "hosts", "large_vocabulary")
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 

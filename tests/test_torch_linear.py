@@ -304,3 +304,23 @@ def test_memory_is_that_of_a_chunk() -> None:
     assert tokens_of(1024, 131072, 4, 256 << 20, None) == 512
     assert tokens_of(10, 50257, 4, 256 << 20, None) == 10
     assert tokens_of(0, 50257, 4, 256 << 20, None) == 1
+
+
+def test_compiled_code_uses_our_backward(monkeypatch: pytest.MonkeyPatch) -> None:
+    from matchloss.torch._cross_entropy import Value
+
+    x, w, _ = layer()
+    y, options = targets("ignored", None), {"softcap": 3.0, "z_loss": 0.1, "temperature": 0.7}
+    found = {}
+    for doubled in (False, True):
+        if doubled:
+            backward = Value.backward
+            twice = staticmethod(lambda ctx, *g: tuple(None if t is None else 2 * t for t in backward(ctx, *g)))
+            monkeypatch.setattr(Value, "backward", twice)
+        torch._dynamo.reset()
+        compiled = torch.compile(lambda x, w: linear_cross_entropy(x, w, y, **options), fullgraph=True, backend="aot_eager")
+        found[doubled] = torch.autograd.grad(compiled(x, w), (x, w))
+    expected = torch.autograd.grad(linear_cross_entropy(x, w, y, **options), (x, w))
+    for p, q, r in zip(found[False], found[True], expected, strict=True):
+        torch.testing.assert_close(p, r)
+        torch.testing.assert_close(q, 2 * r)
