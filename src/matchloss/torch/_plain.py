@@ -48,7 +48,7 @@ def readable(*tensors: Tensor | None) -> bool:
 
 def batched(gradient: Tensor) -> bool:
     """Whether a gradient that arrives in backward is a batch of them (`is_grads_batched`), or otherwise no memory to read."""
-    return not readable(gradient) or _is_batched(gradient)
+    return not _KNOWN or type(gradient) is not Tensor or not gradient.is_cpu or _is_wrapped(gradient) or _is_batched(gradient)
 
 
 def plain(*tensors: Tensor | None) -> bool:

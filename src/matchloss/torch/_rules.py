@@ -140,7 +140,7 @@ class PointwiseRule(Rule):
             target = target.to(work)
         if weight is not None and weight.dtype is not work:
             weight = weight.to(work)
-        given, raw = raw, raw.to(work)
+        given, raw = raw, raw if raw.dtype is work else raw.to(work)
         loop = self._loop(CODES[work], want_gradient, weight is not None)
         z, y, w = line(raw), line(target), None if weight is None else line(weight)
         if overwrite:
