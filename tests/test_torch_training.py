@@ -229,3 +229,22 @@ def test_tied_embeddings() -> None:
         function(embedding[words] @ embedding.T, y).backward()
         grads.append(embedding.grad)
     torch.testing.assert_close(*grads)
+
+
+class Named(torch.Tensor):
+    """A tensor subclass that changes nothing."""
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_tensor_subclasses_run_the_composite(overwrite: bool) -> None:
+    r = torch.Generator().manual_seed(6)
+    plain, labels = torch.randn(4, 3, generator=r), torch.tensor([0, 1, 2, 1])
+    for name, target in (("cross_entropy", labels), ("binary_cross_entropy_with_logits", torch.rand(4, 3, generator=r))):
+        raw = plain.clone().as_subclass(Named).requires_grad_()
+        theirs = plain.clone().requires_grad_()
+        ours = getattr(mt, name)(1.0 * raw, target, overwrite=overwrite)
+        expected = getattr(F, name)(theirs, target)
+        ours.backward()
+        expected.backward()
+        torch.testing.assert_close(ours.detach().as_subclass(torch.Tensor), expected.detach())
+        torch.testing.assert_close(raw.grad.as_subclass(torch.Tensor), theirs.grad)

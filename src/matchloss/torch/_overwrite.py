@@ -12,10 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from matchloss.engine import rows
+from matchloss.losses.simplex import CrossEntropy
 from matchloss.torch import _plain
 
-__all__ = ["Consumed", "consume", "refuse_shared"]
+__all__ = ["Consumed", "applies", "consume", "refuse_bad", "refuse_shared"]
 
+LABELS = CrossEntropy().programs["exact"]
 ASKED = ("grad", "grad_fn", "shape", "dtype", "device", "layout", "ndim", "requires_grad", "is_leaf", "_version", "_base")
 TOLD = ("size", "dim", "numel", "is_floating_point")  # nothing of these reads the memory
 
@@ -59,6 +62,20 @@ def refuse_shared(raw: Tensor, classes: int = -1) -> None:
             "overwrite=True: other tensors or arrays share the memory of these logits (a view, detach(), numpy(), "
             "or the output that an activation saved for backward)"
         )
+
+
+def refuse_bad(target: Any, classes: int, ignore_index: int, sample_weight: Tensor | None) -> None:
+    """DomainError for labels (...) or distributions (..., K) that are none; the pass that writes would find them too late."""
+    if not isinstance(target, Tensor) or target.requires_grad or not _plain.plain(target, sample_weight):
+        return
+    if target.is_floating_point():
+        y, counted = target.half() if target.element_size() == 2 else target, torch.ones(target.shape[:-1])
+    else:
+        y = target.long()
+        counted = (y != ignore_index).float()
+    if sample_weight is not None and sample_weight.shape == counted.shape:
+        counted = counted * sample_weight
+    rows.check(LABELS, y.numpy(), not target.is_floating_point(), classes, counted.detach().numpy())
 
 
 def consume(raw: Tensor) -> None:

@@ -95,6 +95,8 @@ def cross_entropy(
             wanted = tuple(part.movedim(1, -1) if part.ndim == input.ndim else part for part in target)
         elif target.shape == input.shape:
             wanted = target.movedim(1, -1)
+    if over:
+        _overwrite.refuse_bad(wanted, rows.shape[-1], ignore_index, sample_weight)
     result = cross_entropy_rows(
         rows,
         wanted,
