@@ -95,6 +95,18 @@ def test_every_option_agrees_with_whole_logits() -> None:
                     torch.testing.assert_close(p, q, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("ignored", [-100, -1, 0, 3, 99])
+@pytest.mark.parametrize("rows", [4, 40_000])  # the small path and the other one
+def test_any_label_may_be_the_ignored_one(ignored: int, rows: int) -> None:
+    z = torch.randn(rows, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True)
+    for y in (torch.tensor([0, 3, 1, 3]).repeat(rows // 4), torch.tensor([ignored, 3, 1, 0]).repeat(rows // 4)):
+        found, expected = cross_entropy(z, y, ignore_index=ignored), F.cross_entropy(z, y, ignore_index=ignored)
+        torch.testing.assert_close(found, expected)
+        torch.testing.assert_close(torch.autograd.grad(found, z), torch.autograd.grad(expected, z))
+    with pytest.raises(DomainError, match=r"target\[1\] is 7; allowed: labels 0\.\.4"):
+        cross_entropy(z, torch.tensor([0, 7, 1, 2]).repeat(rows // 4), ignore_index=ignored)
+
+
 def test_top_k_is_the_distribution_it_stands_for() -> None:
     z = torch.randn(5, 7, dtype=torch.float64)
     index, share = torch.tensor([[0, 3, 3]] * 5), torch.tensor([[0.5, 0.2, 0.3]] * 5, dtype=torch.float64)
@@ -311,10 +323,9 @@ def test_compiled_code_uses_our_backward(monkeypatch: pytest.MonkeyPatch) -> Non
 
     x, w, _ = layer()
     y, options = targets("ignored", None), {"softcap": 3.0, "z_loss": 0.1, "temperature": 0.7}
-    found = {}
+    found, backward = {}, Value.backward
     for doubled in (False, True):
         if doubled:
-            backward = Value.backward
             twice = staticmethod(lambda ctx, *g: tuple(None if t is None else 2 * t for t in backward(ctx, *g)))
             monkeypatch.setattr(Value, "backward", twice)
         torch._dynamo.reset()

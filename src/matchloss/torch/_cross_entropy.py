@@ -7,6 +7,7 @@ derivative is the formula's own, twice.
 from __future__ import annotations
 
 from contextlib import nullcontext
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -61,8 +62,21 @@ def cross_entropy_rows(
         and logits.shape[1] and plain(logits, target) and reduction in REDUCTIONS
     ):  # fmt: skip
         n = target.shape[0]
-        if n and not np.count_nonzero(target.numpy() == ignore_index):  # the common case, at the least cost
-            return Total.apply(logits, Call(None, PLAIN, target, 1.0 / n if reduction == "mean" else 1.0, overwrite))
+        factor = 1.0 / n if reduction == "mean" and n else 1.0
+        if (
+            n
+            and ignore_index < 0
+            and logits.numel() <= mixture.SMALL
+            and not overwrite
+            and logits.is_contiguous()
+            and target.is_contiguous()
+        ):
+            try:
+                return Small.apply(logits, Call(None, PLAIN, target, factor, overwrite), ignore_index)
+            except Ignored:
+                pass
+        elif n and not np.count_nonzero(target.numpy() == ignore_index):  # the common case, at the least cost
+            return Total.apply(logits, Call(None, PLAIN, target, factor, overwrite))
     shape = shape_of(softcap, temperature, z_loss)
     check_call(logits, reduction)
     tensors = (logits, *(target if isinstance(target, tuple | list) else (target,)), weight, sample_weight)
@@ -133,8 +147,8 @@ def factor_of(reduction: str, count: Any, normalizer: Any, visible: bool) -> Any
     divisor = count if normalizer is None else normalizer
     if visible:
         divisor = float(divisor)
-        return 1.0 / divisor if divisor else torch.inf
-    return 1.0 / divisor if isinstance(divisor, Tensor) or divisor else torch.inf
+        return 1.0 / divisor if divisor else torch.nan
+    return 1.0 / divisor if isinstance(divisor, Tensor) or divisor else torch.nan
 
 
 class Call:
@@ -246,6 +260,39 @@ class Total(torch.autograd.Function):
             call.run(logits.detach(), call.weights(logits.shape[0], call.factor * g.item()), gradient, values=False)
             return gradient, None
         return gradient if g.item() == 1.0 else gradient.mul_(g), None
+
+
+class Ignored(Exception):
+    """There is a label that is to be ignored."""
+
+
+@lru_cache(64)
+def even_weights(n: int, factor: float, dtype: torch.dtype) -> NDArray[Any]:
+    """The same weight for each of n rows."""
+    return np.full(n, factor, np.float32 if dtype is torch.float32 else np.float64)
+
+
+class Small(torch.autograd.Function):
+    """Total for few rows of plain labels: what a call costs beside the loop is all that counts there."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, call: Call, ignore_index: int) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        z, labels = logits.detach(), call.target.numpy()
+        n, dtype = labels.shape[0], logits.dtype
+        call.gradient = gradient = torch.empty_like(z) if ctx.needs_input_grad[0] else None
+        out = None if gradient is None else gradient.numpy()
+        losses, bad = mixture.hard(LABELS, z.numpy(), labels, even_weights(n, call.factor, dtype), out)
+        if bad >= 0:
+            if ignore_index in labels:
+                raise Ignored
+            refuse_row(call.target, bad, z.shape[1])
+        ctx.call = call
+        ctx.save_for_backward(logits)
+        return torch.scalar_tensor(np.add.reduce(losses, dtype=np.float64), dtype=dtype)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return *Total.backward(ctx, g), None
 
 
 class PerRow(torch.autograd.Function):
