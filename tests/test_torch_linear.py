@@ -319,7 +319,7 @@ def test_memory_is_that_of_a_chunk() -> None:
 
 
 def test_compiled_code_uses_our_backward(monkeypatch: pytest.MonkeyPatch) -> None:
-    from matchloss.torch._cross_entropy import Value
+    from matchloss.torch._composite import Value
 
     x, w, _ = layer()
     y, options = targets("ignored", None), {"softcap": 3.0, "z_loss": 0.1, "temperature": 0.7}

@@ -18,7 +18,8 @@ from matchloss.engine import mixture, threads
 from matchloss.engine.mixture import Shape, Stats
 from matchloss.errors import DomainError, ShapeError
 from matchloss.torch import _memory
-from matchloss.torch._cross_entropy import KINDS, ONCE, factor_of, loss_dtype, numbers, parts
+from matchloss.torch._composite import loss_dtype
+from matchloss.torch._cross_entropy import KINDS, ONCE, factor_of, numbers, parts
 from matchloss.torch._plain import batched
 from matchloss.torch._targets import FLOATS, Rows, check_weights, rows_of
 

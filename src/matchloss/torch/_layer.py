@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from matchloss.torch._cross_entropy import composite, loss_dtype
+from matchloss.torch._composite import composite, loss_dtype
 from matchloss.torch._plain import batched
 from matchloss.torch._sweep import BadRow, Sums, sweep, tokens_of
 from matchloss.torch._targets import Rows, refuse_row

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from matchloss.errors import ShapeError
-from matchloss.torch._cross_entropy import check_call, cross_entropy_rows, factor_of, loss_dtype, shape_of
+from matchloss.torch._composite import loss_dtype
+from matchloss.torch._cross_entropy import check_call, cross_entropy_rows, factor_of, shape_of
 from matchloss.torch._layer import OUTPUTS, Layer, Plan, TokenOutputs
 from matchloss.torch._plain import plain
 from matchloss.torch._products import product_library, set_product_library
