@@ -236,6 +236,7 @@ def example(key: str) -> Call:
         "label_range": Call(ce, x, labels + 1),
         "masked": Call(ce, torch.tensor([[0.0, -inf]]), y[:1]),
         "infinite": Call(bce, torch.tensor([inf]), torch.tensor([1.0])),
+        "overflow": Call("soft_margin_loss", torch.tensor([-100.0]), torch.tensor([1.0])),
         "half": Call(ce, x.bfloat16(), labels),
         "mixed_dtypes": Call("mse_loss", x, y.double()),
         "integer_targets": Call(bce, x, y.long()),

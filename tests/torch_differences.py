@@ -68,6 +68,19 @@ def out_of_domain(call: Call) -> bool:
     return bool((outside if weight is None else outside & (weight != 0)).any())  # a row of weight 0 is not looked at
 
 
+def overflows(call: Call) -> bool:
+    """A margin whose exponential is not finite."""
+    if call.name != "soft_margin_loss" or call.target.shape != call.input.shape or not call.target.numel():
+        return False
+    return bool((call.input * call.target.detach()).min() < (-709 if call.input.element_size() == 8 else -88))
+
+
+def negative(call: Call) -> bool:
+    """A weight below 0, of a row (of no row there is none to refuse), a class, or the label 1."""
+    of_rows = call.name != "cross_entropy" and call.input.numel() == 0
+    return any(bool((w < 0).any()) for w in ([call.options.get("pos_weight")] if of_rows else call.weights) if w is not None)
+
+
 def weightless(call: Call) -> bool:
     """A mean over weights that are all 0."""
     if call.name not in ("mse_loss", "l1_loss") or "weight" not in call.options:
@@ -149,6 +162,13 @@ DIFFERENCES = (
         lambda call: call.name != "cross_entropy" and bool((call.input.abs() == inf).any()),
     ),
     Difference(
+        "overflow",
+        "`soft_margin_loss`, input * target below -88 (float64: -709)",
+        "infinite, with a gradient of NaN",
+        "the value, which is -input * target, and its gradient",
+        overflows,
+    ),
+    Difference(
         "half",
         "inputs of float16 and bfloat16",
         "a loss of the same dtype, with 8 or 11 bits, infinite above 65504 in float16",
@@ -183,7 +203,7 @@ DIFFERENCES = (
         "a negative weight, class weight or pos_weight",
         "computes with it",
         "DomainError",
-        lambda call: any(bool((w < 0).any()) for w in call.weights),
+        negative,
         raises="DomainError",
     ),
     Difference(
