@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +23,8 @@ class Evaluation(NamedTuple):
 
 def as_array(name: str, x: Any) -> NDArray[Any]:
     """x as a NumPy array of numbers; floats keep float32 or float64, integers and booleans are converted later."""
-    if isinstance(x, np.ma.MaskedArray):
+    masked = sys.modules.get("numpy.ma")  # np.ma would import it, and a child forked meanwhile would wait for that for ever
+    if masked is not None and isinstance(x, getattr(masked, "MaskedArray", ())):
         raise TypeError(f"{name} is a masked array; pass the rows that are present, or give the others sample_weight 0")
     a = np.asarray(x)
     if (a.dtype.kind == "f" and a.dtype.itemsize in (4, 8)) or a.dtype.kind in "iub":

@@ -18,6 +18,7 @@ from typing import Any
 
 import llvmlite
 import numba
+import numpy.ma  # noqa: F401  # here, under FIRST_CALLS: a call of a loop would, and a child forked meanwhile wait for that for ever
 
 from matchloss.engine import threads
 

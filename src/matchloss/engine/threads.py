@@ -100,12 +100,13 @@ def _as_worker(shared: _Shared, rows: int, block: int, work: Callable[[int, int]
 
 
 def _pool(workers: int) -> ThreadPoolExecutor:
-    from concurrent.futures import ThreadPoolExecutor
-
-    with _lock:
-        if workers not in _pools:
-            _pools[workers] = ThreadPoolExecutor(workers, thread_name_prefix="matchloss")
-        return _pools[workers]
+    if workers not in _pools:
+        with FIRST_CALLS:  # no fork during the import, of which a child would inherit the lock
+            from concurrent.futures import ThreadPoolExecutor
+        with _lock:
+            if workers not in _pools:
+                _pools[workers] = ThreadPoolExecutor(workers, thread_name_prefix="matchloss")
+    return _pools[workers]
 
 
 def _forget() -> None:
