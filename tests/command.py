@@ -1,6 +1,24 @@
 """`matchloss` as a person runs it, in this process."""
 
+import numpy as np
+import polars as pl
+import pytest
+
 from matchloss import cli
+
+
+@pytest.fixture
+def table():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=120)
+    return pl.DataFrame({"arr_delay": 2 * x + rng.normal(size=120), "x": x, "late": x > 0.5})
+
+
+@pytest.fixture
+def data(tmp_path, table):
+    path = tmp_path / "flights.csv"
+    table.write_csv(path)
+    return path
 
 
 def matchloss(capsys, *arguments):

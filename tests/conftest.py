@@ -6,6 +6,8 @@ import os
 
 import pytest
 
+from command import data as data
+from command import table as table
 from pages import browser as browser
 
 

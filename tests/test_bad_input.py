@@ -66,7 +66,9 @@ def test_torch_tensors_are_refused_by_name_where_numpy_alone_computes(loss: Any)
     for call in (lambda: loss(t, y), lambda: loss.gradient(z, t), lambda: loss.evaluate(z, y, t[..., 0])):
         with pytest.raises(TypeError, match="torch"):
             call()
-    with pytest.raises((TypeError, NotImplementedError), match=r"torch|no link"):
+    with pytest.raises(
+        NotImplementedError if isinstance(loss, ml.Hinge) else TypeError, match="no link" if isinstance(loss, ml.Hinge) else "torch"
+    ):
         loss.link(t)
 
 

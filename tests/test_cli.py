@@ -10,26 +10,10 @@ import sys
 import time
 import zipfile
 
-import numpy as np
-import polars as pl
 import pytest
 
 from command import matchloss, refusal
 from matchloss.compare import run
-
-
-@pytest.fixture
-def table():
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=120)
-    return pl.DataFrame({"arr_delay": 2 * x + rng.normal(size=120), "x": x, "late": x > 0.5})
-
-
-@pytest.fixture
-def data(tmp_path, table):
-    path = tmp_path / "flights.csv"
-    table.write_csv(path)
-    return path
 
 
 def test_compare_prints_both_tables(capsys, data):

@@ -11,20 +11,6 @@ from command import matchloss, refusal
 
 
 @pytest.fixture
-def table():
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=120)
-    return pl.DataFrame({"arr_delay": 2 * x + rng.normal(size=120), "x": x, "late": x > 0.5})
-
-
-@pytest.fixture
-def data(tmp_path, table):
-    path = tmp_path / "flights.csv"
-    table.write_csv(path)
-    return path
-
-
-@pytest.fixture
 def model(capsys, tmp_path, data):
     path = tmp_path / "model.json"
     assert matchloss(capsys, "fit", data, "--target", "late", "--l2", 0.01, "--drop", "arr_delay", "--out", path)[0] == 0

@@ -22,7 +22,7 @@ from matchloss.losses.simplex import CrossEntropy
 from matchloss.torch import _memory
 from matchloss.torch._composite import composite, loss_dtype, slope
 from matchloss.torch._plain import batched, plain
-from matchloss.torch._targets import FLOATS, Rows, refuse_gradient, refuse_row, rows_of
+from matchloss.torch._targets import FLOATS, Rows, losses_of, refuse_gradient, refuse_row, rows_of
 
 KINDS = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16", torch.float16: "float16"}
 ONCE = "overwrite=True: the gradient took the logits' memory; there is one backward, and no derivative of it"
@@ -202,10 +202,9 @@ class Call:
             refuse_row(self.target, bad, classes)
         if not values:
             return None
-        losses = np.where(weights == 0.0, 0.0, weights * stats.value)
+        losses, part = losses_of(stats, weights, shape.z_loss)
         if shape.z_loss:
-            self.z_part = np.where(weights == 0.0, 0.0, shape.z_loss * weights * stats.logsumexp**2)
-            losses += self.z_part
+            self.z_part = part
         return losses
 
 

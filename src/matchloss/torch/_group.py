@@ -21,7 +21,7 @@ from matchloss.torch import _memory
 from matchloss.torch._composite import loss_dtype
 from matchloss.torch._cross_entropy import KINDS, ONCE, factor_of, numbers, parts
 from matchloss.torch._plain import batched
-from matchloss.torch._targets import FLOATS, Rows, check_weights, rows_of
+from matchloss.torch._targets import FLOATS, Rows, check_weights, losses_of, rows_of
 
 Loop = tuple[str, NDArray[Any], mixture.Mixture, NDArray[np.float64], Shape]  # mixture.run's arguments
 
@@ -205,9 +205,7 @@ class Columns(torch.autograd.Function):
         ctx.memory = z if overwrite else None
         if not overwrite:
             ctx.save_for_backward(logits)
-        with np.errstate(invalid="ignore"):
-            part = np.where(weights == 0.0, 0.0, shape.z_loss * weights * stats.logsumexp**2) if shape.z_loss else np.zeros_like(weights)
-            losses = part + np.where(weights == 0.0, 0.0, weights * stats.value)
+        losses, part = losses_of(stats, weights, shape.z_loss)
         dtype = loss_dtype(z)
         if reduction == "none":
             loss, z_part = torch.from_numpy(losses).to(dtype), torch.from_numpy(part).to(dtype)

@@ -14,7 +14,7 @@ from torch import Tensor
 from matchloss.torch._composite import composite, loss_dtype
 from matchloss.torch._plain import batched
 from matchloss.torch._sweep import BadRow, Sums, sweep, tokens_of
-from matchloss.torch._targets import Rows, refuse_row
+from matchloss.torch._targets import Rows, losses_of, refuse_row
 
 OUTPUTS = ("log_probability", "logsumexp", "argmax", "entropy")
 
@@ -94,10 +94,8 @@ class Layer(torch.autograd.Function):
         weights = plan.weights(plan.factor)
         sums = plan.sweep(x.detach(), weight.detach(), None if bias is None else bias.detach(), weights, wants)  # pyright: ignore[reportArgumentType]
         dtype, stats = loss_dtype(x), sums.stats
-        with np.errstate(invalid="ignore"):
-            losses = np.where(weights == 0.0, 0.0, weights * stats.value)
-            z_part = np.where(weights == 0.0, 0.0, plan.shape.z_loss * weights * stats.logsumexp**2) if plan.shape.z_loss else None
-        losses = losses if z_part is None else losses + z_part
+        losses, part = losses_of(stats, weights, plan.shape.z_loss)
+        z_part = part if plan.shape.z_loss else None
         made = {
             "log_probability": lambda: stats.log_probability,
             "logsumexp": lambda: stats.logsumexp,

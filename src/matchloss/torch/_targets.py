@@ -6,9 +6,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from matchloss.engine import mixture
 from matchloss.errors import DomainError, ShapeError
 
 INTEGERS = {torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8}
@@ -197,3 +200,10 @@ def _place(row: int, shape: tuple[int, ...]) -> list[int]:
         row, i = divmod(row, size)
         place.append(i)
     return place[::-1]
+
+
+def losses_of(stats: mixture.Stats, weights: NDArray[np.float64], z_loss: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The loss of each row times its weight, 0 in rows of weight 0 whatever they hold; and the part of it that is z_loss logsumexp^2."""
+    with np.errstate(invalid="ignore"):
+        part = np.where(weights == 0.0, 0.0, z_loss * weights * stats.logsumexp**2) if z_loss else np.zeros_like(weights)
+        return part + np.where(weights == 0.0, 0.0, weights * stats.value), part
