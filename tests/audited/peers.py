@@ -1,0 +1,28 @@
+"""Functions of the peers with some arguments filled in, so that they are functions of what a model outputs and of what was wanted."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+CHUNKS = torch.nn.LinearCrossEntropyOptions(batch_chunk_size=1)
+
+
+def sigmoid_then_binary_cross_entropy(raw: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """What a model that ends in a sigmoid is trained with."""
+    return F.binary_cross_entropy(torch.sigmoid(raw), target, reduction="none")
+
+
+def gaussian_variance(variance: torch.Tensor, square: torch.Tensor) -> torch.Tensor:
+    """The Gaussian likelihood as a loss of the variance; the target is the squared residual."""
+    return F.gaussian_nll_loss(torch.zeros_like(square), square.sqrt(), variance, reduction="none")
+
+
+def chunked_cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Cross entropy in chunks of one row, behind a linear layer that changes nothing."""
+    return F.linear_cross_entropy(logits, torch.eye(logits.shape[1], dtype=logits.dtype), labels, options=CHUNKS)
+
+
+def weighted_cross_entropy(logits: torch.Tensor, target: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
+    """With class weights."""
+    return F.cross_entropy(logits, target, weight=torch.tensor([1.0, 2.0, 4.0], dtype=logits.dtype), reduction=reduction)
