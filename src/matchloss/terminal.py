@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
 from collections.abc import Mapping
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
+
+from matchloss.tables.words import plain as plain
 
 WIDTH = 80
 LINE = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
@@ -28,28 +31,27 @@ def ruled(first: str, *others: str) -> Table:
     return made
 
 
-def sentence(text: str, style: str = "") -> Text:
+def sentence(text: str, style: str = "", hanging: int = 2) -> Text:
     """A sentence, indented and wrapped."""
-    return Text(textwrap.fill(text, WIDTH, initial_indent="  ", subsequent_indent="    "), style=style)
+    return Text(textwrap.fill(text, WIDTH, initial_indent="  ", subsequent_indent=" " * (2 + hanging)), style=style)
 
 
-def plain(text: str) -> str:
-    """The text with its control characters written out: what a file says must not move the cursor.
+def rendered(thing: RenderableType) -> str:
+    """The thing as text without colours, whatever the terminal."""
+    out = Console(file=io.StringIO(), width=WIDTH, color_system=None, force_terminal=False, highlight=False, markup=False)
+    with out.capture() as captured:
+        out.print(thing, crop=False)  # code is never cut
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
-    >>> plain("late\\x1b[2J")
-    'late\\\\x1b[2J'
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
-
-def facts(pairs: Mapping[str, str]) -> Text:
+def facts(pairs: Mapping[str, str], margin: int = 2) -> Text:
     """Names with what is to be said of them, aligned; empty ones are left out."""
     said = {name: plain(fact) for name, fact in pairs.items() if fact}
-    indent = " " * (4 + max(map(len, said), default=0))
+    indent = " " * (margin + 2 + max(map(len, said), default=0))
     lines = Text()
     for name, fact in said.items():
         body = textwrap.fill(fact, WIDTH, initial_indent=indent, subsequent_indent=indent)[len(indent) :]
-        lines.append(f"  {name}".ljust(len(indent)), style="dim")
+        lines.append(f"{' ' * margin}{name}".ljust(len(indent)), style="dim")
         lines.append(f"{body}\n")
     lines.rstrip()
     return lines

@@ -1,4 +1,4 @@
-"""Words of messages: counts with their nouns, the name that was probably meant."""
+"""Words of messages: counts with their nouns, what files say made harmless, the name that was probably meant."""
 
 from __future__ import annotations
 
@@ -13,6 +13,15 @@ if TYPE_CHECKING:
 def plural(count: int, noun: str) -> str:
     """The count with its noun: "1 row", "2,000 rows"."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def plain(text: str) -> str:
+    """The text with its control characters written out: what a file says must not move the cursor.
+
+    >>> plain("late\\x1b[2J")
+    'late\\\\x1b[2J'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def suggest(name: str, known: Iterable[str], among: str = "") -> str:

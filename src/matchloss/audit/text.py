@@ -1,0 +1,132 @@
+"""Reports as text: at most 80 columns but for code, which stays as it is, in ASCII where names and messages are."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import defaultdict
+from collections.abc import Sequence
+
+try:
+    from rich.console import Group, RenderableType
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+except ImportError as error:
+    raise ImportError('reports as text need rich: pip install "matchloss[cli]"') from error
+
+from matchloss.audit import words
+from matchloss.audit._finding import SEVERITIES, Finding, Report
+from matchloss.terminal import WIDTH, facts, plain, rendered, ruled, sentence
+
+MOST = 1_200  # characters of a message, beyond which it is cut
+LONGEST = 4_000  # characters of code; more of it is cut
+NAME = 44  # columns for a function's name: the rest of the table has what is left of 80
+LABEL = 24  # of a counterexample's value; longer ones are cut
+STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold blue"}
+UNDER = "    "  # what belongs to a finding stands below its name
+
+
+def report_text(report: Report) -> str:
+    """One report, without colours: how the function is called, its findings by severity, and code that shows the worst."""
+    return rendered(report_group(report))
+
+
+def reports_text(reports: Sequence[Report]) -> str:
+    """A line for each function: its findings by severity, and the checks that found errors and warnings."""
+    return rendered(reports_table(reports))
+
+
+def report_group(report: Report) -> Group:
+    """One report, for a console."""
+    parts: list[RenderableType] = [Text(), Text(plain(_cut(report.subject)), style="bold"), facts(_about(report))]
+    for severity in SEVERITIES:
+        for i, finding in enumerate(report.of(severity)):
+            if i == 0:
+                head = f"{severity.capitalize()}{'s' if len(report.of(severity)) > 1 else ''}"
+                parts += [Text(), Text.assemble((head, STYLES[severity])), sentence(words.SEVERITY[severity], "dim", hanging=0)]
+            parts += [Text(), *_finding(finding)]
+    parts += _code(report)
+    if not report.findings and report.convention:
+        parts += [Text(), sentence(f"No finding. {_kept(report)}")]
+    checks = facts(_checks(report))
+    return Group(*parts, *([Text(), checks] if checks else []))
+
+
+def reports_table(reports: Sequence[Report]) -> Table:
+    """Several reports for a console, by the modules of their functions."""
+    modules: defaultdict[str, list[Report]] = defaultdict(list)
+    for report in reports:
+        module, colon, _ = report.subject.partition(":")
+        modules[module if colon else ""].append(report)
+    table = ruled("function", *SEVERITIES, "found by")
+    longest = max((len(r.subject.partition(":")[2]) + 2 for r in reports), default=0)
+    table.columns[0].no_wrap, table.columns[0].overflow, table.columns[0].width = False, "fold", min(max(longest, 12), NAME)
+    for column in table.columns[1:4]:
+        column.justify, column.no_wrap = "right", True
+    for module, mine in modules.items():
+        if module:
+            table.add_row(Text(plain(_cut(module)), style="dim"))
+        for report in mine:
+            name = plain(_cut(report.subject.removeprefix(f"{module}:")))
+            counts = [Text(f"{n or '-'}", style=STYLES[s] if n else "dim") for s in SEVERITIES for n in [len(report.of(s))]]
+            checks = dict.fromkeys(f.check for f in words.ordered(report) if f.severity != "note")
+            by = plain(_cut(", ".join(checks)))
+            table.add_row(Padding(Text(name), (0, 0, 0, 2 if module else 0)), *counts, by)
+    return table
+
+
+def _about(report: Report) -> dict[str, str]:
+    kind = words.KINDS[report.convention.kind] if report.convention else ""
+    return {
+        "kind": kind,
+        "call": _cut(words.called(report.convention), MOST),
+        "what it is": f"{_cut(report.member)} of matchloss's catalogue" if report.member else "",
+        "found": f"{words.found(report)}; {words.tally(report)}, in {report.seconds:.1f} seconds",
+    }
+
+
+def _finding(finding: Finding) -> list[RenderableType]:
+    """What was found, and the input that shows it."""
+    promise = words.PROMISES.get(finding.check)
+    head = Text.assemble(("  " + plain(finding.check), "bold"), (f" (promise: {promise})" if promise else "", "dim"))
+    said = [textwrap.fill(plain(s), WIDTH, initial_indent=UNDER, subsequent_indent=UNDER) for s in _cut(finding.message, MOST).splitlines()]
+    lines: list[RenderableType] = [head, *map(Text, said)]
+    pairs = {_cut(plain(name), LABEL): value for _, name, value in words.rows(finding.counterexample)}
+    return [*lines, facts(pairs, margin=6)] if pairs else lines
+
+
+def _code(report: Report) -> list[RenderableType]:
+    """The snippet of the worst finding that has one, at the margin and whole, so that it can be copied and run."""
+    finding = next((f for f in words.ordered(report) if f.snippet.strip()), None)
+    if finding is None:
+        return []
+    same = [f for f in report.of(finding.severity) if f.check == finding.check]
+    which = (
+        f"the {finding.severity} of {plain(finding.check)}" if len(same) == 1 else f"the first {finding.severity} of {plain(finding.check)}"
+    )
+    lines = [plain(line.expandtabs(4)) for line in finding.snippet.strip("\n")[:LONGEST].splitlines()]
+    if len(finding.snippet) > LONGEST:
+        lines.append(f"# cut here: the finding's snippet has {len(finding.snippet):,} characters")
+    return [Text(), sentence(f"This code shows {which}:", "dim"), Text(), Text("\n".join(lines), no_wrap=True, overflow="ignore")]
+
+
+def _kept(report: Report) -> str:
+    clean = sum(words.state(report, o.check) == "clean" for o in words.checked(report))
+    return f"Every promise that was tried is kept, {clean} in all."
+
+
+def _checks(report: Report) -> dict[str, str]:
+    """Names of the checks that found nothing, and why some did not run."""
+    checked = words.checked(report)
+    states = {o.check: words.state(report, o.check) for o in checked}
+    whys = {o.check: f"{o.check} ({_cut(o.reason)})" if o.reason else o.check for o in checked}
+    return {
+        "clean": ", ".join(check for check, state in states.items() if state == "clean"),
+        "does not apply": "; ".join(whys[check] for check, state in states.items() if state == "skipped"),
+        "did not end": "; ".join(whys[check] for check, state in states.items() if state == "stopped"),
+        "remark": "; ".join(map(_cut, words.remarks(report))),
+    }
+
+
+def _cut(text: str, most: int = words.LONG) -> str:
+    return text if len(text) <= most else f"{text[:most]}... {len(text) - most:,} characters more"

@@ -1,0 +1,167 @@
+"""What an audit says in words, for the terminal, the pages and the docs: the promises, how a function is called, what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from matchloss.audit._finding import SEVERITIES
+from matchloss.tables.words import plural
+
+if TYPE_CHECKING:
+    from matchloss.audit._convention import Convention
+    from matchloss.audit._finding import Finding, Outcome, Report
+
+MOST = 8  # entries of a list that anybody reads
+LONG = 240  # characters of a value, beyond which it is cut
+
+PROMISES = {  # in the order of the checks
+    "finite": "finite inputs give finite results",
+    "limits": "infinite and masked inputs give the limit",
+    "gradient": "the gradient is the derivative of the value",
+    "hessian": "the second derivative is that of the value",
+    "accuracy": "no digits are lost beyond rounding",
+    "minimum": "least where the prediction is the target",
+    "proper": "on average, least at the truth",
+    "linear": "linear in the target",
+    "matching": "the error signal is output minus wanted",
+    "convex": "convex in the raw output",
+    "invariance": "order of classes and a shift of all logits do not matter",
+    "jumps": "no jumps in value or gradient",
+    "weights": "a weight of 2 is the row twice, of 0 no row",
+    "reductions": "rows, mean and sum agree",
+    "shapes": "shapes that do not fit are refused",
+    "domain": "targets that are not allowed are refused",
+    "purity": "same call, same result; inputs stay as they are",
+    "dtype": "the precision of the inputs is kept",
+    "layout": "strided, read-only, empty: same results",
+    "cost": "time and memory grow as the rows do",
+}
+
+SEVERITY = {
+    "error": "a wrong or non-finite result for valid, finite input",
+    "warning": "a plausible number or NaN for invalid or infinite input, or a property that losses of this kind should have",
+    "note": "digits lost in a tail, a constant factor, or a property that the loss itself says it lacks",
+}
+FRAMEWORKS = {"numpy": "NumPy", "torch": "PyTorch", "jax": "JAX"}
+KINDS = {
+    "regression": "a loss of a number",
+    "binary": "a loss of a label, one of two",
+    "multiclass": "a loss of a label, one of K",
+    "count": "a loss of a count",
+    "positive": "a loss of a positive number",
+}
+INPUTS = {
+    "raw": {"regression": "predictions", "binary": "logits", "multiclass": "logits", "count": "raw outputs", "positive": "raw outputs"},
+    "prediction": {
+        "regression": "predictions",
+        "binary": "probabilities",
+        "multiclass": "probabilities",
+        "count": "means",
+        "positive": "means",
+    },
+    "log_prediction": {"binary": "log-probabilities", "multiclass": "log-probabilities"},
+}
+TARGETS = {
+    "numbers": {"binary": "targets from 0 to 1", "count": "counts", "positive": "positive targets"},
+    "labels": {"binary": "labels 0 or 1", "multiclass": "labels 0..K-1"},
+    "signs": {"binary": "labels -1 or 1"},
+    "labels or distributions": {"multiclass": "labels 0..K-1 or distributions", "binary": "labels or probabilities"},
+}
+RETURNS = {"none": "a value for each row", "mean": "the mean over rows", "sum": "the sum over rows"}
+
+
+def takes(convention: Convention) -> str:
+    """The arguments in words: "logits, labels 0..K-1"."""
+    made = INPUTS[convention.input].get(convention.kind, "logs of the mean")
+    made = "margins" if convention.target == "signs" and convention.input == "raw" else made
+    target = TARGETS.get(convention.target, {}).get(convention.kind, "distributions" if convention.target == "distributions" else "targets")
+    both = [made, target] if convention.order == "prediction, target" else [target, made]
+    return ", ".join([*both, *convention.others])
+
+
+def keywords(convention: Convention) -> list[str]:
+    """The keywords that were recognised."""
+    return [name for name in (convention.reduction_argument, convention.weight_argument) if name]
+
+
+def returns(convention: Convention) -> str:
+    """What comes back in words."""
+    said = RETURNS[convention.reduction]
+    return said if convention.sign == 1 else f"{said}, of which more is better"
+
+
+def called(convention: Convention | None) -> str:
+    """How a function is called, in a line."""
+    if convention is None:
+        return "no way was found to call it"
+    parts = [f"takes ({takes(convention)}), returns {returns(convention)}", *(f"{name}=..." for name in keywords(convention))]
+    first, *rest = parts
+    return f"{first}{'; ' if rest else ''}{', '.join(rest)} ({FRAMEWORKS[convention.framework]})"
+
+
+def found(report: Report) -> str:
+    """How many findings of which severity: "2 errors, 1 note"."""
+    counts = [(len(report.of(s)), s) for s in SEVERITIES]
+    return ", ".join(plural(n, s) for n, s in counts if n) or "no finding"
+
+
+def state(report: Report, check: str) -> str:
+    """How a check went: "clean", "skipped", "stopped", or the worst severity that it found."""
+    status = next((o.status for o in report.outcomes if o.check == check), "skipped")
+    worst = next((s for s in SEVERITIES if any(f.check == check and f.severity == s for f in report.findings)), "")
+    return worst or ("clean" if status == "found" else status)
+
+
+def tally(report: Report) -> str:
+    """How many checks ran, and how they went."""
+    if report.convention is None:
+        return "no check could run"
+    states = [state(report, o.check) for o in checked(report)]
+    clean, skipped, stopped = (states.count(s) for s in ("clean", "skipped", "stopped"))
+    parts = [f"{clean} of {plural(len(states), 'check')} clean"]
+    if skipped:
+        parts.append(f"{skipped} {'does' if skipped == 1 else 'do'} not apply")
+    if stopped:
+        parts.append(f"{stopped} did not end")
+    return ", ".join(parts)
+
+
+def checked(report: Report) -> list[Outcome]:
+    """The outcomes of checks; none where the function could not be called."""
+    return [o for o in report.outcomes if o.check in PROMISES] if report.convention else []
+
+
+def remarks(report: Report) -> list[str]:
+    """What else is to be said of the audit as a whole."""
+    return [o.reason for o in report.outcomes if o.check not in PROMISES and o.reason]
+
+
+def ordered(report: Report) -> list[Finding]:
+    """The findings, the worst first, else in their own order."""
+    return [finding for severity in SEVERITIES for finding in report.of(severity)]
+
+
+def shown(value: Any) -> str:
+    """A value of a counterexample, short enough to read.
+
+    >>> shown([0.5, float("nan")]), shown(list(range(100))), shown(-2.5e-9)
+    ('[0.5, nan]', '[0, 1, 2, 3, 4, 5, 6, 7, ... 92 more]', '-2.5e-09')
+    """
+    if hasattr(value, "tolist"):  # NumPy's
+        value = value.tolist()
+    if isinstance(value, str):
+        said = value
+    elif isinstance(value, Sequence):
+        rest = len(value) - MOST
+        said = f"[{', '.join(map(shown, value[:MOST]))}{f', ... {rest} more' if rest > 0 else ''}]"
+    else:
+        said = repr(value)
+    return said if len(said) <= LONG else f"{said[:LONG]}... {len(said) - LONG:,} characters more"
+
+
+def rows(counterexample: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """The rows of a counterexample: role ("input", "got" or "right"), name and value; what went in first, what was right last."""
+    roles = {"got": "got", "right": "right"}
+    made = [(roles.get(name, "input"), name.replace("_", " "), shown(value)) for name, value in counterexample.items()]
+    return sorted(made, key=lambda row: ("input", "got", "right").index(row[0]))

@@ -1,0 +1,103 @@
+"""What an audit prints: everything that was found, in 80 columns, whatever names and messages hold."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+import audit_reports as made
+from matchloss.audit import words
+from matchloss.audit._convention import CHOICES, KINDS, Convention
+from matchloss.audit._finding import SEVERITIES, Finding, Report
+from matchloss.audit.checks import CHECKS
+
+pytest.importorskip("rich")
+from matchloss.audit.text import report_text, reports_text
+
+
+def flat(text):
+    return " ".join(text.split())
+
+
+def lines_apart_from_code(text):
+    return re.sub(r"This code shows.*?(\n\n  \w|\Z)", r"\1", text, flags=re.DOTALL).splitlines()
+
+
+@pytest.mark.parametrize("report", made.all_of_them(), ids=lambda report: report.subject[:20])
+def test_a_report_is_80_columns_and_has_no_control_character(report):
+    text = report_text(report)
+    assert max(map(len, lines_apart_from_code(text))) <= 80
+    assert all(c.isprintable() or c == "\n" for c in text)
+    assert not any(line.endswith(" ") for line in text.splitlines())
+    assert len(text) < 40_000
+    assert str(report) == text
+
+
+def test_a_report_says_all_that_was_found():
+    report = made.probabilities()
+    said = flat(report_text(report))
+    for finding in report.findings:
+        assert flat(finding.message) in said
+        assert f"{finding.check} (promise: {words.PROMISES[finding.check]})" in said
+        for _, name, value in words.rows(finding.counterexample):
+            assert f"{name} {value}" in said
+    assert "takes (probabilities, targets from 0 to 1), returns the mean over rows; reduction=..., weight=... (PyTorch)" in said
+    assert "2 errors, 1 warning, 1 note; 14 of 20 checks clean, 2 do not apply" in said
+    assert "Logistic() of matchloss's catalogue" in said
+    assert "hessian (no second derivative is given); invariance (it has no classes)" in said
+    places = [said.index(head) for head in ("Errors a wrong", "Warning a plausible", "Note digits")]
+    assert places == sorted(places)
+
+
+def test_the_snippet_is_whole_and_at_the_margin():
+    text = report_text(made.probabilities())
+    assert f"This code shows the error of accuracy:\n\n{made.BCE}\n" in text
+    assert "where an error, or NaN, would be right: -1 is no class')\n" in report_text(made.classes())  # longer than 80 columns
+
+
+def test_nothing_found_is_said():
+    said = report_text(made.clean())
+    assert "No finding. Every promise that was tried is kept, 19 in all." in said
+    assert "This code" not in said and "Error" not in said
+    uncalled = report_text(made.uncallable())
+    assert "no way was found to call it" in uncalled and "no check could run" in uncalled and "takes 1 positional" in uncalled
+    assert "did not end  cost (10 s were over)" in report_text(made.stopped())
+
+
+def test_a_table_of_several_has_a_line_each():
+    reports = made.all_of_them()
+    text = reports_text(reports)
+    assert max(map(len, text.splitlines())) <= 80
+    assert re.search(r"^  binary_cross_entropy +2 +1 +1 +accuracy,", text, re.MULTILINE)
+    assert re.search(r"^  cross_entropy +- +- +-$", text, re.MULTILINE)
+    assert re.search(r"^  f +1 +- +- +shapes$", text, re.MULTILINE)
+    assert [line for line in text.splitlines() if line in ("torch.nn.functional", "optax", "matchloss.torch", "mymodule")]
+    assert text.count("mymodule") == 1  # two functions of one module
+    assert reports_text([]).startswith("function")
+
+
+def test_every_convention_can_be_said():
+    for kind in KINDS:
+        for name, choices in CHOICES.items():
+            for choice in choices if name != "kind" else ():
+                said = words.called(Convention(kind, **{name: choice}))
+                assert said.startswith("takes (") and "  " not in said
+    assert "of which more is better" in words.called(Convention("binary", sign=-1))
+    assert "takes (targets, predictions, variance)" in words.called(
+        Convention("regression", order="target, prediction", others=("variance",))
+    )
+
+
+def test_states_are_those_of_the_outcomes():
+    report = made.probabilities()
+    states = {check: words.state(report, check) for check in made.NAMES}
+    assert [c for c, s in states.items() if s in SEVERITIES] == ["gradient", "accuracy", "matching", "domain"]
+    assert (states["domain"], states["hessian"], states["cost"]) == ("warning", "skipped", "clean")
+    two = Report("f", Convention("binary"), (Finding("finite", "note", ""), Finding("finite", "error", "")), made.outcomes({"finite": ""}))
+    assert words.state(two, "finite") == "error"
+
+
+def test_the_promises_are_those_of_the_checks():
+    assert list(words.PROMISES) == made.NAMES
+    assert [check.name for check in CHECKS] == made.NAMES
