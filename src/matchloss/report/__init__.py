@@ -1,6 +1,7 @@
 """Pages for people: one self-contained HTML file each, its charts apart from the computation behind them."""
 
+from matchloss.report.audit_page import render_audit_page, write_audit_page
 from matchloss.report.compare_page import render_page, write_page
 from matchloss.report.fit_page import render_fit_page, write_fit_page
 
-__all__ = ["render_fit_page", "render_page", "write_fit_page", "write_page"]
+__all__ = ["render_audit_page", "render_fit_page", "render_page", "write_audit_page", "write_fit_page", "write_page"]
