@@ -1,0 +1,101 @@
+"""From a name, "module:attribute" or "module.attribute", to what it names. Nothing is imported that the name does not say."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import pkgutil
+import sys
+from collections.abc import Iterable
+from types import ModuleType
+from typing import Any
+
+
+class UnknownName(ValueError):
+    """A name that leads to nothing that can be imported; the message has the nearest names that do."""
+
+
+def resolve(name: str) -> Any:
+    """The function, class, method or object of that name; UnknownName if there is none, or if importing its module fails.
+
+    >>> resolve("statistics:fmean") is resolve("statistics.fmean")
+    True
+    >>> resolve("statistics:fmeen")
+    Traceback (most recent call last):
+    matchloss.audit._names.UnknownName: statistics has no fmeen; did you mean fmean or mean?
+    """
+    module, colon, path = name.partition(":")
+    parts = module.split(".") + (path.split(".") if colon else [])
+    if not all(part.isidentifier() for part in parts):
+        raise UnknownName(f"{name!r} is no name; name a function as module:function, such as torch.nn.functional:cross_entropy")
+    at = _module(parts[0], name)
+    where = parts[0]
+    for i, part in enumerate(parts[1:], 1):
+        if colon and i < len(module.split(".")):
+            at = _module(f"{where}.{part}", name)
+        else:
+            at = _attribute(at, where, part, name, dotted=not colon)
+        where = f"{where}.{part}"
+    if isinstance(at, ModuleType):
+        raise UnknownName(f"{where} is a module; name a function in it, as {where}:function")
+    return at
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """ "; did you mean a, b or c?" with the known names that are near, whatever their case and underscores; else nothing."""
+    private = name.startswith("_")
+    folded = {_fold(k): k for k in sorted(known, reverse=True) if private or not k.startswith("_")}
+    near = [folded[k] for k in difflib.get_close_matches(_fold(name), list(folded), n=3, cutoff=0.6)]
+    return f"; did you mean {' or '.join(filter(None, [', '.join(near[:-1]), near[-1]]))}?" if near else ""
+
+
+def _fold(name: str) -> str:
+    return name.lower().replace("_", "")
+
+
+def _module(module: str, name: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise _failed(module, error) from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a module may even call sys.exit
+        raise _failed(module, error) from error
+    package, _, last = module.rpartition(".")
+    if not package:
+        near = nearest(last, {*sys.stdlib_module_names, *(m.name for m in pkgutil.iter_modules())})
+        raise UnknownName(f"no module is called {module}, for {name!r}{near}")
+    parent = sys.modules[package]
+    if _importable(parent) or not hasattr(parent, last):
+        raise UnknownName(f"{package} has no module {last}{nearest(last, _inside(parent))}")
+    raise UnknownName(f"{module} is no module; the function is named {package}:{last}")
+
+
+def _failed(module: str, error: BaseException) -> UnknownName:
+    return UnknownName(f"importing {module} failed: {type(error).__name__}: {error}")
+
+
+def _attribute(at: Any, where: str, part: str, name: str, dotted: bool) -> Any:
+    """An attribute; with dots alone, else a module inside a package."""
+    try:
+        return getattr(at, part)
+    except AttributeError:
+        pass
+    except Exception as error:  # of a package that imports its parts when they are asked for
+        raise _failed(f"{where}.{part}", error) from error
+    if dotted and _importable(at) and importlib.util.find_spec(f"{where}.{part}"):
+        return _module(f"{where}.{part}", name)
+    known = {*dir(at), *(_inside(at) if dotted else ())}
+    raise UnknownName(f"{where} has no {part}{nearest(part, known)}")
+
+
+def _importable(at: Any) -> bool:
+    return isinstance(at, ModuleType) and hasattr(at, "__path__")
+
+
+def _inside(package: Any) -> set[str]:
+    """Names of the modules in a package, none of which is imported."""
+    return {m.name for m in pkgutil.iter_modules(package.__path__)} if _importable(package) else set()
