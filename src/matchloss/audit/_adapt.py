@@ -1,0 +1,257 @@
+"""What a person passes to an audit, as a function of a prediction and a target that can be called, differentiated and quoted."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from matchloss.losses import Loss
+
+KIND_OF = {"regression": "regression", "binary": "binary", "positive": "positive", "simplex": "multiclass"}  # of the catalogue
+
+
+@dataclass(frozen=True)
+class Promises:
+    """What a loss says of itself: True, False, or None where it says nothing."""
+
+    smooth: bool | None = None  # the gradient is continuous in raw
+    convex: bool | None = None
+    proper: bool | None = None
+    matching: bool | None = None
+    linear_in_target: bool | None = None
+    zero_iff_right: bool | None = None
+
+    @classmethod
+    def of(cls, said: Any) -> Promises:
+        """From None, a mapping, a loss of the catalogue, or promises."""
+        if said is None or isinstance(said, Promises):
+            return said or cls()
+        known = {f.name for f in fields(cls)}
+        if isinstance(said, Mapping):
+            if unknown := set(said) - known:
+                raise ValueError(f"promises name {sorted(unknown)!r}; allowed: {sorted(known)!r}")
+            return cls(**said)
+        return cls(**{name: bool(getattr(said, name)) for name in known})
+
+
+@dataclass(frozen=True)
+class Callee:
+    """A function of two arrays and options, and how Python text calls it."""
+
+    call: Callable[..., Any]  # (first, second, *others, **options)
+    name: str
+    setup: str = ""  # Python that makes `fn`; empty where it cannot be imported
+    text: str = "fn"  # what stands before the brackets
+    names: tuple[str, str] = ("", "")  # where the arrays must be given by keyword
+    parameters: Mapping[str, inspect.Parameter] = field(default_factory=dict)  # of the arguments, then of the options; empty: not known
+    options: Mapping[str, Any] = field(default_factory=dict)  # defaults of keywords
+    gradient: Callable[..., Any] | None = None  # as `call`
+    hessian: Callable[..., Any] | None = None
+    promises: Promises = Promises()
+    given: Mapping[str, Any] = field(default_factory=dict)  # parts of the convention that the object settles
+    predict: Callable[[Any], Any] | None = None  # raw -> prediction, NumPy
+
+    def quote(self, arrays: tuple[str, ...], options: Mapping[str, str], method: str = "") -> str:
+        """The call as Python."""
+        named = [f"{n}={a}" if n else a for n, a in zip((*self.names, *[""] * (len(arrays) - 2)), arrays, strict=True)]
+        inside = ", ".join([*named, *(f"{k}={v}" for k, v in options.items())])
+        return f"{f'fn.{method}' if method else self.text}({inside})"
+
+
+def callee_of(fn: Any, framework: str | None = None) -> Callee:
+    """TypeError for what cannot be called as a loss."""
+    if isinstance(fn, type):
+        return _of_class(fn, framework)
+    if isinstance(fn, Loss):
+        return _of_catalogue(fn, framework)
+    for fits, make in ADAPTERS:
+        if fits(fn):
+            return make(fn)
+    if not callable(fn):
+        raise TypeError(f"{fn!r} is no function, and has no method value(raw, target)")
+    parameters, options = _signature(fn)
+    return Callee(fn, _name(fn), import_text(fn), parameters=parameters, options=options)
+
+
+def _of_class(made: type, framework: str | None) -> Callee:
+    """A class is audited as its instance; a loss module is made anew for each choice of its options."""
+    _, options = _signature(made)
+    try:
+        instance = made(**({"n_classes": 3} if "n_classes" in inspect.signature(made).parameters else {}))
+    except TypeError as error:
+        raise TypeError(f"{made.__name__}() cannot be made without arguments ({error}); audit an instance of it") from error
+    inner = callee_of(instance, framework)
+    if not hasattr(made, "forward"):
+        return inner
+    kept = {k: v for k, v in options.items() if k not in inner.parameters}
+
+    def call(*arrays: Any, **given: Any) -> Any:
+        own = {k: v for k, v in given.items() if k in kept}
+        return made(**own)(*arrays, **{k: v for k, v in given.items() if k not in kept})
+
+    return Callee(call, made.__name__, import_text(made), "fn()", parameters=inner.parameters, options={**kept, **inner.options})
+
+
+def _of_catalogue(loss: Loss, framework: str | None) -> Callee:
+    kind, promises, domain = KIND_OF[loss.kind], Promises.of(loss), loss.target_domain
+    if kind == "positive" and getattr(domain, "low", None) == 0 and 0.0 in domain:
+        kind = "count"
+    given = {"kind": kind, "order": "prediction, target", "input": "raw", "reduction": "none"}
+    setup = f"import matchloss as ml\n\nfn = ml.{loss!r}"
+    if framework in ("torch", "jax"):
+        host = importlib.import_module(f"matchloss.{framework}")
+        more = {"reduction": "none"} if framework == "torch" else {}
+
+        def call(raw: Any, target: Any, **given: Any) -> Any:
+            return host.loss(loss, raw, target, **{**more, **given})
+
+        imports = f"from functools import partial\n\nimport matchloss as ml\nfrom matchloss.{framework} import loss"
+        setup = f"{imports}\n\nfn = partial(loss, ml.{loss!r})"
+        options = {"sample_weight": None, **more}
+        return Callee(call, f"{loss!r} in {framework}", setup, options=options, promises=promises, given=given, predict=loss.predict)
+
+    def value(raw: Any, target: Any, sample_weight: Any = None) -> Any:
+        return loss.evaluate(raw, target, sample_weight, gradient=False).value
+
+    hessian = loss.hessian
+    return Callee(
+        value, repr(loss), setup, "fn.value", options={"sample_weight": None}, gradient=loss.gradient, hessian=hessian,
+        promises=promises, given=given, predict=loss.predict,
+    )  # fmt: skip
+
+
+def _of_sklearn(loss: Any) -> Callee:
+    classes = {"kind": "multiclass"} if getattr(loss, "is_multiclass", False) else {}
+    given = {"order": "prediction, target", "reduction": "none", "weight_argument": "sample_weight", **classes}
+
+    def value(raw: Any, target: Any, **options: Any) -> Any:
+        return loss.loss(y_true=target, raw_prediction=raw, **options)
+
+    def gradient(raw: Any, target: Any, **options: Any) -> Any:
+        return loss.gradient(y_true=target, raw_prediction=raw, **options)
+
+    def hessian(raw: Any, target: Any, **options: Any) -> Any:
+        return loss.gradient_hessian(y_true=target, raw_prediction=raw, **options)[1]
+
+    setup = _instance_text(loss)
+    names = ("raw_prediction", "y_true")
+    link = getattr(loss, "link", None)
+    predict = None if link is None else link.inverse
+    return Callee(
+        value, type(loss).__name__, setup, "fn.loss", names, options={"sample_weight": None}, gradient=gradient, hessian=hessian,
+        given=given, predict=predict,
+    )  # fmt: skip
+
+
+def _of_family(family: Any) -> Callee:
+    """statsmodels: half the unit deviance at a mean."""
+
+    def call(target: Any, mean: Any) -> Any:
+        return 0.5 * family.resid_dev(target, mean) ** 2
+
+    setup = f"{import_text(type(family))}\nfamily = fn()\nfn = lambda y, mean: 0.5 * family.resid_dev(y, mean) ** 2"
+    given = {"order": "target, prediction", "input": "prediction", "reduction": "none"}
+    return Callee(call, type(family).__name__, setup, given=given)
+
+
+def _of_scorer(scorer: Any) -> Callee:
+    """model-diagnostics: a score per observation."""
+    setup = _instance_text(scorer)
+    given = {"order": "target, prediction", "input": "prediction", "reduction": "none"}
+    return Callee(scorer.score_per_obs, type(scorer).__name__, setup, "fn.score_per_obs", given=given)
+
+
+def _of_object(loss: Any) -> Callee:
+    """Methods value, gradient and hessian of (raw, target)."""
+    parameters, options = _signature(loss.value)
+    gradient, hessian = getattr(loss, "gradient", None), getattr(loss, "hessian", None)
+    return Callee(
+        loss.value,
+        _name(loss),
+        _instance_text(loss),
+        "fn.value",
+        parameters=parameters,
+        options=options,
+        gradient=gradient,
+        hessian=hessian,
+    )
+
+
+def _of_module(module: Any) -> Callee:
+    """An instance of torch.nn.Module; options that are its attributes are set on a copy."""
+    parameters, options = _signature(module.forward)
+    own = {k: v for k, v in vars(module).items() if not k.startswith("_") and k not in parameters and k != "training"}
+
+    def call(*arrays: Any, **given: Any) -> Any:
+        used = module
+        if changed := {k: v for k, v in given.items() if k in own}:
+            used = copy.copy(module)
+            used.__dict__ = {**module.__dict__, **changed}
+        return used(*arrays, **{k: v for k, v in given.items() if k not in own})
+
+    text = import_text(type(module))
+    return Callee(call, type(module).__name__, text, "fn()", parameters=parameters, options={**own, **options})
+
+
+ADAPTERS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Callee]], ...] = (
+    (lambda x: hasattr(x, "gradient_hessian") and hasattr(x, "loss"), _of_sklearn),
+    (lambda x: hasattr(x, "resid_dev") and hasattr(x, "variance"), _of_family),
+    (lambda x: hasattr(x, "score_per_obs"), _of_scorer),
+    (lambda x: hasattr(x, "forward") and hasattr(x, "register_forward_hook"), _of_module),
+    (lambda x: callable(getattr(x, "value", None)), _of_object),
+)
+
+
+def _signature(fn: Any) -> tuple[dict[str, inspect.Parameter], dict[str, Any]]:
+    """The parameters without a default, and the options with theirs."""
+    try:
+        parameters = inspect.signature(fn).parameters
+    except (TypeError, ValueError):
+        return {}, {}
+    P = inspect.Parameter
+    required = {n: p for n, p in parameters.items() if p.default is P.empty and p.kind in (P.POSITIONAL_ONLY, P.POSITIONAL_OR_KEYWORD)}
+    return required, {n: p.default for n, p in parameters.items() if p.default is not P.empty}
+
+
+def _name(fn: Any) -> str:
+    if isinstance(fn, functools.partial):
+        given = ", ".join([*map(repr, fn.args), *(f"{k}={v!r}" for k, v in fn.keywords.items())])
+        return f"{_name(fn.func)}({given})"
+    return getattr(fn, "__qualname__", None) or type(fn).__name__
+
+
+def import_text(fn: Any) -> str:
+    """Python that imports it as `fn`; empty where that gives something else."""
+    if isinstance(fn, functools.partial):
+        inner = import_text(fn.func)
+        given = ", ".join([*map(repr, fn.args), *(f"{k}={v!r}" for k, v in fn.keywords.items())])
+        return f"from functools import partial\n\n{inner}\n\nfn = partial(fn, {given})" if inner else ""
+    module, path = getattr(fn, "__module__", None), getattr(fn, "__qualname__", "")
+    if not module or "<" in path or module == "__main__":
+        return ""
+    candidates = [".".join(module.split(".")[:i]) for i in range(1, module.count(".") + 2)]
+    try:
+        found = [
+            m for m in candidates if functools.reduce(lambda o, p: getattr(o, p, None), path.split("."), importlib.import_module(m)) is fn
+        ]
+    except Exception:  # a module that cannot be imported by its own name
+        return ""
+    if not found:
+        return ""
+    public = next((m for m in found if not any(part.startswith("_") for part in m.split("."))), found[0])
+    first, *rest = path.split(".")
+    return f"from {public} import {first} as fn" if not rest else f"from {public} import {first}\n\nfn = {path}"
+
+
+def _instance_text(instance: Any) -> str:
+    """Python that makes an equal object by its class's constructor without arguments; empty where that is not known to be equal."""
+    text = import_text(type(instance))
+    if not text:
+        return ""
+    arguments = "n_classes=3" if getattr(instance, "n_classes", None) == 3 else ""
+    return f"{text}\n\nfn = fn({arguments})"

@@ -1,0 +1,267 @@
+"""Calls of a function under audit: NumPy arrays in, NumPy float64 out, whatever its framework and conventions."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matchloss.audit._adapt import Callee
+from matchloss.audit._convention import Convention
+from matchloss.audit._frameworks import Framework, framework
+from matchloss.audit._member import Member
+
+Numbers = NDArray[np.float64]
+Options = Mapping[str, Any] | None
+CLASSES = 3
+PAD = 64  # rows that a framework which compiles each shape is given at a time
+
+
+class Raised(Exception):
+    """The audited function raised: `original`, and the call as Python."""
+
+    def __init__(self, original: BaseException, call: str = "") -> None:
+        super().__init__(f"{type(original).__name__}: {original}")
+        self.original, self.call = original, call
+
+
+class Malformed(Exception):
+    """The audited function returned what is no number a row, nor one for all."""
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Warnings of the audited function are not ours to show."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield
+
+
+@dataclass
+class Calls:
+    """A function that answers by its convention. Values have the sign of a loss: less is better.
+
+    x: predictions in the function's own space, (n,), or (n, K) for kind "multiclass"; y: targets (n,): numbers, labels 0 and 1 (or
+    probabilities between, where `soft`) whatever the function calls them, labels 0..K-1, or distributions (n, K).
+    """
+
+    callee: Callee
+    convention: Convention
+    dtypes: tuple[str, ...] = ("float64",)  # floats that it takes
+    soft: bool = False  # takes probabilities, or distributions, as targets
+    hard: bool = True  # takes labels as integers (multiclass)
+    label_dtype: str = ""  # of labels; empty: the predictions'
+    elementwise: bool = False  # multiclass: returns a number an entry
+    scalar: bool = False  # takes numbers, no arrays
+    differentiable: bool = False
+    has_hessian: bool | str = False  # "diagonal": multiclass, and its own method gives (n, K)
+    member: Member | None = None
+    seed: int = 0
+    journal: Callable[[str], None] = field(
+        default=lambda text: None, repr=False
+    )  # told of a call before one that may not return; "": a call like any other
+    loaded: tuple[str, ...] = ()  # frameworks that may be used besides its own
+
+    @property
+    def kind(self) -> str:
+        """Of target."""
+        return self.convention.kind
+
+    @property
+    def classes(self) -> int:
+        """How many; 0 where a row is a number."""
+        return CLASSES if self.kind == "multiclass" else 0
+
+    @property
+    def promises(self) -> Any:
+        """What the loss says of itself."""
+        return self.callee.promises
+
+    @cached_property
+    def framework(self) -> Framework:
+        """Its arrays' library."""
+        return framework(self.convention.framework)
+
+    @cached_property
+    def rng(self) -> np.random.Generator:
+        """The only source of chance; `fresh` starts it anew for each check."""
+        return np.random.default_rng(self.seed)
+
+    # --- calls ------------------------------------------------------------------------------------------------------------------
+
+    def encode(self, y: Any) -> NDArray[Any]:
+        """Targets as the function calls them."""
+        y = np.asarray(y)
+        if self.convention.target == "signs":
+            return 2.0 * y - 1.0
+        if self.kind == "multiclass" and y.ndim == 1 and not self.hard:
+            return np.eye(CLASSES)[y.astype(int)]
+        return y
+
+    def target_dtype(self, y: NDArray[Any], dtype: str) -> str:
+        """The dtype that encoded targets travel in."""
+        if self.kind == "multiclass":
+            return dtype if y.ndim > 1 else self.label_dtype or "int64"
+        return self.label_dtype if self.label_dtype and np.all(y == np.round(y)) else dtype
+
+    def arrays(self, x: Any, y: Any, dtype: str) -> tuple[Any, ...]:
+        """The function's positional arguments, in its order."""
+        t = self.encode(y)
+        first, second = self.framework.array(x, dtype), self.framework.array(t, self.target_dtype(t, dtype))
+        if self.scalar:
+            first, second = (a.item() if np.ndim(a) == 0 else a for a in (first, second))
+        return self.place(first, second, [self._other(o, np.shape(x)[0] if np.ndim(x) else 1, dtype) for o in self.convention.others])
+
+    def place(self, first: Any, second: Any, others: list[Any]) -> tuple[Any, ...]:
+        """A prediction, a target and further arguments in the order of the call."""
+        if others and self.convention.others[0] == "identity":  # a linear layer's weight stands between
+            return first, others[0], second
+        pair = (first, second) if self.convention.order.startswith("prediction") else (second, first)
+        return (*pair, *others)
+
+    def _other(self, what: str, n: int, dtype: str) -> Any:
+        return self.framework.array(np.eye(CLASSES) if what == "identity" else np.ones(n), dtype)
+
+    def keywords(self, reduction: str | None = None, dtype: str = "float64", weight: Any = None, options: Options = None) -> dict[str, Any]:
+        """Of a call: the reduction where it can be chosen, a weight a row, and whatever a check asks for."""
+        c = self.convention
+        given = dict(options or {})
+        if reduction is not None and c.reduction_argument:
+            given[c.reduction_argument] = reduction
+        if weight is not None:
+            if c.weight_argument is None:
+                raise ValueError("it takes no weights")
+            given[c.weight_argument] = self.framework.array(weight, dtype)
+        return given
+
+    def run(self, arrays: tuple[Any, ...], keywords: dict[str, Any], method: str = "call") -> Any:
+        """The plain function, or its gradient or hessian; what it raises comes as Raised."""
+        function = getattr(self.callee, method)
+        self.journal("")  # a sign of life
+        try:
+            with silence(), self.framework.context():
+                return function(*arrays, **keywords)
+        except (KeyboardInterrupt, MemoryError):
+            raise
+        except BaseException as error:
+            raise Raised(error) from error
+
+    def call(self, x: Any, y: Any, dtype: str = "float64", reduction: str | None = None, options: Options = None) -> Any:
+        """What the function returns, untouched."""
+        return self.run(self.arrays(x, y, dtype), self.keywords(reduction, dtype, None, options))
+
+    def _row_values(self, out: Any, n: int) -> Any:
+        """The function's own array of a value a row, checked."""
+        array: Any = out
+        shape = tuple(np.shape(array))
+        if out is None or not (self.framework.owns(out) or isinstance(out, int | float | complex | np.generic)):
+            raise Malformed(f"returned {_describe(out)}, not an array of {self.framework.name}")
+        if "complex" in self.framework.dtype_of(out):
+            raise Malformed(f"returned complex numbers ({self.framework.dtype_of(out)})")
+        if self.elementwise and shape == (n, CLASSES):
+            return array.sum(-1)
+        if shape != (n,) and not (n == 1 and int(np.prod(shape)) == 1):
+            raise Malformed(f"returned shape {shape} for {n} rows")
+        return out
+
+    @property
+    def per_row(self) -> bool:
+        """Whether one call gives a value a row."""
+        return not self.scalar and (self.convention.reduction == "none" or self.convention.reduction_argument is not None)
+
+    def _in_blocks(self, x: Any, y: Any, weight: Any, one: Callable[..., Numbers]) -> Numbers:
+        """Calls `one` with rows it can take: all, or one by one, or so many that no new shape is compiled."""
+        x, y = np.asarray(x, dtype=np.float64), np.asarray(y)
+        n = x.shape[0]
+        if n == 0:
+            return np.zeros(x.shape)
+        if self.per_row and not self.framework.pads:
+            return one(x, y, weight)
+        size = PAD if self.per_row else 1
+        made = []
+        for i in range(0, n, size):
+            part = np.minimum(np.arange(i, i + size), n - 1)
+            w = None if weight is None else np.asarray(weight)[part]
+            made.append(one(x[part], y[part], w)[: n - i])
+        return np.concatenate(made)
+
+    def value(self, x: Any, y: Any, dtype: str = "float64", weight: Any = None, options: Options = None) -> Numbers:
+        """The loss of each row, (n,), computed in dtype."""
+        return self._in_blocks(x, y, weight, lambda a, b, w: self._values(a, b, dtype, w, options))
+
+    def _values(self, x: Any, y: Any, dtype: str, weight: Any, options: Options) -> Numbers:
+        n = x.shape[0]
+        if self.scalar:
+            x, y = x[0], y[0]
+        out = self.run(self.arrays(x, y, dtype), self.keywords("none", dtype, weight, options))
+        return self.convention.sign * self.framework.numbers(self._row_values(out, n)).reshape(n)
+
+    def total(
+        self, x: Any, y: Any, reduction: str | None = None, dtype: str = "float64", weight: Any = None, options: Options = None
+    ) -> float:
+        """What the function itself makes of all rows, under its own or the given reduction."""
+        out = self.run(self.arrays(x, y, dtype), self.keywords(reduction, dtype, weight, options))
+        return float(self.convention.sign * self.framework.numbers(out).sum())
+
+    def gradient(self, x: Any, y: Any, dtype: str = "float64", weight: Any = None, options: Options = None) -> Numbers:
+        """The derivative of each row's loss in its prediction, like x: the object's own, or by differentiating the function."""
+        return self._in_blocks(x, y, weight, lambda a, b, w: self._gradients(a, b, dtype, w, options))
+
+    def _gradients(self, x: Any, y: Any, dtype: str, weight: Any, options: Options) -> Numbers:
+        if self.callee.gradient is not None:
+            out = self.run(self.arrays(x, y, dtype), self.keywords(None, dtype, weight, options), "gradient")
+            found = self.framework.numbers(out)
+            if found.shape != x.shape:
+                raise Malformed(f"its gradient has shape {found.shape} for predictions of shape {x.shape}")
+            return self.convention.sign * found
+        return self.convention.sign * self.framework.numbers(self._differentiate("gradient", x, y, dtype, weight, options))
+
+    def hessian(self, x: Any, y: Any, dtype: str = "float64") -> Numbers:
+        """The second derivative, (n,); multiclass (n, K, K), or the diagonal (n, K) where has_hessian is "diagonal"."""
+        return self._in_blocks(x, y, None, lambda a, b, w: self._hessians(a, b, dtype))
+
+    def _hessians(self, x: Any, y: Any, dtype: str) -> Numbers:
+        if self.callee.hessian is not None:
+            return self.convention.sign * self.framework.numbers(self.run(self.arrays(x, y, dtype), {}, "hessian"))
+        columns = self._differentiate("hessian_columns", x, y, dtype, None, None)
+        stacked = [self.framework.numbers(c) for c in columns]
+        return self.convention.sign * (np.stack(stacked, axis=1) if self.classes else stacked[0])
+
+    def _differentiate(self, how: str, x: Any, y: Any, dtype: str, weight: Any, options: Options) -> Any:
+        n, keywords = x.shape[0], self.keywords("none", dtype, weight, options)
+        total = self.of_prediction(x, y, dtype, keywords, lambda out: self._row_values(out, n).sum())
+        return self._guarded(getattr(self.framework, how), total, self.framework.array(x, dtype))
+
+    def tangent(self, x: Any, y: Any, v: Any, dtype: str = "float64") -> Numbers:
+        """The derivative of each row's value along v, in forward mode, (n,)."""
+        x, n = np.asarray(x, dtype=np.float64), np.shape(x)[0]
+        values = self.of_prediction(x, y, dtype, self.keywords("none", dtype), lambda out: self._row_values(out, n))
+        out = self._guarded(self.framework.tangent, values, self.framework.array(x, dtype), self.framework.array(v, dtype))
+        return self.convention.sign * self.framework.numbers(out)
+
+    def of_prediction(self, x: Any, y: Any, dtype: str, keywords: dict[str, Any], then: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """The function of the framework's prediction alone, the other arguments held."""
+        t = self.encode(y)
+        target = self.framework.array(t, self.target_dtype(t, dtype))
+        others = [self._other(o, x.shape[0], dtype) for o in self.convention.others]
+        return lambda z: then(self.callee.call(*self.place(z, target, others), **keywords))
+
+    def _guarded(self, derive: Callable[..., Any], function: Callable[[Any], Any], *arrays: Any) -> Any:
+        self.journal("")
+        try:
+            with silence(), self.framework.context():
+                return derive(function, *arrays)
+        except (KeyboardInterrupt, MemoryError, Malformed):
+            raise
+        except BaseException as error:
+            raise Raised(error) from error
+
+
+def _describe(out: Any) -> str:
+    return "None" if out is None else f"a {type(out).__name__}"

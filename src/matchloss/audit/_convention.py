@@ -1,0 +1,47 @@
+"""How a loss wants to be called: what it takes, in which order, and what it returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+KINDS = ("regression", "binary", "multiclass", "count", "positive")
+CHOICES: dict[str, tuple[str, ...]] = {
+    "kind": KINDS,
+    "framework": ("numpy", "torch", "jax"),
+    "order": ("prediction, target", "target, prediction"),
+    "input": ("raw", "prediction", "log_prediction"),  # prediction: in the target's own units, a probability or a mean
+    "target": ("numbers", "labels", "signs", "distributions", "labels or distributions"),  # signs: -1 and 1
+    "reduction": ("none", "mean", "sum"),
+    "sign": (1, -1),  # type: ignore[dict-item]
+}
+
+
+@dataclass(frozen=True)
+class Convention:
+    """How a function is called. Recognised by probing; any part can be given to `audit` by its name.
+
+    kind: "regression" (any number), "binary" (0 or 1), "multiclass" (one of K), "count" (0, 1, 2, ...), "positive".
+    """
+
+    kind: str
+    framework: str = "numpy"
+    order: str = "prediction, target"
+    input: str = "raw"
+    target: str = "numbers"
+    reduction: str = "none"  # of a plain call: a value a row, their mean or their sum
+    reduction_argument: str | None = None  # the keyword that changes it, to "none" among others
+    sign: int = 1  # -1: a score, of which more is better
+    weight_argument: str | None = None  # the keyword of a weight a row
+    class_weight_argument: str | None = None  # the keyword of a weight a class
+    ignore_argument: str | None = None  # the keyword of a label to be ignored
+    others: tuple[str, ...] = ()  # further arguments without a default: "positive" for a number a row such as a variance, "identity"
+
+    def __post_init__(self) -> None:
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; allowed: {', '.join(map(repr, allowed))}")
+
+    def differs(self) -> dict[str, Any]:
+        """The parts that are not the defaults."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name == "kind" or getattr(self, f.name) != f.default}

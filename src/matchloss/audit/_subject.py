@@ -1,0 +1,158 @@
+"""A function under audit, as the checks see it: its calls, rows to try, and findings with code that shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matchloss.audit._calls import CLASSES, PAD, Calls, Malformed, Numbers, Raised, silence
+from matchloss.audit._finding import Finding
+from matchloss.audit._frameworks import literal
+
+__all__ = ["CLASSES", "PAD", "Malformed", "Raised", "Subject", "silence", "usual"]
+
+
+@dataclass
+class Subject(Calls):
+    """What checks may ask of a function, besides calling it."""
+
+    def fresh(self) -> Subject:
+        """The same with its chance at the start: what a check finds does not depend on which ran before."""
+        return replace(self)
+
+    # --- rows to try ------------------------------------------------------------------------------------------------------------
+
+    def targets(self) -> Numbers:
+        """The targets that an ordinary data set has: a few numbers, or each label."""
+        return {
+            "regression": np.array([0.0, 1.5, -0.375]), "binary": np.array([0.0, 1.0]), "count": np.array([0.0, 1.0, 3.0]),
+            "positive": np.array([0.375, 1.0, 3.0]), "multiclass": np.arange(CLASSES),
+        }[self.kind]  # fmt: skip
+
+    def ordinary(self, n: int = 24) -> tuple[Numbers, NDArray[Any]]:
+        """n ordinary rows: raw predictions about 1 in size (in the function's own space), and hard targets."""
+        y = np.resize(self.targets(), n)
+        return self.at(self.rng.normal(size=(n, CLASSES) if self.classes else n).round(3) * 1.5), y
+
+    def distributions(self, n: int) -> Numbers:
+        """n distributions over the classes whose entries are multiples of 1/64: exact in every dtype, and so are their sums."""
+        p = np.floor(64 * self.rng.dirichlet(np.ones(CLASSES), size=n))
+        p[:, 0] += 64 - p.sum(axis=1)
+        return p / 64
+
+    def at(self, raw: Any) -> Numbers:
+        """Raw predictions in the function's own space, by the usual link of the kind: identity, sigmoid, exp, softmax."""
+        raw = np.asarray(raw, dtype=np.float64)
+        if self.convention.input == "raw":
+            return raw
+        prediction = usual(self.kind, raw)
+        return prediction if self.convention.input == "prediction" else np.log(prediction)
+
+    def predict(self, x: Any) -> Numbers:
+        """Predictions in the target's own units: by the loss's own link where it is known, else by the kind's usual one."""
+        x = np.asarray(x, dtype=np.float64)
+        if self.convention.input != "raw":
+            return x if self.convention.input == "prediction" else np.exp(x)
+        with silence():
+            if self.callee.predict is not None:
+                return np.asarray(self.callee.predict(x), dtype=np.float64)
+            if self.member is not None:
+                return np.asarray(self.member.loss.predict(x), dtype=np.float64)
+        return usual(self.kind, x)
+
+    def round(self, x: Any, dtype: str) -> Numbers:
+        """The nearest numbers of the dtype."""
+        return self.framework.round(np.asarray(x, dtype=np.float64), dtype)
+
+    # --- findings ---------------------------------------------------------------------------------------------------------------
+
+    def finding(
+        self, severity: str, message: str, *, x: Any = None, y: Any = None, dtype: str = "float64", show: str = "value",
+        got: Any = None, expected: Any = None, code: list[str] | None = None, options: dict[str, Any] | None = None, **more: Any,
+    ) -> Finding:  # fmt: skip
+        """A finding with its counterexample and snippet. x, y: one row or a few; show: "value", "gradient" or "hessian", or `code`,
+        lines that come after `x = ...` and `y = ...`. options: keywords of the call, NumPy arrays or plain values."""
+        example: dict[str, Any] = {}
+        if x is not None:
+            example["prediction"] = plain(x)
+        if y is not None:
+            example["target"] = plain(self.encode(y))
+        if dtype != "float64":
+            example["dtype"] = dtype
+        example |= {k: plain(v) for k, v in (options or {}).items()} | {k: plain(v) for k, v in more.items()}
+        if got is not None:
+            example["got"] = plain(got)
+        if expected is not None:
+            example["right"] = plain(expected)
+        return Finding("", severity, message, example, "" if x is None else self.snippet(x, y, dtype, show, got, expected, code, options))
+
+    def snippet(
+        self, x: Any, y: Any, dtype: str, show: str, got: Any = None, expected: Any = None, code: list[str] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> str:  # fmt: skip
+        """Python that runs and shows it."""
+        f = self.framework
+        t = np.atleast_1d(self.encode(np.atleast_1d(y)))
+        x = np.atleast_2d(x) if self.classes else np.atleast_1d(x)
+        t = np.atleast_2d(t) if self.classes and np.ndim(y) == 2 else t
+        lines = [f.imports] if f.name != "jax" or dtype != "float64" else [f.imports, 'jax.config.update("jax_enable_x64", True)']
+        lines += [self.callee.setup or "# fn is the function that was audited", ""]
+        own = show == "gradient" and self.callee.gradient is None
+        kept = self.target_dtype(t, dtype)
+        as_y = f.code(t.astype(int) if kept.startswith("int") else t, kept)
+        lines += [f"x = {f.code(x, dtype, own and f.name == 'torch')}", f"y = {as_y}"]
+        names = [f"z{i}" for i in range(len(self.convention.others))]
+        for name, what in zip(names, self.convention.others, strict=True):
+            lines.append(f"{name} = {f.code(np.eye(CLASSES) if what == 'identity' else np.ones(len(x)), dtype)}")
+        if code is not None:
+            lines += code
+        else:
+            lines += self._shown(x, show, dtype, options or {}, names)
+            if got is not None:
+                lines.append(f"# {literal(plain(got))}" + ("" if expected is None else f"; right: {literal(plain(expected))}"))
+        return "\n".join(lines)
+
+    def quote(self, options: dict[str, Any] | None = None, dtype: str = "float64", method: str = "", reduction: str | None = "none") -> str:
+        """The call of x and y as Python."""
+        quoted = {k: self.framework.code(v, dtype) if isinstance(v, np.ndarray) else repr(v) for k, v in (options or {}).items()}
+        if reduction is not None and self.convention.reduction_argument and not method:
+            quoted.setdefault(self.convention.reduction_argument, repr(reduction))
+        names = [f"z{i}" for i in range(len(self.convention.others))]
+        return self.callee.quote(self.place("x", "y", names), quoted, method)
+
+    def _shown(self, x: Any, show: str, dtype: str, options: dict[str, Any], names: list[str]) -> list[str]:
+        if show == "hessian" and self.callee.hessian is not None:
+            return [f"print({self.quote(options, dtype, 'hessian')})"]
+        if show == "gradient":
+            if self.callee.gradient is not None:
+                return [f"print({self.quote(options, dtype, 'gradient')})"]
+            return self.framework.gradient_code(self.quote(options, dtype))
+        if show == "hessian":
+            call = self.quote(options, dtype)
+            if self.framework.name == "torch":
+                return [f"print(torch.autograd.functional.hessian(lambda x: {call}.sum(), x))"]
+            return [f"print(jax.hessian(lambda x: {call}.sum())(x))"]
+        return [f"print({self.quote(options, dtype)})"]
+
+
+def usual(kind: str, raw: Numbers) -> Numbers:
+    """Predictions by the usual link of the kind."""
+    with np.errstate(all="ignore"):
+        if kind == "binary":
+            return np.exp(-np.logaddexp(0.0, -raw))
+        if kind in ("count", "positive"):
+            return np.exp(raw)
+        if kind == "multiclass":
+            e = np.exp(raw - raw.max(axis=-1, keepdims=True))
+            return e / e.sum(axis=-1, keepdims=True)
+        return raw
+
+
+def plain(x: Any) -> Any:
+    """As Python's own numbers and lists."""
+    if isinstance(x, np.ndarray | np.generic):
+        return x.tolist() if x.ndim or isinstance(x, np.generic) else x[()].tolist()
+    return x

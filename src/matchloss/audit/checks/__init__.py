@@ -1,0 +1,46 @@
+"""The checks, in the order in which they run: each a function of a subject whose docstring states the property."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from matchloss.audit._finding import Finding
+from matchloss.audit._subject import Subject
+from matchloss.audit.checks import behaviour, derivatives, inputs, numbers, promises, weights
+from matchloss.audit.checks._skip import Skip
+
+
+@dataclass(frozen=True)
+class Check:
+    """A property that every sound loss has, or that its kind expects."""
+
+    run: Callable[[Subject], Iterator[Finding]]
+
+    @property
+    def name(self) -> str:
+        """As in the table."""
+        return self.run.__name__
+
+    @property
+    def statement(self) -> str:
+        """As mathematics: the docstring's first paragraph."""
+        return " ".join((self.run.__doc__ or "").split("\n\n")[0].split())
+
+    @property
+    def meaning(self) -> str:
+        """What it means for the person who trains with a loss that lacks it: the docstring's last paragraph."""
+        return " ".join((self.run.__doc__ or "").strip().split("\n\n")[-1].split())
+
+
+CHECKS = tuple(
+    Check(run)
+    for run in (
+        numbers.finite, numbers.limits, derivatives.gradient, derivatives.hessian, numbers.accuracy,
+        promises.minimum, promises.proper, promises.linear, promises.matching, promises.convex, promises.invariance,
+        derivatives.jumps, weights.weights, weights.reductions, inputs.shapes, inputs.domain,
+        behaviour.purity, inputs.dtype, inputs.layout, behaviour.cost,
+    )
+)  # fmt: skip
+
+__all__ = ["CHECKS", "Check", "Skip"]

@@ -1,0 +1,33 @@
+"""To be written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from matchloss.audit._finding import Finding
+from matchloss.audit._subject import Subject
+from matchloss.audit.checks._skip import Skip
+
+
+def shapes(subject: Subject) -> Iterator[Finding]:
+    """To be written."""
+    raise Skip("to be written")
+    yield
+
+
+def domain(subject: Subject) -> Iterator[Finding]:
+    """To be written."""
+    raise Skip("to be written")
+    yield
+
+
+def dtype(subject: Subject) -> Iterator[Finding]:
+    """To be written."""
+    raise Skip("to be written")
+    yield
+
+
+def layout(subject: Subject) -> Iterator[Finding]:
+    """To be written."""
+    raise Skip("to be written")
+    yield

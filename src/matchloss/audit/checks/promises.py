@@ -1,0 +1,45 @@
+"""To be written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from matchloss.audit._finding import Finding
+from matchloss.audit._subject import Subject
+from matchloss.audit.checks._skip import Skip
+
+
+def minimum(subject: Subject) -> Iterator[Finding]:
+    """To be written."""
+    raise Skip("to be written")
+    yield
+
+
+def proper(subject: Subject) -> Iterator[Finding]:
+    """To be written."""
+    raise Skip("to be written")
+    yield
+
+
+def linear(subject: Subject) -> Iterator[Finding]:
+    """To be written."""
+    raise Skip("to be written")
+    yield
+
+
+def matching(subject: Subject) -> Iterator[Finding]:
+    """To be written."""
+    raise Skip("to be written")
+    yield
+
+
+def convex(subject: Subject) -> Iterator[Finding]:
+    """To be written."""
+    raise Skip("to be written")
+    yield
+
+
+def invariance(subject: Subject) -> Iterator[Finding]:
+    """To be written."""
+    raise Skip("to be written")
+    yield
