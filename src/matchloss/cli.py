@@ -1,6 +1,7 @@
 """The command line: arguments in, one call, tables and a page out.
 
-Exit codes: 0 done; 1 bad data or arguments, one message; 2 usage; 130 interrupted, nothing half written.
+Exit codes: 0 done; 1 bad data or arguments, one message, or an audit that found something; 2 usage, one message, such as a function
+that cannot be imported; 130 interrupted, nothing half written.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from matchloss.errors import DomainError, ShapeError
+from matchloss.errors import DomainError, ShapeError, UsageError
 from matchloss.linear.columns import ColumnError
 from matchloss.linear.model import ModelError
 from matchloss.tables.errors import DataError
@@ -27,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = 130
     except OSError as error:
         code = _complain(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
+    except UsageError as error:
+        code = _complain(str(error), 2)
     except (DataError, DomainError, ShapeError, ColumnError, ModelError) as error:
         code = _complain(str(error))
     except ImportError as error:
@@ -38,10 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _complain(message: str) -> int:
+def _complain(message: str, code: int = 1) -> int:
     shown = "".join(c if c.isprintable() else " " for c in message)  # one line, whatever a file's name or content has in it
     print(f"matchloss: {shown}", file=sys.stderr)
-    return 1
+    return code
 
 
 if __name__ == "__main__":

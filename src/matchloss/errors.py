@@ -1,4 +1,4 @@
-"""The errors that matchloss raises for bad input. Both are ValueErrors."""
+"""The errors that matchloss raises for bad input. All are ValueErrors."""
 
 
 class DomainError(ValueError):
@@ -7,3 +7,7 @@ class DomainError(ValueError):
 
 class ShapeError(ValueError):
     """Shapes that do not match; nothing is broadcast silently."""
+
+
+class UsageError(ValueError):
+    """An option or a name on the command line that means nothing; exit code 2."""

@@ -16,6 +16,8 @@ except ImportError as error:
 
 from matchloss.audit import words
 from matchloss.audit._finding import SEVERITIES, Finding, Report
+from matchloss.audit.given import failed
+from matchloss.tables.words import plural
 from matchloss.terminal import WIDTH, facts, plain, rendered, ruled, sentence
 
 MOST = 1_200  # characters of a message, beyond which it is cut
@@ -59,7 +61,7 @@ def reports_table(reports: Sequence[Report]) -> Table:
         module, colon, _ = report.subject.partition(":")
         modules[module if colon else ""].append(report)
     table = ruled("function", *SEVERITIES, "found by")
-    longest = max((len(r.subject.partition(":")[2]) + 2 for r in reports), default=0)
+    longest = max((len(part) + 2 for r in reports for part in r.subject.split(":")), default=0)
     table.columns[0].no_wrap, table.columns[0].overflow, table.columns[0].width = False, "fold", min(max(longest, 12), NAME)
     for column in table.columns[1:4]:
         column.justify, column.no_wrap = "right", True
@@ -73,6 +75,20 @@ def reports_table(reports: Sequence[Report]) -> Table:
             by = plain(_cut(", ".join(checks)))
             table.add_row(Padding(Text(name), (0, 0, 0, 2 if module else 0)), *counts, by)
     return table
+
+
+def closing(reports: Sequence[Report], without_page: bool, severities: Sequence[str]) -> list[str]:
+    """What a person may do next, and why the run failed if it did."""
+    lines: list[str] = []
+    if any(report.convention for report in reports):
+        lines.append("How a function is called was found by trying; --kind, --framework and --set say it where that went wrong.")
+    if without_page and any(len(report.findings) > 1 for report in reports):
+        lines.append("Code that shows every other finding is on a page: --report page.html")
+    bad = sum(failed(report, severities) for report in reports)
+    if bad:
+        whose = f"{bad} of {plural(len(reports), 'function')}" if len(reports) > 1 else "it"
+        lines.append(f"Failed: {whose} {'has' if bad == 1 else 'have'} findings that --fail-on {severities[-1]} does not let pass.")
+    return lines
 
 
 def _about(report: Report) -> dict[str, str]:
@@ -112,18 +128,22 @@ def _code(report: Report) -> list[RenderableType]:
 
 def _kept(report: Report) -> str:
     clean = sum(words.state(report, o.check) == "clean" for o in words.checked(report))
-    return f"Every promise that was tried is kept, {clean} in all."
+    return f"Every promise that was tried is kept, {clean} in all." if clean else "No check was of use here."
 
 
 def _checks(report: Report) -> dict[str, str]:
     """Names of the checks that found nothing, and why some did not run."""
-    checked = words.checked(report)
-    states = {o.check: words.state(report, o.check) for o in checked}
-    whys = {o.check: f"{o.check} ({_cut(o.reason)})" if o.reason else o.check for o in checked}
+    whys: defaultdict[tuple[str, str], list[str]] = defaultdict(list)  # checks that did not run for one reason stand together
+    for outcome in words.checked(report):
+        state = words.state(report, outcome.check)
+        whys[state, "" if state == "clean" else _cut(outcome.reason)].append(outcome.check)
+    said: defaultdict[str, list[str]] = defaultdict(list)
+    for (state, reason), names in whys.items():
+        said[state].append(f"{', '.join(names)}{f' ({reason})' if reason else ''}")
     return {
-        "clean": ", ".join(check for check, state in states.items() if state == "clean"),
-        "does not apply": "; ".join(whys[check] for check, state in states.items() if state == "skipped"),
-        "did not end": "; ".join(whys[check] for check, state in states.items() if state == "stopped"),
+        "clean": "; ".join(said["clean"]),
+        "does not apply": "; ".join(said["skipped"]),
+        "did not end": "; ".join(said["stopped"]),
         "remark": "; ".join(map(_cut, words.remarks(report))),
     }
 

@@ -66,7 +66,7 @@ def _function(report: Report, number: int) -> dict[str, Any]:
         "facts": audit_words.facts(report),
         "call": audit_words.call(report.convention) if report.convention else {},
         "member": audit_words.short(report.member),
-        "worst": report.worst() or ("clean" if checks else "skipped"),
+        "worst": report.worst() or ("clean" if worst == "clean" else "skipped"),
         "verdict": worst,
         "rest": rest,
         "counts": [{"severity": s, "n": len(report.of(s))} for s in SEVERITIES],

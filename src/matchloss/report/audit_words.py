@@ -48,7 +48,8 @@ def verdict(report: Report) -> tuple[str, str]:
     counts = {s: len(report.of(s)) for s in SEVERITIES}
     said = [plural(n, s) for s, n in counts.items() if n]
     if not said:
-        return ("clean", "no finding") if report.convention else ("not tried", "no check could run")
+        tried = any(words.state(report, o.check) == "clean" for o in words.checked(report))
+        return ("clean", "no finding") if tried else ("not tried", "no check could run")
     return said[0], " and ".join(said[1:])
 
 
