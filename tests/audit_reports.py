@@ -133,7 +133,7 @@ def stopped() -> Report:
     made[-1] = Outcome("cost", "stopped", "10 s were over")
     return Report(
         "mymodule:slow",
-        Convention("count", reduction="sum", sign=-1, order="target, prediction", others=("variance",)),
+        Convention("count", reduction="sum", sign=-1, order="target, prediction", others=("positive",)),
         findings,
         tuple(made),
         "",

@@ -84,9 +84,10 @@ def test_every_convention_can_be_said():
                 said = words.called(Convention(kind, **{name: choice}))
                 assert said.startswith("takes (") and "  " not in said
     assert "of which more is better" in words.called(Convention("binary", sign=-1))
-    assert "takes (targets, predictions, variance)" in words.called(
-        Convention("regression", order="target, prediction", others=("variance",))
-    )
+    spread = Convention("regression", order="target, prediction", others=("positive",))
+    assert "takes (targets, predictions, a positive number a row)" in words.called(spread)
+    layer = Convention("multiclass", others=("identity",), target="labels", ignore_argument="ignore_index")
+    assert "takes (logits, the weight of a layer, labels 0..K-1)" in words.called(layer) and "ignore_index=..." in words.called(layer)
 
 
 def test_states_are_those_of_the_outcomes():

@@ -91,12 +91,12 @@ def test_nothing_that_came_to_an_end_is_no_success():
 
 
 def test_options_reach_the_audit(capsys, asked):
-    parts = ("--set", "order=target, prediction", "--set", "sign=-1", "--set", "others=variance,", "--set", "weight_argument=none")
+    parts = ("--set", "order=target, prediction", "--set", "sign=-1", "--set", "others=positive,", "--set", "weight_argument=none")
     options = ("--kind", "binary", "--framework", "torch", "--only", "finite, gradient", "--seed", 3, "--time-limit", 2.5)
     assert matchloss(capsys, "audit", CLEAN, CLEAN, *parts, *options)[0] == 0
     assert asked == {
         CLEAN: {
-            "kind": "binary", "framework": "torch", "order": "target, prediction", "sign": -1, "others": ("variance",),
+            "kind": "binary", "framework": "torch", "order": "target, prediction", "sign": -1, "others": ("positive",),
             "weight_argument": None, "checks": ["finite", "gradient"], "seed": 3, "time_limit": 2.5,
         }
     }  # fmt: skip

@@ -199,9 +199,11 @@ def audit(
         raise UsageError(f"--time-limit is {time_limit:g}; it must be more than 0")
     found: list[auditing.Report] = []
     unknown: list[str] = []
-    for name in dict.fromkeys(names):
+    several = list(dict.fromkeys(names))
+    for i, name in enumerate(several, 1):
         try:
-            with _progress() as tell, given.modules_from_here():
+            with _progress(f"{i} of {len(several)}, " if len(several) > 1 else "") as tell, given.modules_from_here():
+                tell(f"importing {name}")
                 found.append(auditing.audit(name, seed=seed, time_limit=time_limit, checks=checks, progress=tell, **convention))
         except auditing.UnknownName as error:  # the others are audited all the same
             unknown.append(str(error))
@@ -296,16 +298,17 @@ def _parameters(options: Sequence[str]) -> dict[str, float]:
 
 
 @contextlib.contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """Tells the person at the terminal what goes on; says nothing where nobody looks."""
+def _progress(before: str = "") -> Iterator[Callable[[str], None]]:
+    """Tells the person at the terminal what goes on, each time with `before` in front; says nothing where nobody looks."""
     from rich.console import Console
+    from rich.text import Text
 
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda text: None
         return
     with console.status("starting") as status:
-        yield lambda text: status.update(text)
+        yield lambda text: status.update(Text(before + text))  # a name with brackets is no markup
 
 
 def _check_writable(path: Path | None, what: str = "the page") -> None:

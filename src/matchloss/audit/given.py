@@ -20,8 +20,8 @@ NEVER = "never"
 def convention_given(kind: str | None, framework: str | None, parts: Sequence[str]) -> dict[str, Any]:
     """Parts of a convention from --kind, --framework and --set NAME=VALUE; those that were not given are left to be found.
 
-    >>> convention_given("count", None, ["order=target, prediction", "others=variance", "sign=-1"])
-    {'kind': 'count', 'order': 'target, prediction', 'others': ('variance',), 'sign': -1}
+    >>> convention_given("count", None, ["order=target, prediction", "others=positive", "sign=-1"])
+    {'kind': 'count', 'order': 'target, prediction', 'others': ('positive',), 'sign': -1}
     """
     given: dict[str, Any] = {name: value for name, value in (("kind", kind), ("framework", framework)) if value}
     known = [f.name for f in fields(Convention)]

@@ -12,7 +12,7 @@ try:
     from rich.table import Table
     from rich.text import Text
 except ImportError as error:
-    raise ImportError('reports as text need rich: pip install "matchloss[cli]"') from error
+    raise ImportError('reports as text need rich: pip install "matchloss[audit]"') from error
 
 from matchloss.audit import words
 from matchloss.audit._finding import SEVERITIES, Finding, Report

@@ -68,6 +68,7 @@ TARGETS = {
     "signs": {"binary": "labels -1 or 1"},
     "labels or distributions": {"multiclass": "labels 0..K-1 or distributions", "binary": "labels or probabilities"},
 }
+OTHERS = {"positive": "a positive number a row", "identity": "the weight of a layer"}
 RETURNS = {"none": "a value for each row", "mean": "the mean over rows", "sum": "the sum over rows"}
 
 
@@ -76,13 +77,17 @@ def takes(convention: Convention) -> str:
     made = INPUTS[convention.input].get(convention.kind, "logs of the mean")
     made = "margins" if convention.target == "signs" and convention.input == "raw" else made
     target = TARGETS.get(convention.target, {}).get(convention.kind, "distributions" if convention.target == "distributions" else "targets")
+    others = [OTHERS.get(other, other) for other in convention.others]
+    if convention.others[:1] == ("identity",):  # a layer's weight stands between
+        return ", ".join([made, others[0], target, *others[1:]])
     both = [made, target] if convention.order == "prediction, target" else [target, made]
-    return ", ".join([*both, *convention.others])
+    return ", ".join([*both, *others])
 
 
 def keywords(convention: Convention) -> list[str]:
     """The keywords that were recognised."""
-    return [name for name in (convention.reduction_argument, convention.weight_argument) if name]
+    named = (convention.reduction_argument, convention.weight_argument, convention.class_weight_argument, convention.ignore_argument)
+    return [name for name in named if name]
 
 
 def returns(convention: Convention) -> str:
