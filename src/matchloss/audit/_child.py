@@ -19,7 +19,7 @@ import numpy as np
 
 from matchloss.audit._messages import Begun, Done, Failed, Order, Ready, Stale, Unloadable
 from matchloss.audit._names import UnknownName
-from matchloss.audit._perform import defect, perform
+from matchloss.audit._perform import FRAMEWORKS, defect, perform
 
 GRACE = 5.0  # seconds after which a worker ends by itself what its parent should have ended
 
@@ -59,13 +59,16 @@ def _serve(order: Order, send: _Sender) -> None:
         missing = (error.name or "") if isinstance(error, ModuleNotFoundError) else ""
         send(Failed(Unloadable(f"{type(error).__name__}: {error}", missing)))
         return
+
+    def alive(message: Any) -> None:
+        _end_after(order.call_limit + GRACE)
+        send(message)
+
     try:
-        for event in perform(task, send, guarded=True):
+        for event in perform(task, alive, guarded=True):
             if isinstance(event, Begun):
-                _end_after(order.task_limit + GRACE)
-                random.seed(0)  # a function that draws numbers draws the same every time
-                np.random.seed(0)  # noqa: NPY002
-            send(event)
+                _seed()
+            alive(event)
     except UnknownName as error:
         send(Failed(error))
         return
@@ -73,6 +76,15 @@ def _serve(order: Order, send: _Sender) -> None:
         send(Failed(RuntimeError(defect(error))))
         return
     send(Done())
+
+
+def _seed() -> None:
+    """A function that draws numbers draws the same every time."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    for name in FRAMEWORKS:
+        if callable(seed := getattr(sys.modules.get(name), "manual_seed", None)):
+            seed(0)
 
 
 class _Sender:

@@ -11,7 +11,7 @@ from typing import NoReturn
 from matchloss.audit import _worker
 from matchloss.audit._finding import Outcome
 from matchloss.audit._messages import Begun, Call, Done, Failed, Order, Probed, Ready, Stale, Task, Unloadable
-from matchloss.audit._perform import ALL, PROBE_LIMIT
+from matchloss.audit._perform import ALL
 from matchloss.audit._record import Record
 
 START_LIMIT = 60.0  # seconds in which a worker must have started and imported what is audited
@@ -38,7 +38,7 @@ def isolated(task: Task, record: Record, time_limit: float, by_value: tuple[str,
     clock, restarts = _Clock(time_limit), 0
     while restarts <= RESTARTS:
         left = replace(task, names=record.left, check_limit=clock.check_limit, time_limit=clock.left)
-        order = Order(tuple(sys.path), os.getcwd(), _packed(left, by_value), START_LIMIT, PROBE_LIMIT + time_limit)
+        order = Order(tuple(sys.path), os.getcwd(), _packed(left, by_value), START_LIMIT, 2 * clock.check_limit)
         worker = _worker.take((order.path, module, task.frameworks))
         try:
             failed = _Watch(worker, record, clock).follow(order)
@@ -117,8 +117,12 @@ class _Watch:
         """When the worker must have been heard of: each call has as much time as a check."""
         if self.at is None:
             return self.since + START_LIMIT
-        end = self.sign + self.clock.check_limit
+        end = self.sign + self._call_limit
         return min(end, self.since + self.clock.left + GRACE) if self.at else end
+
+    @property
+    def _call_limit(self) -> float:
+        return self.clock.check_limit * (1 if self.at else 2)  # the first calls may import or compile
 
     @property
     def _seconds(self) -> float:
@@ -128,8 +132,8 @@ class _Watch:
         if self.at is None:
             self.record.broke("", f"was not imported within {START_LIMIT:g} s")
             self.record.rest("stopped", "it could not be imported")
-        elif time.monotonic() >= self.sign + self.clock.check_limit:
-            self._broke(f"did not return within {self.clock.check_limit:g} s")
+        elif time.monotonic() >= self.sign + self._call_limit:
+            self._broke(f"did not return within {self._call_limit:g} s")
         self.record.rest("stopped", ALL)
         raise _Restart
 

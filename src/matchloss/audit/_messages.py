@@ -66,7 +66,7 @@ class Order:
     directory: str
     task: bytes
     start_limit: float
-    task_limit: float  # of what runs
+    call_limit: float
 
 
 class Ready:

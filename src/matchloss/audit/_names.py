@@ -66,6 +66,8 @@ def _module(module: str, name: str) -> Any:
         raise _failed(module, error) from error
     package, _, last = module.rpartition(".")
     if not package:
+        if name == module:
+            raise UnknownName(f"no module is called {module}; name a function as module:function")
         near = nearest(last, {*sys.stdlib_module_names, *(m.name for m in pkgutil.iter_modules())})
         raise UnknownName(f"no module is called {module}, for {name!r}{near}")
     parent = sys.modules[package]

@@ -23,7 +23,7 @@ from matchloss.audit.checks import CHECKS, Skip
 
 FRAMEWORKS = tuple(CLASSES)  # besides NumPy
 ALL = "there was no time left: a higher time_limit gives more"
-PROBE_LIMIT = 10.0  # seconds to find out how the function is called, where check_limit says that there are limits
+PROBE_LIMIT = 30.0  # seconds to find out how the function is called, where there are limits; a compiler may take most of them
 TICK = 0.2  # seconds between two signs of life
 
 

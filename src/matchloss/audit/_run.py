@@ -122,7 +122,7 @@ def _name(fn: Any) -> str:
     try:
         return fn.__qualname__ if isinstance(fn, type) else callee_of(fn).name
     except Exception:  # of an object that answers no question
-        return object.__repr__(fn)
+        return type(fn).__name__
 
 
 def run(task: Task, record: Record, time_limit: float | None) -> None:
