@@ -66,7 +66,7 @@ def test_several_functions_are_printed_and_summed_up(capsys, tmp_path):
         assert str(report).strip("\n") in said
     assert "function  " in said and said.index("function  ") > said.index(SLOW)
     assert f"The page: {page}" in said and "binary_cross_entropy" in page.read_text(encoding="utf-8")
-    assert "Failed: 3 of 5 functions have findings that --fail-on error does not let pass." in said
+    assert "Failed, since --fail-on is error: 3 of 5 functions." in said
     assert "page.html" not in matchloss(capsys, "audit", CLEAN)[1]
     assert "Code that shows every other finding is on a page: --report page.html" in matchloss(capsys, "audit", PROBABILITIES)[1]
 
@@ -82,7 +82,7 @@ def test_several_functions_are_printed_and_summed_up(capsys, tmp_path):
 def test_exit_code_is_1_where_something_as_bad_was_found(capsys, name, fail_on, code):
     ended, said, err = matchloss(capsys, "audit", name, "--fail-on", fail_on)
     assert (ended, err) == (code, "")
-    assert ("Failed: it has findings" in said) == bool(code)
+    assert (f"Failed, since --fail-on is {fail_on}." in said) == bool(code)
 
 
 def test_nothing_that_came_to_an_end_is_no_success():

@@ -17,11 +17,11 @@ except ImportError as error:
 from matchloss.audit import words
 from matchloss.audit._finding import SEVERITIES, Finding, Report
 from matchloss.audit.given import failed
-from matchloss.tables.words import plural
 from matchloss.terminal import WIDTH, facts, plain, rendered, ruled, sentence
 
 MOST = 1_200  # characters of a message, beyond which it is cut
-LONGEST = 4_000  # characters of code; more of it is cut
+SHORT = 1_500  # characters of code that anybody reads
+LONGEST = 4_000  # and beyond which none is shown
 NAME = 44  # columns for a function's name: the rest of the table has what is left of 80
 LABEL = 24  # of a counterexample's value; longer ones are cut
 STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold blue"}
@@ -42,11 +42,13 @@ def report_group(report: Report) -> Group:
     """One report, for a console."""
     parts: list[RenderableType] = [Text(), Text(plain(_cut(report.subject)), style="bold"), facts(_about(report))]
     for severity in SEVERITIES:
-        for i, finding in enumerate(report.of(severity)):
-            if i == 0:
+        last = ""
+        for finding in report.of(severity):
+            if not last:
                 head = f"{severity.capitalize()}{'s' if len(report.of(severity)) > 1 else ''}"
                 parts += [Text(), Text.assemble((head, STYLES[severity])), sentence(words.SEVERITY[severity], "dim", hanging=0)]
-            parts += [Text(), *_finding(finding)]
+            parts += [Text(), *_finding(finding, named=finding.check != last)]
+            last = finding.check
     parts += _code(report)
     if not report.findings and report.convention:
         parts += [Text(), sentence(f"No finding. {_kept(report)}")]
@@ -86,8 +88,7 @@ def closing(reports: Sequence[Report], without_page: bool, severities: Sequence[
         lines.append("Code that shows every other finding is on a page: --report page.html")
     bad = sum(failed(report, severities) for report in reports)
     if bad:
-        whose = f"{bad} of {plural(len(reports), 'function')}" if len(reports) > 1 else "it"
-        lines.append(f"Failed: {whose} {'has' if bad == 1 else 'have'} findings that --fail-on {severities[-1]} does not let pass.")
+        lines.append(f"Failed, since --fail-on is {severities[-1]}{f': {bad} of {len(reports)} functions' if len(reports) > 1 else ''}.")
     return lines
 
 
@@ -101,28 +102,29 @@ def _about(report: Report) -> dict[str, str]:
     }
 
 
-def _finding(finding: Finding) -> list[RenderableType]:
-    """What was found, and the input that shows it."""
+def _finding(finding: Finding, named: bool) -> list[RenderableType]:
+    """What was found, and the input that shows it; the check is not named again for the next finding of its own."""
     promise = words.PROMISES.get(finding.check)
     head = Text.assemble(("  " + plain(finding.check), "bold"), (f" (promise: {promise})" if promise else "", "dim"))
     said = [textwrap.fill(plain(s), WIDTH, initial_indent=UNDER, subsequent_indent=UNDER) for s in _cut(finding.message, MOST).splitlines()]
-    lines: list[RenderableType] = [head, *map(Text, said)]
+    lines: list[RenderableType] = [*([head] if named else []), *map(Text, said)]
     pairs = {_cut(plain(name), LABEL): value for _, name, value in words.rows(finding.counterexample)}
     return [*lines, facts(pairs, margin=6)] if pairs else lines
 
 
 def _code(report: Report) -> list[RenderableType]:
-    """The snippet of the worst finding that has one, at the margin and whole, so that it can be copied and run."""
-    finding = next((f for f in words.ordered(report) if f.snippet.strip()), None)
-    if finding is None:
+    """The snippet of the worst finding that has a short one, at the margin and whole, so that it can be copied and run."""
+    coded = [f for f in words.ordered(report) if f.snippet.strip()]
+    if not coded:
         return []
-    same = [f for f in report.of(finding.severity) if f.check == finding.check]
-    which = (
-        f"the {finding.severity} of {plain(finding.check)}" if len(same) == 1 else f"the first {finding.severity} of {plain(finding.check)}"
-    )
-    lines = [plain(line.expandtabs(4)) for line in finding.snippet.strip("\n")[:LONGEST].splitlines()]
+    finding = next((f for f in coded if len(f.snippet) <= SHORT), min(coded, key=lambda f: len(f.snippet)))
     if len(finding.snippet) > LONGEST:
-        lines.append(f"# cut here: the finding's snippet has {len(finding.snippet):,} characters")
+        return [Text(), sentence(f"The code that shows it has {len(finding.snippet):,} characters: it is on the page.", "dim")]
+    same = [f for f in report.of(finding.severity) if f.check == finding.check]
+    which = f"the {finding.severity} of {plain(finding.check)}"
+    if len(same) > 1:
+        which += f', "{plain(_cut(finding.message, 30))}"' if same[0] is not finding else ", the first of them"
+    lines = [plain(line.expandtabs(4)) for line in finding.snippet.strip("\n").splitlines()]
     return [Text(), sentence(f"This code shows {which}:", "dim"), Text(), Text("\n".join(lines), no_wrap=True, overflow="ignore")]
 
 

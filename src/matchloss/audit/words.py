@@ -148,21 +148,22 @@ def ordered(report: Report) -> list[Finding]:
 
 
 def shown(value: Any) -> str:
-    """A value of a counterexample, short enough to read.
+    """A value of a counterexample, short enough to read: a number in full, those of a list to six digits.
 
-    >>> shown([0.5, float("nan")]), shown(list(range(100))), shown(-2.5e-9)
-    ('[0.5, nan]', '[0, 1, 2, 3, 4, 5, 6, 7, ... 92 more]', '-2.5e-09')
+    >>> shown(0.1 + 0.2), shown([0.1 + 0.2, float("nan")]), shown(list(range(100)))
+    ('0.30000000000000004', '[0.3, nan]', '[0, 1, 2, 3, 4, 5, 6, 7, ... 92 more]')
     """
     if hasattr(value, "tolist"):  # NumPy's
         value = value.tolist()
-    if isinstance(value, str):
-        said = value
-    elif isinstance(value, Sequence):
-        rest = len(value) - MOST
-        said = f"[{', '.join(map(shown, value[:MOST]))}{f', ... {rest} more' if rest > 0 else ''}]"
-    else:
-        said = repr(value)
+    said = value if isinstance(value, str) else _listed(value) if isinstance(value, Sequence) else repr(value)
     return said if len(said) <= LONG else f"{said[:LONG]}... {len(said) - LONG:,} characters more"
+
+
+def _listed(values: Sequence[Any]) -> str:
+    most = MOST // 2 if any(isinstance(v, list | tuple) for v in values[:1]) else MOST
+    parts = [f"{v:.6g}" if isinstance(v, float) and not v.is_integer() else shown(v) for v in values[:most]]
+    rest = len(values) - most
+    return f"[{', '.join(parts)}{f', ... {rest:,} more' if rest > 0 else ''}]"
 
 
 def rows(counterexample: Mapping[str, Any]) -> list[tuple[str, str, str]]:
