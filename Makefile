@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 REPORT ?= matchloss-demo.html
 
-.PHONY: demo test lint bench docs clean
+.PHONY: demo test lint bench docs ledger clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.installed
@@ -24,6 +24,10 @@ docs: $(VENV)/docs.installed
 
 bench: $(VENV)/bench.installed
 	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python -m benchmarks
+
+# docs/ledger.md, about the versions that ledger/requirements.txt pins: they replace those in .venv.
+ledger: $(VENV)/ledger.installed
+	$(BIN)/python -m ledger
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -51,6 +55,10 @@ $(VENV)/docs.installed: pyproject.toml | $(BIN)/python
 
 $(VENV)/bench.installed: pyproject.toml $(VENV)/torch.installed
 	$(BIN)/pip install --quiet --editable '.[bench]'
+	touch $@
+
+$(VENV)/ledger.installed: ledger/requirements.txt $(VENV)/test.installed
+	$(BIN)/pip install --quiet --requirement ledger/requirements.txt
 	touch $@
 
 clean:
