@@ -1,0 +1,45 @@
+"""The audit finds nothing in sound losses nor in the catalogue, and finds the one defect of each mutated loss; it reads no names."""
+
+from __future__ import annotations
+
+import pytest
+
+from audited.mutated import MUTATED
+from audited.renamed import NAME, audited, renamed, told
+from audited.sound import EXEMPT, SOUND
+from audited.subjects import Tried
+from cases import INSTANCES, label
+from matchloss.audit import Report, audit
+from matchloss.losses import Loss
+
+NAMED = {"ids": lambda tried: tried.name}
+
+
+def above_note(report: Report, exempt: tuple[str, ...] = ()) -> str:
+    """The findings that a sound loss may not have, as a test shows them."""
+    bad = [f for f in report.findings if f.severity != "note" and f.check not in exempt]
+    return "\n\n".join(f"{f.severity}, {f.check}: {f.message}\n{dict(f.counterexample)}\n{f.snippet}" for f in bad)
+
+
+@pytest.mark.parametrize("loss", SOUND, **NAMED)
+def test_a_sound_loss_has_no_finding_above_note_whatever_its_name(loss: Tried) -> None:
+    report, other = audited(loss), audited(loss, renamed(loss.target))
+    assert report.convention is not None and report.convention.kind == loss.kind
+    assert not above_note(report, EXEMPT)
+    assert NAME in other.subject and told(other) == told(report)
+
+
+@pytest.mark.parametrize("loss", MUTATED, **NAMED)
+def test_the_one_defect_of_a_mutated_loss_is_found_whatever_its_name(loss: Tried) -> None:
+    report, other = audited(loss), audited(loss, renamed(loss.target))
+    found = {f.check for f in report.findings if f.severity != "note"}
+    assert found & set(loss.checks), f"by {sorted(found)}, not by any of {loss.checks}"
+    assert NAME in other.subject and told(other) == told(report)
+
+
+@pytest.mark.parametrize("host", ["numpy", "torch", "jax"])
+@pytest.mark.parametrize("loss", INSTANCES, ids=label)
+def test_the_catalogue_has_no_finding_above_note(loss: Loss, host: str) -> None:
+    report = audit(loss, framework=host, isolate=False)
+    assert report.convention is not None and report.convention.framework == host
+    assert not above_note(report)
