@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-import sys
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))  # ledger is no part of what is installed
-
 from ledger.page import anchor, row, section
 from ledger.run import report_of
 from ledger.subjects import ENTRIES, LIBRARIES, THREADS, Entry
 
+ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "ledger.md"
 SAMPLE = (
     "torch.nn.functional:soft_margin_loss",
