@@ -15,7 +15,7 @@ from typing import Any
 import numba
 import numpy as np
 from llvmlite import ir
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 
@@ -55,6 +55,18 @@ def float32_of_bits(typingctx, i):  # noqa: D103
 @intrinsic
 def bits_of_float32(typingctx, x):  # noqa: D103
     return types.int32(types.float32), lambda context, builder, signature, a: builder.bitcast(a[0], ir.IntType(32))
+
+
+@intrinsic
+def maximum(typingctx, a, b):
+    """The larger of two, NaN if either is: unlike a comparison, LLVM may reorder it, so that a running maximum vectorises."""
+
+    def generate(context, builder, signature, pair):
+        of = pair[0].type
+        name = f"llvm.maximum.{'f32' if isinstance(of, ir.FloatType) else 'f64'}"
+        return builder.call(cgutils.get_or_insert_function(builder.module, ir.FunctionType(of, [of, of]), name), pair, fastmath=("nsz",))
+
+    return a(a, a), generate
 
 
 LN2_HI, LN2_LO = 6.93147180369123816490e-01, 1.90821492927058770002e-10

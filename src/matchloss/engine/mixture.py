@@ -105,9 +105,9 @@ def run(
     with threads.FIRST_CALLS:
         from matchloss.engine.mixture_loops import mixture_loop
 
-        loop = mixture_loop(kind, gradient is not None)
+        loop = mixture_loop(kind, gradient is not None, classes < rows.SIDE_BY_SIDE_BELOW and known is None)
     work = np.dtype(np.float64 if kind == "float64" else np.float32)
-    stats = np.empty((n, len(Stats._fields)))
+    stats = np.empty((len(Stats._fields), n))
     index, share = _matrix(target.index, np.int64, n), _matrix(target.share, np.float64, n)
     base, scale = _line(target.base, work), _line(target.scale, work)
     weight, seen = np.ascontiguousarray(weight, np.float64), np.empty((0, 3)) if known is None else known
@@ -118,31 +118,34 @@ def run(
         dense = none if target.dense is None else np.ascontiguousarray(target.dense[part], work)
         bad = loop(
             logits[part], index[part], share[part], base, dense, scale, weight[part], seen[part], tolerance,
-            shape.softcap, 1.0 / shape.temperature, shape.z_loss, spread, stats[part], None if gradient is None else gradient[part],
+            shape.softcap, 1.0 / shape.temperature, shape.z_loss, spread, stats[:, part], None if gradient is None else gradient[part],
         )  # fmt: skip
         return bad if bad < 0 else bad + start
 
     bad = threads.over_blocks(n, height(classes), block) if n else -1
-    return Stats(*stats.T), bad
+    return Stats(*stats), bad
 
 
 def hard(
-    program: rows.RowProgram, logits: NDArray[Any], labels: NDArray[np.int64], weight: NDArray[Any], gradient: NDArray[Any] | None
+    program: rows.RowProgram, logits: NDArray[Any], labels: NDArray[np.int64], weight: NDArray[Any] | float, gradient: NDArray[Any] | None
 ) -> tuple[NDArray[np.float64], int]:
-    """Values and gradient of plain cross entropy with labels, times the rows' weights, by the loops of all simplex losses."""
+    """Values and gradient of plain cross entropy with labels, times the rows' weights or one for all, by simplex losses' loops."""
     n, classes = logits.shape
     loop = _hard_loop(program, logits.dtype.str[1:], gradient is not None, classes < rows.SIDE_BY_SIDE_BELOW)
-    value, weight = np.empty(n, logits.dtype), weight.astype(logits.dtype, copy=False)
+    value, rows_at_once = np.empty(n, logits.dtype), height(classes)
+    even = not isinstance(weight, np.ndarray)  # then as long as a block: as many numbers as there are rows would cost their memory
+    weight = np.full(min(n, rows_at_once), weight, logits.dtype) if even else weight.astype(logits.dtype, copy=False)
     if logits.size <= SMALL:
         return value, loop(logits, labels, weight, 0.0, 0.0, 0.0, value, gradient, None, ())
 
     def block(start: int, stop: int) -> int:
         part = slice(start, stop)
         out = None if gradient is None else gradient[part]
-        bad = loop(logits[part], labels[part], weight[part], 0.0, 0.0, 0.0, value[part], out, None, ())
+        w = weight[: stop - start] if even else weight[part]
+        bad = loop(logits[part], labels[part], w, 0.0, 0.0, 0.0, value[part], out, None, ())
         return bad if bad < 0 else bad + start
 
-    return value, threads.over_blocks(n, height(classes), block)
+    return value, threads.over_blocks(n, rows_at_once, block)
 
 
 _hard_loops: dict[tuple[str, bool, bool], Any] = {}

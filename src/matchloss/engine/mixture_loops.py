@@ -20,7 +20,8 @@ from matchloss.engine import elementary, halves
 from matchloss.engine.cache import ENGINE, compiled, steady
 from matchloss.engine.compiled import COMPILED
 from matchloss.engine.elementary import FLAGS, inlined
-from matchloss.engine.row_loops import CHUNK, EXP32, any_equal, exp_gap, first_of, half_gap, mean_half_gap, row_max, summing
+from matchloss.engine.row_loops import CHUNK, EXP32, any_equal, exp_gap, half_gap, highest, mass_and_least, mean_half_gap, summing
+from matchloss.engine.short_mixture import side_by_side
 
 f32 = np.float32
 KINDS: dict[str, tuple[Any, Any, Any, Any]] = {  # dtype in memory -> its numba type, the type computed in, conversions
@@ -59,14 +60,14 @@ for _helper in (tanh_slope32, tanh_slope):
 
 
 @cache
-def mixture_loop(kind: str, graded: bool) -> Callable[..., int]:
+def mixture_loop(kind: str, graded: bool, short: bool) -> Callable[..., int]:
     """The loop over rows whose arguments are its signature's, below; it returns the first bad row, or -1.
 
-    Empty arrays stand for parts that are not there; `stats` is matchloss.engine.mixture.Stats, a column each. `known`: the largest
+    Empty arrays stand for parts that are not there; `stats` is matchloss.engine.mixture.Stats, a line each. `known`: the largest
     entry, the sum of the others, and the target's mass over all processes, where a row is only a part of one.
     """
     memory, work, load, store = KINDS[kind]
-    name = f"mixture_{kind}_{'g' if graded else '_'}_{ENGINE[:24]}"
+    name = f"mixture_{'short' if short else 'long'}_{kind}_{'g' if graded else '_'}_{ENGINE[:24]}"
     narrow = work is np.float32
     m = EXP32 if narrow else COMPILED
     bend = tanh_slope32 if narrow else tanh_slope
@@ -100,47 +101,43 @@ def mixture_loop(kind: str, graded: bool) -> Callable[..., int]:
             for j in range(t.size):
                 t[j] += base[j]
 
-    @summing
-    def mass_and_least(t):
-        total, least = 0.0, 0.0
-        for j in range(t.size):
-            x = np.float64(t[j])
-            total += x
-            least = least if x >= least else x
-        return total, least
-
-    @summing
-    def weigh_chunk(u, big):
-        total = work(0)
+    @inlined
+    def exponentials(u, big):
         for j in range(u.size):
-            e = exp_gap(m, u[j], big)
-            u[j] = e
-            total += e
-        return np.float64(total)
+            u[j] = exp_gap(m, u[j], big)
 
     @summing
-    def weigh_chunk_spread(u, big):
+    def exponentials_and_spread(u, big):
         """The same, and the sum of e (big - u), of which entropy is made."""
-        total, spread = work(0), work(0)
+        spread = work(0)
         for j in range(u.size):
             gap = big - u[j]
             e = exp_gap(m, u[j], big)
             u[j] = e
-            total += e
             spread += e * gap if e > work(0) else work(0)
-        return np.float64(total), np.float64(spread)
+        return np.float64(spread)
+
+    @summing
+    def sum_of(u):
+        total = work(0)
+        for j in range(u.size):
+            total += u[j]
+        return np.float64(total)
 
     @inlined
-    def weigh(u, big, a, b, wanted):
+    def weigh(u, big, top, wanted):
+        """u becomes its exponentials, 0 at the top; their sum, and the spread."""
         total, spread = 0.0, 0.0
-        for start in range(a, b, CHUNK):
-            part = u[start : min(b, start + CHUNK)]
+        for start in range(0, u.size, CHUNK):
+            stop = min(u.size, start + CHUNK)  # slices, not offsets: LLVM must see that no index is negative
+            part = u[start:stop]
             if wanted:
-                x, y = weigh_chunk_spread(part, big)
-                spread += y
+                spread += exponentials_and_spread(part, big)
             else:
-                x = weigh_chunk(part, big)
-            total += x
+                exponentials(part, big)
+            if start <= top < stop:
+                u[top] = work(0)
+            total += sum_of(part)
         return total, spread
 
     @inlined
@@ -159,7 +156,7 @@ def mixture_loop(kind: str, graded: bool) -> Callable[..., int]:
             for j in range(e.size):
                 out[j] = store(factor * e[j])
 
-    for helper in (load_row, blend, mass_and_least, weigh_chunk, weigh_chunk_spread, weigh, write):
+    for helper in (load_row, blend, exponentials, exponentials_and_spread, sum_of, weigh, write):
         steady(helper, f"{name} {helper.py_func.__name__}")
 
     def loop(logits, index, share, base, dense, scale, weight, known, tolerance, cap, cool, z_loss, spread_wanted, stats, gradient):
@@ -177,7 +174,7 @@ def mixture_loop(kind: str, graded: bool) -> Callable[..., int]:
         for i in range(n):
             w = weight[i]
             if w == 0.0:
-                stats[i, :] = 0.0
+                stats[:, i] = 0.0
                 if gradient is not None:
                     for j in range(classes):
                         gradient[i, j] = store(work(0))
@@ -196,8 +193,7 @@ def mixture_loop(kind: str, graded: bool) -> Callable[..., int]:
                     return i
                 mass += share[i, q]
             load_row(logits[i], u, slope, cap, cool)
-            big = row_max(u)
-            top = first_of(u, big)
+            big, top = highest(u)
             if abs(big) == inf and (any_equal(u[:top], big) or any_equal(u[top + 1 :], big)):
                 big = work(nan)  # two infinities: which is greater?
             if known.shape[0] and big != work(known[i, 0]):
@@ -214,13 +210,11 @@ def mixture_loop(kind: str, graded: bool) -> Callable[..., int]:
                         gap += 2.0 * share[i, q] * between
                     if q == 0:
                         label_gap = 2.0 * between
-            rest, spread = weigh(u, big, 0, max(top, 0), spread_wanted)
-            more, wider = weigh(u, big, top + 1, classes, spread_wanted)
-            rest, spread = rest + more, spread + wider
+            rest, spread = weigh(u, big, top, spread_wanted)
             if top >= 0:
                 u[top] = work(1.0) if big == big else big
-            stats[i, 0], stats[i, 1], stats[i, 2], stats[i, 3] = wide, rest, gap, mass
-            stats[i, 4], stats[i, 5], stats[i, 6] = label_gap, top, spread
+            stats[0, i], stats[1, i], stats[2, i], stats[3, i] = wide, rest, gap, mass
+            stats[4, i], stats[5, i], stats[6, i] = label_gap, top, spread
             if gradient is not None:
                 if known.shape[0]:
                     rest, mass = known[i, 1], known[i, 2]
@@ -252,12 +246,12 @@ def mixture_loop(kind: str, graded: bool) -> Callable[..., int]:
 
     scalar = types.float32 if narrow else types.float64
 
-    def array(dtype: Any, dimensions: int, readonly: bool = True) -> Any:
-        return types.Array(dtype, dimensions, "C", readonly=readonly)
+    def array(dtype: Any, dimensions: int, readonly: bool = True, layout: str = "C") -> Any:
+        return types.Array(dtype, dimensions, layout, readonly=readonly)
 
     signature = (
         array(memory, 2), array(types.int64, 2), array(types.float64, 2), array(scalar, 1, False), array(scalar, 2), array(scalar, 1),
         array(types.float64, 1), array(types.float64, 2), types.float64, types.float64, types.float64, types.float64, types.boolean,
-        array(types.float64, 2, False), array(memory, 2, False) if graded else types.none,
+        array(types.float64, 2, False, "A"), array(memory, 2, False) if graded else types.none,
     )  # fmt: skip
-    return compiled(loop, name, signature, FLAGS)
+    return compiled(side_by_side(work, m, load_row, store, name) if short else loop, name, signature, FLAGS)

@@ -26,7 +26,7 @@ from matchloss.engine.short_rows import side_by_side
 
 SUMS: dict[str, Any] = {"fastmath": {"contract": True, "nsz": True, "reassoc": True}, "error_model": "numpy"}
 summing = numba.njit(forceinline=True, **SUMS)  # sums over a row may be reordered, or they do not vectorise
-LANES = 64
+LANES = 64  # entries that fill a few registers
 CHUNK = 1024  # entries that are summed in the row's own precision before they join a float64 sum
 
 EXP32 = COMPILED._replace(exp=elementary.exp32)
@@ -34,42 +34,38 @@ exp_gap, one_minus_gap = lower(rows.exp_gap), lower(rows.one_minus_gap)
 
 
 @summing
-def row_max(row):
-    """The largest entry, by 64 running maxima: one alone does not vectorise. NaN may be passed over."""
-    largest = row[0]
-    whole = row.size // LANES * LANES
-    if whole:
-        lanes = row[:LANES].copy()
-        for j in range(LANES, whole, LANES):
-            for q in range(LANES):
-                x = row[j + q]
-                lanes[q] = x if x > lanes[q] else lanes[q]
-        for q in range(LANES):
-            largest = max(largest, lanes[q])
-    for j in range(whole, row.size):
-        largest = max(largest, row[j])
-    return largest
+def largest_of(row):
+    """The largest entry; NaN where there is one."""
+    big = row[0]
+    for j in range(row.size):
+        big = elementary.maximum(big, row[j])
+    return big
 
 
 @summing
-def first_of(row, big):
-    """Where the row first equals big; 0 if nowhere (NaN)."""
-    start = 0
-    while start < row.size and not any_equal(row[start : start + CHUNK], big):
-        start += CHUNK
+def highest(row):
+    """The largest entry, NaN where there is a NaN, and where it first stands, 0 for NaN. Entry by entry, this would not vectorise."""
+    big, start = row[0], 0
+    for a in range(0, row.size, CHUNK):
+        x = elementary.maximum(big, largest_of(row[a : min(row.size, a + CHUNK)]))
+        if x != big:
+            big, start = x, a
+    while start < row.size and not any_equal(row[start : min(row.size, start + LANES)], big):
+        start += LANES
     for j in range(start, row.size):
         if row[j] == big:
-            return j
-    return 0
+            return big, j
+    return big, 0
 
 
 @summing
 def any_equal(row, big):
-    """Whether an entry equals big."""
-    hits = 0
+    """Whether an entry equals big. Hits are counted in the row's own type: of another width, they would fill registers by halves."""
+    zero, one = row.dtype.type(0), row.dtype.type(1)
+    hits = zero
     for j in range(row.size):
-        hits += 1 if row[j] == big else 0
-    return hits > 0
+        hits += one if row[j] == big else zero
+    return hits > zero
 
 
 @summing
@@ -206,30 +202,38 @@ def _one_by_one(steps: tuple[Any, ...], m: Any, work: Any, fixed_power: float, l
     def add(a, b):
         return a[0] + b[0], a[1] + b[1], a[2] + b[2]
 
-    @summing
-    def weigh_chunk(z, u, t, big, d, constants):
-        c0, c1, c2 = work(0), work(0), work(0)
-        for j in range(z.size):
+    @inlined
+    def weights(z, u, big, d):
+        for j in range(u.size):
             if soft:
                 x = exp_gap(m, z[j], big)
             else:
                 x = u[j] - d
                 x = x if x > 0.0 else (0.0 if x == x else x)
             u[j] = x
-            o0, o1, o2 = terms(m, x, 0.0 if t is None else work(t[j]), *constants)
+
+    @summing
+    def sum_terms(u, t, constants):
+        c0, c1, c2 = work(0), work(0), work(0)
+        for j in range(u.size):
+            o0, o1, o2 = terms(m, u[j], 0.0 if t is None else work(t[j]), *constants)
             c0 += work(o0)
             c1 += work(o1)
             c2 += work(o2)
         return np.float64(c0), np.float64(c1), np.float64(c2)
 
     @inlined
-    def weigh(z, u, t, a, b, big, d, constants):
-        """u of the entries a..b, and the sums of their terms; t None: the target is 0 there."""
+    def weigh(z, u, t, top, label, big, d, constants):
+        """u of all entries, 0 at top and label, and the sums of the others' terms; t None: the target is 0 there."""
         sums = (0.0, 0.0, 0.0)
-        for start in range(a, b, CHUNK):
-            stop = min(b, start + CHUNK)  # slices, not offsets: LLVM must see that no index is negative
-            y = None if t is None else t[start:stop]
-            sums = add(sums, weigh_chunk(z[start:stop], u[start:stop], y, big, d, constants))
+        for start in range(0, u.size, CHUNK):
+            stop = min(u.size, start + CHUNK)  # slices, not offsets: LLVM must see that no index is negative
+            part = u[start:stop]
+            weights(z[start:stop], part, big, d)
+            for j in (top, label):
+                if start <= j < stop:
+                    u[j] = 0.0
+            sums = add(sums, sum_terms(part, None if t is None else t[start:stop], constants))
         return sums
 
     @inlined
@@ -265,7 +269,7 @@ def _one_by_one(steps: tuple[Any, ...], m: Any, work: Any, fixed_power: float, l
         put(gradient, hessian, j, p, g, h, w)
         return v * t if t != 0.0 else 0.0
 
-    for helper in (add, weigh_chunk, weigh, put, write, single):
+    for helper in (add, weights, sum_terms, weigh, put, write, single):
         steady(helper, f"{name} {helper.py_func.__name__}")
 
     def loop(raw, target, weight, tolerance, power, scale, value, gradient, hessian, constants):
@@ -295,8 +299,7 @@ def _one_by_one(steps: tuple[Any, ...], m: Any, work: Any, fixed_power: float, l
                 mass, least = mass_and_least(target[i])
                 if not (abs(mass - 1.0) <= tolerance and least >= 0.0):
                     return i
-            big = row_max(z)
-            top = first_of(z, big)
+            big, top = highest(z)
             if abs(big) == inf:
                 for j in range(classes):
                     if j != top and z[j] == big:
@@ -318,7 +321,6 @@ def _one_by_one(steps: tuple[Any, ...], m: Any, work: Any, fixed_power: float, l
                 d = d if spoilt == 0.0 and big == big else nan
             u_top = work(1.0 - d) if big == big else work(nan)
             if labels:
-                first, last = min(top, label), max(top, label)
                 u_label = u_top
                 if label != top:
                     if soft:
@@ -326,20 +328,14 @@ def _one_by_one(steps: tuple[Any, ...], m: Any, work: Any, fixed_power: float, l
                     else:
                         x = u[label] - d
                         u_label = x if x > 0.0 else (0.0 if x == x else x)
-                spans = ((0, first), (first + 1, last), (last + 1, classes))
-                rest = (0.0, 0.0, 0.0)
-                for a, b in spans:
-                    rest = add(rest, weigh(z, u, None, a, b, big, d, constants))
+                rest = weigh(z, u, None, top, label, big, d, constants)
                 own_top = terms(m, np.float64(u_top), 1.0 if label == top else 0.0, *constants)
                 own_label = terms(m, np.float64(u_label), 1.0, *constants)
                 top_others = rest if label == top else add(rest, own_label)
                 total = add(top_others, own_top)
                 share = 1.0 / total[0]
                 v = base(m, gap, d, top_others, *constants)
-                for a, b in spans:
-                    g_part = None if gradient is None else g_row[a:b]
-                    h_part = None if hessian is None else h_row[a:b]
-                    write(u[a:b], None, total, share, w, g_part, h_part, constants)
+                write(u, None, total, share, w, g_row, h_row, constants)
                 if label != top:
                     single(np.float64(u_top), top, 0.0, top_others, share, w, g_row, h_row, constants)
                     v += single(np.float64(u_label), label, 1.0, add(rest, own_top), share, w, g_row, h_row, constants)
@@ -349,9 +345,7 @@ def _one_by_one(steps: tuple[Any, ...], m: Any, work: Any, fixed_power: float, l
                 y = target[i]
                 t_top = np.float64(y[top])
                 spans = ((0, top), (top + 1, classes))
-                rest = (0.0, 0.0, 0.0)
-                for a, b in spans:
-                    rest = add(rest, weigh(z, u, y, a, b, big, d, constants))
+                rest = weigh(z, u, y, top, top, big, d, constants)
                 total = add(rest, terms(m, np.float64(u_top), t_top, *constants))
                 share = 1.0 / total[0]
                 v = base(m, gap, d, rest, *constants)

@@ -37,7 +37,8 @@ class Threshold:
 class RowProgram:
     """All that the engine needs to know of a simplex loss. Each formula is called with `*constants` at the end.
 
-    terms(m, u, t) -> three terms of an entry, of which sums over the other entries are wanted; the first is the weight: p = weight / sum
+    terms(m, u, t) -> three terms of an entry, of which sums over the other entries are wanted; the first is the weight: p = weight / sum;
+        all three are 0 at u = 0
     base(m, gap, d, others) -> the row's value apart from entries'; gap = sum t (max - z); others: sums over all but the largest entry
     entry(m, p, c, t, own, others, share) -> value were this the label, gradient, hessian; c = 1 - p, share = 1 / sum of weights
     """

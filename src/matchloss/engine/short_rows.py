@@ -16,6 +16,28 @@ from matchloss.engine.elementary import inlined
 SIDE = 128
 
 
+@inlined
+def largest(z, big, top, spoilt):
+    """The largest entry of each row, NaN where there is a NaN or a second infinity like it, and where it first stands."""
+    for r in range(SIDE):
+        big[r], top[r], spoilt[r] = z[0, r], 0, z[0, r] != z[0, r]
+    for j in range(1, z.shape[0]):
+        for r in range(SIDE):
+            x = z[j, r]
+            more = x > big[r]
+            big[r] = x if more else big[r]
+            top[r] = j if more else top[r]
+            spoilt[r] |= x != x
+    for r in range(SIDE):
+        if abs(big[r]) == inf:
+            for j in range(z.shape[0]):
+                spoilt[r] |= j != top[r] and z[j, r] == big[r]
+        big[r] = nan if spoilt[r] else big[r]
+
+
+steady(largest, "short_rows largest")
+
+
 def side_by_side(
     steps: tuple[Any, ...], m: Any, work: Any, power: float, labels: bool, exp_gap: Any, one_minus_gap: Any, name: str
 ) -> FunctionType:
@@ -30,23 +52,6 @@ def side_by_side(
         for r in range(source.shape[0]):
             for j in range(source.shape[1]):
                 sink[j, r] = source[r, j]
-
-    @inlined
-    def largest(z, big, top, spoilt):
-        for r in range(SIDE):
-            big[r], top[r], spoilt[r] = z[0, r], 0, z[0, r] != z[0, r]
-        for j in range(1, z.shape[0]):
-            for r in range(SIDE):
-                x = z[j, r]
-                more = x > big[r]
-                big[r] = x if more else big[r]
-                top[r] = j if more else top[r]
-                spoilt[r] |= x != x
-        for r in range(SIDE):
-            if abs(big[r]) == inf:
-                for j in range(z.shape[0]):
-                    spoilt[r] |= j != top[r] and z[j, r] == big[r]
-            big[r] = nan if spoilt[r] else big[r]
 
     @inlined
     def solve(w, d):
@@ -77,7 +82,7 @@ def side_by_side(
             if grown == 0:
                 break
 
-    for helper in (load, largest, solve):
+    for helper in (load, solve):
         steady(helper, f"{name} {helper.py_func.__name__}")
 
     def loop(raw, target, weight, tolerance, ignored, scale, value, gradient, hessian, constants):

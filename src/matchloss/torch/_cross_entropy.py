@@ -169,8 +169,10 @@ class Call:
             self._rows = Rows(index, torch.ones(index.shape, dtype=torch.float64), hard=True)
         return self._rows
 
-    def weights(self, n: int, factor: Any = 1.0) -> NDArray[np.float64]:
-        """A weight a row, times a factor; 0 stays 0 where the factor is infinite."""
+    def weights(self, n: int, factor: Any = 1.0) -> Any:
+        """A weight a row, or one for all rows of plain labels, times a factor; 0 stays 0 where the factor is infinite."""
+        if self._rows is None and np.ndim(factor) == 0:
+            return float(factor)
         w = None if self._rows is None else self._rows.weight
         if w is None:
             return np.full(n, factor) if np.ndim(factor) == 0 else factor
@@ -178,7 +180,7 @@ class Call:
         with np.errstate(invalid="ignore"):
             return np.where(w == 0.0, 0.0, w * factor)
 
-    def run(self, z: Tensor, weights: NDArray[np.float64], gradient: Tensor | None, values: bool = True) -> NDArray[np.float64] | None:
+    def run(self, z: Tensor, weights: Any, gradient: Tensor | None, values: bool = True) -> NDArray[np.float64] | None:
         """The rows' losses, each times its weight, and the gradient of their sum; z and gradient may be one."""
         z = z.contiguous()
         if self._rows is None:
