@@ -106,7 +106,8 @@ def _finding(finding: Finding, named: bool) -> list[RenderableType]:
     """What was found, and the input that shows it; the check is not named again for the next finding of its own."""
     promise = words.PROMISES.get(finding.check)
     head = Text.assemble(("  " + plain(finding.check), "bold"), (f" (promise: {promise})" if promise else "", "dim"))
-    said = [textwrap.fill(plain(s), WIDTH, initial_indent=UNDER, subsequent_indent=UNDER) for s in _cut(finding.message, MOST).splitlines()]
+    message = _cut(words.message(finding), MOST)
+    said = [textwrap.fill(plain(s), WIDTH, initial_indent=UNDER, subsequent_indent=UNDER) for s in message.splitlines()]
     lines: list[RenderableType] = [*([head] if named else []), *map(Text, said)]
     pairs = {_cut(plain(name), LABEL): value for _, name, value in words.rows(finding.counterexample)}
     return [*lines, facts(pairs, margin=6)] if pairs else lines
@@ -123,7 +124,7 @@ def _code(report: Report) -> list[RenderableType]:
     same = [f for f in report.of(finding.severity) if f.check == finding.check]
     which = f"the {finding.severity} of {plain(finding.check)}"
     if len(same) > 1:
-        which += f', "{plain(_cut(finding.message, 30))}"' if same[0] is not finding else ", the first of them"
+        which += f', "{plain(_cut(words.message(finding), 30))}"' if same[0] is not finding else ", the first of them"
     lines = [plain(line.expandtabs(4)) for line in finding.snippet.strip("\n").splitlines()]
     return [Text(), sentence(f"This code shows {which}:", "dim"), Text(), Text("\n".join(lines), no_wrap=True, overflow="ignore")]
 

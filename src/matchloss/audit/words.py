@@ -147,11 +147,17 @@ def ordered(report: Report) -> list[Finding]:
     return [finding for severity in SEVERITIES for finding in report.of(severity)]
 
 
-def shown(value: Any) -> str:
-    """A value of a counterexample, short enough to read: a number in full, those of a list to six digits.
+def message(finding: Finding) -> str:
+    """What was found, as a sentence."""
+    said = finding.message.strip()
+    return said[:1].upper() + said[1:] + ("" if said.endswith((".", "!", "?", ":")) else ".")
 
-    >>> shown(0.1 + 0.2), shown([0.1 + 0.2, float("nan")]), shown(list(range(100)))
-    ('0.30000000000000004', '[0.3, nan]', '[0, 1, 2, 3, 4, 5, 6, 7, ... 92 more]')
+
+def shown(value: Any) -> str:
+    """A value of a counterexample, short enough to read: a number in full, those of a list to six digits where these tell them apart.
+
+    >>> shown(0.1 + 0.2), shown([0.1 + 0.2, float("nan")]), shown([1.0, 1.0000000000000002]), shown(list(range(100)))
+    ('0.30000000000000004', '[0.3, nan]', '[1.0, 1.0000000000000002]', '[0, 1, 2, 3, 4, 5, 6, 7, ... 92 more]')
     """
     if hasattr(value, "tolist"):  # NumPy's
         value = value.tolist()
@@ -161,7 +167,9 @@ def shown(value: Any) -> str:
 
 def _listed(values: Sequence[Any]) -> str:
     most = MOST // 2 if any(isinstance(v, list | tuple) for v in values[:1]) else MOST
-    parts = [f"{v:.6g}" if isinstance(v, float) and not v.is_integer() else shown(v) for v in values[:most]]
+    short = {v: f"{v:.6g}" for v in values[:most] if isinstance(v, float) and not v.is_integer()}
+    told_apart = len({float(s) for s in short.values()}) == len(short) and not any(float(s).is_integer() for s in short.values())
+    parts = [short[v] if told_apart and isinstance(v, float) and v in short else shown(v) for v in values[:most]]
     rest = len(values) - most
     return f"[{', '.join(parts)}{f', ... {rest:,} more' if rest > 0 else ''}]"
 

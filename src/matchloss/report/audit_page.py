@@ -44,7 +44,7 @@ def _finding(finding: Finding, place: str) -> dict[str, Any]:
         "check": audit_words.short(finding.check),
         "severity": finding.severity,
         "promise": words.PROMISES.get(finding.check, ""),
-        "message": audit_words.clean_text(finding.message),
+        "message": audit_words.clean_text(words.message(finding)),
         "shown": [
             {"role": role, "name": audit_words.short(name), "value": audit_words.clean_text(value)}
             for role, name, value in words.rows(finding.counterexample)
