@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from matchloss.audit._finding import Finding
 from matchloss.audit._subject import Subject
-from matchloss.audit.checks import behaviour, derivatives, inputs, numbers, promises, weights
+from matchloss.audit.checks import behaviour, curves, derivatives, inputs, minimum, numbers, promises, proper, weights
 from matchloss.audit.checks._skip import Skip
 
 
@@ -37,7 +37,7 @@ CHECKS = tuple(
     Check(run)
     for run in (
         numbers.finite, numbers.limits, derivatives.gradient, derivatives.hessian, numbers.accuracy,
-        promises.minimum, promises.proper, promises.linear, promises.matching, promises.convex, promises.invariance,
+        minimum.minimum, proper.proper, promises.linear, promises.matching, curves.convex, curves.invariance,
         derivatives.jumps, weights.weights, weights.reductions, inputs.shapes, inputs.domain,
         behaviour.purity, inputs.dtype, inputs.layout, behaviour.cost,
     )

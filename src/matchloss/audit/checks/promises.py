@@ -1,45 +1,114 @@
-"""To be written."""
+"""What a loss promises about mixed targets and its error signal."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from matchloss.audit._finding import Finding
-from matchloss.audit._subject import Subject
+from matchloss.audit._subject import CLASSES, Subject
+from matchloss.audit.checks._search import MATERIAL, Numbers, graded, reading, said, slope, sloping
 from matchloss.audit.checks._skip import Skip
 
 
-def minimum(subject: Subject) -> Iterator[Finding]:
-    """To be written."""
-    raise Skip("to be written")
-    yield
-
-
-def proper(subject: Subject) -> Iterator[Finding]:
-    """To be written."""
-    raise Skip("to be written")
-    yield
-
-
 def linear(subject: Subject) -> Iterator[Finding]:
-    """To be written."""
-    raise Skip("to be written")
-    yield
+    """L(x, t) = sum over k of t_k L(x, k) + a term without x, for every mixed target t: the gradient is affine in the target.
+
+    Then one label drawn from t gives an unbiased gradient of the loss at t: sampled labels, soft labels and label smoothing agree.
+    """
+    promise = subject.promises.linear_in_target
+    if subject.soft:
+        weights = subject.distributions(8) if subject.classes else _mixtures()
+        labels, t = subject.targets(), weights if subject.classes else weights[:, 1]
+    elif promise and subject.kind in ("regression", "count", "positive"):
+        labels = np.array([0.5, 4.5])
+        weights = _mixtures()
+        t = weights @ labels
+        if subject.label_dtype.startswith("int") or subject.kind == "count":
+            labels, t = np.array([0.0, 8.0]), weights @ [0.0, 8.0]
+    else:
+        raise Skip("it takes no mixed targets" if subject.kind in ("binary", "multiclass") else "its targets are numbers, not mixtures")
+    worst = _bias(subject, weights, labels, t)
+    if worst is None:
+        return
+    x, i, mean, got = worst
+    severity, start = graded(promise, "warning")
+    rows = np.eye(CLASSES) if subject.classes else labels
+    yield sloping(
+        subject, severity, f"{start}at a target of {said(t[i])} the gradient is {said(got)}, and {said(mean)} on average over labels "
+        "drawn from it: mixed targets and sampled labels train different models.",
+        np.stack([x] * (1 + len(rows))), np.concatenate([t[i : i + 1], rows]), got, mean,
+    )  # fmt: skip
+
+
+def _mixtures() -> Numbers:
+    p = np.array([0.5, 0.25, 0.75, 0.125])
+    return np.stack([1 - p, p], axis=1)
+
+
+def _bias(subject: Subject, weights: Numbers, labels: NDArray[Any], t: Numbers) -> tuple[Any, int, Any, Any] | None:
+    """Where the mean of the gradients at labels is furthest from that at the mixture: x, the mixture's place, both; None if it is not."""
+    u = np.array([0.0, 1.0, -1.0, 2.5, -2.5, 4.0, -4.0, 0.5])
+    if subject.classes:
+        u = np.round(subject.rng.normal(size=(8, CLASSES)) * 12) / 8
+    x, n = subject.at(u), len(u)
+    at_labels = np.stack([slope(subject, x, np.full(n, k, dtype=np.asarray(labels).dtype)) for k in labels])
+    worst = None
+    for i, w in enumerate(weights):
+        got = slope(subject, x, np.repeat(t[i : i + 1], n, axis=0))
+        mean = np.tensordot(w, at_labels, axes=1)
+        size = np.tensordot(w, np.abs(at_labels), axes=1) + np.abs(got) + MATERIAL
+        gap = np.nan_to_num(np.abs(got - mean) / size)
+        gap = gap.max(axis=1) if subject.classes else gap
+        j = int(gap.argmax())
+        if gap[j] > 10 * MATERIAL and (worst is None or gap[j] > 2 * worst[0]):
+            worst = (gap[j], (x[j], i, mean[j], got[j]))
+    return None if worst is None else worst[1]
 
 
 def matching(subject: Subject) -> Iterator[Finding]:
-    """To be written."""
-    raise Skip("to be written")
-    yield
+    """dL/dx = predict(x) - y for raw predictions x.
+
+    Then the error signal is the plain difference: a row that is badly wrong teaches much, and none teaches nothing.
+    """
+    if subject.convention.input != "raw":
+        raise Skip("it takes predictions, and the error signal is of raw ones")
+    x, y = _crossed_rows(subject)
+    read, g = reading(subject), slope(subject, x, y)
+    t = np.eye(CLASSES)[y.astype(int)] if subject.classes else y
+    difference = read.predict(x) - t
+    size = np.abs(g) + np.abs(difference) + 1e-3
+    if (np.abs(g - difference) <= 10 * MATERIAL * size).all():
+        return
+    severity, start = graded(subject.promises.matching, "note")
+    factor = float((g * difference).sum() / (difference * difference).sum())
+    scaled = np.abs(g - factor * difference) <= 10 * MATERIAL * (np.abs(g) + abs(factor) * (np.abs(difference) + 1e-3))
+    off = np.abs(difference) / (1.0 if subject.classes else 1 + np.abs(y))
+    gap = (np.abs(g - difference) / size * (off > 0.1)).reshape(len(x), -1).max(axis=1)
+    i = int(np.flatnonzero(gap >= gap.max() / 2)[0])
+    if factor > 0 and scaled.all():
+        message = (f"the error signal is {factor:.4g} times prediction - target: with a learning rate tuned for the plain difference, "
+                   f"steps are {factor:.4g} times as long.")  # fmt: skip
+    else:
+        message = (f"not a matching loss: at raw {said(x[i])} and target {said(y[i])} the gradient is {said(g[i])}, where prediction - "
+                   f"target is {said(difference[i])}{_dying(subject, g, difference)}.")  # fmt: skip
+    yield sloping(subject, severity, start + message, x[i : i + 1], y[i : i + 1], g[i], difference[i])
 
 
-def convex(subject: Subject) -> Iterator[Finding]:
-    """To be written."""
-    raise Skip("to be written")
-    yield
+def _crossed_rows(subject: Subject) -> tuple[Numbers, NDArray[Any]]:
+    u = np.array([0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -4.0, 4.0, -6.0, 6.0])
+    if subject.classes:
+        u = np.concatenate([np.zeros((1, CLASSES)), 4 * np.eye(CLASSES), np.round(subject.rng.normal(size=(12, CLASSES)) * 12) / 8])
+    y = subject.targets()
+    return subject.at(np.concatenate([u] * len(y))), np.repeat(y, len(u))
 
 
-def invariance(subject: Subject) -> Iterator[Finding]:
-    """To be written."""
-    raise Skip("to be written")
-    yield
+def _dying(subject: Subject, g: Numbers, difference: Numbers) -> str:
+    """Whether rows that are surely wrong hardly pull."""
+    if subject.kind != "binary":
+        return ""
+    wrong = np.abs(difference) > 0.99
+    return "; rows that are surely wrong hardly pull" if wrong.any() and np.abs(g[wrong]).max() < 0.1 else ""

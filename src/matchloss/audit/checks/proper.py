@@ -1,0 +1,196 @@
+"""Where the expected loss is least: at the truth, for a proper loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matchloss.audit._finding import Finding
+from matchloss.audit._subject import CLASSES, Subject, usual
+from matchloss.audit.checks._search import (
+    LEVEL,
+    MATERIAL,
+    NEAR,
+    Numbers,
+    Reading,
+    compared,
+    crossed,
+    graded,
+    least,
+    least_row,
+    line,
+    mixed,
+    reading,
+    said,
+    shift_free,
+)  # fmt: skip
+
+TRUTHS = np.array([0.1, 0.25, 0.4, 0.6, 0.75, 0.9])
+ROWS = np.array([[0.1, 0.3, 0.6], [0.7, 0.2, 0.1], [0.2, 0.6, 0.2]])
+WEIGHTS = np.array(
+    [[0.28, 0.46, 0.26, 0.0, 0.0], [0.28, 0.0, 0.0, 0.46, 0.26]]
+)  # of 0, 1, 4: mean 1.5, median 1; and 16 times further apart
+
+
+def proper(subject: Subject) -> Iterator[Finding]:
+    """argmin over x of sum over k of t_k L(x, k) is where predict(x) = t, for every distribution t of the labels; for numbers, where
+    predict(x) is their mean.
+
+    Else the predictions of a model that fits perfectly are not the frequencies, or means, of the data, however much data there are.
+    """
+    read = reading(subject)
+    if subject.classes:
+        yield from _classes(subject, read)
+    elif subject.kind == "binary":
+        yield from _binary(subject, read)
+    else:
+        yield from _numbers(subject, read)
+
+
+def _binary(subject: Subject, read: Reading) -> Iterator[Finding]:
+    y, w = np.array([0.0, 1.0]), np.stack([1 - TRUTHS, TRUTHS], axis=1)
+    u, value = least(subject, y, w)
+    p = read.predict(subject.at(u))
+    if np.abs(p - TRUTHS).max() <= NEAR:
+        yield from _other_link(subject, u, usual("binary", u), TRUTHS)
+        return
+    truth = _inverse(subject, read, TRUTHS)
+    at_truth = mixed(w, crossed(subject, truth, y))[np.arange(len(w)), np.arange(len(w))]
+    worse = (np.abs(p - TRUTHS) > NEAR) & ~(at_truth - value <= LEVEL * (1 + np.abs(value)))
+    if not worse.any():  # flat there: the truth is among the best
+        return
+    i = int(np.flatnonzero(worse)[0])
+    severity, start = graded(subject.promises.proper, "warning")
+    severity, why = _why(subject, u, p, severity)
+    message = (f"{start}where {TRUTHS[i] * 100:g} of 100 are positive, the expected loss is least at a predicted {said(p[i])}: "
+               f"{value[i]:.4g}, and {at_truth[i]:.4g} at the truth. {why}")  # fmt: skip
+    x = subject.at(np.array([truth[i], u[i]]))
+    yield compared(subject, severity, message, x[0], x[1], y, w[i], truth=float(TRUTHS[i]), least=float(p[i]))
+
+
+def _why(subject: Subject, u: Numbers, p: Numbers, severity: str) -> tuple[str, str]:
+    """What one can still read from such a loss."""
+    if np.diff(u).min() <= NEAR:
+        return severity, "Different frequencies have the same best prediction: nothing read from it is a probability."
+    logit = np.log(TRUTHS / (1 - TRUTHS))
+    inside = (p > 0) & (p < 1)
+    if not inside.all():
+        return severity, "What is predicted is no probability."
+    q = np.log(p / (1 - p))
+    a, b = np.polyfit(q, logit, 1)
+    if np.abs(a * q + b - logit).max() <= 10 * MATERIAL:
+        if abs(a - 1) <= NEAR:
+            return severity, f"As if positive rows counted {np.exp(-b):.3g} times."
+        if abs(b) <= NEAR and subject.convention.input == "raw":
+            return severity if severity == "error" else "note", f"The probability is sigmoid({a:.3g} raw)."
+    return severity, "What is predicted is in the right order, but is no probability."
+
+
+def _other_link(subject: Subject, u: Numbers, read: Numbers, truths: Numbers) -> Iterator[Finding]:
+    """Proper, but not for who reads probabilities by the usual link."""
+    if subject.convention.input != "raw" or subject.callee.predict is not None or np.abs(read - truths).max() <= 2 * NEAR:
+        return
+    i, link = len(u) - 1, "softmax" if subject.classes else "sigmoid"
+    law = f"classes come as {said(truths[i])}" if subject.classes else f"{truths[i] * 100:g} of 100 are positive"
+    y = np.arange(CLASSES) if subject.classes else np.array([0.0, 1.0])
+    yield subject.finding(
+        "note", f"proper, but not with the {link}: where {law} the expected loss is least at raw {said(u[i])}, and {link} makes that "
+        f"{said(read[i])}. Probabilities are read by the loss's own link.", x=np.stack([u[i]] * len(y)), y=y, truth=truths[i], least=u[i],
+    )  # fmt: skip
+
+
+def _inverse(subject: Subject, read: Reading, p: Numbers) -> Numbers:
+    """The raw predictions read as p, the nearest there are."""
+    low, high = np.full(len(p), line(subject)[0]), np.full(len(p), line(subject)[-1])
+    for _ in range(60 if read.how != "matching" else 30):
+        middle = (low + high) / 2
+        above = read.predict(subject.at(middle)) >= p
+        low, high = np.where(above, low, middle), np.where(above, middle, high)
+    return (low + high) / 2
+
+
+def _classes(subject: Subject, read: Reading) -> Iterator[Finding]:
+    labels = np.arange(CLASSES)
+    u, value = least_row(lambda z: _of_labels(subject, z, labels), len(ROWS), shift_free(subject), subject.per_row)
+    p = read.predict(subject.at(u))
+    gap = np.abs(p - ROWS).max(axis=1)
+    if gap.max() <= 2 * NEAR:
+        yield from _other_link(subject, u, usual("multiclass", u), ROWS)
+        return
+    truth = _link(subject, ROWS)
+    at_truth = _of_labels(subject, truth[:, None], labels)[:, 0]
+    worse = (gap > 2 * NEAR) & ~(at_truth - value <= LEVEL * (1 + np.abs(value)))
+    if not worse.any():  # flat there: the truth is among the best
+        return
+    i = int(np.flatnonzero(worse)[0])
+    severity, start = graded(subject.promises.proper, "warning")
+    message = (f"{start}where classes come as {said(ROWS[i])}, the expected loss is least at a predicted {said(p[i])}: {value[i]:.4g}, and "
+               f"{at_truth[i]:.4g} at the truth. Probabilities read from it are not those of the data.")  # fmt: skip
+    x = subject.at(np.stack([truth[i], u[i]]))
+    yield compared(subject, severity, message, x[0], x[1], labels, ROWS[i], least=p[i])
+
+
+def _of_labels(subject: Subject, u: Numbers, labels: NDArray[Any]) -> Numbers:
+    """Expected losses (laws, n) of rows (laws, n, K), row i under the law ROWS[i]."""
+    if len(u) and all(np.array_equal(a, u[0]) for a in u[1:]):  # the first grid is the same for all
+        return mixed(ROWS, crossed(subject, u[0], labels))
+    values = crossed(subject, u, labels)
+    return np.stack([mixed(ROWS[i : i + 1], values[:, i])[0] for i in range(len(u))])
+
+
+def _link(subject: Subject, p: Numbers) -> Numbers:
+    """Raw rows, by the usual link, read as p."""
+    member = subject.member
+    if subject.convention.input == "raw" and member is not None:
+        return np.asarray(member.loss.link(p), dtype=np.float64)
+    return np.log(p)
+
+
+def _numbers(subject: Subject, read: Reading) -> Iterator[Finding]:
+    y = np.array([0.5 if subject.kind == "positive" else 0.0, 1.0, 4.0, 16.0, 64.0])
+    u, _ = least(subject, y, WEIGHTS)
+    p, means = read.predict(subject.at(u)), WEIGHTS @ y
+    off = np.abs(p - means) > NEAR * means
+    if not off.any():
+        return
+    i = int(np.flatnonzero(off)[0])
+    severity, start = graded(subject.promises.proper, "note")
+    used = np.flatnonzero(WEIGHTS[i])
+    law = ", ".join(said(a) for a in y[used]) + " (" + ", ".join(f"{100 * a:g}" for a in WEIGHTS[i, used]) + " of 100)"
+    message = (f"{start}where targets are {law} the expected loss is least at {said(p[i])}, and their mean is {said(means[i])}: "
+               f"{_elicited(subject, y, p)}.")  # fmt: skip
+    truth = _inverse(subject, read, means[i : i + 1])
+    x = subject.at(np.array([truth[0], u[i]]))
+    yield compared(subject, severity, message, x[0], x[1], y, WEIGHTS[i], mean=float(means[i]), least=float(p[i]))
+
+
+def _elicited(subject: Subject, y: Numbers, p: Numbers) -> str:
+    """Mean, median, quantile, expectile, or what it is not."""
+    if subject.kind != "regression":
+        medians = [y[1], 16.0]
+        return "it elicits the median" if np.allclose(p, medians, rtol=NEAR) else "it elicits neither the mean nor the median"
+    around = crossed(subject, np.array([1.0, 2.0]), np.array([1.0, 2.0]))
+    below, above = float(around[1, 0] - around[1, 1]), float(around[0, 1] - around[0, 0])  # one too low, one too high
+    if not (below + above > 0 and np.isfinite(below + above)):
+        return "it elicits neither the mean nor the median"
+    level = below / (below + above)
+    supports = [y[WEIGHTS[i] > 0] for i in range(2)]
+    quantiles = [s[int(np.searchsorted(np.cumsum(WEIGHTS[i][WEIGHTS[i] > 0]), level - 1e-9).clip(0, 2))] for i, s in enumerate(supports)]
+    if np.allclose(p, quantiles, rtol=NEAR, atol=NEAR):
+        return "it elicits the median" if abs(level - 0.5) < NEAR else f"it elicits the quantile of level {said(level)}"
+    expectiles = [_expectile(s, WEIGHTS[i][WEIGHTS[i] > 0], level) for i, s in enumerate(supports)]
+    if np.allclose(p, expectiles, rtol=NEAR, atol=NEAR):
+        return f"it elicits the expectile of level {said(level)}"
+    return "it elicits neither the mean nor the median"
+
+
+def _expectile(y: Numbers, w: Numbers, level: float) -> float:
+    low, high = float(y.min()), float(y.max())
+    for _ in range(60):
+        m = (low + high) / 2
+        pull = float((w * np.where(y > m, level, 1 - level) * (y - m)).sum())
+        low, high = (m, high) if pull > 0 else (low, m)
+    return (low + high) / 2
