@@ -11,12 +11,17 @@ import inspect
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import matchloss as ml
+import matchloss.audit as auditing
 import matchloss.scoring as scoring
+from matchloss.audit import words
+from matchloss.audit._convention import CHOICES
+from matchloss.audit.checks import CHECKS
 from matchloss.engine.namespaces import NUMPY, NUMPY_ROWS, Namespace, Rows
 from matchloss.linear import LinearClassifier, LinearRegressor
 from matchloss.linear.model import Model, read_model, write_model
@@ -150,6 +155,58 @@ def differences() -> str:
     )
 
 
+def checks() -> str:
+    """The table of the audit's checks: name, property as mathematics, what it means for the person."""
+    head = "<tr><th>check</th><th>the promise</th><th>as mathematics</th><th>why it matters</th></tr>"
+    lines = [
+        f"<tr><td>{code(check.name)}</td><td>{escape(words.PROMISES[check.name], quote=False)}</td>"
+        f"<td>{prose(check.statement)}</td><td>{prose(check.meaning)}</td></tr>"
+        for check in CHECKS
+    ]
+    return f'<div class="wide checks"><table><thead>{head}</thead><tbody>{"".join(lines)}</tbody></table></div>'
+
+
+def prose(text: str) -> str:
+    """A docstring's sentence in HTML, its `code` as code."""
+    parts = re.split(r"`([^`]+)`", text)
+    return "".join(code(part) if i % 2 else escape(part, quote=False) for i, part in enumerate(parts))
+
+
+def severities() -> str:
+    """What an error, a warning and a note are."""
+    return "| severity | what it is |\n|---|---|\n" + "\n".join(f"| {name} | {plain(said)} |" for name, said in words.SEVERITY.items())
+
+
+def conventions() -> str:
+    """The parts of a convention, and what they may be."""
+    lines = []
+    for field in fields(auditing.Convention):
+        allowed = ", ".join(code(str(choice)) for choice in CHOICES[field.name]) if field.name in CHOICES else prose(PARTS[field.name])
+        lines.append(f"<tr><td>{code(field.name)}</td><td>{prose(SAID[field.name])}</td><td>{allowed}</td></tr>")
+    head = "<tr><th>part</th><th>what it says</th><th>what it may be</th></tr>"
+    return f"<table><thead>{head}</thead><tbody>{''.join(lines)}</tbody></table>"
+
+
+SAID = {
+    "kind": "what is predicted",
+    "framework": "whose arrays it takes",
+    "order": "which comes first",
+    "input": "what it takes as a prediction: raw outputs, predictions in the target's own units, or their logarithms",
+    "target": "what it takes as a target; signs are -1 and 1",
+    "reduction": "what a plain call returns: a value a row, their mean, or their sum",
+    "reduction_argument": "the keyword that changes the reduction",
+    "sign": "-1 for a score, of which more is better",
+    "weight_argument": "the keyword of a weight for each row",
+    "class_weight_argument": "the keyword of a weight for each class",
+    "ignore_argument": "the keyword of a label that is left out",
+    "others": "further arguments without a default: `positive`, a number for each row such as a variance; `identity`, a layer's weight",
+}
+NAME = "a name, or `none`"
+PARTS = dict.fromkeys(("reduction_argument", "weight_argument", "class_weight_argument", "ignore_argument"), NAME) | {
+    "others": "`positive`, `identity`, with commas between"
+}
+
+
 def counted() -> str:
     """How many losses there are, and how many of them match."""
     rows = ml.losses()
@@ -174,6 +231,9 @@ def reference() -> str:
         "## Models as files, and what estimators are made of",
         entry("matchloss.linear.model.Model", Model, signature=False),
         *(entry(f"{f.__module__}.{f.__name__}", f) for f in (read_model, write_model, solve, raw_of, learn, learn_rows)),
+        "## Audits\n\n[What a loss promises](audit.md) is their guide.",
+        *(entry(f"matchloss.audit.{f.__name__}", f) for f in (auditing.audit, auditing.assert_sound)),
+        *(entry(f"matchloss.audit.{cls.__name__}", cls, signature=False) for cls in AUDIT_WORDS),
         "## Words of the contract",
         *(entry(f"ml.{cls.__name__}", cls, signature=False) for cls in WORDS),
         "## Scores\n\n" + plain((inspect.getdoc(scoring) or "").strip()),
@@ -182,6 +242,7 @@ def reference() -> str:
     return "\n\n".join(parts)
 
 
+AUDIT_WORDS = (auditing.Report, auditing.Finding, auditing.Outcome, auditing.Convention)
 WORDS = (ml.Evaluation, ml.Interval, ml.Simplex, ml.DomainError, ml.ShapeError)
 METHODS = (
     "evaluate", "__call__", "value", "gradient", "hessian", "divergence", "predict", "link", "best_constant",
@@ -269,6 +330,9 @@ FILLINGS: dict[str, Callable[[], str]] = {
     "catalogue": catalogue,
     "protocol": protocol,
     "rows": row_protocol,
+    "checks": checks,
+    "severities": severities,
+    "conventions": conventions,
     "counted": counted,
     "differences": differences,
 }

@@ -6,6 +6,7 @@ import doctest
 import importlib.util
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,16 +22,18 @@ from matchloss.losses import CATALOGUE
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
-FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-COMMANDS = [DOCS / "compare.md", DOCS / "fit.md"]  # whose console blocks are run too
+FENCE = re.compile(r"^```(\w+)(?: title=\"(\w+\.py)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+COMMANDS = [DOCS / "audit.md", DOCS / "compare.md", DOCS / "fit.md"]  # whose console blocks are run too
 HOME = "/home/you"  # where these pages say that they are
 STEPS = [f"S{n}" for n in range(1, 13)]
 
 
 def blocks(page: Path, *languages: str) -> list[tuple[int, str, str]]:
-    """The fenced blocks of some languages, in order: the lines where they start, their languages and texts."""
+    """The fenced blocks of some languages, in order: the lines where they start, their languages (of a file, its name) and texts."""
     text = page.read_text()
-    return [(text[: found.start()].count("\n") + 2, found[1], found[2]) for found in FENCE.finditer(text) if found[1] in languages]
+    return [
+        (text[: found.start()].count("\n") + 2, found[2] or found[1], found[3]) for found in FENCE.finditer(text) if found[1] in languages
+    ]
 
 
 def hooks() -> ModuleType:
@@ -59,11 +62,17 @@ def test_every_python_and_console_block_does_what_it_says(page: Path, tmp_path: 
         if any(re.search(rf"(import|from) {name}\b", block) for _, _, block in found) or (name == "polars" and page in COMMANDS):
             pytest.importorskip(name)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)  # for the files that a page writes
     module = ModuleType("docs_page")  # dataclasses look their module up
     monkeypatch.setitem(sys.modules, "docs_page", module)
     for line, language, block in found:
         capsys.readouterr()
-        if language == "console":
+        if language.endswith(".py"):
+            (tmp_path / language).write_text(block)
+            monkeypatch.delitem(sys.modules, language.removesuffix(".py"), raising=False)
+            if language.startswith("test_"):
+                run_tests(block, f"{page.name}:{line}")
+        elif language == "console":
             run_commands(block, f"{page.name}:{line}", capsys)
         elif ">>>" in block:
             run_examples(block, page, line, module.__dict__)
@@ -72,6 +81,14 @@ def test_every_python_and_console_block_does_what_it_says(page: Path, tmp_path: 
             printed = capsys.readouterr().out.splitlines()
             promised = [comment[2:] for comment in block.splitlines() if comment.startswith("# ")]
             assert printed == (promised if printed else []), f"{page.name}:{line} prints {printed}"
+
+
+def run_tests(block: str, place: str) -> None:
+    """What pytest would do with the file."""
+    space: dict[str, Any] = {}
+    exec(compile(block, place, "exec"), space)
+    for test in [value for name, value in space.items() if name.startswith("test_")]:
+        test()
 
 
 def run_examples(block: str, page: Path, line: int, space: dict[str, Any]) -> None:
@@ -87,12 +104,22 @@ def run_commands(block: str, place: str, capsys: Any) -> None:
     """Commands of `matchloss`, and what they say."""
     from matchloss.cli import main
 
+    code = 0
     for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
         command, _, promised = part.partition("\n")
-        code = main(shlex.split(command)[1:])
-        said = "".join(capsys.readouterr()).replace(str(Path.cwd()), HOME)
+        if command == "echo $?":
+            assert code == int(promised), place
+            continue
+        code, said = audited(command) if command.startswith("matchloss audit ") else (main(shlex.split(command)[1:]), "")
+        said = (said + "".join(capsys.readouterr())).replace(str(Path.cwd()), HOME)
         assert words(said) == words(promised), f"{place}: {command}"
-        assert code == (1 if promised.startswith("matchloss: ") else 0)
+        assert code == (1 if promised.startswith("matchloss: ") else 0) or "$ echo $?" in block, place
+
+
+def audited(command: str) -> tuple[int, str]:
+    """Exit code and words of an audit in a process of its own: what is imported in this one would be tried too."""
+    ran = subprocess.run([sys.executable, "-m", "matchloss.cli", *shlex.split(command)[1:]], capture_output=True, text=True)
+    return ran.returncode, ran.stdout + ran.stderr
 
 
 def words(text: str) -> str:
@@ -208,6 +235,17 @@ def test_readme_fits_are_those_of_the_demonstration() -> None:
         assert f" {score} " in line
         told = [float(x) for x in line.split()[-2:]]
         assert told == pytest.approx([found.scores[score].value, found.constant[score].value], rel=1e-3)
+
+
+def test_readme_audit_is_part_of_what_the_command_says() -> None:
+    for extra in ("torch", "typer", "cloudpickle"):
+        pytest.importorskip(extra)
+    told = next(text for _, _, text in blocks(ROOT / "README.md", "console") if text.startswith("$ matchloss audit"))
+    command, *parts = re.split(r"^  \.\.\.\n", told, flags=re.MULTILINE)
+    code, said = audited(command.removeprefix("$ "))
+    assert code == 1
+    for part in parts:
+        assert words(part) in words(said), part
 
 
 @pytest.mark.parametrize("page", COMMANDS, ids=lambda page: page.stem)
