@@ -55,12 +55,22 @@ class Callee:
     promises: Promises = Promises()
     given: Mapping[str, Any] = field(default_factory=dict)  # parts of the convention that the object settles
     predict: Callable[[Any], Any] | None = None  # raw -> prediction, NumPy
+    made: Mapping[str, str] | None = None  # `fn` is a class: what it is made with, as Python
+    makes: frozenset[str] = frozenset()  # the options that go there
 
     def quote(self, arrays: tuple[str, ...], options: Mapping[str, str], method: str = "") -> str:
         """The call as Python."""
         named = [f"{n}={a}" if n else a for n, a in zip((*self.names, *[""] * (len(arrays) - 2)), arrays, strict=True)]
-        inside = ", ".join([*named, *(f"{k}={v}" for k, v in options.items())])
-        return f"{f'fn.{method}' if method else self.text}({inside})"
+        called = self.text
+        if self.made is not None:
+            called = f"{self.text}({_keywords({**self.made, **{k: v for k, v in options.items() if k in self.makes}})})"
+            options = {k: v for k, v in options.items() if k not in self.makes}
+        inside = ", ".join(filter(None, [*named, _keywords(options)]))
+        return f"{f'fn.{method}' if method else called}({inside})"
+
+
+def _keywords(options: Mapping[str, str]) -> str:
+    return ", ".join(f"{k}={v}" for k, v in options.items())
 
 
 def callee_of(fn: Any, framework: str | None = None) -> Callee:
@@ -94,7 +104,10 @@ def _of_class(made: type, framework: str | None) -> Callee:
         own = {k: v for k, v in given.items() if k in kept}
         return made(**own)(*arrays, **{k: v for k, v in given.items() if k not in kept})
 
-    return Callee(call, made.__name__, import_text(made), "fn()", parameters=inner.parameters, options={**kept, **inner.options})
+    return Callee(
+        call, made.__name__, *(_imported(made) if _imported(made)[0] else ("", "fn")),
+        parameters=inner.parameters, options={**kept, **inner.options}, made={}, makes=frozenset(kept),
+    )  # fmt: skip
 
 
 def _of_catalogue(loss: Loss, framework: str | None) -> Callee:
@@ -154,8 +167,9 @@ def _of_family(family: Any) -> Callee:
     def call(target: Any, mean: Any) -> Any:
         return 0.5 * family.resid_dev(target, mean) ** 2
 
-    setup = f"{import_text(type(family))}\nfamily = fn()\nfn = lambda y, mean: 0.5 * family.resid_dev(y, mean) ** 2"
-    given = {"order": "target, prediction", "input": "prediction", "reduction": "none"}
+    made = _instance_text(family)
+    setup = made and f"{made.replace('fn = ', 'family = ')}\nfn = lambda y, mean: 0.5 * family.resid_dev(y, mean) ** 2"
+    given = {"framework": "numpy", "order": "target, prediction", "input": "prediction", "reduction": "none"}
     return Callee(call, type(family).__name__, setup, given=given)
 
 
@@ -194,8 +208,12 @@ def _of_module(module: Any) -> Callee:
             used.__dict__ = {**module.__dict__, **changed}
         return used(*arrays, **{k: v for k, v in given.items() if k not in own})
 
-    text = import_text(type(module))
-    return Callee(call, type(module).__name__, text, "fn()", parameters=parameters, options={**own, **options})
+    arguments = _arguments_of(module)
+    line, text = ("", "fn") if arguments is None else _imported(type(module))
+    return Callee(
+        call, type(module).__name__, line, text or "fn", parameters=parameters, options={**own, **options},
+        made=arguments if line else None, makes=frozenset(own if line else ()),
+    )  # fmt: skip
 
 
 ADAPTERS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Callee]], ...] = (
@@ -226,32 +244,53 @@ def _name(fn: Any) -> str:
 
 
 def import_text(fn: Any) -> str:
-    """Python that imports it as `fn`; empty where that gives something else."""
+    """Python that makes it `fn`; empty where that gives something else."""
     if isinstance(fn, functools.partial):
-        inner = import_text(fn.func)
+        line, name = _imported(fn.func)
         given = ", ".join([*map(repr, fn.args), *(f"{k}={v!r}" for k, v in fn.keywords.items())])
-        return f"from functools import partial\n\n{inner}\n\nfn = partial(fn, {given})" if inner else ""
+        return f"from functools import partial\n\n{line}\n\nfn = partial({name}, {given})" if line else ""
+    line, name = _imported(fn)
+    return line and (f"{line}\n\nfn = {name}" if "." in name else f"{line} as fn")
+
+
+def _imported(fn: Any) -> tuple[str, str]:
+    """An import of a function or class, and its name then; empty where importing that name gives something else."""
     module, path = getattr(fn, "__module__", None), getattr(fn, "__qualname__", "")
-    if not module or "<" in path or module == "__main__":
-        return ""
+    if not module or not path or "<" in path or module == "__main__":
+        return "", ""
     candidates = [".".join(module.split(".")[:i]) for i in range(1, module.count(".") + 2)]
     try:
         found = [
             m for m in candidates if functools.reduce(lambda o, p: getattr(o, p, None), path.split("."), importlib.import_module(m)) is fn
         ]
     except Exception:  # a module that cannot be imported by its own name
-        return ""
+        return "", ""
     if not found:
-        return ""
+        return "", ""
     public = next((m for m in found if not any(part.startswith("_") for part in m.split("."))), found[0])
-    first, *rest = path.split(".")
-    return f"from {public} import {first} as fn" if not rest else f"from {public} import {first}\n\nfn = {path}"
+    return f"from {public} import {path.split('.')[0]}", path
 
 
 def _instance_text(instance: Any) -> str:
-    """Python that makes an equal object by its class's constructor without arguments; empty where that is not known to be equal."""
-    text = import_text(type(instance))
-    if not text:
-        return ""
-    arguments = "n_classes=3" if getattr(instance, "n_classes", None) == 3 else ""
-    return f"{text}\n\nfn = fn({arguments})"
+    """Python that makes an equal object; empty where that is not known."""
+    (line, name), arguments = _imported(type(instance)), _arguments_of(instance)
+    return f"{line}\n\nfn = {name}({_keywords(arguments)})" if line and arguments is not None else ""
+
+
+def _arguments_of(instance: Any) -> dict[str, str] | None:
+    """What its constructor was given besides defaults, read from attributes of the same names; None where that cannot be written."""
+    try:
+        parameters = inspect.signature(type(instance)).parameters
+    except (TypeError, ValueError):
+        return {}
+    found: dict[str, str] = {}
+    for name, parameter in parameters.items():
+        inner = getattr(instance, "closs", None)  # scikit-learn's compiled half
+        value = vars(instance).get(name, getattr(inner, name, None)) if hasattr(instance, "__dict__") else getattr(instance, name, None)
+        if value is None:
+            continue
+        if not isinstance(value, bool | int | float | str):
+            return None
+        if parameter.default is inspect.Parameter.empty or value != parameter.default:
+            found[name] = repr(value)
+    return found
