@@ -143,8 +143,8 @@ def _variants(subject: Subject, late: bool) -> Iterator[Subject]:
             yield s
             if c.kind in ("binary", "count"):
                 yield replace(s, label_dtype="int64")
-            if reduction == "none" and c.framework == "numpy":
-                yield replace(s, scalar=True)
+    if c.kind != "multiclass" and c.framework == "numpy" and "none" in reductions:
+        yield replace(subject, convention=replace(c, reduction="none"), scalar=True)
 
 
 def _is_that(s: Subject, value: Any, known: dict[str, Any], late: bool) -> bool:
