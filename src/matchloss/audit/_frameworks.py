@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+import random
+import tracemalloc
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -20,8 +23,18 @@ class Framework:
     name = "numpy"
     dtypes: tuple[str, ...] = ("float64", "float32")
     imports = "import numpy as np"
+    module = "np"  # as Python calls it
     differentiable = False
     pads = False  # whether every new shape costs a compilation
+    views: tuple[tuple[str, Callable[[Any], Any], str], ...] = ()  # other layouts of an array: in words, made, as Python
+
+    def __init__(self) -> None:
+        self.views = (
+            ("strided", lambda a: np.repeat(a, 2, axis=0)[::2], "{0} = np.repeat({0}, 2, axis=0)[::2]"),
+            ("reversed", lambda a: a[::-1].copy()[::-1], "{0} = {0}[::-1].copy()[::-1]"),
+            ("transposed", lambda a: a.copy(order="F") if a.ndim > 1 else a, '{0} = {0}.copy(order="F")'),
+            ("read-only", _read_only, "{0}.setflags(write=False)"),
+        )
 
     def array(self, x: Any, dtype: str) -> Any:
         """x, NumPy's, as an array of this framework; integers when the dtype is "int64"."""
@@ -47,6 +60,41 @@ class Framework:
         """The nearest numbers of this dtype, as float64."""
         with np.errstate(over="ignore"):
             return self.numbers(self.array(x, dtype))
+
+    def state(self) -> dict[str, Any]:
+        """What a call must leave as it was, by what a person calls it: each a value that can be compared."""
+        kept: Any = np.random.get_state()  # noqa: NPY002
+        return {
+            "the random numbers of NumPy": (kept[0], kept[1].tobytes(), *kept[2:]), "the random numbers of Python": random.getstate(),
+            "how NumPy treats floating point errors": tuple(sorted(np.geterr().items())),
+            "how NumPy prints": repr(np.get_printoptions()), "the filters of warnings": tuple(warnings.filters),
+        }  # fmt: skip
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Put it back, as far as it can be."""
+        name, keys, *rest = state["the random numbers of NumPy"]
+        np.random.set_state((name, np.frombuffer(keys, dtype=np.uint32), *rest))  # noqa: NPY002
+        random.setstate(state["the random numbers of Python"])
+        np.seterr(**dict(state["how NumPy treats floating point errors"]))
+        warnings.filters[:] = state["the filters of warnings"]  # type: ignore[index]
+
+    def forked(self) -> None:
+        """What its users do first in a forked process."""
+
+    def alone(self) -> AbstractContextManager[Any]:
+        """One thread, so that its time is the thread's."""
+        return nullcontext()
+
+    def largest(self, function: Callable[..., Any], arrays: tuple[Any, ...]) -> float | None:
+        """Bytes that a call holds at most at a time, or those of its largest array; None where that cannot be told."""
+        if tracemalloc.is_tracing():
+            return None
+        tracemalloc.start()
+        try:
+            function(*arrays)
+            return float(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
 
     def gradient(self, total: Total, x: Any) -> Any:
         """The derivative of a scalar function at the array x."""
@@ -74,11 +122,15 @@ class Torch(Framework):
 
     name = "torch"
     dtypes = ("float64", "float32", "bfloat16", "float16")
-    imports = "import torch"
+    imports, module = "import torch", "torch"
     differentiable = True
 
     def __init__(self) -> None:
         self.torch = importlib.import_module("torch")
+        self.views = (
+            ("strided", lambda a: a.repeat_interleave(2, 0)[::2], "{0} = {0}.repeat_interleave(2, 0)[::2]"),
+            ("transposed", lambda a: a.T.contiguous().T if a.ndim > 1 else a, "{0} = {0}.T.contiguous().T"),
+        )
 
     def array(self, x: Any, dtype: str) -> Any:
         """As NumPy's."""
@@ -95,6 +147,56 @@ class Torch(Framework):
     def dtype_of(self, out: Any) -> str:
         """As NumPy's."""
         return str(out.dtype).removeprefix("torch.")
+
+    def state(self) -> dict[str, Any]:
+        """As NumPy's."""
+        torch = self.torch
+        return super().state() | {
+            "the random numbers of torch": torch.get_rng_state().numpy().tobytes(), "torch's default dtype": torch.get_default_dtype(),
+            "whether torch records gradients": torch.is_grad_enabled(), "how many threads torch uses": torch.get_num_threads(),
+        }  # fmt: skip
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """As NumPy's."""
+        super().restore(state)
+        torch = self.torch
+        torch.set_rng_state(torch.tensor(np.frombuffer(state["the random numbers of torch"], dtype=np.uint8)))
+        torch.set_default_dtype(state["torch's default dtype"])
+        torch.set_grad_enabled(state["whether torch records gradients"])
+        if torch.get_num_threads() != state["how many threads torch uses"]:
+            torch.set_num_threads(state["how many threads torch uses"])
+
+    def forked(self) -> None:
+        """As its data loaders do: OpenMP's threads do not survive a fork."""
+        self.torch.set_num_threads(1)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """As NumPy's."""
+        threads = self.torch.get_num_threads()
+        self.torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            self.torch.set_num_threads(threads)
+
+    def largest(self, function: Callable[..., Any], arrays: tuple[Any, ...]) -> float | None:
+        """The bytes of the largest tensor that an operation makes."""
+        mode = importlib.import_module("torch.utils._python_dispatch").TorchDispatchMode
+        tensor = self.torch.Tensor
+        most = [0.0]
+
+        class Watch(mode):  # type: ignore[misc, valid-type]
+            def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+                out = function(*args, **(kwargs or {}))
+                for made in out if isinstance(out, tuple | list) else (out,):
+                    if isinstance(made, tensor):
+                        most[0] = max(most[0], float(made.numel() * made.element_size()))
+                return out
+
+        with Watch():
+            function(*arrays)
+        return most[0]
 
     def gradient(self, total: Total, x: Any) -> Any:
         """By backward."""
@@ -130,7 +232,7 @@ class Jax(Framework):
 
     name = "jax"
     dtypes = ("float64", "float32", "bfloat16", "float16")
-    imports = "import jax, jax.numpy as jnp"
+    imports, module = "import jax, jax.numpy as jnp", "jnp"
     differentiable = True
     pads = True
 
@@ -146,6 +248,10 @@ class Jax(Framework):
         """As NumPy's."""
         with self.wide(True):
             return self.jnp.asarray(np.asarray(x)).astype(getattr(self.jnp, dtype))
+
+    def largest(self, function: Callable[..., Any], arrays: tuple[Any, ...]) -> float | None:
+        """The bytes of the largest array that an operation makes, traced, not run."""
+        return _largest(self.jax.make_jaxpr(function)(*arrays).jaxpr)
 
     def owns(self, out: Any) -> bool:
         """As NumPy's."""
@@ -182,6 +288,23 @@ class Jax(Framework):
     def gradient_code(self, call: str) -> list[str]:
         """As NumPy's."""
         return [f"print(jax.grad(lambda x: {call}.sum())(x))"]
+
+
+def _largest(jaxpr: Any) -> float:
+    """Bytes of the largest array within a traced function."""
+    most = 0.0
+    for equation in jaxpr.eqns:
+        sizes = [float(np.prod(v.aval.shape)) * v.aval.dtype.itemsize for v in equation.outvars if hasattr(v.aval, "shape")]
+        parts = [q for p in equation.params.values() for q in (p if isinstance(p, tuple | list) else (p,))]
+        inner = [getattr(q, "jaxpr", q) for q in parts]
+        most = max([most, *sizes, *(_largest(q) for q in inner if hasattr(q, "eqns"))])
+    return most
+
+
+def _read_only(a: NDArray[Any]) -> NDArray[Any]:
+    a = a.copy()
+    a.setflags(write=False)
+    return a
 
 
 MADE: dict[str, Framework] = {"numpy": Framework()}

@@ -1,33 +1,376 @@
-"""To be written."""
+"""What a function makes of arrays that are not as ordinary: other shapes, other dtypes, other layouts of memory."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
 
 from matchloss.audit._finding import Finding
-from matchloss.audit._subject import Subject
+from matchloss.audit._frameworks import framework, literal
+from matchloss.audit._subject import CLASSES, PAD, Raised, Subject
+from matchloss.audit.checks._same import differ, of, ordinary, tolerant
 from matchloss.audit.checks._skip import Skip
+from matchloss.audit.checks.domain import domain
+
+
+def _one(s: Subject) -> str | None:
+    """The reduction to ask for: none where it can be."""
+    return "none" if s.convention.reduction_argument else None
+
+
+# --- shapes ----------------------------------------------------------------------------------------------------------------------
 
 
 def shapes(subject: Subject) -> Iterator[Finding]:
-    """To be written."""
-    raise Skip("to be written")
-    yield
+    """Predictions of n rows against targets of another shape, such as (n,) against (n, 1), are refused, or give what n rows paired one with
+    one give; never n^2 pairs.
+
+    A model that ends in one unit outputs (n, 1); where that broadcasts, it learns the mean of all targets, and the loss still falls.
+    """
+    s = subject
+    if s.scalar:
+        raise Skip("it takes one row at a time")
+    n = 3
+    x, y = s.at(np.eye(n) if s.classes else np.arange(n, dtype=np.float64)), ordinary(s, n)[1]
+    right = _answer(s, x, y)
+    column: list[tuple[str, Any, Any]] = []
+    if not s.classes:
+        column = [(f"({n},) against ({n}, 1)", x, y[:, None]), (f"({n}, 1) against ({n},)", x[:, None], y)]
+    for words, a, b in column:
+        got = _answer(s, a, b)
+        if got is None or np.isnan(got).all() or (got.size == right.size and not differ(got.ravel(), right.ravel()).any()):
+            continue
+        size = f"returns shape {got.shape}" if got.size > 1 else f"returns {got.ravel()[0]:.4g} instead of {right.ravel()[0]:.4g}"
+        yield _shown(
+            s,
+            "warning",
+            f"Shapes {words} broadcast in silence ({size}): every prediction meets every target, and a model learns their mean.",
+            a,
+            b,
+            got,
+            right,
+        )
+        break
+    yield from _counts(s, x, y)
 
 
-def domain(subject: Subject) -> Iterator[Finding]:
-    """To be written."""
-    raise Skip("to be written")
-    yield
+def _answer(s: Subject, x: Any, y: Any) -> Any:
+    """What the plain function makes of arrays of any shape: rows where it can; None where it refuses."""
+    try:
+        arrays = _place(s, x, y)
+        s.journal(f"{s.quote()} with {np.shape(x)} predictions and {np.shape(y)} targets")
+        return s.framework.numbers(s.run(arrays, s.keywords(_one(s))))
+    except (Raised, TypeError, ValueError):
+        return None
+
+
+def _place(s: Subject, x: Any, y: Any) -> tuple[Any, ...]:
+    """The function's arguments from arrays of any shape."""
+    x, t = np.asarray(x), s.encode(y)
+    kept = (s.label_dtype or "int64") if s.classes and s.hard and np.asarray(y).dtype.kind == "i" else s.target_dtype(t, "float64")
+    others = [s._other(o, len(x) if x.ndim else 1, "float64") for o in s.convention.others]
+    return s.place(s.framework.array(x, "float64"), s.framework.array(t, kept), others)
+
+
+def _counts(s: Subject, x: Any, y: Any) -> Iterator[Finding]:
+    """Targets of another number of rows than the predictions."""
+    one = "one target for 3 predictions"
+    pairs = [(one, x, y[:1]), ("2 targets for 3 predictions", x, y[:2]), ("3 targets for 2 predictions", x[:2], y)]
+    if s.classes and s.soft:
+        hot = np.eye(CLASSES)[y]
+        pairs.append(("one distribution for 3 predictions", x, hot[:1]))
+        pairs.append(("a transposed array of 2 distributions for 2 predictions", x[:2], hot[:2].T))
+    for words, a, b in pairs:
+        got = _answer(s, a, b)
+        if got is None or np.isnan(got).any():
+            continue
+        lone = words.startswith("one")
+        severity = "note" if lone else "warning"
+        does = "it serves them all" if lone else "the shapes do not match, and no error says so"
+        yield _shown(s, severity, f"It takes {words} ({np.shape(a)} against {np.shape(s.encode(b))}): {does}.", a, b, None, None)
+        return
+
+
+def _shown(s: Subject, severity: str, message: str, a: Any, b: Any, got: Any, right: Any) -> Finding:
+    """A finding about shapes, with code that makes the arrays as they are."""
+    f = s.framework
+    t = s.encode(b)
+    kept = (s.label_dtype or "int64") if s.classes and s.hard and np.asarray(b).dtype.kind == "i" else s.target_dtype(t, "float64")
+    code = [f"x = {f.code(np.asarray(a), 'float64')}", f"y = {f.code(t.astype(int) if kept.startswith('int') else t, kept)}"]
+    code += [
+        f"z{i} = {f.code(np.eye(CLASSES) if w == 'identity' else np.ones(len(a)), 'float64')}" for i, w in enumerate(s.convention.others)
+    ]
+    lines = s.snippet(np.zeros((1, CLASSES)) if s.classes else np.zeros(1), np.zeros(1, int), "float64", "value", code=[]).split("\n")
+    head = [line for line in lines if not line.startswith(("x =", "y =", "z0 =", "z1 ="))]
+    example: dict[str, Any] = {"prediction": np.asarray(a).tolist(), "target": np.asarray(t).tolist()}
+    if got is not None:
+        example |= {"got": got.tolist(), "right": right.tolist()}
+    made = [*head, *code, f"print({s.quote()})", *([] if right is None else [f"# right: {literal(right)}"])]
+    return Finding("", severity, message, example, "\n".join(made))
+
+
+# --- dtype -----------------------------------------------------------------------------------------------------------------------
 
 
 def dtype(subject: Subject) -> Iterator[Finding]:
-    """To be written."""
-    raise Skip("to be written")
-    yield
+    """The loss of predictions in a dtype has that dtype and, in float64, its digits; integers are numbers; arrays of one framework give
+    arrays of it, with its gradients.
+
+    A loss that falls to a narrower type loses small errors; one that leaves the framework, the gradient of all that was before it.
+    """
+    s = subject
+    yield from _kept(s)
+    if "float64" in s.dtypes:
+        yield from _digits(s)
+    yield from _integers(s)
+    yield from _foreign(s)
+
+
+def _kept(s: Subject) -> Iterator[Finding]:
+    x, y = ordinary(s, PAD)
+    wider: list[str] = []
+    for name in s.dtypes:
+        if s.scalar:
+            return
+        out = s.call(s.round(x, name), y, name, _one(s))
+        if not s.framework.owns(out):
+            yield s.finding(
+                "warning",
+                f"For arrays of {s.framework.name} it returns {type(out).__module__.split('.')[0]}'s {type(out).__name__}: the "
+                "result has no gradient, and nothing before it is trained.",
+                x=x[:2],
+                y=y[:2],
+            )
+            return
+        if not np.shape(out):  # a number, whose width costs nothing; a narrow one may
+            out_name = s.framework.dtype_of(out)
+            if name == "float64" and out_name in ("float32", "float16", "bfloat16"):
+                yield _narrower(s, x, y, out_name)
+            continue
+        out_name = s.framework.dtype_of(out)
+        if name == "float64" and out_name in ("float32", "float16", "bfloat16"):
+            yield _narrower(s, x, y, out_name)
+        elif out_name.startswith("float") and name in ("float32", "float16", "bfloat16") and out_name == "float64":
+            wider.append(name)
+    if wider:
+        code = [f"print({s.quote(dtype=wider[0])}.dtype)"]
+        yield s.finding(
+            "note",
+            f"For predictions in {wider[0]} it returns float64: what follows takes twice the memory, or more.",
+            x=s.round(x[:2], wider[0]),
+            y=y[:2],
+            dtype=wider[0],
+            code=code,
+        )
+
+
+def _narrower(s: Subject, x: Any, y: Any, name: str) -> Finding:
+    return s.finding(
+        "error",
+        f"For predictions in float64 it returns {name}: 9 of 16 digits are lost, and no setting brings them back.",
+        x=x[:2],
+        y=y[:2],
+        code=[f"print({s.quote()}.dtype)"],
+    )
+
+
+def _digits(s: Subject) -> Iterator[Finding]:
+    """Steps that float64 sees and float32 does not must change the value wherever larger ones do."""
+    x, y = ordinary(s, PAD)
+    near, far = x * (1 + 2.0**-28), x * (1 + 2.0**-10)
+    v, v_near, v_far = s.value(x, y), s.value(near, y), s.value(far, y)
+    moved = np.isfinite(v) & (v_far != v)
+    if moved.sum() >= PAD // 4 and (v_near[moved] == v[moved]).mean() > 0.75:
+        i = int(np.argmax(moved & (v_near == v)))
+        call = s.quote()
+        code = [f"print({call})", f"x = x * {1 + 2.0**-28!r}", f"print({call})"]
+        yield s.finding(
+            "error",
+            "Predictions in float64 are rounded to fewer digits inside: a step of 4e-9 of a prediction does not change "
+            "the value, which has the digits of float32.",
+            x=x[i : i + 1],
+            y=y[i : i + 1],
+            code=code,
+            got=v_near[i],
+        )
+
+
+def _integers(s: Subject) -> Iterator[Finding]:
+    if s.convention.input != "raw" or s.scalar:
+        return
+    x, y = ordinary(s, PAD)
+    whole, y = np.round(3 * x), np.resize([t for t in s.targets() if t == int(t)], PAD)
+    t = s.encode(y)
+    right = s.framework.numbers(s.call(whole, y, reduction=_one(s)))
+    arrays = s.place(
+        s.framework.array(whole, "int64"),
+        s.framework.array(t, s.target_dtype(t, "float64")),
+        [s._other(o, PAD, "float64") for o in s.convention.others],
+    )
+    out = tolerant(lambda: s.framework.numbers(s.run(arrays, s.keywords(_one(s)))))
+    if out is None or out.shape != right.shape or not (bad := np.atleast_1d(differ(out, right, "float16"))).any():
+        return
+    i = int(np.argmax(bad))
+    rows = slice(i, i + 1) if bad.size > 1 else slice(0, 4)
+    code = [f"print({s.quote()})", f"x = {s.framework.code(whole[rows].astype(int), 'int64')}", f"print({s.quote()})"]
+    yield s.finding(
+        "error",
+        "Predictions that are integers have another loss than the same numbers as floats: a share of the result is cut off.",
+        x=whole[rows],
+        y=y[rows],
+        code=code,
+    )
+
+
+def _foreign(s: Subject) -> Iterator[Finding]:
+    """Tensors given to a function of NumPy's arrays."""
+    if s.framework.name != "numpy" or s.scalar:
+        return
+    for name in s.loaded:
+        f = framework(name)
+        x, y = ordinary(s, 4)
+        t = s.encode(y)
+        if s.classes and t.ndim == 1:
+            continue
+        others = [f.array(np.ones(4), "float64") for _ in s.convention.others]
+        arrays = s.place(f.array(x, "float64"), f.array(t, "float64"), others)
+        keywords = s.keywords("none")
+        out = tolerant(lambda arrays=arrays, keywords=keywords, f=f: _within(s, f, arrays, keywords))
+        if out is None or f.owns(out):
+            continue
+        code = [f"import {name}", *([] if name == "torch" else ["import jax.numpy as jnp"])]
+        code += [f"x = {f.code(x, 'float64')}", f"y = {f.code(t, 'float64')}"]
+        code += [f"z{i} = {f.code(np.ones(4), 'float64')}" for i in range(len(others))]
+        yield s.finding(
+            "note",
+            f"It takes arrays of {name} and returns NumPy's: there is no gradient behind the result, so it is a score, not a "
+            f"loss, for a model in {name}.",
+            x=x,
+            y=y,
+            code=[*code, f"print(type({s.quote()}))"],
+        )
+
+
+def _within(s: Subject, f: Any, arrays: Any, keywords: Any) -> Any:
+    with f.context():
+        return s.run(arrays, keywords)
+
+
+# --- layout ----------------------------------------------------------------------------------------------------------------------
 
 
 def layout(subject: Subject) -> Iterator[Finding]:
-    """To be written."""
-    raise Skip("to be written")
-    yield
+    """The same numbers have the same loss however they lie in memory (strided, reversed, transposed, repeated, read-only) and however many
+    rows there are: none, one, 1,025, 100,001.
+
+    Slices of data, mapped files and last batches are such arrays.
+    """
+    s = subject
+    if s.scalar:
+        raise Skip("it takes one row at a time")
+    yield from _views(s)
+    yield from _sizes(s)
+    yield from _empty(s)
+
+
+def _views(s: Subject) -> Iterator[Finding]:
+    x, y = ordinary(s, PAD)
+    arrays = s.arrays(x, y, "float64")
+    right = np.atleast_1d(s.framework.numbers(s.run(arrays, s.keywords(_one(s)))))
+    wrong, refused = [], []
+    for words, change, code in s.framework.views:
+        changed = tuple(change(a) for a in arrays)
+        try:
+            out = np.atleast_1d(s.framework.numbers(s.run(changed, s.keywords(_one(s)))))
+        except Raised as error:
+            refused.append((words, code, error))
+            continue
+        if out.shape != right.shape or differ(out, right).any():
+            wrong.append((words, code))
+    lines = lambda code: [code.format("x"), code.format("y"), f"print({s.quote()})"]  # noqa: E731
+    if wrong:
+        words, code = wrong[0]
+        yield s.finding(
+            "error",
+            f"Arrays that are {words} give another result than the same numbers side by side: it reads the wrong numbers.",
+            x=x[:4],
+            y=y[:4],
+            code=[f"print({s.quote()})", *lines(code)],
+        )
+    if refused:
+        words, code, error = refused[0]
+        every = " or ".join(w for w, _, _ in refused)
+        yield s.finding(
+            "warning",
+            f"Arrays that are {every} raise {type(error.original).__name__}: slices and mapped data must be copied first.",
+            x=x[:4],
+            y=y[:4],
+            code=[*lines(code), f"# raises {type(error.original).__name__}"],
+        )
+
+
+LARGE = 100_001
+
+
+def _sizes(s: Subject) -> Iterator[Finding]:
+    x, y = ordinary(s, PAD)
+    v = s.value(x, y)
+    role = "none" if s.per_row else s.convention.reduction
+    if role != "none" and differ(s.total(x, y), of(role, v)):
+        return  # its reduction is wrong at any size
+    seconds = 0.0
+    for n in (1, 1025, LARGE):
+        if n == LARGE and seconds * LARGE / 1025 > 0.5 and not s.framework.pads:
+            return  # what is so slow has no blocks
+        start = time.perf_counter()
+        rows = np.arange(n) % PAD
+        got = np.atleast_1d(s.convention.sign * s.framework.numbers(s.call(x[rows], y[rows], reduction=_one(s))))
+        got = got.sum(axis=1) if s.elementwise and got.shape == (n, CLASSES) else got
+        seconds = time.perf_counter() - start
+        if s.elementwise and got.size != n:
+            return  # its mean is that of entries
+        right = v[rows] if role == "none" else np.atleast_1d(of(role, v[rows]))
+        bad = differ(got, right) if got.shape == right.shape else np.array([True])
+        if bad.any():
+            yield _sized(s, x, y, n, role, int(np.argmax(bad)), got)
+            return
+
+
+def _sized(s: Subject, x: Any, y: Any, n: int, role: str, i: int, got: Any) -> Finding:
+    what = f"row {i:,}" if role == "none" else f"the {role}"
+    few = slice(i % PAD, i % PAD + 1) if role == "none" else slice(0, 4)
+    last = f"[{i}]" if role == "none" else ""
+    again = [f"x = {_tiled(s, 'x', n)}", f"y = {_tiled(s, 'y', n)}", f"print({s.quote()}{last})"]
+    return s.finding(
+        "error",
+        f"Of {n:,} rows, {what} is not as among {PAD}: batches of that size are wrong.",
+        x=x[few],
+        y=y[few],
+        rows=n,
+        code=[f"print({s.quote()})", *again],
+    )
+
+
+def _tiled(s: Subject, name: str, n: int) -> str:
+    """Python that repeats the rows of an array until there are n."""
+    return f"{name}[{s.framework.module}.arange({n}) % len({name})]"
+
+
+def _empty(s: Subject) -> Iterator[Finding]:
+    """No rows are no error of the caller's: the last shard of a data set may have none."""
+    x, y = ordinary(s, 2)
+    out = tolerant(lambda: s.framework.numbers(s.call(x[:0], y[:0], reduction=_one(s))))
+    if out is None:
+        return
+    expected = (0, CLASSES) if s.elementwise else (0,)
+    if s.per_row:
+        if out.shape not in (expected, ()):
+            yield s.finding("warning", f"No rows have {out.size} losses (shape {out.shape}).", x=x[:0], y=y[:0])
+    elif out.size and np.isfinite(out).all() and out.ravel()[0] != 0:
+        yield s.finding("warning", f"The {s.convention.reduction} over no rows is {out.ravel()[0]:.4g}.", x=x[:0], y=y[:0])
+
+
+__all__ = ["domain", "dtype", "layout", "shapes"]

@@ -1,0 +1,74 @@
+"""What the checks of structure share: weights, reductions, shapes, layouts change which rows count, never their digits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from matchloss.audit._subject import PAD, Malformed, Raised, Subject
+
+# Two results are the same number if they differ by no more than this, relative to the largest of them. A defect of structure is a factor,
+# a missing row, another row; sums in another order, other loops for other sizes and even a computation in float32 stay below it.
+ROUGH = 2.0**-20
+
+
+def differ(a: Any, b: Any, dtype: str = "float64") -> Any:
+    """Where a and b are not the same, row by row. NaN is the same as NaN, inf as inf."""
+    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    finite = np.concatenate([np.abs(a[np.isfinite(a)]).ravel(), np.abs(b[np.isfinite(b)]).ravel()])
+    with np.errstate(invalid="ignore"):
+        far = np.abs(a - b) > max(ROUGH, 32 * eps(dtype)) * finite.max(initial=0.0)
+    unlike = (np.isnan(a) != np.isnan(b)) | ((np.isinf(a) | np.isinf(b)) & (a != b) & ~(np.isnan(a) | np.isnan(b)))
+    return unlike | (far & np.isfinite(a) & np.isfinite(b))
+
+
+def eps(dtype: str) -> float:
+    """The step of numbers about 1."""
+    return {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}[dtype]
+
+
+def roles(s: Subject) -> dict[str, str | None]:
+    """What the function can make of its rows, "none", "mean" or "sum", to the value of its keyword (None: it has no keyword)."""
+    c = s.convention
+    if c.reduction_argument is None:
+        return {c.reduction: None}
+    x, y = ordinary(s, PAD)
+    names: dict[str, str | None] = {"none": "none", "mean": "mean", "sum": "sum"}
+    default = s.callee.options.get(c.reduction_argument)
+    if isinstance(default, str) and default not in names and c.reduction != "none":
+        names[c.reduction] = default  # it calls its mean something else
+    found = dict(names)
+    for role, name in names.items():
+        try:
+            if (np.size(s.framework.numbers(s.call(x, y, reduction=name))) == 1) == (role == "none"):
+                del found[role]
+        except Raised:
+            del found[role]
+    return found
+
+
+def of(role: str, v: Any) -> Any:
+    """What the rows' values come to."""
+    return np.float64(v.mean() if role == "mean" else v.sum())
+
+
+def named(s: Subject, name: str | None) -> dict[str, Any]:
+    """The reduction as an option of a call, for a snippet."""
+    return {} if name is None or s.convention.reduction_argument is None else {s.convention.reduction_argument: name}
+
+
+def ordinary(s: Subject, n: int) -> tuple[Any, Any]:
+    """Ordinary rows of which none has a label that the function ignores."""
+    x, y = s.ordinary(n)
+    ignored = s.callee.options.get(s.convention.ignore_argument or "")
+    return x, np.where(y == ignored, 0, y) if isinstance(ignored, int) and s.classes else y
+
+
+def tolerant(call: Callable[[], Any]) -> Any:
+    """What the call gives; None where the function raises or returns what is no loss."""
+    try:
+        return call()
+    except (Raised, Malformed):
+        return None

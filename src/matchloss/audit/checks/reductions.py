@@ -1,0 +1,146 @@
+"""What is made of all rows, a mean or a sum, and that each row is for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from matchloss.audit._finding import Finding
+from matchloss.audit._subject import CLASSES, PAD, Subject
+from matchloss.audit.checks._same import differ, named, of, ordinary, roles, tolerant
+from matchloss.audit.checks._skip import Skip
+
+
+def reductions(subject: Subject) -> Iterator[Finding]:
+    """sum = l_1 + ... + l_n, mean = sum / n, for values and gradients; l_i depends on row i alone, so that parts add up to the whole;
+    a plain call is the documented default.
+
+    A reduction of another size is another learning rate; a row that depends on its batch is another loss.
+    """
+    s = subject
+    if s.scalar:
+        raise Skip("it takes one row at a time")
+    made = roles(s)
+    yield from _alone(s)
+    x, y = ordinary(s, PAD)
+    v = s.value(x, y)
+    for role in ("sum", "mean"):
+        if role in made:
+            yield from _reduced(s, role, made[role], x, y, v)
+    yield from _default(s, made, x, y)
+    yield from _narrow(s, made)
+
+
+def _alone(s: Subject) -> Iterator[Finding]:
+    """A row's value is the same in any company."""
+    if not s.per_row:
+        return
+    x, y = ordinary(s, PAD)
+    together, order = s.value(x, y), s.rng.permutation(PAD)
+    mixed = np.empty(PAD)
+    mixed[order] = s.value(x[order], y[order])
+    single = np.concatenate([s.value(x[i : i + 1], y[i : i + 1]) for i in range(4)])
+    for what, got, right in (("in another order", mixed, together), ("alone", single, together[:4])):
+        if (bad := differ(got, right)).any():
+            i = int(np.argmax(bad))
+            yield s.finding(
+                "error",
+                f"A row's loss is {right[i]:.4g} among {PAD} rows and {got[i]:.4g} {what}: it depends on the other rows, and the "
+                "size and order of batches change what is trained.",
+                x=x[i : i + 1],
+                y=y[i : i + 1],
+                got=got[i],
+                expected=right[i],
+            )
+            return
+
+
+def _reduced(s: Subject, role: str, name: str | None, x: Any, y: Any, v: Any) -> Iterator[Finding]:
+    got, right = np.float64(s.total(x, y, name)), of(role, v)
+    if differ(got, right):
+        few = next(slice(0, m) for m in (2, 3, 4, 8, PAD) if m == PAD or differ(np.float64(s.total(x[:m], y[:m], name)), of(role, v[:m])))
+        shown = {"x": x[few], "y": y[few], "options": named(s, name), "expected": of(role, v[few]), "got": s.total(x[few], y[few], name)}
+        if role == "mean" and s.classes and not differ(got, right / CLASSES):
+            yield s.finding(
+                "warning",
+                f"The mean is over all {CLASSES} entries of each row, 1/{CLASSES} of the mean over rows: the mean is not the "
+                "divergence that a row has, and the step size depends on the number of classes.",
+                **shown,
+            )
+            return
+        mean = role == "sum" and not differ(got, v.mean())
+        what = "is the mean" if mean else f"is {got / right:.4g} times that of the rows' own values" if right else "is not that of the rows"
+        yield s.finding("error", f"The {role} over {PAD} rows {what}: batches of another size train with another step.", **shown)
+    elif s.framework.differentiable and s.callee.gradient is None and s.differentiable:
+        yield from _reduced_gradient(s, role, name, x, y)
+
+
+def _reduced_gradient(s: Subject, role: str, name: str | None, x: Any, y: Any) -> Iterator[Finding]:
+    total = s.of_prediction(x, y, "float64", s.keywords(name), lambda out: out.sum())
+    got = s.convention.sign * s.framework.numbers(s._guarded(s.framework.gradient, total, s.framework.array(x, "float64")))
+    right = s.gradient(x, y) / (PAD if role == "mean" else 1)
+    bad = differ(got, right).reshape(PAD, -1).any(axis=1)
+    if bad.any():
+        i = int(np.argmax(bad))
+        yield s.finding(
+            "error",
+            f"The gradient of the {role} is not the {role} of the rows' gradients: reducing inside or outside trains two models.",
+            x=x[i : i + 1],
+            y=y[i : i + 1],
+            show="gradient",
+            options=named(s, name),
+            got=got[i],
+            expected=right[i],
+        )
+
+
+def _default(s: Subject, made: dict[str, str | None], x: Any, y: Any) -> Iterator[Finding]:
+    argument = s.convention.reduction_argument
+    default = s.callee.options.get(argument) if argument else None
+    if not isinstance(default, str):
+        return
+    plain, named = s.framework.numbers(s.call(x, y)), s.framework.numbers(s.call(x, y, reduction=default))
+    if plain.shape != named.shape or differ(plain, named).any():
+        yield s.finding("error", f"A plain call is not that with {argument}={default!r}, its documented default.", x=x[:2], y=y[:2])
+    for role in ("mean", "sum"):
+        if role in made or argument is None:
+            continue
+        out = tolerant(lambda role=role: s.call(x, y, reduction=role))
+        if out is not None and np.size(s.framework.numbers(out)) > 1:
+            yield s.finding(
+                "warning",
+                f"{argument}={role!r} is taken without a word and returns a value a row: a misspelt reduction is no error.",
+                x=x[:2],
+                y=y[:2],
+                options={argument: role},
+            )
+
+
+def _narrow(s: Subject, made: dict[str, str | None]) -> Iterator[Finding]:
+    """In a half precision many rows must not be added up in it: a sum of 256 is no longer moved by another 1."""
+    role = "mean" if "mean" in made else ""
+    narrow = [d for d in s.dtypes if d in ("bfloat16", "float16")]
+    if not role or not narrow or s.kind in ("count", "positive"):
+        return
+    n = 8 * PAD
+    x, y = ordinary(s, n)
+    for dtype in narrow[:1]:
+        x = s.round(x, dtype)
+        right = s.total(x, y, made[role])
+        got = s.total(x, y, made[role], dtype)
+        size = float(np.abs(s.value(x, y)).mean() + np.abs(x).mean())
+        if not abs(got - right) <= 4 * 2.0**-7 * size:  # rows and result are rounded: a few steps of the dtype, of the formula's terms
+            times = got / right
+            yield s.finding(
+                "error",
+                f"The mean of {n} rows in {dtype} is {times:.2g} times the mean of their exact values: rows are added up in {dtype}, "
+                "which drops what is small against the sum.",
+                x=x[:n],
+                y=y[:n],
+                dtype=dtype,
+                options=named(s, made[role]),
+                got=got,
+                expected=right,
+            )
