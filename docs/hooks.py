@@ -181,7 +181,7 @@ def conventions() -> str:
     """The parts of a convention, and what they may be."""
     lines = []
     for field in fields(auditing.Convention):
-        allowed = ", ".join(code(str(choice)) for choice in CHOICES[field.name]) if field.name in CHOICES else prose(PARTS[field.name])
+        allowed = " or ".join(code(str(choice)) for choice in CHOICES[field.name]) if field.name in CHOICES else prose(PARTS[field.name])
         lines.append(f"<tr><td>{code(field.name)}</td><td>{prose(SAID[field.name])}</td><td>{allowed}</td></tr>")
     head = "<tr><th>part</th><th>what it says</th><th>what it may be</th></tr>"
     return f"<table><thead>{head}</thead><tbody>{''.join(lines)}</tbody></table>"

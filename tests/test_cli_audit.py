@@ -155,7 +155,7 @@ def test_an_interrupted_audit_leaves_nothing(capsys, tmp_path, monkeypatch):
 def test_a_function_in_the_working_directory_is_found(capsys):
     pytest.importorskip("cloudpickle")
     before = sys.path[:]
-    code, said, err = matchloss(capsys, "audit", "own_losses:squared", "--kind", "regression", "--only", "finite,minimum")
+    code, said, err = matchloss(capsys, "audit", "own_losses:squared", "--framework", "numpy", "--only", "finite,minimum")
     assert (code, err) == (0, "")
     assert "takes (predictions, targets), returns a value for each row (NumPy)" in " ".join(said.split())
     assert sys.path == before and "own_losses" not in sys.modules

@@ -167,8 +167,8 @@ def shown(value: Any) -> str:
 
 def _listed(values: Sequence[Any]) -> str:
     most = MOST // 2 if any(isinstance(v, list | tuple) for v in values[:1]) else MOST
-    short = {v: f"{v:.6g}" for v in values[:most] if isinstance(v, float) and not v.is_integer()}
-    told_apart = len({float(s) for s in short.values()}) == len(short) and not any(float(s).is_integer() for s in short.values())
+    short = {v: f"{v:.6g}" for v in values[:most] if isinstance(v, float) and not f"{v:.6g}".lstrip("-").isdigit()}
+    told_apart = len(set(short.values())) == len(short)
     parts = [short[v] if told_apart and isinstance(v, float) and v in short else shown(v) for v in values[:most]]
     rest = len(values) - most
     return f"[{', '.join(parts)}{f', ... {rest:,} more' if rest > 0 else ''}]"
