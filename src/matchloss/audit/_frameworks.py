@@ -116,6 +116,10 @@ class Framework:
         """Python that prints the derivative in x of the sum of `call`, an expression in x."""
         raise NotImplementedError
 
+    def tangent_code(self, call: str) -> list[str]:
+        """Python that prints the forward derivative along v of `call`, an expression in x."""
+        raise NotImplementedError
+
 
 class Torch(Framework):
     """PyTorch on the CPU."""
@@ -226,6 +230,10 @@ class Torch(Framework):
         """As NumPy's."""
         return [f"{call}.sum().backward()", "print(x.grad)"]
 
+    def tangent_code(self, call: str) -> list[str]:
+        """As NumPy's."""
+        return [f"print(torch.func.jvp(lambda x: {call}, (x,), (v,))[1])"]
+
 
 class Jax(Framework):
     """JAX on the CPU, with 64-bit numbers enabled within each call."""
@@ -288,6 +296,10 @@ class Jax(Framework):
     def gradient_code(self, call: str) -> list[str]:
         """As NumPy's."""
         return [f"print(jax.grad(lambda x: {call}.sum())(x))"]
+
+    def tangent_code(self, call: str) -> list[str]:
+        """As NumPy's."""
+        return [f"print(jax.jvp(lambda x: {call}, (x,), (v,))[1])"]
 
 
 def _largest(jaxpr: Any) -> float:

@@ -1,27 +1,186 @@
-"""To be written."""
+"""Checks of derivatives: the gradient and the hessian are those of the value, and nothing jumps."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
 
 from matchloss.audit._finding import Finding
-from matchloss.audit._subject import Subject
+from matchloss.audit._subject import Subject, silence
+from matchloss.audit.checks._lines import TOLERANCE, compared, lines
+from matchloss.audit.checks._rows import EPS, FAILS, MAX, ROOM, TINY, Numbers, Rows, at, attempt, ordinary, spread, text, unit
 from matchloss.audit.checks._skip import Skip
+from matchloss.audit.checks.hessian import hessian
+from matchloss.audit.checks.jumps import jumps
+
+__all__ = ["gradient", "hessian", "jumps"]
 
 
 def gradient(subject: Subject) -> Iterator[Finding]:
-    """To be written."""
-    raise Skip("to be written")
-    yield
+    """gradient(x, y) = d value(x, y) / dx, at a kink any number between the slopes on its two sides; in every dtype and in forward mode;
+    likewise in a further positive input, such as a variance.
+
+    The derivative is taken by differences of the value in float64 with Richardson's extrapolation; what differs by more than 8 of its
+    estimated errors and 1e-5 of itself is wrong. A lower dtype is held against float64 within 16 eps of the terms.
+
+    Training follows the gradient, and reports the value: where the two disagree it heads for something else than what is reported.
+    """
+    if not subject.differentiable:
+        raise Skip("it has no gradient: NumPy functions have none, unless gradient= is given")
+    one = unit(subject)
+    yield from _against_differences(subject, one)
+    yield from _in_lower_dtypes(subject, one)
+    yield from _forward(subject, one)
+    for i, what in enumerate(subject.convention.others):
+        if what == "positive" and subject.framework.differentiable and subject.callee.gradient is None:
+            yield from _in_other(subject, i)
 
 
-def hessian(subject: Subject) -> Iterator[Finding]:
-    """To be written."""
-    raise Skip("to be written")
-    yield
+def _against_differences(s: Subject, one: float) -> Iterator[Finding]:
+    """float64, along lines."""
+    along, t, h = lines(s)
+    try:
+        found = along.slope(t)
+        bad, seen = compared(along, lambda some: some.value, t, h, found,
+                              lambda got, right: TOLERANCE * (np.abs(got) + np.abs(right)) + 1e-7 * one)  # fmt: skip
+    except FAILS as error:
+        raise Skip(f"it refuses a prediction: {error}") from error
+    if not bad.any():
+        return
+    rows = along.rows(t)
+    i = rows.simplest(bad & ~seen.kinks) if (bad & ~seen.kinks).any() else rows.simplest(bad)
+    steady = bad & (np.abs(seen.center) > 1e-3 * one)
+    ratio = found[steady] / seen.center[steady] if steady.any() else np.array([])
+    share = bad.sum() / max(1, (np.abs(found) + np.abs(seen.center) > 1e-3 * one).sum())
+    if ratio.size > 3 and share > 0.5 and np.ptp(ratio) < 1e-4 * np.abs(ratio).max():
+        how = (
+            f"it is {text(ratio.mean())} times the slope everywhere"
+            if ratio.mean() > 0
+            else f"it has the wrong sign ({text(ratio.mean())} times)"
+        )
+    elif found[i] == 0:
+        how = "it is 0 where the value changes, so that nothing is learned there"
+    else:
+        how = "training does not follow the value that it reports"
+    axis = "" if not s.classes else f" along {text(along.direction[i])}"
+    message = f"{at(s, rows, i)} the gradient{axis} is {text(found[i])}, but the value's slope is {text(seen.center[i])}: {how}."
+    yield s.finding("error", message, x=rows.x[i : i + 1], y=rows.y[i : i + 1], show="gradient", got=found[i], expected=seen.center[i])
 
 
-def jumps(subject: Subject) -> Iterator[Finding]:
-    """To be written."""
-    raise Skip("to be written")
-    yield
+def _in_lower_dtypes(s: Subject, one: float) -> Iterator[Finding]:
+    """The gradient of each lower dtype against float64's at the same stored x."""
+    along, t, _ = lines(s)
+    told: list[tuple[str, Finding]] = []
+    for dtype in s.dtypes:
+        if dtype == "float64" or "float64" not in s.dtypes:
+            continue
+        raw = along.rows(t)
+        rows = Rows(s.round(raw.x, dtype), raw.y if raw.y.ndim == 1 or not s.soft else s.round(raw.y, dtype))
+        if s.convention.input != "raw" and s.kind != "regression":
+            inside = (rows.x != 0) & ((rows.x < 1) | (s.kind in ("count", "positive")))
+            rows = rows.take(inside.reshape(len(rows), -1).all(axis=1))
+        got, goal = attempt(s.gradient, rows, dtype), attempt(s.gradient, rows)
+        if got is None or goal is None:
+            continue
+        with silence():
+            error, size = np.abs(got - goal), np.abs(goal)
+            if error.ndim > 1:
+                error, size = error.max(axis=1), size.max(axis=1)
+            y = np.ones(len(rows)) if s.classes else np.abs(rows.y)
+            allowed = 16 * EPS[dtype] * (one * (1 + y) + size) + 4 * spread(s.gradient, rows, goal, EPS[dtype]) + TINY[dtype]
+            bad = np.isfinite(error) & np.isfinite(allowed) & (size < MAX[dtype] / ROOM) & (error > allowed)
+        if bad.any():
+            i = rows.simplest(bad)
+            dead = "it is 0, so that nothing is learned there" if not got[i].any() else f"beyond what {dtype} can be blamed for"
+            message = f"{at(s, rows, i, dtype)} the gradient is {text(got[i])}, in float64 {text(goal[i])}: {dead}."
+            x, y = rows.x[i : i + 1], rows.y[i : i + 1]
+            told.append((dtype, s.finding("error", message, x=x, y=y, dtype=dtype, show="gradient", got=got[i], expected=goal[i])))
+    if told:
+        more = ", ".join(d for d, _ in told[1:])
+        f = told[0][1]
+        yield Finding("", f.severity, f.message + (f" Also in {more}." if more else ""), f.counterexample, f.snippet)
+
+
+def _forward(s: Subject, one: float) -> Iterator[Finding]:
+    """Forward mode against reverse mode at ordinary rows."""
+    if s.callee.gradient is not None or not s.framework.differentiable or s.scalar:
+        return
+    rows = ordinary(s)
+    v = s.round(s.rng.normal(size=rows.x.shape), "bfloat16" if "bfloat16" in s.dtypes else "float32")
+    for dtype in [d for d in s.dtypes if d in ("float64", "float32")][:1]:
+        reverse = s.gradient(rows.x, rows.y, dtype) * v
+        reverse = reverse if reverse.ndim == 1 else reverse.sum(axis=1)
+        forward = _tangents(s, rows, v, dtype)
+        if forward is None or forward.shape != reverse.shape:
+            return
+        yield from _forward_at_mask(s)
+        wrong = ~(np.abs(forward - reverse) <= TOLERANCE * (np.abs(reverse) + one))
+        if wrong.any():
+            i = rows.simplest(wrong)
+            how = "0" if forward[i] == 0 else text(forward[i])
+            message = (
+                f"{at(s, rows, i)} the forward-mode derivative (jvp) along {text(v[i])} is {how}, by reverse mode "
+                f"{text(reverse[i])}: whatever uses tangents (Hessian products, sensitivity) is silently wrong."
+            )
+            yield s.finding("error", message, x=rows.x[i : i + 1], y=rows.y[i : i + 1], got=forward[i], expected=reverse[i],
+                            code=_tangent_code(s, v[i : i + 1], forward[i], reverse[i]))  # fmt: skip
+
+
+def _forward_at_mask(s: Subject) -> Iterator[Finding]:
+    """A forward derivative that is NaN where the gradient is a number: a class at -inf."""
+    if not s.classes or s.convention.input != "raw":
+        return
+    rows, v = Rows(np.array([[-np.inf, 0.0, 1.0]]), np.array([1])), np.array([[0.0, 1.0, 0.0]])
+    reverse, forward = attempt(s.gradient, rows), _tangents(s, rows, v, "float64")
+    if reverse is None or forward is None or not np.isfinite(reverse).all() or np.isfinite(forward).all():
+        return
+    right = float(reverse[0, 1])
+    message = f"{at(s, rows, 0)} the forward-mode derivative (jvp) is {text(forward[0])}, by reverse mode {text(right)}."
+    yield s.finding("warning", message, x=rows.x, y=rows.y, got=forward[0], expected=right, code=_tangent_code(s, v, forward[0], right))
+
+
+def _tangents(s: Subject, rows: Rows, v: Numbers, dtype: str) -> Numbers | None:
+    """Of every row; None where it has no forward mode."""
+    try:
+        if s.per_row:
+            return s.tangent(rows.x, rows.y, v, dtype)
+        return np.concatenate(
+            [np.ravel(s.tangent(rows.x[i : i + 1], rows.y[i : i + 1], v[i : i + 1], dtype)) for i in range(min(16, len(rows)))]
+        )
+    except FAILS:
+        return None
+
+
+def _tangent_code(s: Subject, v: Numbers, got: Any, right: Any) -> list[str]:
+    lines_of = [f"v = {s.framework.code(v, 'float64')}", *s.framework.tangent_code(s.quote())]
+    return [*lines_of, f"# {float(got)!r}; right: {float(right)!r}"]
+
+
+def _in_other(s: Subject, i: int) -> Iterator[Finding]:
+    """In a further positive input, as a loss of that input alone."""
+    x0 = 0.0 if s.convention.input == "raw" else 1.0
+    c = s.convention
+
+    def call(z: Any, y: Any, **options: Any) -> Any:
+        x = s.framework.array(np.full(np.shape(y), x0), s.framework.dtype_of(y))
+        others = [s.framework.array(np.ones(np.shape(y)), s.framework.dtype_of(y)) for _ in c.others]
+        others[i] = z
+        return s.callee.call(*s.place(x, y, others), **options)
+
+    own = replace(c, kind="positive", input="prediction", order="prediction, target", others=())
+    inner = replace(s, callee=replace(s.callee, call=call), member=None, convention=own)
+    for f in _against_differences(inner, unit(inner)):
+        z, y, got, right = (np.ravel(f.counterexample[k])[0] for k in ("prediction", "target", "got", "right"))
+        message = (
+            f"At further input {i + 1} = {text(z)}, prediction {text(x0)}, target {text(y)} the derivative in that input is {text(got)}, "
+            f"but the value's slope is {text(right)}: a model that learns it is sent the wrong way."
+        )
+        names = ["x" if k == i else f"z{k}" for k in range(len(c.others))]
+        options = {c.reduction_argument: "'none'"} if c.reduction_argument else {}
+        call_text = s.callee.quote(s.place("prediction", "y", names), options)
+        code = ["prediction = x", f"x = {s.framework.code(np.array([z]), 'float64', True)}", *s.framework.gradient_code(call_text)]
+        code.append(f"# {float(got)!r}; right: {float(right)!r}")
+        yield s.finding("error", message, x=np.array([x0]), y=np.array([y]), further=z, got=got, expected=right, code=code)

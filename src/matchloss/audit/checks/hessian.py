@@ -1,0 +1,142 @@
+"""The second derivative: that of the gradient, an object's own or by differentiating twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from matchloss.audit._finding import Finding
+from matchloss.audit._subject import Subject
+from matchloss.audit.checks._lines import TOLERANCE, Lines, Slopes, compared, lines, slopes
+from matchloss.audit.checks._rows import FAILS, Numbers, Rows, at, attempt, text, unit
+from matchloss.audit.checks._skip import Skip
+
+
+def hessian(subject: Subject) -> Iterator[Finding]:
+    """hessian(x, y) = d gradient(x, y) / dx, at a kink of the gradient any number between its slopes on the two sides, for finite x and
+    at a masked class.
+
+    The derivative is taken by differences of the gradient, as in the check of the gradient. An object's own hessian that stands in for the
+    second derivative (positive, the same for every target, or where the second derivative is 0 or negative) is told as a note.
+
+    Newton steps, boosted trees and Laplace approximations divide by it: too small, and they overshoot; NaN, and they end.
+    """
+    if not subject.has_hessian:
+        raise Skip("it has no second derivative")
+    one = unit(subject)
+    own = subject.callee.hessian is not None
+    along, t, h = lines(subject)
+    if subject.has_hessian == "diagonal":
+        axis = (np.abs(along.direction).sum(axis=1) == 1) & (np.abs(along.direction).max(axis=1) == 1)
+        along, t, h = along.take(axis), t[axis], h[axis]
+    try:
+        stale = list(_stale(subject, along, t))
+        if stale:
+            yield from stale
+            return
+        if _not_derivative(subject, along, t, h, one):
+            raise Skip("its gradient is not the derivative of its value")
+        found = along.bend(t)
+        bad, seen = compared(along, lambda some: some.slope, t, h, found,
+                              lambda got, right: 10 * TOLERANCE * (np.abs(got) + np.abs(right)) + 1e-5 * one)  # fmt: skip
+    except FAILS as error:
+        raise Skip(f"it refuses a prediction: {error}") from error
+    rows = along.rows(t)
+    missing = ~np.isfinite(found) & np.isfinite(seen.center) & (seen.center_error < 1e-3 * (np.abs(seen.center) + one))
+    if missing.any():
+        i = rows.simplest(missing)
+        far = np.abs(rows.x[i]).max() >= 100
+        yield subject.finding(
+            "note" if far else "error", f"{at(subject, rows, i)} the second derivative is {text(found[i])}, where "
+            f"{text(seen.center[i])} is right: methods that use curvature end in NaN{' if predictions get there' if far else ''}.",
+            x=rows.x[i : i + 1], y=rows.y[i : i + 1], show="hessian", got=found[i], expected=seen.center[i])  # fmt: skip
+    if bad.any():
+        yield _wrong_hessian(subject, along, t, h, rows, found, seen, bad, own)
+    yield from _masked(subject)
+
+
+def _not_derivative(s: Subject, along: Lines, t: Numbers, h: Numbers, one: float) -> bool:
+    """Whether the gradient is wrong nearly everywhere."""
+    found, right = along.slope(t), slopes(along.value, t, h)
+    bad = np.isfinite(found) & ~right.agrees(found, 1e-3 * (np.abs(found) + np.abs(right.center) + one))
+    return bool(bad.mean() > 0.5)
+
+
+def _stale(s: Subject, along: Lines, t: Numbers) -> Iterator[Finding]:
+    """Whether an object's own hessian depends on what was asked before."""
+    if s.callee.hessian is None:
+        return
+    rows = along.rows(t)
+    other = Rows(rows.x[::-1], rows.y[::-1])
+    s.gradient(rows.x, rows.y)
+    one = s.hessian(rows.x, rows.y)
+    s.gradient(other.x, other.y)
+    two = s.hessian(rows.x, rows.y)
+    moved = ~np.isclose(one, two, rtol=1e-9, atol=0, equal_nan=True)
+    moved = moved.reshape(len(rows), -1).any(axis=1)
+    if moved.any():
+        i = rows.simplest(moved)
+        message = (
+            f"{at(s, rows, i)} the hessian is {text(two[i])} after a gradient at other predictions, and {text(one[i])} after "
+            "one here: it is a stale one, kept from an earlier call."
+        )
+        x, z = rows.x[i : i + 1], other.x[i : i + 1]
+        first = s.callee.quote(s.place("z", "y", []), {}, "gradient")
+        code = [f"z = {s.framework.code(z, 'float64')}", f"print({first})", f"print({s.quote(method='hessian')})"]
+        code.append(f"# {text(two[i])}; right: {text(one[i])}")
+        yield s.finding("error", message, x=x, y=rows.y[i : i + 1], got=two[i], expected=one[i], before=z, code=code)
+
+
+def _wrong_hessian(
+    s: Subject, along: Lines, t: Numbers, h: Numbers, rows: Rows, found: Numbers, seen: Slopes, bad: Any, own: bool
+) -> Finding:
+    """What a hessian is that is not the second derivative."""
+    i = rows.simplest(bad & ~seen.kinks) if (bad & ~seen.kinks).any() else rows.simplest(bad)
+    numbers = f"{at(s, rows, i)} the hessian is {text(found[i])}, where the gradient's slope is {text(seen.center[i])}"
+    parts: dict[str, Any] = {"x": rows.x[i : i + 1], "y": rows.y[i : i + 1], "show": "hessian", "got": found[i], "expected": seen.center[i]}
+    where = np.flatnonzero(bad)
+    beside = np.ones(len(where), dtype=bool)
+    for side in (2.0**-10, -(2.0**-10)):
+        near = t[where] * (1 + side) + (side if s.convention.input == "raw" else 0)
+        some = along.take(where)
+        again = slopes(some.slope, near, h[where] * 2.0**-9)
+        beside &= again.agrees(some.bend(near), 1e-4 * np.abs(again.center) + 1e-7)
+    if beside.all():
+        return s.finding("note", f"{numbers}: at this single point; beside it the two agree.", **parts)
+    if own and (found >= 0).all() and (found[bad] > 0).all():
+        if (seen.center[bad] <= 1e-9).all() or (seen.center < -1e-9).any():
+            return s.finding("note", f"{numbers}: a positive number stands in where the second derivative is 0 or negative.", **parts)
+        if _same_for_targets(s, rows, found) and not _same_for_targets(s, rows, seen.center):
+            return s.finding("note", f"{numbers}: it is the same for every target, as an expected (Fisher) curvature is.", **parts)
+        if (found >= seen.center - 8 * seen.center_error - 1e-6).all():
+            how = "it is an upper bound, or was meant to be exact and is too large: steps are shorter than Newton's."
+            return s.finding("warning", f"{numbers}: {how}", **parts)
+    return s.finding("error", f"{numbers}: Newton steps and boosted trees go the wrong length.", **parts)
+
+
+def _same_for_targets(s: Subject, rows: Rows, v: Numbers) -> bool:
+    """Whether it depends on the predictions alone."""
+    _, group = np.unique(rows.x, axis=0, return_inverse=True)
+    group = np.ravel(group)
+    low, high = np.full(group.max() + 1, np.inf), np.full(group.max() + 1, -np.inf)
+    if s.classes:
+        return False
+    np.minimum.at(low, group, v)
+    np.maximum.at(high, group, v)
+    return bool((high - low <= 1e-6 * np.abs(high) + 1e-9).all())
+
+
+def _masked(s: Subject) -> Iterator[Finding]:
+    """NaN in the second derivative of a row in which a class that is not the label is at -inf."""
+    if not s.classes or s.convention.input != "raw":
+        return
+    x, y = np.array([[-np.inf, 0.0, 1.0]]), np.array([1])
+    rows = Rows(x, y)
+    value = attempt(s.value, rows)
+    found = attempt(s.hessian, rows)
+    if value is None or found is None or not np.isfinite(value).all() or not np.isnan(found).any():
+        return
+    message = f"{at(s, rows, 0)} the value is {text(value[0])}, which is right, but the second derivative is NaN."
+    yield s.finding("warning", message, x=x, y=y, show="hessian", got=found[0])

@@ -1,0 +1,246 @@
+"""Jumps: along a line of predictions, and between neighbouring values of a parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from matchloss.audit._finding import Finding
+from matchloss.audit._subject import Subject, silence
+from matchloss.audit.checks._lines import Lines
+from matchloss.audit.checks._rows import FAILS, Numbers, Rows, at, ordinary, place, slow, text, unit
+
+HALVINGS = 40
+JUMP = 1e-5  # of an ordinary loss and the value: less is rounding, or a cutoff where both pieces agree to the eye
+
+
+def jumps(subject: Subject) -> Iterator[Finding]:
+    """value and gradient are continuous along raw, unless the loss declares smooth=False; gradient, or value less its own at another raw,
+    is continuous in every numeric parameter, at 0, 1/2, 1, 2 and its default among others.
+
+    Intervals are bisected towards what a straight line between their ends does not explain; what is left at a width of 1e-11 is a jump.
+
+    A jump in value is a mistake in a cutoff or a branch; at one in the gradient, curvature is no guide; a jump between parameters makes
+    a search over them compare different losses.
+    """
+    yield from _along_raw(subject)
+    yield from _between_parameters(subject)
+
+
+def _along_raw(s: Subject) -> Iterator[Finding]:
+    """Jumps of value, and of gradient, from one prediction to the next."""
+    along, edges = _intervals(s)
+    one = unit(s)
+    try:
+        found = _narrowed(along.value, along, edges)
+    except FAILS:
+        return
+    low, high, jump, size = found
+    broken = jump > JUMP * (one + size)
+    if broken.any():
+        yield _value_jump(s, along, low, high, broken)
+    try:
+        offered = along.slope if s.differentiable else _numeric(along)
+        low, high, jump, size = _narrowed(offered, along, edges, halvings=HALVINGS if s.differentiable else 12)
+    except FAILS:
+        return
+    kinks = (jump > (1e-6 if s.differentiable else 1e-2) * (one + size)) & ~_near(low, high, broken, found)
+    if kinks.any():
+        yield _kink(s, along, low, high, kinks, offered)
+
+
+def _near(low: Numbers, high: Numbers, broken: Any, found: Any) -> Any:
+    """Whether a kink is where a jump of the value has been told."""
+    near = np.zeros(len(low), dtype=bool)
+    for a in found[0][broken]:
+        near |= np.abs(low - a) <= 1e-3 * max(1.0, abs(a))
+    return near
+
+
+def _numeric(along: Lines) -> Callable[[Numbers], Numbers]:
+    """Slopes by differences, for a function without a gradient."""
+
+    def slope(t: Numbers) -> Numbers:
+        h = 2.0**-20 * np.maximum(1.0, np.abs(t))
+        return (along.value(t + h) - along.value(t)) / h
+
+    return slope
+
+
+def _intervals(s: Subject) -> tuple[Lines, Numbers]:
+    """Lines, and the ends (2, n) of an interval on each."""
+    per = 2 if slow(s) or not s.per_row else 4
+    if s.convention.input == "raw" or (s.kind == "regression" and not s.classes):
+        size = 2.0 ** (np.arange(-3 * per if slow(s) else -12 * per, 6 * per if slow(s) else 10 * per + 1) / per)
+        grid = np.concatenate([-size[::-1], size])
+        if s.classes:
+            grid = grid[np.abs(grid) < 64]
+    elif s.kind == "binary" or s.classes:
+        grid = np.concatenate([2.0 ** (np.arange(-20 * per, -per + 1) / per), 1 - 2.0 ** (np.arange(-20 * per, -per) / per)[::-1]])
+        if s.convention.input == "log_prediction":
+            grid = np.log(grid)
+    else:
+        grid = 2.0 ** (np.arange(-20 * per, 10 * per + 1) / per)
+        grid = -grid[::-1] if s.convention.input == "log_prediction" else grid
+    low, high = grid[:-1], grid[1:]
+    if s.classes:
+        return _class_intervals(s, low, high)
+    y = np.append(s.targets(), 0.375) if s.soft else s.targets()
+    n, m = len(low), len(y)
+    shift = np.tile(y, n) if s.kind == "regression" else 0.0
+    return Lines(s, np.zeros(n * m), np.ones(n * m), np.tile(y, n)), np.array([np.repeat(low, m) + shift, np.repeat(high, m) + shift])
+
+
+def _class_intervals(s: Subject, low: Numbers, high: Numbers) -> tuple[Lines, Numbers]:
+    """Through an ordinary row and a tied one, along one class; within the simplex where predictions are probabilities."""
+    if s.convention.input == "raw":
+        base, axes = np.array([[0.0, 0, 0], [0.0, 0.7, -0.3]]), np.array([[1.0, 0, 0], [0, 1.0, 0]])
+    elif s.convention.input == "prediction":
+        base, axes = np.array([[0.0, 0.5, 0.5], [0.0, 0.25, 0.75]]), np.array([[1.0, -0.5, -0.5], [1.0, -0.25, -0.75]])
+    else:
+        base, axes = np.log([[1.0, 0.5, 0.25], [1.0, 0.25, 0.75]]), np.array([[1.0, 0, 0], [1.0, 0, 0]])
+    y = s.targets()
+    n, m = len(low), 2 * len(y)
+    bases, directions = np.repeat(base, len(y), axis=0), np.repeat(axes, len(y), axis=0)
+    return (
+        Lines(s, np.tile(bases, (n, 1)), np.tile(directions, (n, 1)), np.tile(np.tile(y, 2), n)),
+        np.array([np.repeat(low, m), np.repeat(high, m)]),
+    )
+
+
+def _narrowed(
+    function: Callable[[Numbers], Numbers], along: Lines, edges: Numbers, halvings: int = HALVINGS
+) -> tuple[Numbers, Numbers, Numbers, Numbers]:  # fmt: skip
+    """For each line the ends of a narrow interval, the jump across it and the size of the values there; 0 for lines that are given up."""
+    low, high = edges[0].copy(), edges[1].copy()
+    n, chosen, some = len(low), np.arange(len(low)), along
+    for k in range(halvings):
+        inner = _of(function, along, some)
+        a, b = low[chosen], high[chosen]
+        m = a + (b - a) / 2
+        left, right, size = _both(inner, a, m, b)
+        further = right > left
+        low[chosen], high[chosen] = np.where(further, m, a), np.where(further, b, m)
+        if k == (1 if not along.s.per_row else 3):  # what is smooth has shrunk by 8 at each step
+            likely = np.argsort(-np.maximum(left, right) / (1e-300 + size), kind="stable")[: 4 if slow(along.s) else 48]
+            chosen = chosen[np.sort(likely)]
+            some = along.take(chosen)
+    inner = _of(function, along, some)
+    a, b = low[chosen], high[chosen]
+    f = inner(np.array([a, b]))
+    jump, big = np.zeros(n), np.full(n, np.inf)
+    with silence():
+        jump[chosen] = np.nan_to_num(np.abs(f[1] - f[0]), nan=0.0, posinf=0.0)
+        big[chosen] = np.nan_to_num(np.abs(f).max(axis=0), nan=np.inf)
+    return low, high, jump, big
+
+
+def _of(function: Any, along: Lines, some: Lines) -> Callable[[Numbers], Numbers]:
+    """The same function of some of the lines."""
+    owner = getattr(function, "__self__", None)
+    return getattr(some, function.__name__) if owner is along else _numeric(some)
+
+
+def _both(function: Callable[[Numbers], Numbers], a: Numbers, m: Numbers, b: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    """How far the changes over the left and the right half are from what the slopes outside of both say, and the size of the values."""
+    w = b - a
+    t = np.array([a - w / 4, a, m, b, b + w / 4])
+    f = function(t)
+    with silence():
+        before, after = (f[1] - f[0]) / (w / 4), (f[4] - f[3]) / (w / 4)
+        middle = (before + after) / 2
+        halves = [np.nan_to_num(np.abs(f[k + 1] - f[k] - middle * w / 2), nan=0.0) for k in (1, 2)]
+        return halves[0], halves[1], np.nan_to_num(np.abs(f).max(axis=0), nan=np.inf)
+
+
+def _value_jump(s: Subject, along: Lines, low: Numbers, high: Numbers, broken: Any) -> Finding:
+    rows = along.rows(np.round(low, 6))
+    i = rows.simplest(broken)
+    two = Rows(along.take([i]).x(np.array([[low[i]], [high[i]]])).reshape(2, *along.base.shape[1:]), along.y[[i, i]])
+    value = s.value(two.x, two.y)
+    message = (
+        f"{at(s, rows, i)} the value jumps from {text(value[0])} to {text(value[1])}: its pieces do not meet there, and no "
+        "gradient tells of it."
+    )
+    return s.finding("error", message, x=two.x, y=two.y, got=value)
+
+
+def _kink(s: Subject, along: Lines, low: Numbers, high: Numbers, kinks: Any, offered: Any) -> Finding:
+    rows = along.rows(np.round(low, 6))
+    i = rows.simplest(kinks)
+    one = along.take([i])
+    slope = _of(offered, along, one)(np.array([[low[i]], [high[i]]])).ravel()
+    two = Rows(one.x(np.array([[low[i]], [high[i]]])).reshape(2, *along.base.shape[1:]), along.y[[i, i]])
+    said = s.promises.smooth
+    start = "declared: " if said is False else ""
+    numbers = f"{place(s, rows, i)} the gradient jumps from {text(slope[0])} to {text(slope[1])}"
+    numbers = start + numbers if start else numbers.capitalize()
+    why = "though the loss declares to be smooth." if said else "a kink, where steps may go back and forth."
+    show = "gradient" if s.differentiable else "value"
+    return s.finding("warning" if said else "note", f"{numbers}: {why}", x=two.x, y=two.y, show=show, got=slope)
+
+
+SPECIAL = (0.0, 0.5, 1.0, 1.5, 2.0)
+BESIDE = (1e-3, 1e-5, 1e-7)
+
+
+def _between_parameters(s: Subject) -> Iterator[Finding]:
+    """Jumps as a number among the options passes a special value."""
+    roles = {
+        s.convention.weight_argument,
+        s.convention.class_weight_argument,
+        s.convention.ignore_argument,
+        s.convention.reduction_argument,
+    }
+    for name, default in s.callee.options.items():
+        if isinstance(default, float) and np.isfinite(default) and name not in roles:
+            for p in dict.fromkeys((float(default), *SPECIAL)):
+                found = _parameter_jump(s, name, p)
+                if found is not None:
+                    yield found
+                    break
+
+
+def _parameter_jump(s: Subject, name: str, p: float) -> Finding | None:
+    rows = ordinary(s, 64 if s.framework.pads else 24)
+    here = _response(s, rows, {name: p})
+    if here is None:
+        return None
+    for side in (1, -1):
+        beside = [_response(s, rows, {name: p + side * d}) for d in BESIDE]
+        if any(b is None for b in beside):
+            continue
+        far = [np.abs(b[0] - here[0]) for b in beside if b is not None]
+        noise = max(float((b[1]).max()) for b in (here, *beside) if b is not None) * 1e-13
+        with silence():
+            jump = far[2] > np.maximum(1e-5 * (1 + np.abs(here[0])), 0.5 * far[0]) + noise
+        jump &= far[2] > 0.5 * far[1]
+        if jump.any():
+            each = jump.reshape(len(rows), -1).any(axis=1)
+            i = rows.simplest(each)
+            near = beside[2]
+            assert near is not None
+            message = (
+                f"{at(s, rows, i)} the {here[2]} is {text(here[0][i])} at {name} = {p:g} and {text(near[0][i])} at {name} = "
+                f"{p + side * BESIDE[2]!r}: another loss at that one value."
+            )
+            return s.finding("warning", message, x=rows.x[i : i + 1], y=rows.y[i : i + 1], show="value", options={name: p}, got=here[0][i],
+                             expected=near[0][i])  # fmt: skip
+    return None
+
+
+def _response(s: Subject, rows: Rows, options: dict[str, Any]) -> tuple[Numbers, Numbers, str] | None:
+    """The gradient, or the value less that of another prediction with the same target; and the size of the values. None: refused."""
+    try:
+        value = s.value(rows.x, rows.y, options=options)
+        if not np.isfinite(value).all():
+            return None
+        if s.differentiable:
+            found = s.gradient(rows.x, rows.y, options=options)
+            return (found, np.abs(value), "gradient") if np.isfinite(found).all() else None
+        base = s.value(np.repeat(rows.x[:1], len(rows), axis=0), rows.y, options=options)
+    except FAILS:
+        return None
+    return value - base, np.abs(value) + np.abs(base), "value (less that of another prediction)"
