@@ -53,10 +53,10 @@ def cross_entropy_next_class(logits: Numbers, labels: Numbers) -> Numbers:
     return np.asarray(logsumexp(logits - own, axis=1))
 
 
-def squared_error_by_count(raw: Numbers, target: Numbers, sample_weight: Numbers | None = None) -> float:
-    """Defect: the weighted sum is divided by the number of rows."""
+def squared_error_unweighted_sum(raw: Numbers, target: Numbers, sample_weight: Numbers | None = None) -> float:
+    """Defect: the weights are in the denominator alone."""
     weight = np.ones_like(raw) if sample_weight is None else sample_weight
-    return (weight * (raw - target) ** 2).sum() / len(raw)
+    return ((raw - target) ** 2).sum() / weight.sum()
 
 
 def poisson_in_float32(raw: Tensor, target: Tensor) -> Tensor:
@@ -66,14 +66,14 @@ def poisson_in_float32(raw: Tensor, target: Tensor) -> Tensor:
 
 
 class SquaredErrorWithBaseline:
-    """Defect: the mean of earlier calls is taken off."""
+    """Defect: the mean of earlier calls, at most 1, is taken off."""
 
     def __init__(self) -> None:
         self.baseline = 0.0
 
     def value(self, raw: Numbers, target: Numbers) -> Numbers:
         rows = 0.5 * (raw - target) ** 2
-        self.baseline = 0.9 * self.baseline + 0.1 * float(rows.mean())
+        self.baseline = 0.9 * self.baseline + 0.1 * min(1.0, float(rows.mean()))
         return rows - self.baseline
 
     def gradient(self, raw: Numbers, target: Numbers) -> Numbers:
@@ -128,7 +128,7 @@ MUTATED = (
     Tried("factor", SquaredErrorWrongFactor(), "regression", NUMPY, ("gradient",)),
     Tried("clamp", clamped_logistic, "binary", TORCH, ("gradient", "accuracy")),
     Tried("off-by-one class", cross_entropy_next_class, "multiclass", NUMPY | KNOWN_CLASSES, ("minimum", "proper", "accuracy")),
-    Tried("missing weight", squared_error_by_count, "regression", NUMPY, ("weights",)),
+    Tried("missing weight", squared_error_unweighted_sum, "regression", NUMPY, ("weights",)),
     Tried("float32 inside", poisson_in_float32, "count", TORCH, ("dtype", "accuracy")),
     Tried("cached state", SquaredErrorWithBaseline(), "regression", NUMPY, ("purity",)),
     Tried("wrong branch", logistic_wrong_branch, "binary", NUMPY, ("jumps", "accuracy", "convex")),
