@@ -583,13 +583,13 @@ def test_assert_sound(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "CHECKS", table)
     with pytest.raises(AssertionError) as caught:
         assert_sound(square, isolate=False)
-    assert "error for a test" in str(caught.value) and "warning for a test" not in str(caught.value)
+    assert "Error for a test" in str(caught.value) and "Warning for a test" not in str(caught.value)
     report = assert_sound(square, isolate=False, allow=["error_check"])
     assert len(report.findings) == 3
-    with pytest.raises(AssertionError, match="warning for a test"):
+    with pytest.raises(AssertionError, match="Warning for a test"):
         assert_sound(square, isolate=False, allow=["error_check"], fail_on="warning")
     assert_sound(square, isolate=False, allow=["error_check", "warning_check"], fail_on="warning")
-    with pytest.raises(AssertionError, match="note for a test"):
+    with pytest.raises(AssertionError, match="Note for a test"):
         assert_sound(square, isolate=False, checks=["note_check"], fail_on="note")
 
 
