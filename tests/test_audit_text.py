@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
 import audit_reports as made
 from matchloss.audit import words
 from matchloss.audit._convention import CHOICES, KINDS, Convention
-from matchloss.audit._finding import SEVERITIES, Finding, Report
+from matchloss.audit._finding import SEVERITIES, Finding, Outcome, Report
 from matchloss.audit.checks import CHECKS
 
 pytest.importorskip("rich")
@@ -97,6 +98,28 @@ def test_states_are_those_of_the_outcomes():
     assert (states["domain"], states["hessian"], states["cost"]) == ("warning", "skipped", "clean")
     two = Report("f", Convention("binary"), (Finding("finite", "note", ""), Finding("finite", "error", "")), made.outcomes({"finite": ""}))
     assert words.state(two, "finite") == "error"
+
+
+def test_a_remark_on_the_audit_is_no_check():
+    remark = Outcome("isolation", "skipped", "it ran in this process")
+    report = replace(made.probabilities(), outcomes=(*made.probabilities().outcomes, remark))
+    said = flat(report_text(report))
+    assert "14 of 20 checks clean" in said and "remark it ran in this process" in said and "isolation" not in said
+
+
+def test_code_that_is_short_is_shown_and_code_that_nobody_reads_is_not():
+    long, short = (Finding(check, "error", check, {}, "x = 1\n" * n) for check, n in (("finite", 300), ("gradient", 3)))
+    report = Report("m:f", Convention("binary"), (long, short), made.outcomes({"finite": "", "gradient": ""}))
+    assert "This code shows the error of gradient:\n\nx = 1\nx = 1\nx = 1\n" in report_text(report)
+    assert "This code shows the error of finite:" in report_text(replace(report, findings=(long,)))
+    longest = replace(long, snippet="x = 1\n" * 1000)
+    assert "The code that shows it has 6,000 characters: it is on the page." in report_text(replace(report, findings=(longest,)))
+
+
+def test_a_check_is_named_once_for_its_findings():
+    findings = tuple(Finding("weights", "error", f"finding {i}") for i in range(3))
+    text = report_text(Report("m:f", Convention("binary"), findings, made.outcomes({"weights": ""})))
+    assert text.count("weights (promise") == 1 and all(f"    Finding {i}.\n" in text for i in range(3))
 
 
 def test_the_promises_are_those_of_the_checks():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
 import audit_reports as made
 from matchloss.audit import words
-from matchloss.audit._finding import SEVERITIES
+from matchloss.audit._finding import SEVERITIES, Outcome
 from matchloss.report import audit_words, render_audit_page, write_audit_page
 from pages import LOOKS, Visit, assert_all_or_nothing, assert_refers_to_nothing
 
@@ -148,6 +149,13 @@ def test_text_can_be_read_against_its_ground(browser, files):
             places = ".verdict strong, .verdict span, .finding h4, .finding header p, .said td, .group, td[class*=is-], .mark-dot, .copy"
             low = [found for found in visit.page.eval_on_selector_all(places, measure) if found[1] < 4.5]
             assert low == [], scheme
+
+
+def test_a_remark_on_the_audit_is_no_check():
+    report = replace(made.clean(), outcomes=(*made.clean().outcomes, Outcome("isolation", "skipped", "it ran in this process")))
+    page = render_audit_page([report])
+    assert '<p class="under">it ran in this process</p>' in page and "isolation" not in page
+    assert page.count('class="check-name"') == len(made.NAMES)
 
 
 def test_long_text_is_held_in_its_place():
