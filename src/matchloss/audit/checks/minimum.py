@@ -12,6 +12,7 @@ from matchloss.audit._finding import Finding
 from matchloss.audit._subject import CLASSES, Subject
 from matchloss.audit.checks._search import (
     LEVEL,
+    MATERIAL,
     NEAR,
     Numbers,
     compared,
@@ -23,7 +24,7 @@ from matchloss.audit.checks._search import (
     refined,
     said,
     shift_free,
-)  # fmt: skip
+)
 
 ALIKE = 0.03  # predictions this far from the target, for targets about 1, are not meant when we say "near"
 
@@ -123,7 +124,8 @@ def _row_valleys(subject: Subject, y: NDArray[Any]) -> Iterator[Valley]:
     for k, label in enumerate(y):
         valley = Valley(label, u, p, f[k], False)
         if valley.is_off:
-            at, value = least_row(lambda z, k=k: crossed(subject, z, y[k : k + 1])[0], 1, shift_free(subject), subject.per_row)
+            quick = subject.per_row and not subject.framework.pads
+            at, value = least_row(lambda z, k=k: crossed(subject, z, y[k : k + 1])[0], 1, shift_free(subject), quick)
             valley = Valley(label, np.concatenate([u, at]), np.concatenate([p, reading(subject).predict(subject.at(at))]),
                             np.concatenate([f[k], value]), False)  # fmt: skip
         yield valley
@@ -197,7 +199,7 @@ def _higher(subject: Subject, v: Valley) -> Finding | None:
 
 def _not_all_zero(subject: Subject, valleys: list[Valley]) -> Iterator[Finding]:
     usable = [v for v in valleys if v.right is not None and np.isfinite(v.least) and v.rise > 0 and not v.is_off]
-    other = [v for v in usable if abs(v.least) > LEVEL * 1e3 * v.rise]
+    other = [v for v in usable if abs(v.least) > 10 * MATERIAL * v.rise]  # more than is left of a limit
     if other and len(usable) - len(other) > max(1, len(usable) // 2):
         v = other[0]
         yield subject.finding(
