@@ -67,6 +67,7 @@ class Calls:
         default=lambda text: None, repr=False
     )  # told of a call before one that may not return; "": a call like any other
     loaded: tuple[str, ...] = ()  # frameworks that may be used besides its own
+    foreign: bool = False  # its framework was given: an array of NumPy's is a result as well, though not the one that it should be
 
     @property
     def kind(self) -> str:
@@ -160,7 +161,8 @@ class Calls:
         """The function's own array of a value a row, checked."""
         array: Any = out
         shape = tuple(np.shape(array))
-        if out is None or not (self.framework.owns(out) or isinstance(out, int | float | complex | np.generic)):
+        known = self.framework.owns(out) or isinstance(out, int | float | complex | np.generic)
+        if not known and not (self.foreign and isinstance(out, np.ndarray)):
             raise Malformed(f"returned {_describe(out)}, not an array of {self.framework.name}")
         if "complex" in self.framework.dtype_of(out):
             raise Malformed(f"returned complex numbers ({self.framework.dtype_of(out)})")

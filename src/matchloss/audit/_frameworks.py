@@ -78,6 +78,10 @@ class Framework:
         np.seterr(**dict(state["how NumPy treats floating point errors"]))
         warnings.filters[:] = state["the filters of warnings"]  # type: ignore[index]
 
+    def shape(self, function: Callable[..., Any], arrays: tuple[Any, ...]) -> tuple[int, ...]:
+        """That of the result, computed or traced."""
+        return tuple(np.shape(function(*arrays)))
+
     def forked(self) -> None:
         """What its users do first in a forked process."""
 
@@ -150,7 +154,7 @@ class Torch(Framework):
 
     def dtype_of(self, out: Any) -> str:
         """As NumPy's."""
-        return str(out.dtype).removeprefix("torch.")
+        return str(getattr(out, "dtype", type(out).__name__)).removeprefix("torch.")
 
     def state(self) -> dict[str, Any]:
         """As NumPy's."""
@@ -257,6 +261,10 @@ class Jax(Framework):
         with self.wide(True):
             return self.jnp.asarray(np.asarray(x)).astype(getattr(self.jnp, dtype))
 
+    def shape(self, function: Callable[..., Any], arrays: tuple[Any, ...]) -> tuple[int, ...]:
+        """As NumPy's; traced, since every shape costs a compilation."""
+        return tuple(self.jax.eval_shape(function, *arrays).shape)
+
     def largest(self, function: Callable[..., Any], arrays: tuple[Any, ...]) -> float | None:
         """The bytes of the largest array that an operation makes, traced, not run."""
         return _largest(self.jax.make_jaxpr(function)(*arrays).jaxpr)
@@ -271,7 +279,7 @@ class Jax(Framework):
 
     def dtype_of(self, out: Any) -> str:
         """As NumPy's."""
-        return str(out.dtype)
+        return str(getattr(out, "dtype", type(out).__name__))
 
     def gradient(self, total: Total, x: Any) -> Any:
         """By jax.grad."""

@@ -59,7 +59,9 @@ def subject_of(
         promises=callee.promises if promises is None else Promises.of(promises),
     )  # fmt: skip
     known = {**callee.given, **given} | ({} if kind is None else {"kind": kind})
-    base = Subject(callee, Convention("regression"), seed=seed, journal=journal, loaded=tuple(frameworks))
+    base = Subject(
+        callee, Convention("regression"), seed=seed, journal=journal, loaded=tuple(frameworks), foreign="framework" in known
+    )  # fmt: skip
     failure = "no way was found to call it with a prediction and a target"
     for convention, late in _attempts(callee, known, frameworks):
         for subject in _variants(replace(base, convention=convention), late):

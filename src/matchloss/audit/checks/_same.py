@@ -66,6 +66,16 @@ def ordinary(s: Subject, n: int) -> tuple[Any, Any]:
     return x, np.where(y == ignored, 0, y) if isinstance(ignored, int) and s.classes else y
 
 
+def attempt(call: str) -> list[str]:
+    """Python that shows that a call raises."""
+    return ["try:", f"    print({call})", "except Exception as error:", "    print(type(error).__name__, error)"]
+
+
+def refused(call: str) -> list[str]:
+    """Python that shows what should be refused."""
+    return [f"print({call})", "# right: an error, or NaN"]
+
+
 def tolerant(call: Callable[[], Any]) -> Any:
     """What the call gives; None where the function raises or returns what is no loss."""
     try:

@@ -237,7 +237,10 @@ def _threads(s: Subject) -> Iterator[Finding]:
             thread.join(2.0)
     if any(wrong):
         x, y = _rows(s, 2)
-        yield s.finding("error", "Called from two threads at once it raises, or gives one the numbers of the other.", x=x, y=y)
+        call = s.quote(reduction=_one(s))
+        code = ["from concurrent.futures import ThreadPoolExecutor", "", "with ThreadPoolExecutor(2) as pool:"]
+        code += [f"    for found in pool.map(lambda x: {call}, [x, x + 1] * 3):", "        print(found)"]
+        yield s.finding("error", "Called from two threads at once it raises, or gives one the numbers of the other.", x=x, y=y, code=code)
 
 
 def _forked(s: Subject) -> Iterator[Finding]:
@@ -273,17 +276,16 @@ def _process(s: Subject) -> Iterator[Finding]:
     """Generators of random numbers, default dtypes, how errors are treated."""
     x, y = _rows(s)
     arrays, keywords = s.arrays(x, y, "float64"), s.keywords(_one(s))
-    before = s.framework.state()
     s.journal("")
     try:
-        with s.framework.context():
+        with silence(), s.framework.context():
             inside = s.framework.state()
             s.callee.call(*arrays, **keywords)
             after = s.framework.state()
+            if inside != after:
+                s.framework.restore(inside)
     except Exception:
         return
-    finally:
-        s.framework.restore(before)
     changed = [name for name, was in inside.items() if after[name] != was]
     if changed:
         call = s.quote(reduction=_one(s))
@@ -344,17 +346,17 @@ def _grows(s: Subject, make: Callable[[int], tuple[Any, ...]], sizes: tuple[int,
     for i, n in enumerate(sizes):
         arrays = make(n)
         try:
-            space = s.framework.largest(lambda *a: s.run(a, keywords), arrays)  # the first call, which compiles and fills caches
-            seconds = 0.0 if s.framework.pads else _best(s, arrays, keywords)
+            seconds = 0.0 if s.framework.pads else _best(s, arrays, keywords)  # and what it compiles, or keeps, is there
+            space = s.framework.largest(lambda *a: s.run(a, keywords), arrays)
         except Exception:
             return  # an object for so many classes and no others; a function that cannot be traced
         if last is not None:
             small, before, less = last
             if less and space and space > BYTES and space > GROWTH * 8 * less:
-                yield _slow(s, of, "memory")
+                yield _slow(s, of, "memory", n)
                 return
             if seconds > SEEN and seconds > GROWTH * 8 * before and _again(s, small, arrays, keywords):
-                yield _slow(s, of, "time")
+                yield _slow(s, of, "time", n)
                 return
         last = arrays, seconds, space
         if i + 1 < len(sizes) and 64 * seconds > 4 * BUDGET:
@@ -379,8 +381,18 @@ def _again(s: Subject, small: Any, large: Any, keywords: Any) -> bool:
     return all(_best(s, large, keywords) > GROWTH * 8 * _best(s, small, keywords, 20) for _ in range(2))
 
 
-def _slow(s: Subject, of: str, what: str) -> Finding:
+def _slow(s: Subject, of: str, what: str, n: int) -> Finding:
     x, y = ordinary(s, 2)
-    n = "n rows" if of == "rows" else "K classes"
-    power = "as n^2, or faster" if of == "rows" else "as K^2, or faster"
-    return s.finding("warning", f"The {what} for {n} grows {power}: it works on small batches, and fails on large ones.", x=x, y=y)
+    each, power = ("n rows", "n^2") if of == "rows" else ("K classes", "K^2")
+    message = f"The {what} for {each} grows as {power}, or faster: it works on what is small, and fails on what is large."
+    if of == "classes" and not s.hard:
+        return s.finding("warning", message, x=x, y=y)
+    m = s.framework.module
+    made = [f"x, y = (a[{m}.arange(n) % 2] for a in (rows, targets))"]
+    made += [f"z{i} = x[:, 0] * 0 + 1" if s.classes else f"z{i} = x * 0 + 1" for i, o in enumerate(s.convention.others) if o != "identity"]
+    if of == "classes":
+        made = [f"x = {m}.tile(rows, (1, n))"]
+    times = f"({n // 8}, {n})" if of == "rows" else f"({n // 8 // CLASSES}, {n // CLASSES})"
+    loop = [f"for n in {times}:", *(f"    {line}" for line in made), "    start = time.perf_counter()", f"    {s.quote(reduction=None)}"]
+    code = ["rows, targets = x, y", *loop, "    print(n, time.perf_counter() - start)"]
+    return s.finding("warning", message, x=x, y=y, code=["import time", "", *code])

@@ -10,7 +10,7 @@ import numpy as np
 from matchloss.audit._finding import Finding
 from matchloss.audit._frameworks import literal
 from matchloss.audit._subject import CLASSES, PAD, Subject
-from matchloss.audit.checks._same import differ, ordinary, tolerant
+from matchloss.audit.checks._same import differ, ordinary, refused, tolerant
 
 AT = 40  # the row, of 64, that is made impossible: what reads a few rows before or behind it reads rows that we know
 
@@ -68,16 +68,14 @@ def _labels(s: Subject) -> Iterator[Finding]:
         next((k for k in range(CLASSES) if not differ(taken[label], s.value(x[None], np.array([k]))[0])), None) if label != 0.5 else None
     )
     does = "the row counts like any other" if alike is None else f"{label} is taken for class {alike}"
-    if any(_reads_elsewhere(s, x, k) for k in taken if k != 0.5):
+    rows, labels = x[None], np.array([label])
+    if beyond := [k for k in taken if k != 0.5 and _reads_elsewhere(s, x, k)]:
         does = "it reads numbers outside the row, which may end the process"
-    yield s.finding(
-        "warning",
+        rows, labels = np.array([x, x + 7.0]), np.array([beyond[0], 0])
+    message = (
         f"Of {CLASSES} classes, 0 to {CLASSES - 1}, it takes the label{many} {', '.join(map(str, taken))}: {does}. Mislabelled data train "
-        "without a word.",
-        x=x,
-        y=label,
-        expected="an error, or NaN",
     )
+    yield s.finding("warning", f"{message}without a word.", x=rows, y=labels, code=refused(s.quote()))
 
 
 def _reads_elsewhere(s: Subject, x: Any, label: Any) -> bool:
@@ -109,7 +107,7 @@ def _off_simplex(s: Subject) -> Iterator[Finding]:
                 x=x,
                 y=np.array([y]),
                 got=got,
-                expected="an error, or NaN",
+                code=refused(s.quote()),
             )
 
 
@@ -127,7 +125,7 @@ def _numbers_outside(s: Subject) -> Iterator[Finding]:
                 x=x,
                 y=0.5,
                 got=got,
-                expected="an error, or NaN",
+                code=refused(s.quote()),
             )
     outside: list[tuple[float, str]] = {
         "binary": [(2.0, "a target is 0 or 1"), (-1.0, "a target is 0 or 1")],
@@ -147,7 +145,7 @@ def _numbers_outside(s: Subject) -> Iterator[Finding]:
             x=x,
             y=y,
             got=got,
-            expected="an error, or NaN",
+            code=refused(s.quote()),
         )
 
 
@@ -181,7 +179,7 @@ def _predictions_outside(s: Subject) -> Iterator[Finding]:
             x=x,
             y=t,
             got=_bad_row(s, x, t, words="target"),
-            expected="an error, or NaN",
+            code=refused(s.quote()),
         )
 
 
@@ -224,9 +222,9 @@ def _negative_weight(s: Subject) -> Iterator[Finding]:
         yield s.finding(
             "note",
             "It takes a negative weight: such a row is trained to be as wrong as can be.",
-            x=x[:2],
-            y=y[:2],
-            options={s.convention.weight_argument or "": w[:2]},
+            x=x[:3],
+            y=y[:3],
+            options={s.convention.weight_argument or "": w[:3]},
         )
 
 

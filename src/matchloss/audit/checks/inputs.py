@@ -11,7 +11,7 @@ import numpy as np
 from matchloss.audit._finding import Finding
 from matchloss.audit._frameworks import framework, literal
 from matchloss.audit._subject import CLASSES, PAD, Raised, Subject
-from matchloss.audit.checks._same import differ, of, ordinary, tolerant
+from matchloss.audit.checks._same import attempt, differ, of, ordinary, tolerant
 from matchloss.audit.checks._skip import Skip
 from matchloss.audit.checks.domain import domain
 
@@ -35,34 +35,37 @@ def shapes(subject: Subject) -> Iterator[Finding]:
         raise Skip("it takes one row at a time")
     n = 3
     x, y = s.at(np.eye(n) if s.classes else np.arange(n, dtype=np.float64)), ordinary(s, n)[1]
-    right = _answer(s, x, y)
-    column: list[tuple[str, Any, Any]] = []
-    if not s.classes:
-        column = [(f"({n},) against ({n}, 1)", x, y[:, None]), (f"({n}, 1) against ({n},)", x[:, None], y)]
-    for words, a, b in column:
-        got = _answer(s, a, b)
+    for a, b in [] if s.classes else [(x, y[:, None]), (x[:, None], y)]:
+        shape = _shape(s, a, b)
+        if shape is None:
+            continue
+        got, right = _answer(s, a, b), _answer(s, x, y)
         if got is None or np.isnan(got).all() or (got.size == right.size and not differ(got.ravel(), right.ravel()).any()):
             continue
-        size = f"returns shape {got.shape}" if got.size > 1 else f"returns {got.ravel()[0]:.4g} instead of {right.ravel()[0]:.4g}"
-        yield _shown(
-            s,
-            "warning",
-            f"Shapes {words} broadcast in silence ({size}): every prediction meets every target, and a model learns their mean.",
-            a,
-            b,
-            got,
-            right,
+        gives = f"returns shape {got.shape}" if got.size > 1 else f"returns {got.ravel()[0]:.4g} instead of {right.ravel()[0]:.4g}"
+        message = (
+            f"Shapes {a.shape} against {b.shape} broadcast in silence ({gives}): every prediction meets every target, and a model learns "
+            "their mean."
         )
+        yield _shown(s, "warning", message, a, b, got, right)
         break
     yield from _counts(s, x, y)
 
 
-def _answer(s: Subject, x: Any, y: Any) -> Any:
-    """What the plain function makes of arrays of any shape: rows where it can; None where it refuses."""
+def _shape(s: Subject, x: Any, y: Any) -> tuple[int, ...] | None:
+    """Of what the plain function makes of arrays of any shape; None where it refuses."""
     try:
         arrays = _place(s, x, y)
-        s.journal(f"{s.quote()} with {np.shape(x)} predictions and {np.shape(y)} targets")
-        return s.framework.numbers(s.run(arrays, s.keywords(_one(s))))
+        s.journal(f"{s.quote()} with predictions of shape {np.shape(x)} and targets of shape {np.shape(y)}")
+        return s.framework.shape(lambda *a: s.run(a, s.keywords(_one(s))), arrays)
+    except (Raised, TypeError, ValueError):
+        return None
+
+
+def _answer(s: Subject, x: Any, y: Any) -> Any:
+    """The numbers of that; None where it refuses."""
+    try:
+        return s.framework.numbers(s.run(_place(s, x, y), s.keywords(_one(s))))
     except (Raised, TypeError, ValueError):
         return None
 
@@ -77,20 +80,20 @@ def _place(s: Subject, x: Any, y: Any) -> tuple[Any, ...]:
 
 def _counts(s: Subject, x: Any, y: Any) -> Iterator[Finding]:
     """Targets of another number of rows than the predictions."""
-    one = "one target for 3 predictions"
-    pairs = [(one, x, y[:1]), ("2 targets for 3 predictions", x, y[:2]), ("3 targets for 2 predictions", x[:2], y)]
+    few, many = "2 targets for 3 predictions", "3 targets for 2 predictions"
+    pairs = [(few, x, y[:2]), (many, x[:2], y), ("one target for 3 predictions", x, y[:1])]
     if s.classes and s.soft:
         hot = np.eye(CLASSES)[y]
+        pairs.append(("3 by 2 numbers as 2 distributions of 3 classes", x[:2], hot[:2].T))
         pairs.append(("one distribution for 3 predictions", x, hot[:1]))
-        pairs.append(("a transposed array of 2 distributions for 2 predictions", x[:2], hot[:2].T))
     for words, a, b in pairs:
-        got = _answer(s, a, b)
-        if got is None or np.isnan(got).any():
+        shape = _shape(s, a, b)
+        if shape is None or (shape == () and not np.isfinite(_answer(s, a, b)).all()):
             continue
-        lone = words.startswith("one")
-        severity = "note" if lone else "warning"
-        does = "it serves them all" if lone else "the shapes do not match, and no error says so"
-        yield _shown(s, severity, f"It takes {words} ({np.shape(a)} against {np.shape(s.encode(b))}): {does}.", a, b, None, None)
+        lone = words.startswith("one") and (shape == () or shape[0] == len(a))
+        severity, does = ("note", "it serves them all") if lone else ("warning", f"the result has shape {shape}, and no error says so")
+        shapes = f"{np.shape(a)} against {np.shape(s.encode(b))}"
+        yield _shown(s, severity, f"It takes {words} ({shapes}): {does}.", a, b, None, None)
         return
 
 
@@ -130,51 +133,37 @@ def dtype(subject: Subject) -> Iterator[Finding]:
 
 
 def _kept(s: Subject) -> Iterator[Finding]:
+    """The dtype of the result is that of the predictions."""
+    if s.scalar:
+        return
     x, y = ordinary(s, PAD)
+    few = {"x": x[:2], "y": y[:2]}
     wider: list[str] = []
     for name in s.dtypes:
-        if s.scalar:
-            return
         out = s.call(s.round(x, name), y, name, _one(s))
         if not s.framework.owns(out):
-            yield s.finding(
-                "warning",
-                f"For arrays of {s.framework.name} it returns {type(out).__module__.split('.')[0]}'s {type(out).__name__}: the "
-                "result has no gradient, and nothing before it is trained.",
-                x=x[:2],
-                y=y[:2],
+            made = f"{type(out).__module__.split('.')[0]}.{type(out).__name__}".removeprefix("builtins.")
+            message = (
+                f"For arrays of {s.framework.name} it returns a {made}: the result has no gradient, and a model before it learns nothing."
             )
+            yield s.finding("warning", message, code=[f"print(type({s.quote()}))"], **few)
             return
-        if not np.shape(out):  # a number, whose width costs nothing; a narrow one may
-            out_name = s.framework.dtype_of(out)
-            if name == "float64" and out_name in ("float32", "float16", "bfloat16"):
-                yield _narrower(s, x, y, out_name)
-            continue
-        out_name = s.framework.dtype_of(out)
-        if name == "float64" and out_name in ("float32", "float16", "bfloat16"):
-            yield _narrower(s, x, y, out_name)
-        elif out_name.startswith("float") and name in ("float32", "float16", "bfloat16") and out_name == "float64":
+        returned = s.framework.dtype_of(out)
+        if name == "float64" and returned in ("float32", "float16", "bfloat16"):
+            message = f"For predictions in float64 it returns {returned}: digits are lost that no setting brings back."
+            yield s.finding("error", message, code=[f"print({s.quote()}.dtype)"], **few)
+        elif np.ndim(out) and returned == "float64" and name != "float64":  # the width of a single number costs nothing
             wider.append(name)
     if wider:
-        code = [f"print({s.quote(dtype=wider[0])}.dtype)"]
+        message = f"For predictions in {wider[0]} it returns float64: what follows takes twice the memory, or more."
         yield s.finding(
-            "note",
-            f"For predictions in {wider[0]} it returns float64: what follows takes twice the memory, or more.",
-            x=s.round(x[:2], wider[0]),
-            y=y[:2],
-            dtype=wider[0],
-            code=code,
+            "note", message, x=s.round(x[:2], wider[0]), y=y[:2], dtype=wider[0], code=[f"print({s.quote(dtype=wider[0])}.dtype)"]
         )
-
-
-def _narrower(s: Subject, x: Any, y: Any, name: str) -> Finding:
-    return s.finding(
-        "error",
-        f"For predictions in float64 it returns {name}: 9 of 16 digits are lost, and no setting brings them back.",
-        x=x[:2],
-        y=y[:2],
-        code=[f"print({s.quote()}.dtype)"],
-    )
+    if s.framework.differentiable and s.callee.gradient is None and not s.differentiable:
+        message = (
+            f"Its result has no gradient in {s.framework.name}: it leaves the framework on the way, and a model before it learns nothing."
+        )
+        yield s.finding("warning", message, show="gradient", **few)
 
 
 def _digits(s: Subject) -> Iterator[Finding]:
@@ -229,29 +218,24 @@ def _foreign(s: Subject) -> Iterator[Finding]:
     """Tensors given to a function of NumPy's arrays."""
     if s.framework.name != "numpy" or s.scalar:
         return
-    for name in s.loaded:
+    for name in s.loaded[:1]:
         f = framework(name)
         x, y = ordinary(s, 4)
         t = s.encode(y)
         if s.classes and t.ndim == 1:
-            continue
-        others = [f.array(np.ones(4), "float64") for _ in s.convention.others]
-        arrays = s.place(f.array(x, "float64"), f.array(t, "float64"), others)
-        keywords = s.keywords("none")
-        out = tolerant(lambda arrays=arrays, keywords=keywords, f=f: _within(s, f, arrays, keywords))
+            return
+        others = [f.array(np.ones(4), "float32") for _ in s.convention.others]
+        arrays = s.place(f.array(x, "float32"), f.array(t, "float32"), others)
+        out = tolerant(lambda f=f, arrays=arrays: _within(s, f, arrays, s.keywords("none")))
         if out is None or f.owns(out):
-            continue
-        code = [f"import {name}", *([] if name == "torch" else ["import jax.numpy as jnp"])]
-        code += [f"x = {f.code(x, 'float64')}", f"y = {f.code(t, 'float64')}"]
-        code += [f"z{i} = {f.code(np.ones(4), 'float64')}" for i in range(len(others))]
-        yield s.finding(
-            "note",
-            f"It takes arrays of {name} and returns NumPy's: there is no gradient behind the result, so it is a score, not a "
-            f"loss, for a model in {name}.",
-            x=x,
-            y=y,
-            code=[*code, f"print(type({s.quote()}))"],
+            return
+        code = [f.imports, f"x = {f.code(x, 'float32')}", f"y = {f.code(t, 'float32')}"]
+        code += [f"z{i} = {f.code(np.ones(4), 'float32')}" for i in range(len(others))]
+        message = (
+            f"It takes arrays of {name} and returns NumPy's: there is no gradient behind the result, so it is a score, not a loss, for a "
+            f"model in {name}."
         )
+        yield s.finding("note", message, x=x, y=y, code=[*code, f"print(type({s.quote()}))"])
 
 
 def _within(s: Subject, f: Any, arrays: Any, keywords: Any) -> Any:
@@ -271,6 +255,8 @@ def layout(subject: Subject) -> Iterator[Finding]:
     s = subject
     if s.scalar:
         raise Skip("it takes one row at a time")
+    if s.framework.pads:
+        raise Skip("arrays of its framework have one layout")
     yield from _views(s)
     yield from _sizes(s)
     yield from _empty(s)
@@ -290,26 +276,16 @@ def _views(s: Subject) -> Iterator[Finding]:
             continue
         if out.shape != right.shape or differ(out, right).any():
             wrong.append((words, code))
-    lines = lambda code: [code.format("x"), code.format("y"), f"print({s.quote()})"]  # noqa: E731
     if wrong:
         words, code = wrong[0]
-        yield s.finding(
-            "error",
-            f"Arrays that are {words} give another result than the same numbers side by side: it reads the wrong numbers.",
-            x=x[:4],
-            y=y[:4],
-            code=[f"print({s.quote()})", *lines(code)],
-        )
+        message = f"Arrays that are {words} give another result than the same numbers side by side: it reads the wrong numbers."
+        again = [f"print({s.quote()})", code.format("x"), code.format("y"), f"print({s.quote()})"]
+        yield s.finding("error", message, x=x[:4], y=y[:4], code=again)
     if refused:
         words, code, error = refused[0]
         every = " or ".join(w for w, _, _ in refused)
-        yield s.finding(
-            "warning",
-            f"Arrays that are {every} raise {type(error.original).__name__}: slices and mapped data must be copied first.",
-            x=x[:4],
-            y=y[:4],
-            code=[*lines(code), f"# raises {type(error.original).__name__}"],
-        )
+        message = f"Arrays that are {every} raise {type(error.original).__name__}: slices of data must be copied first."
+        yield s.finding("warning", message, x=x[:4], y=y[:4], code=[code.format("x"), code.format("y"), *attempt(s.quote())])
 
 
 LARGE = 100_001
@@ -323,7 +299,7 @@ def _sizes(s: Subject) -> Iterator[Finding]:
         return  # its reduction is wrong at any size
     seconds = 0.0
     for n in (1, 1025, LARGE):
-        if n == LARGE and seconds * LARGE / 1025 > 0.5 and not s.framework.pads:
+        if n == LARGE and seconds * LARGE / 1025 > 0.5:
             return  # what is so slow has no blocks
         start = time.perf_counter()
         rows = np.arange(n) % PAD

@@ -9,7 +9,7 @@ import numpy as np
 
 from matchloss.audit._finding import Finding
 from matchloss.audit._subject import CLASSES, PAD, Raised, Subject
-from matchloss.audit.checks._same import differ, named, ordinary, roles, tolerant
+from matchloss.audit.checks._same import attempt, differ, named, ordinary, roles, tolerant
 from matchloss.audit.checks._skip import Skip
 from matchloss.audit.checks.reductions import reductions
 
@@ -107,27 +107,30 @@ def _absent(s: Subject, made: dict[str, str | None]) -> Iterator[Finding]:
     x, y = ordinary(s, PAD)
     w = np.ones(PAD)
     w[1] = 0.0
-    hurt, bad_y = x.copy(), y.astype(np.float64)
+    hurt = x.copy()
     hurt[1] = np.nan
-    bad_y[1] = np.nan if s.kind != "multiclass" else y[1]
-    role, name = next(iter(made.items()))
-    for what, z, t in (("prediction", hurt, y), ("target", x, bad_y)):
-        if s.kind == "multiclass" and what == "target":
-            continue
-        if role == "none":
-            got = None if (out := tolerant(lambda z=z, t=t: s.value(z, t, weight=w))) is None else float(out[:3].sum())
+    tried = [("prediction", hurt, y)]
+    if not s.classes:
+        tried.append(("target", x, np.where(np.arange(PAD) == 1, np.nan, y)))
+    name = next(iter(made.values()))
+    for what, z, t in tried:
+        if s.per_row:
+            found = tolerant(lambda z=z, t=t: s.value(z, t, weight=w).sum())
         else:
-            got = tolerant(lambda z=z, t=t: s.total(z, t, name, weight=w))
-        if got is None or not np.isfinite(got):
-            does = "makes the function raise" if got is None else "makes the result NaN"
-            yield s.finding(
-                "note",
-                f"A row of weight 0 whose {what} is NaN {does}: a weight of 0 is no mask for missing {what}s.",
-                x=z[:3],
-                y=t[:3],
-                options={s.convention.weight_argument or "": w[:3]} | named(s, name if role != "none" else None),
-            )
-            return
+            found = tolerant(lambda z=z, t=t: s.total(z, t, name, weight=w))
+        if found is not None and np.isfinite(found):
+            continue
+        does = "makes the function raise" if found is None else "makes the result NaN"
+        call = s.quote({s.convention.weight_argument or "": w[:3]}, reduction=name)
+        yield s.finding(
+            "note",
+            f"A row of weight 0 whose {what} is NaN {does}: a weight of 0 is no mask for missing {what}s.",
+            x=z[:3],
+            y=t[:3],
+            code=attempt(call) if found is None else [f"print({call})"],
+            weights=w[:3],
+        )
+        return
 
 
 # --- a weight a class ------------------------------------------------------------------------------------------------------------
@@ -191,7 +194,7 @@ def _ignored(s: Subject, made: dict[str, str | None]) -> Iterator[Finding]:
             "with this label ends the training.",
             x=x,
             y=y,
-            options={argument: label},
+            code=attempt(s.quote({argument: label}, reduction=next(iter(made.values())))),
         )
         label, options = CLASSES - 1, {argument: CLASSES - 1}
         if _raised(s, x, np.where(y < 0, label, y), made, options) is not None:
