@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -259,26 +260,30 @@ def test_shapes_are_never_broadcast(case: Any) -> None:
             loss(case, z, y, weight)
 
 
-@pytest.mark.parametrize("n", [4, 70_000])
-@pytest.mark.parametrize("reduction", ["mean", "none"])
-def test_a_bad_target_or_weight_is_named(n: int, reduction: str) -> None:
-    z, y, w = tensors(ml.Logistic(), n, torch.float32)
-    place = n - 2
+@pytest.mark.parametrize("shape", [(4,), (70_000,), (7, 2, 5_000)])
+@pytest.mark.parametrize("how", [{}, {"reduction": "none"}, {"overwrite": True}])
+def test_a_bad_target_or_weight_is_named(shape: tuple[int, ...], how: dict[str, Any]) -> None:
+    n = math.prod(shape)
+    z, y, w = (t.reshape(shape) for t in tensors(ml.Logistic(), n, torch.float32))
+    place = (*(size - 1 for size in shape[:-1]), shape[-1] - 2)
+    at = ", ".join(map(str, place))
     y[place] = 1.5
     raw = z.requires_grad_()
-    with pytest.raises(ml.DomainError, match=rf"target\[{place}\] is 1.5; allowed: \[0, 1\]"):
-        loss(ml.Logistic(), raw, y, reduction=reduction)
+    for target in (y, y.double(), y.to(torch.bfloat16)):
+        with pytest.raises(ml.DomainError, match=rf"target\[{at}\] is 1.5; allowed: \[0, 1\]"):
+            loss(ml.Logistic(), raw, target, **how)
     y[place], w[place] = 1.0, -1.0
-    with pytest.raises(ml.DomainError, match=rf"sample_weight\[{place}\] is -1.0"):
-        loss(ml.Logistic(), raw, y, w, reduction=reduction)
+    with pytest.raises(ml.DomainError, match=rf"sample_weight\[{at}\] is -1.0"):
+        loss(ml.Logistic(), raw, y, w, **how)
     rows, labels, p = (torch.from_numpy(a) for a in moderate_rows(n, 3))
+    rows, labels, p = rows.reshape(*shape, 3), labels.reshape(shape), p.reshape(*shape, 3)
     for wrong in (3, -1, -100, 2**40):
         labels[place] = wrong
-        with pytest.raises(ml.DomainError, match=rf"target\[{place}\] is {wrong}; allowed: labels 0..2"):
-            loss(ml.CrossEntropy(), rows.requires_grad_(), labels, reduction=reduction)
-    p[place, 0] += 0.25
-    with pytest.raises(ml.DomainError, match=rf"target\[{place}\] sums to 1.25"):
-        loss(ml.CrossEntropy(), rows, p, reduction=reduction)
+        with pytest.raises(ml.DomainError, match=rf"target\[{at}\] is {wrong}; allowed: labels 0..2"):
+            loss(ml.CrossEntropy(), rows.requires_grad_(), labels, **how)
+    p[(*place, 0)] += 0.25
+    with pytest.raises(ml.DomainError, match=rf"target\[{at}\] sums to 1.25"):
+        loss(ml.CrossEntropy(), rows, p, **how)
 
 
 def test_what_else_is_refused() -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from matchloss.engine import pointwise, rows, threads, totals
 from matchloss.engine.arrays import Evaluation, refuse
+from matchloss.errors import DomainError
 from matchloss.losses import Loss, PointwiseLoss, SimplexLoss
 from matchloss.torch._memory import empty, empty_like
 from matchloss.torch._namespace import TORCH, TORCH_ROWS, solve
@@ -123,7 +124,7 @@ class PointwiseRule(Rule):
         out = empty_like(raw)
         with threads.at_most(torch.get_num_threads()):
             pointwise.by_loop(
-                self.program, flat(raw), flat(target), None if weight is None else flat(weight), [line(out), None, None], False
+                self.program, whole(raw), whole(target), None if weight is None else whole(weight), [line(out), None, None], False
             )
         return out
 
@@ -131,7 +132,7 @@ class PointwiseRule(Rule):
         self, raw: Tensor, target: Tensor, weight: Tensor | None, scale: float, want_gradient: bool, overwrite: bool
     ) -> tuple[float, Tensor | None]:
         raw = raw.detach()
-        work = raw.dtype
+        work, given_target, given_weight = raw.dtype, target, weight
         if target.dtype is not work:
             work = work if target.dtype in EXACT_IN_FLOAT32 else torch.float64
             target = target.to(work)
@@ -141,18 +142,24 @@ class PointwiseRule(Rule):
         loop = self._loop(CODES[work], want_gradient, weight is not None)
         z, y, w = line(raw), line(target), None if weight is None else line(weight)
         if overwrite:
-            with threads.at_most(torch.get_num_threads()):
-                pointwise.check(self.program, y, w)
+            self._check(given_target, given_weight)
         sink = None if not want_gradient else given if overwrite and raw is given else empty_like(raw)
         g = None if sink is None else line(sink)
-        if z.shape[0] <= pointwise.BLOCK:  # no threads to limit
-            result = totals.total(loop, self.program, z, y, w, scale, g)
-        else:
-            with threads.at_most(torch.get_num_threads()):
+        try:
+            if z.shape[0] <= pointwise.BLOCK:  # no threads to limit
                 result = totals.total(loop, self.program, z, y, w, scale, g)
+            else:
+                with threads.at_most(torch.get_num_threads()):
+                    result = totals.total(loop, self.program, z, y, w, scale, g)
+        except DomainError:  # of the memory as one line: the place in the tensor's shape tells more
+            self._check(given_target, given_weight)
+            raise
         if sink is not None and work is not given.dtype:
             sink = given.copy_(sink) if overwrite else sink.to(given.dtype)
         return result * scale, sink
+
+    def _check(self, target: Tensor, weight: Tensor | None) -> None:
+        pointwise.check(self.program, whole(target), None if weight is None else whole(weight))
 
     def _loop(self, *variant: Any) -> totals.Loop:
         loop = self._loops.get(variant)
@@ -226,7 +233,7 @@ class SimplexRule(Rule):
         raw = raw.detach()
         sink, dtype = empty_like(raw), raw.numpy().dtype
         value = np.empty(math.prod(raw.shape[:-1]), dtype)
-        factor = np.full(value.shape, scale, dtype) if weight is None else flat(weight) * scale
+        factor = np.full(value.shape, scale, dtype) if weight is None else whole(weight).reshape(-1) * scale
         gradient = line(sink).reshape(-1, raw.shape[-1])
         if not self._run_small(raw, target, factor, value, gradient):
             self._run(raw, target, factor, [value, gradient, None])
@@ -247,13 +254,9 @@ class SimplexRule(Rule):
         return not z.size or loop(z, y, factor, tolerance, *settings, value, gradient, None, self.program.constants) < 0
 
     def _run(self, raw: Tensor, target: Tensor, weight: Any, outs: list[Any]) -> None:
-        classes = raw.shape[-1]
-        labels = is_labels(raw, target)
-        z = flat(raw).reshape(-1, classes)
-        y = flat(target) if labels else flat(target).reshape(-1, classes)
-        w = flat(weight) if isinstance(weight, Tensor) else weight
+        w = whole(weight) if isinstance(weight, Tensor) else None if weight is None else weight.reshape(raw.shape[:-1])
         with threads.at_most(torch.get_num_threads()):
-            rows.by_loop(self.program, z, y, labels, w, outs, TOLERANCE.get(target.dtype, 1e-6))
+            rows.by_loop(self.program, whole(raw), whole(target), is_labels(raw, target), w, outs, TOLERANCE.get(target.dtype, 1e-6))
 
 
 @lru_cache(maxsize=1024)
@@ -275,17 +278,18 @@ def check_weight(weight: Tensor) -> float:
     """The sum of the weights; DomainError for the first that is negative or not finite."""
     weight = weight.detach()
     w = (weight.float() if weight.dtype is torch.bfloat16 else weight).numpy()
-    if w.size and not (w.min() >= 0 and w.max() < math.inf):
+    total = float(np.add.reduce(w, axis=None, dtype=np.float64))
+    if w.size and not (np.minimum.reduce(w, axis=None) >= 0 and total < math.inf):
         refuse("sample_weight", w, ~((w >= 0) & (w < np.inf)), "finite and >= 0")
-    return float(np.add.reduce(w, axis=None, dtype=np.float64))
+    return total
 
 
-def flat(t: Tensor) -> Any:
-    """The tensor's memory as one line; halves and strides are copied."""
+def whole(t: Tensor) -> Any:
+    """The tensor's memory as it is; halves and strides are copied."""
     t = t.detach()
     if t.dtype is torch.bfloat16 or t.dtype is torch.float16:
         t = t.float()
-    return t.contiguous().numpy().reshape(-1)
+    return t.contiguous().numpy()
 
 
 def line(t: Tensor) -> Any:
