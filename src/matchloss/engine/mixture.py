@@ -132,11 +132,12 @@ def hard(
     """Values and gradient of plain cross entropy with labels, times the rows' weights or one for all, by simplex losses' loops."""
     n, classes = logits.shape
     loop = _hard_loop(program, logits.dtype.str[1:], gradient is not None, classes < rows.SIDE_BY_SIDE_BELOW)
-    value, rows_at_once = np.empty(n, logits.dtype), height(classes)
+    value = np.empty(n, logits.dtype)
+    if logits.size <= SMALL and isinstance(weight, np.ndarray):
+        return value, loop(logits, labels, weight.astype(logits.dtype, copy=False), 0.0, 0.0, 0.0, value, gradient, None, ())
+    rows_at_once = height(classes)
     even = not isinstance(weight, np.ndarray)  # then as long as a block: as many numbers as there are rows would cost their memory
     weight = np.full(min(n, rows_at_once), weight, logits.dtype) if even else weight.astype(logits.dtype, copy=False)
-    if logits.size <= SMALL:
-        return value, loop(logits, labels, weight, 0.0, 0.0, 0.0, value, gradient, None, ())
 
     def block(start: int, stop: int) -> int:
         part = slice(start, stop)

@@ -9,8 +9,10 @@ from torch import Tensor
 
 from matchloss.errors import ShapeError
 from matchloss.losses import PointwiseLoss
-from matchloss.torch import _overwrite
-from matchloss.torch._loss import loss
+from matchloss.torch import _autograd, _overwrite
+from matchloss.torch._loss import inverse, loss
+from matchloss.torch._plain import plain
+from matchloss.torch._rules import check_weight, rule_of
 
 Number = float | Tensor
 WHOLE = (torch.float32, torch.float64)  # halves are computed in a float32 copy, which leaves nothing to overwrite
@@ -96,13 +98,26 @@ def reduced(
     if reduction == "none":
         value = loss(rule, input, target, sample_weight=both, reduction="none")
         return value if factor == 1 else factor * value
-    over = denominator(input, both if mean_over_weight else sample_weight, normalizer) if reduction == "mean" else 1.0
-    over = over if factor == 1 else over / factor
-    if not (overwrite and _overwrite.applies(input) and input.dtype in WHOLE):
-        return loss(rule, input, target, sample_weight=both, normalizer=over)
-    _overwrite.refuse_shared(input)
-    result = loss(rule, input, target, sample_weight=both, normalizer=over, overwrite=True)
-    _overwrite.consume(input)
+    if overwrite and _overwrite.applies(input) and input.dtype in WHOLE:
+        _overwrite.refuse_shared(input)
+    else:
+        overwrite = False
+    by = both if mean_over_weight else sample_weight  # what the mean is over
+    if (
+        target.dtype is input.dtype in WHOLE
+        and (both is None or (both.shape == input.shape and not both.requires_grad and both.dtype in WHOLE))
+        and plain(input, target, both)
+        and (made := rule_of(rule)).can_run
+    ):  # what `loss` would check is checked: in a small batch that costs as much as the loss
+        mass = None if both is None else check_weight(both)
+        if reduction == "mean" and normalizer is None:
+            normalizer = input.numel() if by is None else mass if by is both else by.sum(dtype=torch.float64)
+        result = _autograd.total(made, input, target, both, factor if normalizer is None else factor * inverse(normalizer), overwrite)
+    else:
+        over = denominator(input, by, normalizer) if reduction == "mean" else 1.0
+        result = loss(rule, input, target, sample_weight=both, normalizer=over if factor == 1 else over / factor, overwrite=overwrite)
+    if overwrite:
+        _overwrite.consume(input)
     return result
 
 

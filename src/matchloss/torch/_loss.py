@@ -71,7 +71,7 @@ def loss(
     if plain(raw, target, weight) and rule.can_run:
         mass = None if weight is None else check_weight(weight)
         if reduction != "none":
-            scale = 1.0 if reduction == "sum" else _inverse(_rows(loss, raw) if mass is None else mass, normalizer)
+            scale = 1.0 if reduction == "sum" else inverse(_rows(loss, raw) if mass is None else mass, normalizer)
             return _autograd.total(rule, raw, target, weight, scale, overwrite)
     return _reduced(_autograd.per_row(rule, raw, target, weight), weight, reduction, normalizer)
 
@@ -80,7 +80,7 @@ def _rows(loss: MatchLoss, raw: Tensor) -> int:
     return math.prod(raw.shape[:-1]) if isinstance(loss, SimplexLoss) else raw.numel()
 
 
-def _inverse(total: Any, normalizer: float | Tensor | None) -> float:
+def inverse(total: Any, normalizer: float | Tensor | None = None) -> float:
     """1 over what a mean divides by; NaN for nothing, as PyTorch's mean of an empty batch."""
     total = float(total if normalizer is None else normalizer)
     return 1.0 / total if total != 0 else math.nan

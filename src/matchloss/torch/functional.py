@@ -151,6 +151,9 @@ def binary_cross_entropy_with_logits(
     if plain(pos_weight) and not bool((pos_weight >= 0).all()):
         raise DomainError(f"pos_weight has {float(pos_weight[~(pos_weight >= 0)][0])!r}; allowed: 0 or greater")
     y = target.to(input.dtype) if not target.is_floating_point() else target
+    if plain(input, y, weight, pos_weight) and torch.equal(y * y, y):  # labels 0 and 1: a weight each, in one pass
+        at_label = product(spread("pos_weight", pos_weight, input) * y + (1 - y), weight)
+        return reduced(LOGISTIC, input, y, reduction, at_label, sample_weight, normalizer)
     ones, zeros = product(spread("pos_weight", pos_weight, input) * y, weight), product(1 - y, weight)
     unit = input.detach().new_ones(()).expand(input.shape)
     try:
@@ -312,5 +315,9 @@ def soft_margin_loss(
     """
     reduction = reduction_of(size_average, reduce, reduction, normalizer)
     check_target(input, target)
+    if plain(input, target):
+        y = 0.5 * target.to(input.dtype) + 0.5
+        if torch.equal(y * y, y):  # -1 and 1: the labels 0 and 1 of the input itself
+            return reduced(LOGISTIC, input, y, reduction, None, sample_weight, normalizer)
     margin = input * target.to(input.dtype)
     return reduced(LOGISTIC, margin, margin.new_ones(()).expand(margin.shape), reduction, None, sample_weight, normalizer)
