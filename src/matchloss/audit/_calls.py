@@ -67,6 +67,7 @@ class Calls:
         default=lambda text: None, repr=False
     )  # told of a call before one that may not return; "": a call like any other
     loaded: tuple[str, ...] = ()  # frameworks that may be used besides its own
+    prepared: dict[Any, Callable[..., Any]] = field(default_factory=dict, compare=False, repr=False)  # shared by replacements
     foreign: bool = False  # its framework was given: an array of NumPy's is a result as well, though not the one that it should be
 
     @property
@@ -153,6 +154,25 @@ class Calls:
         except BaseException as error:
             raise Raised(error) from error
 
+    def fast(self, key: Any, function: Callable[..., Any], arrays: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
+        """function(*arrays, **options) for numbers alone: compiled as a whole where the framework would compile each operation.
+
+        What cannot be traced runs as it is, and what raises is raised by the function itself. `key` stands for the function.
+        """
+        own = {k: v for k, v in options.items() if type(v) is float or self.framework.owns_array(v)}
+        rest = {k: v for k, v in options.items() if k not in own}
+        key = (key, repr(sorted(rest.items(), key=lambda item: item[0])))
+        if key not in self.prepared:
+            self.prepared[key] = self.framework.compiled(lambda *a, **o: function(*a, **o, **rest))
+        self.journal("")
+        try:
+            with silence(), self.framework.context():
+                return self.prepared[key](*arrays, **own)
+        except Exception:
+            plain = self._guarded(lambda: function(*arrays, **own, **rest))
+            self.prepared[key] = lambda *a, **o: function(*a, **o, **rest)  # it is right as it is: tracing is what it does not bear
+            return plain
+
     def call(self, x: Any, y: Any, dtype: str = "float64", reduction: str | None = None, options: Options = None) -> Any:
         """What the function returns, untouched."""
         return self.run(self.arrays(x, y, dtype), self.keywords(reduction, dtype, None, options))
@@ -201,7 +221,8 @@ class Calls:
         n = x.shape[0]
         if self.scalar:
             x, y = x[0], y[0]
-        out = self.run(self.arrays(x, y, dtype), self.keywords("none", dtype, weight, options))
+        arrays, keywords = self.arrays(x, y, dtype), self.keywords("none", dtype, weight, options)
+        out = self.fast("call", self.callee.call, arrays, keywords) if self.framework.pads else self.run(arrays, keywords)
         return self.convention.sign * self.framework.numbers(self._row_values(out, n)).reshape(n)
 
     def total(
@@ -236,16 +257,30 @@ class Calls:
         return self.convention.sign * (np.stack(stacked, axis=1) if self.classes else stacked[0])
 
     def _differentiate(self, how: str, x: Any, y: Any, dtype: str, weight: Any, options: Options) -> Any:
-        n, keywords = x.shape[0], self.keywords("none", dtype, weight, options)
-        total = self.of_prediction(x, y, dtype, keywords, lambda out: self._row_values(out, n).sum())
-        return self._guarded(getattr(self.framework, how), total, self.framework.array(x, dtype))
+        keywords = self.keywords("none", dtype, weight, options)
+        return self._derived(how, lambda out, n: self._row_values(out, n).sum(), x, y, dtype, keywords)
 
     def tangent(self, x: Any, y: Any, v: Any, dtype: str = "float64") -> Numbers:
         """The derivative of each row's value along v, in forward mode, (n,)."""
-        x, n = np.asarray(x, dtype=np.float64), np.shape(x)[0]
-        values = self.of_prediction(x, y, dtype, self.keywords("none", dtype), lambda out: self._row_values(out, n))
-        out = self._guarded(self.framework.tangent, values, self.framework.array(x, dtype), self.framework.array(v, dtype))
+        out = self._derived("tangent", self._row_values, x, y, dtype, self.keywords("none", dtype), self.framework.array(v, dtype))
         return self.convention.sign * self.framework.numbers(out)
+
+    def _derived(
+        self, how: str, then: Callable[[Any, int], Any], x: Any, y: Any, dtype: str, keywords: Mapping[str, Any], *along: Any
+    ) -> Any:  # fmt: skip
+        """A derivative, by the framework, of `then` of the function, in the prediction."""
+        n, place, call, others = np.shape(x)[0], self.place, self.callee.call, len(self.convention.others)
+
+        def derive(z: Any, *rest: Any, **options: Any) -> Any:
+            target, more, v = rest[0], list(rest[1 : 1 + others]), rest[1 + others :]
+            return getattr(self.framework, how)(lambda z: then(call(*place(z, target, more), **options), n), z, *v)
+
+        t = self.encode(y)
+        held = [self.framework.array(t, self.target_dtype(t, dtype)), *(self._other(o, n, dtype) for o in self.convention.others)]
+        arrays = (self.framework.array(np.asarray(x, dtype=np.float64), dtype), *held, *along)
+        if self.framework.pads:
+            return self.fast((how, n, self.convention.order, self.elementwise), derive, arrays, keywords)
+        return self._guarded(lambda: derive(*arrays, **keywords))
 
     def of_prediction(self, x: Any, y: Any, dtype: str, keywords: dict[str, Any], then: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """The function of the framework's prediction alone, the other arguments held."""
@@ -254,11 +289,11 @@ class Calls:
         others = [self._other(o, x.shape[0], dtype) for o in self.convention.others]
         return lambda z: then(self.callee.call(*self.place(z, target, others), **keywords))
 
-    def _guarded(self, derive: Callable[..., Any], function: Callable[[Any], Any], *arrays: Any) -> Any:
+    def _guarded(self, function: Callable[..., Any], *arguments: Any) -> Any:
         self.journal("")
         try:
             with silence(), self.framework.context():
-                return derive(function, *arrays)
+                return function(*arguments)
         except (KeyboardInterrupt, MemoryError, Malformed):
             raise
         except BaseException as error:

@@ -48,6 +48,10 @@ class Framework:
         """Whether this is what a function of this framework's arrays should return."""
         return isinstance(out, np.ndarray | np.number | float | int)
 
+    def owns_array(self, x: Any) -> bool:
+        """Whether this is an array of the framework, and no number."""
+        return self.owns(x) and hasattr(x, "dtype")
+
     def numbers(self, out: Any) -> Numbers:
         """A result, of this framework or not, as NumPy's float64."""
         return np.asarray(out, dtype=np.float64)
@@ -81,6 +85,10 @@ class Framework:
     def shape(self, function: Callable[..., Any], arrays: tuple[Any, ...]) -> tuple[int, ...]:
         """That of the result, computed or traced."""
         return tuple(np.shape(function(*arrays)))
+
+    def compiled(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """The same function, quicker where many calls of the same shapes are to come."""
+        return call
 
     def forked(self) -> None:
         """What its users do first in a forked process."""
@@ -264,6 +272,10 @@ class Jax(Framework):
     def shape(self, function: Callable[..., Any], arrays: tuple[Any, ...]) -> tuple[int, ...]:
         """As NumPy's; traced, since every shape costs a compilation."""
         return tuple(self.jax.eval_shape(function, *arrays).shape)
+
+    def compiled(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """By jax.jit."""
+        return self.jax.jit(call)
 
     def largest(self, function: Callable[..., Any], arrays: tuple[Any, ...]) -> float | None:
         """The bytes of the largest array that an operation makes, traced, not run."""
