@@ -55,10 +55,13 @@ def _bias(subject: Subject, weights: Numbers, labels: NDArray[Any], t: Numbers) 
     if subject.classes:
         u = np.round(subject.rng.normal(size=(8, CLASSES)) * 12) / 8
     x, n = subject.at(u), len(u)
-    at_labels = np.stack([slope(subject, x, np.full(n, k, dtype=np.asarray(labels).dtype)) for k in labels])
+    pure = np.eye(CLASSES) if subject.classes and t.ndim > 1 else np.asarray(labels)
+    targets = np.concatenate([pure, t])
+    g = slope(subject, np.concatenate([x] * len(targets)), np.repeat(targets, n, axis=0)).reshape(len(targets), *x.shape)
+    at_labels, at_mixtures = g[: len(pure)], g[len(pure) :]
     worst = None
     for i, w in enumerate(weights):
-        got = slope(subject, x, np.repeat(t[i : i + 1], n, axis=0))
+        got = at_mixtures[i]
         mean = np.tensordot(w, at_labels, axes=1)
         size = np.tensordot(w, np.abs(at_labels), axes=1) + np.abs(got) + MATERIAL
         gap = np.nan_to_num(np.abs(got - mean) / size)
