@@ -55,6 +55,7 @@ class Callee:
     promises: Promises = Promises()
     given: Mapping[str, Any] = field(default_factory=dict)  # parts of the convention that the object settles
     predict: Callable[[Any], Any] | None = None  # raw -> prediction, NumPy
+    methods: Mapping[str, str] = field(default_factory=dict)  # how Python calls its gradient and hessian, where not as fn.hessian({})
     made: Mapping[str, str] | None = None  # `fn` is a class: what it is made with, as Python
     makes: frozenset[str] = frozenset()  # the options that go there
 
@@ -66,7 +67,7 @@ class Callee:
             called = f"{self.text}({_keywords({**self.made, **{k: v for k, v in options.items() if k in self.makes}})})"
             options = {k: v for k, v in options.items() if k not in self.makes}
         inside = ", ".join(filter(None, [*named, _keywords(options)]))
-        return f"{f'fn.{method}' if method else called}({inside})"
+        return self.methods.get(method, f"fn.{method}({{}})").format(inside) if method else f"{called}({inside})"
 
 
 def _keywords(options: Mapping[str, str]) -> str:
@@ -157,7 +158,7 @@ def _of_sklearn(loss: Any) -> Callee:
     predict = None if link is None else link.inverse
     return Callee(
         value, type(loss).__name__, setup, "fn.loss", names, options={"sample_weight": None}, gradient=gradient, hessian=hessian,
-        given=given, predict=predict,
+        given=given, predict=predict, methods={"hessian": "fn.gradient_hessian({})[1]"},
     )  # fmt: skip
 
 

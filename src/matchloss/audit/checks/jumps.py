@@ -9,10 +9,10 @@ import numpy as np
 
 from matchloss.audit._finding import Finding
 from matchloss.audit._subject import Subject, silence
-from matchloss.audit.checks._lines import Lines
+from matchloss.audit.checks._lines import Lines, slopes
 from matchloss.audit.checks._rows import FAILS, Numbers, Rows, at, ordinary, place, slow, text, unit
 
-HALVINGS = 40
+PARTS, CUTS = 8, 13  # an interval is cut into so many parts, so often
 JUMP = 1e-5  # of an ordinary loss and the value: less is rounding, or a cutoff where both pieces agree to the eye
 
 
@@ -41,14 +41,24 @@ def _along_raw(s: Subject) -> Iterator[Finding]:
     broken = jump > JUMP * (one + size)
     if broken.any():
         yield _value_jump(s, along, low, high, broken)
-    try:
-        offered = along.slope if s.differentiable else _numeric(along)
-        low, high, jump, size = _narrowed(offered, along, edges, halvings=HALVINGS if s.differentiable else 12)
-    except FAILS:
-        return
-    kinks = (jump > (1e-6 if s.differentiable else 1e-2) * (one + size)) & ~_near(low, high, broken, found)
+    if s.differentiable:
+        low, high, jump, size = _narrowed(along.slope, along, edges)
+        kinks = (jump > 1e-6 * (one + size)) & ~_near(low, high, broken, found)
+        before, after = along.slope(low[None])[0], along.slope(high[None])[0]
+    else:  # the slopes on both sides of where the value bends most
+        told = np.flatnonzero(np.isfinite(size))
+        some, whole = along.take(told), s.convention.input == "raw" or s.kind == "regression"
+        h = np.abs(np.maximum(1.0, np.abs(low[told])) if whole else np.minimum(low[told], 1.0)) / 256
+        left, right = slopes(some.value, low[told], h), slopes(some.value, high[told], h)
+        before, after = np.zeros(len(low)), np.zeros(len(low))
+        before[told], after[told] = left.left, right.right
+        kinks = np.zeros(len(low), dtype=bool)
+        with silence():
+            error = 16 * (left.left_error + right.right_error) + 1e-3 * (one + np.abs(left.left) + np.abs(right.right))
+            kinks[told] = np.abs(left.left - right.right) > error
+        kinks &= ~_near(low, high, broken, found)
     if kinks.any():
-        yield _kink(s, along, low, high, kinks, offered)
+        yield _kink(s, along, low, high, kinks, before, after)
 
 
 def _near(low: Numbers, high: Numbers, broken: Any, found: Any) -> Any:
@@ -59,19 +69,9 @@ def _near(low: Numbers, high: Numbers, broken: Any, found: Any) -> Any:
     return near
 
 
-def _numeric(along: Lines) -> Callable[[Numbers], Numbers]:
-    """Slopes by differences, for a function without a gradient."""
-
-    def slope(t: Numbers) -> Numbers:
-        h = 2.0**-20 * np.maximum(1.0, np.abs(t))
-        return (along.value(t + h) - along.value(t)) / h
-
-    return slope
-
-
 def _intervals(s: Subject) -> tuple[Lines, Numbers]:
     """Lines, and the ends (2, n) of an interval on each."""
-    per = 2 if slow(s) or not s.per_row else 4
+    per = 1 if not s.per_row else 2 if s.framework.pads else 4
     if s.convention.input == "raw" or (s.kind == "regression" and not s.classes):
         size = 2.0 ** (np.arange(-3 * per if slow(s) else -12 * per, 6 * per if slow(s) else 10 * per + 1) / per)
         grid = np.concatenate([-size[::-1], size])
@@ -110,26 +110,19 @@ def _class_intervals(s: Subject, low: Numbers, high: Numbers) -> tuple[Lines, Nu
     )
 
 
-def _narrowed(
-    function: Callable[[Numbers], Numbers], along: Lines, edges: Numbers, halvings: int = HALVINGS
-) -> tuple[Numbers, Numbers, Numbers, Numbers]:  # fmt: skip
+def _narrowed(function: Callable[[Numbers], Numbers], along: Lines, edges: Numbers) -> tuple[Numbers, Numbers, Numbers, Numbers]:
     """For each line the ends of a narrow interval, the jump across it and the size of the values there; 0 for lines that are given up."""
     low, high = edges[0].copy(), edges[1].copy()
-    n, chosen, some = len(low), np.arange(len(low)), along
-    for k in range(halvings):
-        inner = _of(function, along, some)
-        a, b = low[chosen], high[chosen]
-        m = a + (b - a) / 2
-        left, right, size = _both(inner, a, m, b)
-        further = right > left
-        low[chosen], high[chosen] = np.where(further, m, a), np.where(further, b, m)
-        if k == (1 if not along.s.per_row else 3):  # what is smooth has shrunk by 8 at each step
-            likely = np.argsort(-np.maximum(left, right) / (1e-300 + size), kind="stable")[: 4 if slow(along.s) else 48]
-            chosen = chosen[np.sort(likely)]
+    n, chosen, some, s = len(low), np.arange(len(low)), along, along.s
+    keep, first = (2, 0) if slow(s) else (5, 0) if not s.per_row else (5, 1) if s.framework.pads else (48, 1)
+    for k in range(CUTS):
+        a, w = low[chosen], (high - low)[chosen]
+        which, telling = _section(_of(function, along, some), a, w)
+        low[chosen], high[chosen] = a + w * which / PARTS, a + w * (which + 1) / PARTS
+        if k == first:
+            chosen = chosen[np.sort(np.argsort(-telling, kind="stable")[:keep])]
             some = along.take(chosen)
-    inner = _of(function, along, some)
-    a, b = low[chosen], high[chosen]
-    f = inner(np.array([a, b]))
+    f = _of(function, along, some)(np.array([low[chosen], high[chosen]]))
     jump, big = np.zeros(n), np.full(n, np.inf)
     with silence():
         jump[chosen] = np.nan_to_num(np.abs(f[1] - f[0]), nan=0.0, posinf=0.0)
@@ -137,22 +130,21 @@ def _narrowed(
     return low, high, jump, big
 
 
-def _of(function: Any, along: Lines, some: Lines) -> Callable[[Numbers], Numbers]:
-    """The same function of some of the lines."""
-    owner = getattr(function, "__self__", None)
-    return getattr(some, function.__name__) if owner is along else _numeric(some)
-
-
-def _both(function: Callable[[Numbers], Numbers], a: Numbers, m: Numbers, b: Numbers) -> tuple[Numbers, Numbers, Numbers]:
-    """How far the changes over the left and the right half are from what the slopes outside of both say, and the size of the values."""
-    w = b - a
-    t = np.array([a - w / 4, a, m, b, b + w / 4])
+def _section(function: Callable[[Numbers], Numbers], a: Numbers, w: Numbers) -> tuple[Any, Numbers]:
+    """Which of the parts of [a, a + w] changes least as the slopes outside of it say, and how much more so than the others."""
+    t = np.concatenate([[a - w / 4], a + w * np.arange(PARTS + 1)[:, None] / PARTS, [a + 1.25 * w]])
     f = function(t)
     with silence():
-        before, after = (f[1] - f[0]) / (w / 4), (f[4] - f[3]) / (w / 4)
-        middle = (before + after) / 2
-        halves = [np.nan_to_num(np.abs(f[k + 1] - f[k] - middle * w / 2), nan=0.0) for k in (1, 2)]
-        return halves[0], halves[1], np.nan_to_num(np.abs(f).max(axis=0), nan=np.inf)
+        slope = np.linspace(0, 1, PARTS)[:, None] * (f[-1] - f[-2] - f[1] + f[0]) / (w / 4) + (f[1] - f[0]) / (w / 4)
+        excess = np.nan_to_num(np.abs(np.diff(f[1:-1], axis=0) - slope * w / PARTS), nan=0.0, posinf=0.0)
+        size = np.nan_to_num(np.abs(f).max(axis=0), nan=np.inf, posinf=np.inf)
+        telling = excess.max(axis=0) / (np.median(excess, axis=0) + 1e-13 * size + 5e-324)
+    return excess.argmax(axis=0), np.where(np.isfinite(size), telling, 0.0)
+
+
+def _of(function: Any, along: Lines, some: Lines) -> Callable[[Numbers], Numbers]:
+    """The same function of some of the lines."""
+    return function if some is along else getattr(some, function.__name__)
 
 
 def _value_jump(s: Subject, along: Lines, low: Numbers, high: Numbers, broken: Any) -> Finding:
@@ -167,19 +159,17 @@ def _value_jump(s: Subject, along: Lines, low: Numbers, high: Numbers, broken: A
     return s.finding("error", message, x=two.x, y=two.y, got=value)
 
 
-def _kink(s: Subject, along: Lines, low: Numbers, high: Numbers, kinks: Any, offered: Any) -> Finding:
+def _kink(s: Subject, along: Lines, low: Numbers, high: Numbers, kinks: Any, before: Numbers, after: Numbers) -> Finding:
     rows = along.rows(np.round(low, 6))
     i = rows.simplest(kinks)
-    one = along.take([i])
-    slope = _of(offered, along, one)(np.array([[low[i]], [high[i]]])).ravel()
-    two = Rows(one.x(np.array([[low[i]], [high[i]]])).reshape(2, *along.base.shape[1:]), along.y[[i, i]])
+    two = Rows(along.take([i]).x(np.array([[low[i]], [high[i]]])).reshape(2, *along.base.shape[1:]), along.y[[i, i]])
     said = s.promises.smooth
-    start = "declared: " if said is False else ""
-    numbers = f"{place(s, rows, i)} the gradient jumps from {text(slope[0])} to {text(slope[1])}"
-    numbers = start + numbers if start else numbers.capitalize()
+    numbers = f"{place(s, rows, i)} the gradient jumps from {text(before[i])} to {text(after[i])}"
+    numbers = f"declared: {numbers}" if said is False else numbers[0].upper() + numbers[1:]
     why = "though the loss declares to be smooth." if said else "a kink, where steps may go back and forth."
     show = "gradient" if s.differentiable else "value"
-    return s.finding("warning" if said else "note", f"{numbers}: {why}", x=two.x, y=two.y, show=show, got=slope)
+    got = np.array([before[i], after[i]]) if s.differentiable and not s.classes else None
+    return s.finding("warning" if said else "note", f"{numbers}: {why}", x=two.x, y=two.y, show=show, got=got)
 
 
 SPECIAL = (0.0, 0.5, 1.0, 1.5, 2.0)

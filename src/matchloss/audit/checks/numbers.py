@@ -14,6 +14,7 @@ from matchloss.audit.checks._rows import (
     FAILS,
     MAX,
     ROOM,
+    TINY,
     Numbers,
     Rows,
     at,
@@ -26,7 +27,7 @@ from matchloss.audit.checks.accuracy import accuracy
 
 __all__ = ["accuracy", "finite", "limits"]
 
-HARM = "One such row makes the loss of its batch {bad}, and every weight after the next step NaN."
+HARM = "One such row makes its batch's loss {bad}, and then every weight NaN."
 
 
 def finite(subject: Subject) -> Iterator[Finding]:
@@ -68,7 +69,8 @@ def finite(subject: Subject) -> Iterator[Finding]:
 def _unfinite(s: Subject, what: str, rows: Rows, i: int, dtype: str, got: Numbers, right: Numbers) -> Finding:
     bad = "NaN" if np.isnan(got[i]).any() else "inf"
     message = f"{at(s, rows, i, dtype)} the {what} is {text(got[i])}, where {text(right[i])} is right. {HARM.format(bad=bad)}"
-    return s.finding("error", message, x=rows.x[i : i + 1], y=rows.y[i : i + 1], dtype=dtype, show=what, got=got[i], expected=right[i])
+    severity = "note" if (np.abs(rows.x[i]) < TINY[dtype]).all() and rows.x[i].any() else "error"  # subnormal: some machines make it 0
+    return s.finding(severity, message, x=rows.x[i : i + 1], y=rows.y[i : i + 1], dtype=dtype, show=what, got=got[i], expected=right[i])
 
 
 def _refused(s: Subject, rows: Rows, got: Numbers, dtype: str) -> Any:
@@ -145,7 +147,7 @@ def limits(subject: Subject) -> Iterator[Finding]:
 
 def _ends(s: Subject) -> Iterator[tuple[str, Any, Numbers, Any]]:
     """A name, x at an end, x on the way there, and targets."""
-    far = np.minimum(2.0 ** (2.0 ** np.arange(2, 11)), 1.7e308)
+    far = 2.0 ** np.minimum(2.0 ** np.arange(2, 11), 1023)
     if s.classes:
         if s.convention.input == "prediction":
             return
