@@ -278,6 +278,23 @@ def test_arguments_are_pytorchs_and_more_by_keyword(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [*LOCATIONS, "binary_cross_entropy_with_logits", "poisson_nll_loss", "soft_margin_loss", "cross_entropy"])
+def test_rows_take_back_whatever_factors_arrive(name: str) -> None:
+    r = torch.Generator().manual_seed(4)
+    raw = torch.randn(6, 4, generator=r, dtype=torch.float64, requires_grad=True)
+    target = torch.randint(0, 4, (6,), generator=r) if name == "cross_entropy" else (torch.rand(6, 4, generator=r) < 0.5).double()
+    function, n = getattr(mt, name), target.numel()
+
+    def gradient(factors: torch.Tensor) -> torch.Tensor:
+        rows = function(raw, target, reduction="none")
+        return torch.autograd.grad(rows, raw, factors.reshape(rows.shape))[0]
+
+    (whole,) = torch.autograd.grad(function(raw, target, reduction="sum"), raw)
+    torch.testing.assert_close(gradient(torch.ones((), dtype=torch.float64).expand(n)), whole)  # of no memory of their own
+    factors = torch.rand(n, generator=r, dtype=torch.float64)
+    torch.testing.assert_close(gradient(factors.repeat_interleave(2)[::2]), gradient(factors), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", [*LOCATIONS, "binary_cross_entropy_with_logits", "poisson_nll_loss", "soft_margin_loss", "cross_entropy"])
 def test_weights_and_normalizer(name: str) -> None:
     r = torch.Generator().manual_seed(3)
     raw = torch.randn(6, 4, generator=r, dtype=torch.float64)

@@ -134,10 +134,10 @@ def hard(
     loop = _hard_loop(program, logits.dtype.str[1:], gradient is not None, classes < rows.SIDE_BY_SIDE_BELOW)
     value = np.empty(n, logits.dtype)
     if logits.size <= SMALL and isinstance(weight, np.ndarray):
-        return value, loop(logits, labels, weight.astype(logits.dtype, copy=False), 0.0, 0.0, 0.0, value, gradient, None, ())
+        return value, loop(logits, labels, np.ascontiguousarray(weight, logits.dtype), 0.0, 0.0, 0.0, value, gradient, None, ())
     rows_at_once = height(classes)
     even = not isinstance(weight, np.ndarray)  # then as long as a block: as many numbers as there are rows would cost their memory
-    weight = np.full(min(n, rows_at_once), weight, logits.dtype) if even else weight.astype(logits.dtype, copy=False)
+    weight = np.full(min(n, rows_at_once), weight, logits.dtype) if even else np.ascontiguousarray(weight, logits.dtype)
 
     def block(start: int, stop: int) -> int:
         part = slice(start, stop)
