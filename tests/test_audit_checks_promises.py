@@ -277,3 +277,12 @@ def test_regression_has_no_origin() -> None:
     only(lambda z, y: np.abs(z - y) / (1 + np.abs(y)), "invariance", "regression", "note", "starts")
     with pytest.raises(Skip):
         found(poisson, "invariance", "count")
+
+
+# --- members --------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("delta", [0.01, 10.0])
+def test_a_loss_is_no_member_that_it_is_only_near_or_far(delta) -> None:
+    assert subject_of(ml.Huber(delta=delta)).member is None
+    assert str(subject_of(ml.Huber()).member) == "Huber(delta=1.0)"
