@@ -11,7 +11,7 @@ from typing import NoReturn
 from matchloss.audit import _worker
 from matchloss.audit._finding import Outcome
 from matchloss.audit._messages import Begun, Call, Done, Failed, Order, Probed, Ready, Stale, Task, Unloadable
-from matchloss.audit._perform import ALL
+from matchloss.audit._perform import ALL, PATIENCE
 from matchloss.audit._record import Record
 
 START_LIMIT = 60.0  # seconds in which a worker must have started and imported what is audited
@@ -102,7 +102,7 @@ class _Watch:
                         self.sign, self.journal = now, message.text or self.journal
                     case _:
                         if isinstance(message, Outcome):
-                            self.clock.spent += now - self.since
+                            self.clock.spent += message.seconds
                         if isinstance(message, Begun):
                             self.at, self.journal = message.check, ""
                         if isinstance(message, Begun | Probed | Outcome):
@@ -118,7 +118,7 @@ class _Watch:
         if self.at is None:
             return self.since + START_LIMIT
         end = self.sign + self._call_limit
-        return min(end, self.since + self.clock.left + GRACE) if self.at else end
+        return min(end, self.since + PATIENCE * self.clock.left + GRACE) if self.at else end
 
     @property
     def _call_limit(self) -> float:

@@ -25,22 +25,38 @@ FRAMEWORKS = tuple(CLASSES)  # besides NumPy
 ALL = "there was no time left: a higher time_limit gives more"
 PROBE_LIMIT = 30.0  # seconds to find out how the function is called, where there are limits; a compiler may take most of them
 TICK = 0.2  # seconds between two signs of life
+PATIENCE = 3.0  # how many times slower than alone the process may run before that counts
 
 
 class Slow(BaseException):
     """What runs has had its time; raised at a call of the function. No Exception: checks expect those."""
 
 
+class Clock:
+    """Seconds since it was made, of work rather than of waiting for a machine that does other things too: what is found depends on them."""
+
+    def __init__(self) -> None:
+        self.wall, self.work = time.monotonic(), time.process_time()
+
+    def __call__(self) -> float:
+        wall, work = time.monotonic() - self.wall, time.process_time() - self.work
+        return max(min(work, wall), wall / PATIENCE)
+
+
 class Journal:
     """What the subject tells of its calls, passed on where one may not return, and else now and then. Ends what takes too long."""
 
     def __init__(self, tell: Callable[[Call], None]) -> None:
-        self.tell, self.last, self.end = tell, 0.0, math.inf
+        self.tell, self.last, self.clock, self.limit = tell, 0.0, Clock(), math.inf
+
+    def within(self, limit: float) -> None:
+        """Starts the clock: what follows has so many seconds."""
+        self.clock, self.limit = Clock(), limit
 
     def __call__(self, text: str) -> None:
-        now = time.monotonic()
-        if now > self.end:
+        if self.clock() > self.limit:
             raise Slow
+        now = time.monotonic()
         if text or now > self.last + TICK:
             self.last = now
             self.tell(Call(text))
@@ -54,7 +70,7 @@ def perform(task: Task, tell: Callable[[Call], None], guarded: bool) -> Iterator
         importlib.import_module(name)
     yield Begun()
     journal = Journal(tell)
-    journal.end = math.inf if task.check_limit == math.inf else time.monotonic() + PROBE_LIMIT
+    journal.within(math.inf if task.check_limit == math.inf else PROBE_LIMIT)
     try:
         subject = subject_of(target, seed=task.seed, journal=journal, frameworks=loaded, **task.options)
     except (Unprobable, *FAILURES, SystemExit) as error:
@@ -84,13 +100,13 @@ def run_checks(subject: Subject, names: tuple[str, ...]) -> Iterator[Event]:
 
 def _checks(task: Task, subject: Subject, journal: Journal, guarded: bool) -> Iterator[Event]:
     table = {check.name: check for check in (CHECKS if task.table is None else task.table)}
-    end = time.monotonic() + task.time_limit
+    left = task.time_limit
     for name in task.names:
         yield Begun(name)
-        start, status, reason = time.monotonic(), "clean", ""
-        journal.end = min(start + task.check_limit, end)
+        status, reason = "clean", ""
+        journal.within(min(task.check_limit, left))
         try:
-            if start >= end:
+            if left <= 0:
                 raise Slow
             for finding in _findings(table[name], subject.fresh(), guarded):
                 status = "found"
@@ -99,12 +115,14 @@ def _checks(task: Task, subject: Subject, journal: Journal, guarded: bool) -> It
             if status == "clean":
                 status, reason = "skipped", str(skip)
         except Slow:
-            status, reason = "stopped", f"it takes more than {task.check_limit:g} s" if journal.end < end else ALL
+            status, reason = "stopped", f"it takes more than {task.check_limit:g} s" if journal.limit < left else ALL
         except Exception as error:
             if not guarded:
                 raise
             status, reason = "stopped", defect(error)
-        yield Outcome(name, status, reason, time.monotonic() - start)
+        seconds = journal.clock()
+        left -= seconds
+        yield Outcome(name, status, reason, seconds)
 
 
 def _findings(check: Any, subject: Subject, guarded: bool) -> Iterator[Finding]:
