@@ -117,7 +117,7 @@ class Calls:
         t = self.encode(y)
         first, second = self.framework.array(x, dtype), self.framework.array(t, self.target_dtype(t, dtype))
         if self.scalar:
-            first, second = (a.item() if np.ndim(a) == 0 else a for a in (first, second))
+            first, second = (a.item() if np.size(a) == 1 else a for a in (first, second))
         return self.place(first, second, [self._other(o, np.shape(x)[0] if np.ndim(x) else 1, dtype) for o in self.convention.others])
 
     def place(self, first: Any, second: Any, others: list[Any]) -> tuple[Any, ...]:

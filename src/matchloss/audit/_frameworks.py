@@ -37,8 +37,8 @@ class Framework:
         )
 
     def array(self, x: Any, dtype: str) -> Any:
-        """x, NumPy's, as an array of this framework; integers when the dtype is "int64"."""
-        return np.ascontiguousarray(x, dtype=dtype)
+        """x, NumPy's, as a new array of this framework, since what is audited may write; integers when the dtype is "int64"."""
+        return np.array(x, dtype=dtype, order="C")
 
     def context(self) -> AbstractContextManager[Any]:
         """What every call of the audited function runs in."""
@@ -80,15 +80,21 @@ class Framework:
         np.random.set_state((name, np.frombuffer(keys, dtype=np.uint32), *rest))  # noqa: NPY002
         random.setstate(state["the random numbers of Python"])
         np.seterr(**dict(state["how NumPy treats floating point errors"]))
-        warnings.filters[:] = state["the filters of warnings"]  # type: ignore[index]
+        if tuple(warnings.filters) != state["the filters of warnings"]:
+            warnings.filters[:] = state["the filters of warnings"]  # type: ignore[index]
 
-    def shape(self, function: Callable[..., Any], arrays: tuple[Any, ...]) -> tuple[int, ...]:
-        """That of the result, computed or traced."""
-        return tuple(np.shape(function(*arrays)))
+    def outline(self, function: Callable[..., Any], arrays: tuple[Any, ...]) -> Any:
+        """The result, or what has its shape and dtype."""
+        return function(*arrays)
 
     def compiled(self, call: Callable[..., Any]) -> Callable[..., Any]:
         """The same function, quicker where many calls of the same shapes are to come."""
         return call
+
+    def disturb(self) -> None:
+        """Draw random numbers, so that the same seed again is another state."""
+        random.random()
+        np.random.random()  # noqa: NPY002
 
     def forked(self) -> None:
         """What its users do first in a forked process."""
@@ -171,6 +177,11 @@ class Torch(Framework):
             "the random numbers of torch": torch.get_rng_state().numpy().tobytes(), "torch's default dtype": torch.get_default_dtype(),
             "whether torch records gradients": torch.is_grad_enabled(), "how many threads torch uses": torch.get_num_threads(),
         }  # fmt: skip
+
+    def disturb(self) -> None:
+        """As NumPy's."""
+        super().disturb()
+        self.torch.rand(1)
 
     def restore(self, state: dict[str, Any]) -> None:
         """As NumPy's."""
@@ -269,9 +280,12 @@ class Jax(Framework):
         with self.wide(True):
             return self.jnp.asarray(np.asarray(x)).astype(getattr(self.jnp, dtype))
 
-    def shape(self, function: Callable[..., Any], arrays: tuple[Any, ...]) -> tuple[int, ...]:
-        """As NumPy's; traced, since every shape costs a compilation."""
-        return tuple(self.jax.eval_shape(function, *arrays).shape)
+    def outline(self, function: Callable[..., Any], arrays: tuple[Any, ...]) -> Any:
+        """Traced where it can be, since every shape and dtype costs a compilation."""
+        try:
+            return self.jax.eval_shape(function, *arrays)
+        except Exception:  # a function that looks at numbers
+            return function(*arrays)
 
     def compiled(self, call: Callable[..., Any]) -> Callable[..., Any]:
         """By jax.jit."""
@@ -283,7 +297,7 @@ class Jax(Framework):
 
     def owns(self, out: Any) -> bool:
         """As NumPy's."""
-        return isinstance(out, self.jax.Array)
+        return isinstance(out, self.jax.Array | self.jax.ShapeDtypeStruct)
 
     def numbers(self, out: Any) -> Numbers:
         """As NumPy's."""

@@ -279,11 +279,12 @@ def _process(s: Subject) -> Iterator[Finding]:
     s.journal("")
     try:
         with silence(), s.framework.context():
+            before = s.framework.state()
+            s.framework.disturb()
             inside = s.framework.state()
             s.callee.call(*arrays, **keywords)
             after = s.framework.state()
-            if inside != after:
-                s.framework.restore(inside)
+            s.framework.restore(before)
     except Exception:
         return
     changed = [name for name, was in inside.items() if after[name] != was]
@@ -302,7 +303,7 @@ def _process(s: Subject) -> Iterator[Finding]:
 
 SIZES = (32, 256, 2048, 16384)
 GROWTH = 4.0  # times the time a row, from n to 8 n rows: n^2 would be 8, n log n at most 1.6; caches and new pages have cost 3
-BUDGET = 0.05  # seconds that the calls of one size may take; four times that, were one to grow as n^2
+BUDGET = 0.05  # seconds that the calls of one size may take; twelve times that, were one to grow as n^2
 SEEN = 1e-3  # seconds below which a call is too short to be judged
 BYTES = 2.0**22  # below which memory is none to speak of
 
@@ -359,7 +360,7 @@ def _grows(s: Subject, make: Callable[[int], tuple[Any, ...]], sizes: tuple[int,
                 yield _slow(s, of, "time", n)
                 return
         last = arrays, seconds, space
-        if i + 1 < len(sizes) and 64 * seconds > 4 * BUDGET:
+        if i + 1 < len(sizes) and 64 * seconds > 12 * BUDGET:
             return
 
 

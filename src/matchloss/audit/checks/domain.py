@@ -71,7 +71,7 @@ def _labels(s: Subject) -> Iterator[Finding]:
     rows, labels = x[None], np.array([label])
     if beyond := [k for k in taken if k != 0.5 and _reads_elsewhere(s, x, k)]:
         does = "it reads numbers outside the row, which may end the process"
-        rows, labels = np.array([x, x + 7.0]), np.array([beyond[0], 0])
+        rows, labels = np.array([x + 7.0, x, x + 7.0]), np.array([0, beyond[0], 0])
     message = (
         f"Of {CLASSES} classes, 0 to {CLASSES - 1}, it takes the label{many} {', '.join(map(str, taken))}: {does}. Mislabelled data train "
     )
