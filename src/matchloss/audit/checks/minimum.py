@@ -211,9 +211,10 @@ def _not_all_zero(subject: Subject, valleys: list[Valley]) -> Iterator[Finding]:
 def _below_zero(subject: Subject) -> Iterator[Finding]:
     """A loss whose least value is 0, in narrow dtypes."""
     if subject.classes:
-        u = np.round(subject.rng.normal(size=(128, CLASSES)) * np.repeat([16.0, 48.0], 64)[:, None]) / 8
-        y = np.arange(128) % CLASSES
-        u[np.arange(128), y] = u.max(axis=1) + 0.5
+        n = 512 if subject.per_row else 64
+        u = np.round(subject.rng.normal(size=(n, CLASSES)) * np.resize([4.0, 16.0, 32.0, 48.0], n)[:, None]) / 8
+        y = np.arange(n) % CLASSES
+        u[np.arange(n), y] = u.max(axis=1) + np.repeat([0.5, 1 - 1 / 64], n // 2)  # sparse losses are 0 from a lead of 1 on
     else:
         y = np.resize(subject.targets(), 128)
         u = (y if subject.kind == "regression" else 0.0) + np.round(subject.rng.normal(size=128) * 16) / 8
