@@ -7,7 +7,19 @@ from dataclasses import dataclass
 
 from matchloss.audit._finding import Finding
 from matchloss.audit._subject import Subject
-from matchloss.audit.checks import behaviour, curves, derivatives, inputs, minimum, numbers, promises, proper, weights
+from matchloss.audit.checks import (
+    behaviour,
+    curves,
+    derivatives,
+    domain,
+    inputs,
+    minimum,
+    numbers,
+    promises,
+    proper,
+    reductions,
+    weights,
+)
 from matchloss.audit.checks._skip import Skip
 
 
@@ -38,7 +50,7 @@ CHECKS = tuple(
     for run in (
         numbers.finite, numbers.limits, derivatives.gradient, derivatives.hessian, numbers.accuracy,
         minimum.minimum, proper.proper, promises.linear, promises.matching, curves.convex, curves.invariance,
-        derivatives.jumps, weights.weights, weights.reductions, inputs.shapes, inputs.domain,
+        derivatives.jumps, weights.weights, reductions.reductions, inputs.shapes, domain.domain,
         behaviour.purity, inputs.dtype, inputs.layout, behaviour.cost,
     )
 )  # fmt: skip

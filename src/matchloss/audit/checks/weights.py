@@ -11,7 +11,6 @@ from matchloss.audit._finding import Finding
 from matchloss.audit._subject import CLASSES, PAD, Raised, Subject
 from matchloss.audit.checks._same import attempt, differ, named, ordinary, roles, tolerant
 from matchloss.audit.checks._skip import Skip
-from matchloss.audit.checks.reductions import reductions
 
 
 def weights(subject: Subject) -> Iterator[Finding]:
@@ -320,6 +319,3 @@ def _accumulated(s: Subject, name: str | None, label: int, options: dict[str, An
         got=together,
         expected=whole,
     )
-
-
-__all__ = ["reductions", "weights"]
