@@ -112,11 +112,11 @@ def _of_class(made: type, framework: str | None) -> Callee:
 
 
 def _of_catalogue(loss: Loss, framework: str | None) -> Callee:
-    kind, promises, domain = KIND_OF[loss.kind], Promises.of(loss), loss.target_domain
+    kind, promises, domain = KIND_OF.get(loss.kind), Promises.of(loss), loss.target_domain
     if kind == "positive" and getattr(domain, "low", None) == 0 and 0.0 in domain:
         kind = "count"
-    given = {"kind": kind, "order": "prediction, target", "input": "raw", "reduction": "none"}
-    setup = f"import matchloss as ml\n\nfn = ml.{loss!r}"
+    given = {"order": "prediction, target", "input": "raw", "reduction": "none"} | ({} if kind is None else {"kind": kind})
+    setup = f"import matchloss as ml\n\nfn = ml.{loss!r}" if loss.name else ""
     if framework in ("torch", "jax"):
         host = importlib.import_module(f"matchloss.{framework}")
         more = {"reduction": "none"} if framework == "torch" else {}
@@ -125,7 +125,7 @@ def _of_catalogue(loss: Loss, framework: str | None) -> Callee:
             return host.loss(loss, raw, target, **{**more, **given})
 
         imports = f"from functools import partial\n\nimport matchloss as ml\nfrom matchloss.{framework} import loss"
-        setup = f"{imports}\n\nfn = partial(loss, ml.{loss!r})"
+        setup = setup and f"{imports}\n\nfn = partial(loss, ml.{loss!r})"
         options = {"sample_weight": None, **more}
         return Callee(call, f"{loss!r} in {framework}", setup, options=options, promises=promises, given=given, predict=loss.predict)
 
