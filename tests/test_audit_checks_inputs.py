@@ -60,7 +60,9 @@ def test_shapes_that_are_refused_or_paired(loss: Callable[..., Any]) -> None:
 
 def test_counts_that_do_not_match() -> None:
     warning = found("shapes", lambda raw, target: square(raw[: len(target)], target[: len(raw)]), **N)[-1]
-    assert warning.severity == "warning" and "2 targets for 3 predictions" in warning.message
+    assert warning.severity == "warning" and "3 targets for 2 predictions" in warning.message
+    (warning,) = found("shapes", sk.HalfSquaredError(), "regression", framework="numpy")
+    assert warning.severity == "warning" and "no prediction" in warning.message
 
 
 def test_single_numbers_have_no_shape() -> None:

@@ -83,7 +83,7 @@ def _place(s: Subject, x: Any, y: Any) -> tuple[Any, ...]:
 def _counts(s: Subject, x: Any, y: Any) -> Iterator[Finding]:
     """Targets of another number of rows than the predictions."""
     few, many = "2 targets for 3 predictions", "3 targets for 2 predictions"
-    pairs = [(few, x, y[:2]), (many, x[:2], y), ("one target for 3 predictions", x, y[:1])]
+    pairs = [(many, x[:2], y), (few, x, y[:2]), ("one target for 3 predictions", x, y[:1])]
     if s.classes and s.soft:
         hot = np.eye(CLASSES)[y]
         pairs.append(("3 by 2 numbers as 2 distributions of 3 classes", x[:2], hot[:2].T))
@@ -94,6 +94,8 @@ def _counts(s: Subject, x: Any, y: Any) -> Iterator[Finding]:
             continue
         lone = words.startswith("one") and (shape == () or shape[0] == len(a))
         severity, does = ("note", "it serves them all") if lone else ("warning", f"the result has shape {shape}, and no error says so")
+        if shape and shape[0] > len(a):
+            does = f"the result has shape {shape}, though its last row has no prediction: it may have read memory that is not the array's"
         shapes = f"{np.shape(a)} against {np.shape(s.encode(b))}"
         yield _shown(s, severity, f"It takes {words} ({shapes}): {does}.", a, b, None, None)
         return
