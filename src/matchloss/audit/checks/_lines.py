@@ -99,17 +99,21 @@ class Slopes:
             return np.abs(self.left - self.right) > 16 * error + 1e-6 * (np.abs(self.left) + np.abs(self.right))
 
 
-def slopes(function: Callable[[Numbers], Numbers], t: Numbers, h: Numbers) -> Slopes:
-    """By Richardson's extrapolation of differences with steps h, h / 2, ... (Ridders 1982); function: of an array of columns like t."""
+def slopes(function: Callable[[Numbers], Numbers], t: Numbers, h: Numbers, scale: float = 1.0) -> Slopes:
+    """By Richardson's extrapolation of differences with steps h, h / 2, ... (Ridders 1982); function: of an array of columns like t.
+
+    scale: of the loss's own lengths, in steps of 8 h.
+    """
     step = h * 0.5 ** np.arange(STEPS)[:, None]
-    up, down, little = t + step, t - step, 2.0**-20 * np.maximum(1.0, np.abs(t)) * np.minimum(1.0, 8 * h)
+    up, down, little = t + step, t - step, 2.0**-20 * np.maximum(1.0, np.abs(t)) * np.minimum(1.0, 8 * scale * h)
     found = function(np.concatenate([t[None], up, down, (t + little)[None], (t - little)[None]]))
     at, above, below = found[0], found[1 : STEPS + 1], found[STEPS + 1 : -2]
     with silence():  # a loss that is computed in less than float64 shows by what neighbours differ
         rough = np.abs(found[-2] - 2 * at + found[-1])
-        known = rough[np.isfinite(rough) & (at != 0)] / np.abs(at[np.isfinite(rough) & (at != 0)])
-        common = max(2.0**-52, float(np.median(known)) if known.size else 0.0)
-        noise = 4 * (common * np.maximum(np.abs(above), np.abs(below)) + np.nan_to_num(rough))
+        known = np.isfinite(rough) & (at != 0) & (np.abs(t) <= 32)
+        common = max(2.0**-52, float(np.quantile(rough[known] / np.abs(at[known]), 0.75)) if known.any() else 0.0)
+        usual = float(np.median(np.abs(at[np.isfinite(at)]))) if np.isfinite(at).any() else 0.0
+        noise = 4 * (common * np.maximum(np.maximum(np.abs(above), np.abs(below)), usual if common > 1e-8 else 0.0) + np.nan_to_num(rough))
         center = _extrapolated((above - below) / (up - down), 4.0, noise / step)
         right = _extrapolated((above - at) / (up - t), 2.0, noise / step)
         left = _extrapolated((at - below) / (t - down), 2.0, noise / step)
@@ -185,7 +189,7 @@ def compared(all_lines: Lines, function: Any, t: Numbers, h: Numbers, found: Num
     bad = np.isfinite(found) & ~seen.agrees(found, tolerance(found, seen.center))
     if bad.any():
         where = np.flatnonzero(bad)
-        again = slopes(function(all_lines.take(where)), t[where], h[where] / 256)
+        again = slopes(function(all_lines.take(where)), t[where], h[where] / 256, 256.0)
         fine = again.agrees(found[where], tolerance(found[where], again.center))
         bad[where[fine]] = False
     return bad, seen

@@ -152,13 +152,14 @@ def _against_float64(s: Subject, one: float) -> Iterator[Finding]:
             continue
         with silence():
             error = np.abs(got - goal)
-            allowed = K * EPS[dtype] * sizes(s, rows, goal, one) + 4 * spread(s.value, rows, goal, EPS[dtype])
+            moved = spread(s.value, rows, goal, EPS[dtype])
+            allowed = K * EPS[dtype] * sizes(s, rows, goal, one) + 4 * moved
         known = np.isfinite(error) & np.isfinite(allowed) & (np.abs(goal) < MAX[dtype] / ROOM)
         wrong = known & (error > allowed + TINY[dtype])
         if wrong.any():
             i = rows.simplest(wrong)
             wrongs.append((_inexact(s, "error", rows, i, dtype, "value", got, goal, f"beyond what {dtype} can be blamed for."), dtype))
-        tail = known & ~wrong & _relative(s, rows, got, goal, dtype) & (spread(s.value, rows, goal, EPS[dtype]) < TAIL / 4 * np.abs(goal))
+        tail = known & ~wrong & _relative(s, rows, got, goal, dtype) & (moved < TAIL / 4 * np.abs(goal))
         if dtype == "float32" and tail.any() and not wrong.any():
             why = "so that relative accuracy is lost in this tail."
             tails.append(_inexact(s, "note", rows, rows.simplest(tail), dtype, "value", got, goal, why))
@@ -207,7 +208,7 @@ def _means(s: Subject) -> Iterator[Finding]:
     how = "mean" if c.reduction_argument else c.reduction
     if how not in ("mean", "sum") or s.scalar:
         return
-    n = 512
+    n = 256 if s.framework.pads else 512
     for dtype in sorted(set(s.dtypes) - {"float64"}, key=lambda d: -EPS[d]):
         x, y = s.ordinary(n)
         x = s.round(x, dtype)

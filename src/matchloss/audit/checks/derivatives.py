@@ -105,28 +105,46 @@ def _in_lower_dtypes(s: Subject, one: float) -> Iterator[Finding]:
 
 
 def _forward(s: Subject, one: float) -> Iterator[Finding]:
-    """Forward mode against reverse mode at ordinary rows."""
+    """Forward mode against reverse mode at ordinary rows; of the mean or the sum where the function gives no more."""
     if s.callee.gradient is not None or not s.framework.differentiable or s.scalar:
         return
-    rows = ordinary(s)
-    v = s.round(s.rng.normal(size=rows.x.shape), "bfloat16" if "bfloat16" in s.dtypes else "float32")
-    for dtype in [d for d in s.dtypes if d in ("float64", "float32")][:1]:
-        reverse = s.gradient(rows.x, rows.y, dtype) * v
-        reverse = reverse if reverse.ndim == 1 else reverse.sum(axis=1)
-        forward = _tangents(s, rows, v, dtype)
-        if forward is None or forward.shape != reverse.shape:
-            return
-        yield from _forward_at_mask(s)
-        wrong = ~(np.abs(forward - reverse) <= TOLERANCE * (np.abs(reverse) + one))
-        if wrong.any():
-            i = rows.simplest(wrong)
-            how = "0" if forward[i] == 0 else text(forward[i])
-            message = (
-                f"{at(s, rows, i)} the forward-mode derivative (jvp) along {text(v[i])} is {how}, by reverse mode "
-                f"{text(reverse[i])}: whatever uses tangents (Hessian products, sensitivity) is silently wrong."
-            )
-            yield s.finding("error", message, x=rows.x[i : i + 1], y=rows.y[i : i + 1], got=forward[i], expected=reverse[i],
-                            code=_tangent_code(s, v[i : i + 1], forward[i], reverse[i]))  # fmt: skip
+    rows = ordinary(s) if s.per_row else Rows(*s.ordinary(4))
+    v = s.round(s.rng.normal(size=rows.x.shape), "float16" if "float16" in s.dtypes else "float32")
+    found = _both_modes(s, rows, v)
+    if found is None:
+        return
+    forward, reverse = found
+    yield from _forward_at_mask(s)
+    wrong = ~(np.abs(forward - reverse) <= TOLERANCE * (np.abs(reverse) + one))
+    if not wrong.any():
+        return
+    i = rows.simplest(wrong) if s.per_row else 0
+    some = rows.take(slice(i, i + 1)) if s.per_row else rows
+    where = at(s, rows, i) if s.per_row else f"Over {len(rows)} ordinary rows"
+    message = (
+        f"{where} the forward-mode derivative (jvp){f' along {text(v[i])}' if s.per_row else ''} is {text(forward[i])}, by reverse mode "
+        f"{text(reverse[i])}: whatever uses tangents (Hessian products, sensitivity) is silently wrong."
+    )
+    code = _tangent_code(s, v[i : i + 1] if s.per_row else v, forward[i], reverse[i])
+    yield s.finding("error", message, x=some.x, y=some.y, got=forward[i], expected=reverse[i], code=code)
+
+
+def _both_modes(s: Subject, rows: Rows, v: Numbers) -> tuple[Numbers, Numbers] | None:
+    """The derivative along v in forward and in reverse mode; None where it has no forward mode."""
+    try:
+        if s.per_row:
+            reverse = s.gradient(rows.x, rows.y) * v
+            forward = s.tangent(rows.x, rows.y, v)
+            reverse = reverse if reverse.ndim == 1 else reverse.sum(axis=1)
+        else:
+            total = s.of_prediction(rows.x, rows.y, "float64", s.keywords(), lambda out: out)
+            x = s.framework.array(rows.x, "float64")
+            slope = s.framework.numbers(s._guarded(s.framework.gradient, total, x))
+            tangent = s._guarded(s.framework.tangent, total, x, s.framework.array(v, "float64"))
+            reverse, forward = np.atleast_1d((slope * v).sum()), np.atleast_1d(s.framework.numbers(tangent))
+    except FAILS:
+        return None
+    return (forward, reverse) if forward.shape == reverse.shape else None
 
 
 def _forward_at_mask(s: Subject) -> Iterator[Finding]:
@@ -134,7 +152,9 @@ def _forward_at_mask(s: Subject) -> Iterator[Finding]:
     if not s.classes or s.convention.input != "raw":
         return
     rows, v = Rows(np.array([[-np.inf, 0.0, 1.0]]), np.array([1])), np.array([[0.0, 1.0, 0.0]])
-    reverse, forward = attempt(s.gradient, rows), _tangents(s, rows, v, "float64")
+    if not s.per_row:
+        return
+    reverse, forward = attempt(s.gradient, rows), attempt(lambda x, y: s.tangent(x, y, v), rows)
     if reverse is None or forward is None or not np.isfinite(reverse).all() or np.isfinite(forward).all():
         return
     right = float(reverse[0, 1])
@@ -142,20 +162,8 @@ def _forward_at_mask(s: Subject) -> Iterator[Finding]:
     yield s.finding("warning", message, x=rows.x, y=rows.y, got=forward[0], expected=right, code=_tangent_code(s, v, forward[0], right))
 
 
-def _tangents(s: Subject, rows: Rows, v: Numbers, dtype: str) -> Numbers | None:
-    """Of every row; None where it has no forward mode."""
-    try:
-        if s.per_row:
-            return s.tangent(rows.x, rows.y, v, dtype)
-        return np.concatenate(
-            [np.ravel(s.tangent(rows.x[i : i + 1], rows.y[i : i + 1], v[i : i + 1], dtype)) for i in range(min(16, len(rows)))]
-        )
-    except FAILS:
-        return None
-
-
 def _tangent_code(s: Subject, v: Numbers, got: Any, right: Any) -> list[str]:
-    lines_of = [f"v = {s.framework.code(v, 'float64')}", *s.framework.tangent_code(s.quote())]
+    lines_of = [f"v = {s.framework.code(v, 'float64')}", *s.framework.tangent_code(s.quote(reduction="none" if s.per_row else None))]
     return [*lines_of, f"# {float(got)!r}; right: {float(right)!r}"]
 
 

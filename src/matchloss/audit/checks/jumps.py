@@ -43,8 +43,11 @@ def _along_raw(s: Subject) -> Iterator[Finding]:
         yield _value_jump(s, along, low, high, broken)
     if s.differentiable:
         low, high, jump, size = _narrowed(along.slope, along, edges)
-        kinks = (jump > 1e-6 * (one + size)) & ~_near(low, high, broken, found)
-        before, after = along.slope(low[None])[0], along.slope(high[None])[0]
+        told, before, after = np.flatnonzero(jump > 1e-6 * (one + size)), np.zeros(len(low)), np.zeros(len(low))
+        if told.size:  # beside a single point, at which the gradient may be any number
+            aside = 1e-9 * np.maximum(1.0, np.abs(low[told])) if s.convention.input == "raw" else 1e-9 * np.abs(low[told])
+            before[told], after[told] = along.take(told).slope(np.array([low[told] - aside, high[told] + aside]))
+        kinks = (np.abs(after - before) > 1e-6 * (one + size)) & ~_near(low, high, broken, found)
     else:  # the slopes on both sides of where the value bends most
         told = np.flatnonzero(np.isfinite(size))
         some, whole = along.take(told), s.convention.input == "raw" or s.kind == "regression"
