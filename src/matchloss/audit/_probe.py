@@ -191,7 +191,7 @@ def _is_binary(s: Subject, known: dict[str, Any]) -> bool:
             ones, zeros = s.value(p, np.ones(31)), s.value(p, np.zeros(31))
             if abs(p[int(np.argmin(y * ones + (1 - y) * zeros))] - y) > 0.05:
                 return False
-        return "kind" in known or not _answers(s, np.array([1.5, -0.5]), np.array([0.0, 1.0]))
+        return "kind" in known or not _answers(s, np.array([1.5, 1.5]), np.array([0.0, 1.0]))
     if s.convention.input == "log_prediction":
         return "input" in known
     raw = np.array([-3.0, -0.5, 0.5, 3.0])
