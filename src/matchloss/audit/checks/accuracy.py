@@ -55,7 +55,7 @@ def accuracy(subject: Subject) -> Iterator[Finding]:
 def _moderate(s: Subject, dtype: str) -> Rows:
     rows = wide(s, dtype)
     size = np.abs(rows.x).max(axis=1) if s.classes else np.abs(rows.x)
-    return rows.take(size <= min(1e4, MAX[dtype] / 1e3))
+    return rows.take((size <= min(1e4, MAX[dtype] / 1e3)) & ((size == 0) | (size >= TINY[dtype])))
 
 
 def _against_member(s: Subject, one: float) -> Iterator[Finding]:

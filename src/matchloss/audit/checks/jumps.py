@@ -51,7 +51,8 @@ def _along_raw(s: Subject) -> Iterator[Finding]:
     else:  # the slopes on both sides of where the value bends most
         told = np.flatnonzero(np.isfinite(size))
         some, whole = along.take(told), s.convention.input == "raw" or s.kind == "regression"
-        h = np.abs(np.maximum(1.0, np.abs(low[told])) if whole else np.minimum(low[told], 1.0)) / 256
+        room = np.abs(low[told]) if s.kind != "binary" else np.minimum(low[told], 1 - high[told])
+        h = np.maximum(1.0, np.abs(low[told])) / 256 if whole else np.abs(room) / 8
         left, right = slopes(some.value, low[told], h), slopes(some.value, high[told], h)
         before, after = np.zeros(len(low)), np.zeros(len(low))
         before[told], after[told] = left.left, right.right
@@ -201,7 +202,7 @@ def _parameter_jump(s: Subject, name: str, p: float) -> Finding | None:
     here = _response(s, rows, {name: p})
     if here is None:
         return None
-    for side in (1, -1):
+    for side in (1, -1) if p else (1,):  # 0 is mostly an end
         beside = [_response(s, rows, {name: p + side * d}) for d in BESIDE]
         if any(b is None for b in beside):
             continue

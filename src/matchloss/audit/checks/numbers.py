@@ -27,6 +27,7 @@ from matchloss.audit.checks.accuracy import accuracy
 
 __all__ = ["accuracy", "finite", "limits"]
 
+GROWN = 1e100  # a result on the way to inf that was larger than this was growing to what no float64 holds
 HARM = "One such row makes its batch's loss {bad}, and then every weight NaN."
 
 
@@ -46,31 +47,33 @@ def finite(subject: Subject) -> Iterator[Finding]:
         value = attempt(subject.value, rows, dtype)
         if value is None:
             continue
-        wanted = _wanted(subject.value, known_value(subject, rows), rows, value, dtype)
+        wanted, on_way = _wanted(subject.value, known_value(subject, rows), rows, value, dtype)
         bad = ~np.isfinite(value) & np.isfinite(wanted) & _refused(subject, rows, value, dtype)
-        found = [("value", value, wanted, bad)]
+        found = [("value", value, wanted, bad, on_way)]
         gradient = attempt(subject.gradient, rows, dtype) if subject.differentiable else None
         if gradient is not None:
-            goal = _wanted(subject.gradient, known_gradient(subject, rows), rows, gradient, dtype)
+            goal, on_way = _wanted(subject.gradient, known_gradient(subject, rows), rows, gradient, dtype)
             inside = np.isfinite(wanted) & np.isfinite(goal if goal.ndim == 1 else goal.sum(axis=1)) & ~bad
             broken = ~np.isfinite(gradient if gradient.ndim == 1 else gradient.sum(axis=1))
-            found.append(("gradient", gradient, goal, broken & inside & _refused(subject, rows, gradient, dtype)))
-        for what, got, right, failed in found:
+            found.append(("gradient", gradient, goal, broken & inside & _refused(subject, rows, gradient, dtype), on_way))
+        for what, got, right, failed, on_way in found:
             if failed.any():
                 i = rows.simplest(failed)
                 told.setdefault(what, []).append(dtype)
-                first.setdefault(what, _unfinite(subject, what, rows, i, dtype, got, right))
+                first.setdefault(what, _unfinite(subject, what, rows, i, dtype, got[i], right[i], on_way.get(i)))
     for what, finding in first.items():
         more = told[what][1:]
         yield Finding("", finding.severity, finding.message + (f" Also in {', '.join(more)}." if more else ""), finding.counterexample,
                       finding.snippet)  # fmt: skip
 
 
-def _unfinite(s: Subject, what: str, rows: Rows, i: int, dtype: str, got: Numbers, right: Numbers) -> Finding:
-    bad = "NaN" if np.isnan(got[i]).any() else "inf"
-    message = f"{at(s, rows, i, dtype)} the {what} is {text(got[i])}, where {text(right[i])} is right. {HARM.format(bad=bad)}"
+def _unfinite(s: Subject, what: str, rows: Rows, i: int, dtype: str, got: Any, right: Any, last: Any) -> Finding:
+    bad = "NaN" if np.isnan(got).any() else "inf"
+    so = f"where {text(right)} is right" if last is None else f"though at {text(last)} it was no more than {text(right)}"
+    message = f"{at(s, rows, i, dtype)} the {what} is {text(got)}, {so}. {HARM.format(bad=bad)}"
     severity = "note" if (np.abs(rows.x[i]) < TINY[dtype]).all() and rows.x[i].any() else "error"  # subnormal: some machines make it 0
-    return s.finding(severity, message, x=rows.x[i : i + 1], y=rows.y[i : i + 1], dtype=dtype, show=what, got=got[i], expected=right[i])
+    known: dict[str, Any] = {"expected": right} if last is None else {"last_finite": right, "last_finite_at": last}
+    return s.finding(severity, message, x=rows.x[i : i + 1], y=rows.y[i : i + 1], dtype=dtype, show=what, got=got, **known)
 
 
 def _refused(s: Subject, rows: Rows, got: Numbers, dtype: str) -> Any:
@@ -84,28 +87,30 @@ def _refused(s: Subject, rows: Rows, got: Numbers, dtype: str) -> Any:
     return answered
 
 
-def _wanted(function: Any, known: Numbers | None, rows: Rows, got: Numbers, dtype: str) -> Numbers:
-    """What is right where it is within the dtype's range, else NaN."""
-    right = known
+def _wanted(function: Any, known: Numbers | None, rows: Rows, got: Numbers, dtype: str) -> tuple[Numbers, dict[int, Any]]:
+    """What is right where it is within the dtype's range, else NaN; and the prediction that it is of, where not the row's own."""
+    right, on_way = known, {}
     if right is None or right.shape != got.shape:
         right = got.copy() if dtype == "float64" else attempt(function, rows)
         if right is None:
-            return np.full_like(got, np.nan)
+            return np.full_like(got, np.nan), on_way
         for i in np.flatnonzero(~np.isfinite(right if right.ndim == 1 else right.sum(axis=1))):
-            right[i] = _last_finite(function, rows, i)
+            right[i], on_way[int(i)] = _last_finite(function, rows, i)
+            if np.abs(right[i]).max() > GROWN:
+                right[i] = np.nan
     size = np.abs(right) if right.ndim == 1 else np.abs(right).max(axis=1)
     out = right.copy()
     out[~(size <= MAX[dtype] / ROOM)] = np.nan
-    return out
+    return out, on_way
 
 
-def _last_finite(function: Any, rows: Rows, i: Any) -> Any:
-    """The function's last finite result on the way from an ordinary x of the same target to row i."""
+def _last_finite(function: Any, rows: Rows, i: Any) -> tuple[Any, Any]:
+    """The function's last finite result on the way from an ordinary x of the same target to row i, and the x that it is of."""
     near = np.abs(rows.x - 1).max(axis=1) if rows.x.ndim > 1 else np.abs(rows.x - 0.5)
     same = (rows.y == rows.y[i]) if rows.y.ndim == 1 else (rows.y == rows.y[i]).all(axis=1)
     start, end = rows.x[np.flatnonzero(same)[np.argmin(near[same])]], rows.x[i]
-    low, high, last = 0.0, 1.0, None
-    for _ in range(3):
+    low, high, last, where = 0.0, 1.0, None, start
+    for _ in range(4):
         t = np.concatenate([low + (high - low) * np.arange(1, 32) / 32, low + (high - low) * 2.0 ** -np.arange(1, 33)])
         t = np.sort(np.append(t, high))
         path = start + t.reshape(-1, *[1] * (rows.x.ndim - 1)) * (end - start)
@@ -116,9 +121,9 @@ def _last_finite(function: Any, rows: Rows, i: Any) -> Any:
         broken = ~np.isfinite(found if found.ndim == 1 else found.sum(axis=1))
         k = int(np.argmax(broken)) if broken.any() else len(t) - 1
         if k:
-            low, last = float(t[k - 1]), found[k - 1]
+            low, last, where = float(t[k - 1]), found[k - 1], path[k - 1]
         high = float(t[k])
-    return np.full_like(rows.x[i], np.nan) if last is None else last
+    return (np.full_like(rows.x[i], np.nan) if last is None else last), where
 
 
 def limits(subject: Subject) -> Iterator[Finding]:
