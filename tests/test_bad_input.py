@@ -209,6 +209,16 @@ def test_infinite_raw_gives_the_limit(loss: Any, sign: float) -> None:
         np.testing.assert_array_equal(got[:3], small)
 
 
+@pytest.mark.parametrize("loss", POINTWISE, ids=label)
+def test_huge_raw_is_finite_where_numpy_finds_it_finite(loss: Any) -> None:
+    z = np.concatenate([s * 10.0 ** np.arange(5, 308) for s in (-1.0, 1.0)])
+    y = np.full(z.size, 1.0)
+    few = [loss.evaluate(z[i : i + 100], y[i : i + 100], hessian=True) for i in range(0, z.size, 100)]
+    many = loss.evaluate(np.resize(z, 4 * z.size), np.resize(y, 4 * z.size), hessian=True)
+    for got, parts in zip(many, zip(*few, strict=True), strict=True):
+        np.testing.assert_array_equal(np.isfinite(got[: z.size]), np.isfinite(np.concatenate(parts)))
+
+
 @pytest.mark.parametrize("loss", SIMPLEX, ids=label)
 def test_infinite_raw_in_a_row(loss: Any) -> None:
     z = np.array([[0.0, -np.inf, 1.0], [np.inf, 0.0, 1.0], [np.inf, np.inf, 0.0], [-np.inf, -np.inf, -np.inf]])
