@@ -20,7 +20,7 @@ import matchloss as ml
 import matchloss.audit as auditing
 import matchloss.scoring as scoring
 from matchloss.audit import words
-from matchloss.audit._convention import CHOICES
+from matchloss.audit.calling.convention import CHOICES
 from matchloss.audit.checks import CHECKS
 from matchloss.engine.namespaces import NUMPY, NUMPY_ROWS, Namespace, Rows
 from matchloss.linear import LinearClassifier, LinearRegressor

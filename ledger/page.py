@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from ledger.subjects import LIBRARIES, THREADS, Entry
 from matchloss.audit import Finding, Report
-from matchloss.audit._finding import SEVERITIES
+from matchloss.audit.finding import SEVERITIES
 
 HEAD = """# Ledger
 

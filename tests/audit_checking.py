@@ -8,7 +8,7 @@ import warnings
 from typing import Any
 
 from matchloss.audit import Finding
-from matchloss.audit._probe import subject_of
+from matchloss.audit.calling.probe import subject_of
 from matchloss.audit.checks import CHECKS
 
 TABLE = {check.name: check for check in CHECKS}

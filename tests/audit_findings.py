@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 
-from matchloss.audit._probe import subject_of
-from matchloss.audit._subject import silence
+from matchloss.audit.calling.probe import subject_of
+from matchloss.audit.calling.subject import silence
 from matchloss.audit.checks import CHECKS
 
 RUN = {check.name: check for check in CHECKS}

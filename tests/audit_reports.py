@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from matchloss.audit._convention import Convention
-from matchloss.audit._finding import Finding, Outcome, Report
+from matchloss.audit.calling.convention import Convention
+from matchloss.audit.finding import Finding, Outcome, Report
 from pages import HOSTILE
 
 NAMES = [

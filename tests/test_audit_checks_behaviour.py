@@ -114,7 +114,7 @@ def test_a_child_that_does_not_return() -> None:
 
 
 def ran_once(loss: Any) -> list[Any]:
-    from matchloss.audit._probe import subject_of
+    from matchloss.audit.calling.probe import subject_of
     from matchloss.audit.checks.behaviour import purity
 
     return list(purity(subject_of(loss, **N)))

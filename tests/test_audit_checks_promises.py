@@ -10,7 +10,7 @@ import pytest
 from scipy.special import expit, logsumexp
 
 import matchloss as ml
-from matchloss.audit._probe import subject_of
+from matchloss.audit.calling.probe import subject_of
 from matchloss.audit.checks import CHECKS, Skip
 
 NAMES = ("minimum", "proper", "linear", "matching", "convex", "invariance")

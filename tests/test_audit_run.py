@@ -19,12 +19,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from matchloss.audit import Finding, Outcome, Report, UnknownName, _isolated, _perform, _run, _worker, assert_sound, audit
-from matchloss.audit._messages import Task
-from matchloss.audit._names import resolve
-from matchloss.audit._record import Record
-from matchloss.audit._subject import Subject
+from matchloss.audit import Finding, Outcome, Report, UnknownName, assert_sound, audit
+from matchloss.audit.calling.subject import Subject
 from matchloss.audit.checks import Check, Skip
+from matchloss.audit.names import resolve
+from matchloss.audit.running import isolated, perform, run
+from matchloss.audit.running import worker as processes
+from matchloss.audit.running.messages import Task
+from matchloss.audit.running.record import Record
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals and process groups are POSIX")
 
@@ -57,17 +59,17 @@ def audited(
     fn: Any, *, isolate: bool = True, limit: float = 10.0, seed: int = 0, table: Any = TABLE, tell: Any = None, **known: Any
 ) -> Report:
     """As `audit` does, but with the checks above."""
-    record = Record(_run._name(fn), tuple(check.name for check in table), tell or (lambda text: None))
+    record = Record(run._name(fn), tuple(check.name for check in table), tell or (lambda text: None))
     options = {"kind": "regression", **known}
-    loaded = tuple(f for f in _perform.FRAMEWORKS if f in sys.modules and f in known.get("framework", ""))
-    _run.run(Task(fn, record.names, options, loaded, seed, table=table), record, limit if isolate else None)
+    loaded = tuple(f for f in perform.FRAMEWORKS if f in sys.modules and f in known.get("framework", ""))
+    run.run(Task(fn, record.names, options, loaded, seed, table=table), record, limit if isolate else None)
     return record.report(0.0)
 
 
 @pytest.fixture
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a second a check."""
-    monkeypatch.setattr(_isolated, "CHECK_LIMIT", 0.5)
+    monkeypatch.setattr(isolated, "CHECK_LIMIT", 0.5)
 
 
 def square(raw: Any, target: Any) -> Any:
@@ -111,10 +113,10 @@ def test_the_same_report_in_another_process_in_this_one_and_again() -> None:
 
 def test_two_audits_in_one_worker() -> None:
     audited(square)
-    assert len(_worker._kept) == 1
-    first = _worker._kept[0].process.pid
+    assert len(processes._kept) == 1
+    first = processes._kept[0].process.pid
     audited(on_nan(fails))
-    assert _worker._kept[0].process.pid == first
+    assert processes._kept[0].process.pid == first
 
 
 def test_the_seed_decides_what_is_tried() -> None:
@@ -364,10 +366,10 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_worker_that_was_ended_meanwhile_is_replaced() -> None:
     expected = audited(square)
-    _worker._kept[0].process.kill()
+    processes._kept[0].process.kill()
     assert audited(square) == expected
-    _worker._kept[0].process.kill()
-    _worker._kept[0].process.wait()
+    processes._kept[0].process.kill()
+    processes._kept[0].process.wait()
     assert audited(square) == expected
 
 
@@ -378,7 +380,7 @@ def test_two_threads_at_once() -> None:
         t.start()
     for t in threads:
         t.join()
-    assert found[0] == found[1] and found[0].findings and len(_worker._kept) == 1
+    assert found[0] == found[1] and found[0].findings and len(processes._kept) == 1
 
 
 def test_an_edited_module_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -533,10 +535,11 @@ def test_a_killed_parent_leaves_no_worker(tmp_path: Path) -> None:
 def test_a_forked_child_has_a_worker_of_its_own(tmp_path: Path) -> None:
     text = """
     import os
-    from matchloss.audit import _worker, audit
+    from matchloss.audit import audit
+    from matchloss.audit.running import worker as processes
     def pid_and_report():
         report = audit("losses_here:square", checks=["finite"])
-        return _worker._kept[0].process.pid, report
+        return processes._kept[0].process.pid, report
     first = pid_and_report()
     child = os.fork()
     again = pid_and_report()
@@ -579,7 +582,7 @@ def finds(severity: str) -> Callable[[Subject], Iterator[Finding]]:
 
 def test_assert_sound(monkeypatch: pytest.MonkeyPatch) -> None:
     table = tuple(Check(finds(severity)) for severity in ("error", "warning", "note"))
-    for module in (_run, _perform):
+    for module in (run, perform):
         monkeypatch.setattr(module, "CHECKS", table)
     with pytest.raises(AssertionError) as caught:
         assert_sound(square, isolate=False)
@@ -599,6 +602,6 @@ def test_what_cannot_be_called_is_not_sound() -> None:
 
 
 def test_what_was_not_audited_is_not_sound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_run, "audit", lambda *a, **o: Report("square", None, outcomes=(Outcome("rows", "stopped", "our own defect"),)))
+    monkeypatch.setattr(run, "audit", lambda *a, **o: Report("square", None, outcomes=(Outcome("rows", "stopped", "our own defect"),)))
     with pytest.raises(AssertionError, match="square was not audited: our own defect"):
         assert_sound(square)

@@ -9,9 +9,9 @@ import pytest
 
 import audit_reports as made
 from matchloss.audit import words
-from matchloss.audit._convention import CHOICES, KINDS, Convention
-from matchloss.audit._finding import SEVERITIES, Finding, Outcome, Report
+from matchloss.audit.calling.convention import CHOICES, KINDS, Convention
 from matchloss.audit.checks import CHECKS
+from matchloss.audit.finding import SEVERITIES, Finding, Outcome, Report
 
 pytest.importorskip("rich")
 from matchloss.audit.text import report_text, reports_text

@@ -9,7 +9,7 @@ import pytest
 
 import audit_reports as made
 from matchloss.audit import words
-from matchloss.audit._finding import SEVERITIES, Outcome
+from matchloss.audit.finding import SEVERITIES, Outcome
 from matchloss.report import audit_words, render_audit_page, write_audit_page
 from pages import LOOKS, Visit, assert_all_or_nothing, assert_refers_to_nothing
 

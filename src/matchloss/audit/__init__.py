@@ -3,10 +3,10 @@
 `audit(fn)` makes a `Report` of `Finding`s, for a function of NumPy, PyTorch or JAX or the name of one; `assert_sound(fn)` is for tests.
 """
 
-from matchloss.audit._convention import Convention
-from matchloss.audit._finding import Finding, Outcome, Report
-from matchloss.audit._names import UnknownName
-from matchloss.audit._run import assert_sound, audit
+from matchloss.audit.calling.convention import Convention
 from matchloss.audit.checks import CHECKS
+from matchloss.audit.finding import Finding, Outcome, Report
+from matchloss.audit.names import UnknownName
+from matchloss.audit.running.run import assert_sound, audit
 
 __all__ = ["CHECKS", "Convention", "Finding", "Outcome", "Report", "UnknownName", "assert_sound", "audit"]

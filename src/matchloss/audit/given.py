@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import Any
 
-from matchloss.audit._convention import CHOICES, Convention
-from matchloss.audit._finding import SEVERITIES, Report
+from matchloss.audit.calling.convention import CHOICES, Convention
+from matchloss.audit.finding import SEVERITIES, Report
 from matchloss.errors import UsageError
 from matchloss.tables.words import suggest
 

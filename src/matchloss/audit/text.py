@@ -15,7 +15,7 @@ except ImportError as error:
     raise ImportError('reports as text need rich: pip install "matchloss[audit]"') from error
 
 from matchloss.audit import words
-from matchloss.audit._finding import SEVERITIES, Finding, Report
+from matchloss.audit.finding import SEVERITIES, Finding, Report
 from matchloss.audit.given import failed
 from matchloss.terminal import WIDTH, facts, plain, rendered, ruled, sentence
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from matchloss.audit._finding import SEVERITIES
+from matchloss.audit.finding import SEVERITIES
 from matchloss.tables.words import plural
 
 if TYPE_CHECKING:
-    from matchloss.audit._convention import Convention
-    from matchloss.audit._finding import Finding, Outcome, Report
+    from matchloss.audit.calling.convention import Convention
+    from matchloss.audit.finding import Finding, Outcome, Report
 
 MOST = 8  # entries of a list that anybody reads
 LONG = 240  # characters of a value, beyond which it is cut

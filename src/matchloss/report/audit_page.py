@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from matchloss.audit import words
-from matchloss.audit._finding import SEVERITIES
+from matchloss.audit.finding import SEVERITIES
 from matchloss.report import audit_words
 from matchloss.report.page import assemble, write
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from matchloss.audit._finding import Finding, Report
+    from matchloss.audit.finding import Finding, Report
 
 
 def _checks(report: Report, function: str) -> list[dict[str, str]]:

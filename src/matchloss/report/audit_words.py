@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from matchloss.audit import words
-from matchloss.audit._finding import SEVERITIES
+from matchloss.audit.finding import SEVERITIES
 from matchloss.tables.words import plain, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from matchloss.audit._convention import Convention
-    from matchloss.audit._finding import Report
+    from matchloss.audit.calling.convention import Convention
+    from matchloss.audit.finding import Report
 
 NAME = 80  # characters of a name where many stand together
 MARKS = {

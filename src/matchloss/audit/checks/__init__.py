@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from matchloss.audit._finding import Finding
-from matchloss.audit._subject import Subject
+from matchloss.audit.calling.subject import Subject
 from matchloss.audit.checks import (
     behaviour,
     curves,
@@ -21,6 +20,7 @@ from matchloss.audit.checks import (
     weights,
 )
 from matchloss.audit.checks._skip import Skip
+from matchloss.audit.finding import Finding
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from matchloss.audit._subject import Subject, silence
+from matchloss.audit.calling.subject import Subject, silence
 from matchloss.audit.checks._rows import Numbers, Rows, attempt, few
 
 

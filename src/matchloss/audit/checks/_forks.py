@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from matchloss.audit._subject import silence
+from matchloss.audit.calling.subject import silence
 
 LIMIT = 2.0  # seconds for the child, twice: a busy machine is no defect
 

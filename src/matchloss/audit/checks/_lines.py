@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matchloss.audit._subject import Subject, silence
+from matchloss.audit.calling.subject import Subject, silence
 from matchloss.audit.checks._rows import Numbers, Rows, few, slow
 
 STEPS = 8  # halvings of the step

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matchloss.audit._subject import Malformed, Raised, Subject, silence
+from matchloss.audit.calling.subject import Malformed, Raised, Subject, silence
 
 Numbers = NDArray[np.float64]
 FAILS = (Raised, Malformed)

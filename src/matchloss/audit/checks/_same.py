@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from matchloss.audit._subject import PAD, Malformed, Raised, Subject
+from matchloss.audit.calling.subject import PAD, Malformed, Raised, Subject
 
 # Two results are the same number if they differ by no more than this, relative to the largest of them. A defect of structure is a factor,
 # a missing row, another row; sums in another order, other loops for other sizes and even a computation in float32 stay below it.

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matchloss.audit._finding import Finding
-from matchloss.audit._frameworks import literal
-from matchloss.audit._subject import CLASSES, Subject, plain, usual
+from matchloss.audit.calling.frameworks import literal
+from matchloss.audit.calling.subject import CLASSES, Subject, plain, usual
+from matchloss.audit.finding import Finding
 
 Numbers = NDArray[np.float64]
 

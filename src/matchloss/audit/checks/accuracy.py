@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from matchloss.audit._finding import Finding
-from matchloss.audit._subject import Subject, silence
+from matchloss.audit.calling.subject import Subject, silence
 from matchloss.audit.checks._exact import known_gradient, known_value, member_parts
 from matchloss.audit.checks._rows import (
     EPS,
@@ -28,6 +27,7 @@ from matchloss.audit.checks._rows import (
     unit,
     wide,
 )
+from matchloss.audit.finding import Finding
 
 K = 16  # rounding errors of an ordinary formula, each of eps of its terms
 WRONG = 2.0**-30  # of the terms in float64: more is what float32 makes of it, less is a tail or a cutoff

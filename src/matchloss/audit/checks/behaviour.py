@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from matchloss.audit._finding import Finding
-from matchloss.audit._subject import CLASSES, PAD, Raised, Subject, silence
+from matchloss.audit.calling.subject import CLASSES, PAD, Raised, Subject, silence
 from matchloss.audit.checks._forks import in_child
 from matchloss.audit.checks._same import differ, ordinary, tolerant
 from matchloss.audit.checks._skip import Skip
+from matchloss.audit.finding import Finding
 
 # --- purity ----------------------------------------------------------------------------------------------------------------------
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from matchloss.audit._finding import Finding
-from matchloss.audit._frameworks import literal
-from matchloss.audit._subject import CLASSES, PAD, Subject
+from matchloss.audit.calling.frameworks import literal
+from matchloss.audit.calling.subject import CLASSES, PAD, Subject
 from matchloss.audit.checks._same import differ, ordinary, refused, tolerant
+from matchloss.audit.finding import Finding
 
 AT = 40  # the row, of 64, that is made impossible: what reads a few rows before or behind it reads rows that we know
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from matchloss.audit._finding import Finding
-from matchloss.audit._subject import Subject
+from matchloss.audit.calling.subject import Subject
 from matchloss.audit.checks._lines import TOLERANCE, Lines, Slopes, compared, lines, slopes
 from matchloss.audit.checks._rows import FAILS, Numbers, Rows, at, attempt, text, unit
 from matchloss.audit.checks._skip import Skip
+from matchloss.audit.finding import Finding
 
 
 def hessian(subject: Subject) -> Iterator[Finding]:

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from matchloss.audit._finding import Finding
-from matchloss.audit._frameworks import framework, literal
-from matchloss.audit._subject import CLASSES, PAD, Raised, Subject
+from matchloss.audit.calling.frameworks import framework, literal
+from matchloss.audit.calling.subject import CLASSES, PAD, Raised, Subject
 from matchloss.audit.checks._same import attempt, differ, of, ordinary, tolerant
 from matchloss.audit.checks._skip import Skip
+from matchloss.audit.finding import Finding
 
 
 def _one(s: Subject) -> str | None:

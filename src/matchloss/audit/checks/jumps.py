@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from matchloss.audit._finding import Finding
-from matchloss.audit._subject import Subject, silence
+from matchloss.audit.calling.subject import Subject, silence
 from matchloss.audit.checks._lines import Lines, slopes
 from matchloss.audit.checks._rows import FAILS, Numbers, Rows, at, ordinary, place, slow, text, unit
+from matchloss.audit.finding import Finding
 
 PARTS, CUTS = 8, 13  # an interval is cut into so many parts, so often
 JUMP = 1e-5  # of an ordinary loss and the value: less is rounding, or a cutoff where both pieces agree to the eye

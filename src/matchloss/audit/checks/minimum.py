@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matchloss.audit._finding import Finding
-from matchloss.audit._subject import CLASSES, Subject
+from matchloss.audit.calling.subject import CLASSES, Subject
 from matchloss.audit.checks._search import (
     LEVEL,
     MATERIAL,
@@ -25,6 +24,7 @@ from matchloss.audit.checks._search import (
     said,
     shift_free,
 )
+from matchloss.audit.finding import Finding
 
 ALIKE = 0.03  # predictions this far from the target, for targets about 1, are not meant when we say "near"
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from matchloss.audit._finding import Finding
-from matchloss.audit._subject import Subject, silence
+from matchloss.audit.calling.subject import Subject, silence
 from matchloss.audit.checks._exact import known_gradient, known_value
 from matchloss.audit.checks._rows import (
     FAILS,
@@ -24,6 +23,7 @@ from matchloss.audit.checks._rows import (
     wide,
 )  # fmt: skip
 from matchloss.audit.checks.accuracy import accuracy
+from matchloss.audit.finding import Finding
 
 __all__ = ["accuracy", "finite", "limits"]
 

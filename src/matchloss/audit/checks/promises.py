@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matchloss.audit._finding import Finding
-from matchloss.audit._subject import CLASSES, Subject
+from matchloss.audit.calling.subject import CLASSES, Subject
 from matchloss.audit.checks._search import MATERIAL, Numbers, graded, reading, said, slope, sloping
 from matchloss.audit.checks._skip import Skip
+from matchloss.audit.finding import Finding
 
 
 def linear(subject: Subject) -> Iterator[Finding]:

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matchloss.audit._finding import Finding
-from matchloss.audit._subject import CLASSES, Subject, usual
+from matchloss.audit.calling.subject import CLASSES, Subject, usual
 from matchloss.audit.checks._search import (
     LEVEL,
     MATERIAL,
@@ -27,6 +26,7 @@ from matchloss.audit.checks._search import (
     said,
     shift_free,
 )
+from matchloss.audit.finding import Finding
 
 TRUTHS = np.array([0.1, 0.25, 0.4, 0.6, 0.75, 0.9])
 ROWS = np.array([[0.1, 0.3, 0.6], [0.7, 0.2, 0.1], [0.2, 0.6, 0.2]])

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from matchloss.audit._finding import Finding
-from matchloss.audit._subject import CLASSES, PAD, Subject
+from matchloss.audit.calling.subject import CLASSES, PAD, Subject
 from matchloss.audit.checks._same import differ, named, of, ordinary, roles, tolerant
 from matchloss.audit.checks._skip import Skip
+from matchloss.audit.finding import Finding
 
 
 def reductions(subject: Subject) -> Iterator[Finding]:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from matchloss.audit._finding import Finding
-from matchloss.audit._subject import CLASSES, PAD, Raised, Subject
+from matchloss.audit.calling.subject import CLASSES, PAD, Raised, Subject
 from matchloss.audit.checks._same import attempt, differ, named, ordinary, roles, tolerant
 from matchloss.audit.checks._skip import Skip
+from matchloss.audit.finding import Finding
 
 
 def weights(subject: Subject) -> Iterator[Finding]:

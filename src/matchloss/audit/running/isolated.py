@@ -8,11 +8,11 @@ import time
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
-from matchloss.audit import _worker
-from matchloss.audit._finding import Outcome
-from matchloss.audit._messages import Begun, Call, Done, Failed, Order, Probed, Ready, Stale, Task, Unloadable
-from matchloss.audit._perform import ALL, PATIENCE
-from matchloss.audit._record import Record
+from matchloss.audit.finding import Outcome
+from matchloss.audit.running import worker as processes
+from matchloss.audit.running.messages import Begun, Call, Done, Failed, Order, Probed, Ready, Stale, Task, Unloadable
+from matchloss.audit.running.perform import ALL, PATIENCE
+from matchloss.audit.running.record import Record
 
 START_LIMIT = 60.0  # seconds in which a worker must have started and imported what is audited
 CHECK_LIMIT = 5.0  # seconds in which a check must return, and so must each of its calls
@@ -39,7 +39,7 @@ def isolated(task: Task, record: Record, time_limit: float, by_value: tuple[str,
     while restarts <= RESTARTS:
         left = replace(task, names=record.left, check_limit=clock.check_limit, time_limit=clock.left)
         order = Order(tuple(sys.path), os.getcwd(), _packed(left, by_value), START_LIMIT, 2 * clock.check_limit)
-        worker = _worker.take((order.path, module, task.frameworks))
+        worker = processes.take((order.path, module, task.frameworks))
         try:
             failed = _Watch(worker, record, clock).follow(order)
         except _Restart as restart:
@@ -51,7 +51,7 @@ def isolated(task: Task, record: Record, time_limit: float, by_value: tuple[str,
             worker.kill()
             raise
         else:
-            _worker.give_back(worker)
+            processes.give_back(worker)
             if failed:
                 raise failed
             return
@@ -75,7 +75,7 @@ class _Clock:
 class _Watch:
     """One worker at one task, its messages and its silences."""
 
-    def __init__(self, worker: _worker.Worker, record: Record, clock: _Clock) -> None:
+    def __init__(self, worker: processes.Worker, record: Record, clock: _Clock) -> None:
         self.worker, self.record, self.clock = worker, record, clock
         self.at: str | None = None  # the check that runs; "" while the way to call it is looked for, None before
         self.journal = ""  # the call that may not return
@@ -108,9 +108,9 @@ class _Watch:
                         if isinstance(message, Begun | Probed | Outcome):
                             self.since = self.sign = now
                         self.record.take(message)
-        except _worker.Overrun:
+        except processes.Overrun:
             self._hung()
-        except _worker.Died as death:
+        except processes.Died as death:
             self._died(str(death))
 
     def _end(self) -> float:

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from matchloss.audit._failures import FAILURES, failure, said
-from matchloss.audit._finding import Finding, Outcome
-from matchloss.audit._frameworks import CLASSES
-from matchloss.audit._messages import Begun, Call, Event, Probed, Task, Unreached
-from matchloss.audit._names import resolve
-from matchloss.audit._probe import Unprobable, subject_of
-from matchloss.audit._subject import Subject
+from matchloss.audit.calling.frameworks import CLASSES
+from matchloss.audit.calling.probe import Unprobable, subject_of
+from matchloss.audit.calling.subject import Subject
 from matchloss.audit.checks import CHECKS, Skip
+from matchloss.audit.finding import Finding, Outcome
+from matchloss.audit.names import resolve
+from matchloss.audit.running.failures import FAILURES, failure, said
+from matchloss.audit.running.messages import Begun, Call, Event, Probed, Task, Unreached
 
 FRAMEWORKS = tuple(CLASSES)  # besides NumPy
 ALL = "there was no time left: a higher time_limit gives more"
@@ -39,6 +39,7 @@ class Clock:
         self.wall, self.work = time.monotonic(), time.process_time()
 
     def __call__(self) -> float:
+        """How many."""
         wall, work = time.monotonic() - self.wall, time.process_time() - self.work
         return max(min(work, wall), wall / PATIENCE)
 
@@ -54,6 +55,7 @@ class Journal:
         self.clock, self.limit = Clock(), limit
 
     def __call__(self, text: str) -> None:
+        """Before a call, with it as Python where it may not return; Slow where the time is over."""
         if self.clock() > self.limit:
             raise Slow
         now = time.monotonic()

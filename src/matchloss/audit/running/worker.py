@@ -41,7 +41,7 @@ class Worker:
             {"start_new_session": True} if os.name == "posix" else {"creationflags": 0x200}
         )  # Ctrl-C is the parent's
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "matchloss.audit._child"],
+            [sys.executable, "-P", "-m", "matchloss.audit.running.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, replace
 from typing import Any
 
-from matchloss.audit._adapt import Promises, callee_of, import_text
-from matchloss.audit._convention import Convention
-from matchloss.audit._finding import SEVERITIES, Outcome, Report
-from matchloss.audit._isolated import isolated
-from matchloss.audit._messages import Task, Unloadable
-from matchloss.audit._names import nearest
-from matchloss.audit._perform import FRAMEWORKS, perform, run_checks
-from matchloss.audit._record import Record
-from matchloss.audit._subject import silence
+from matchloss.audit.calling.adapt import Promises, callee_of, import_text
+from matchloss.audit.calling.convention import Convention
+from matchloss.audit.calling.subject import silence
 from matchloss.audit.checks import CHECKS
+from matchloss.audit.finding import SEVERITIES, Outcome, Report
+from matchloss.audit.names import nearest
+from matchloss.audit.running.isolated import isolated
+from matchloss.audit.running.messages import Task, Unloadable
+from matchloss.audit.running.perform import FRAMEWORKS, perform, run_checks
+from matchloss.audit.running.record import Record
 
 __all__ = ["assert_sound", "audit", "run_checks"]
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from matchloss.audit._convention import Convention
-from matchloss.audit._finding import Finding, Outcome
+from matchloss.audit.calling.convention import Convention
+from matchloss.audit.finding import Finding, Outcome
 
 
 @dataclass(frozen=True)

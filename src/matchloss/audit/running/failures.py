@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from matchloss.audit._finding import Finding
-from matchloss.audit._subject import Malformed, Raised, Subject
+from matchloss.audit.calling.subject import Malformed, Raised, Subject
+from matchloss.audit.finding import Finding
 
 ROWS = 64  # that are tried one by one
 RETRIES = {"_values": "value", "_gradients": "gradient", "_hessians": "hessian"}  # where it was called, and how a check calls it

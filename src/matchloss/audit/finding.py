@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from matchloss.audit._convention import Convention
+from matchloss.audit.calling.convention import Convention
 
 SEVERITIES = ("error", "warning", "note")  # the worst first
 

@@ -23,7 +23,7 @@ def resolve(name: str) -> Any:
     True
     >>> resolve("statistics:fmeen")
     Traceback (most recent call last):
-    matchloss.audit._names.UnknownName: statistics has no fmeen; did you mean fmean or mean?
+    matchloss.audit.names.UnknownName: statistics has no fmeen; did you mean fmean or mean?
     """
     module, colon, path = name.partition(":")
     parts = module.split(".") + (path.split(".") if colon else [])

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matchloss.audit._adapt import Callee
-from matchloss.audit._convention import Convention
-from matchloss.audit._frameworks import Framework, framework
-from matchloss.audit._member import Member
+from matchloss.audit.calling.adapt import Callee
+from matchloss.audit.calling.convention import Convention
+from matchloss.audit.calling.frameworks import Framework, framework
+from matchloss.audit.calling.member import Member
 
 Numbers = NDArray[np.float64]
 Options = Mapping[str, Any] | None

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matchloss.audit._calls import CLASSES, PAD, Calls, Malformed, Numbers, Raised, silence
-from matchloss.audit._finding import Finding
-from matchloss.audit._frameworks import literal
+from matchloss.audit.calling.calls import CLASSES, PAD, Calls, Malformed, Numbers, Raised, silence
+from matchloss.audit.calling.frameworks import literal
+from matchloss.audit.finding import Finding
 
 __all__ = ["CLASSES", "PAD", "Malformed", "Raised", "Subject", "silence", "usual"]
 

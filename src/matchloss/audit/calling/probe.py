@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from matchloss.audit._adapt import Callee, Promises, callee_of
-from matchloss.audit._convention import CHOICES, KINDS, Convention
-from matchloss.audit._member import member_of
-from matchloss.audit._subject import CLASSES, PAD, Malformed, Raised, Subject, usual
+from matchloss.audit.calling.adapt import Callee, Promises, callee_of
+from matchloss.audit.calling.convention import CHOICES, KINDS, Convention
+from matchloss.audit.calling.member import member_of
+from matchloss.audit.calling.subject import CLASSES, PAD, Malformed, Raised, Subject, usual
 
 TARGET_NAMES = ("target", "targets", "label", "labels", "y", "y_true", "true", "obs", "y_obs", "endog", "observed", "actual", "observation")
 WEIGHT_NAMES = ("sample_weight", "sample_weights", "weight", "weights", "w")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from matchloss.audit._convention import Convention
-from matchloss.audit._finding import Finding, Outcome, Report
-from matchloss.audit._messages import Begun, Event, Probed, Unreached
-from matchloss.audit._perform import tidy
+from matchloss.audit.calling.convention import Convention
+from matchloss.audit.finding import Finding, Outcome, Report
+from matchloss.audit.running.messages import Begun, Event, Probed, Unreached
+from matchloss.audit.running.perform import tidy
 
 
 class Record:

@@ -1,4 +1,4 @@
-"""The worker process, `python -m matchloss.audit._child`: told by its input what to audit, telling by its output what it finds."""
+"""The worker process, `python -m matchloss.audit.running.child`: told by its input what to audit, telling by its output what it finds."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from matchloss.audit._messages import Begun, Done, Failed, Order, Ready, Stale, Unloadable
-from matchloss.audit._names import UnknownName
-from matchloss.audit._perform import FRAMEWORKS, defect, perform
+from matchloss.audit.names import UnknownName
+from matchloss.audit.running.messages import Begun, Done, Failed, Order, Ready, Stale, Unloadable
+from matchloss.audit.running.perform import FRAMEWORKS, defect, perform
 
 GRACE = 5.0  # seconds after which a worker ends by itself what its parent should have ended
 
