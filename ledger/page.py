@@ -80,11 +80,15 @@ def section(entry: Entry, report: Report) -> str:
 
 def shown(finding: Finding) -> str:
     """One finding: what it says, and the code behind a click."""
-    said = f"**{finding.severity}, {finding.check}:** {plain(finding.message)}"
     if not finding.snippet.strip():
-        return said
+        return said(finding)
     # Not ```python: the tests of the docs run those, and this code is run by the audit's own.
-    return f'{said}\n\n<details markdown="1"><summary>code</summary>\n\n```py\n{finding.snippet.rstrip()}\n```\n\n</details>'
+    return f'{said(finding)}\n\n<details markdown="1"><summary>code</summary>\n\n```py\n{finding.snippet.rstrip()}\n```\n\n</details>'
+
+
+def said(finding: Finding) -> str:
+    """A finding's severity, check and message on one line."""
+    return f"**{finding.severity}, {finding.check}:** {plain(finding.message)}"
 
 
 def threads(addresses: Sequence[str]) -> str:

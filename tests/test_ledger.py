@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.page import anchor, row, section
+from ledger.page import anchor, row, said
 from ledger.run import report_of
 from ledger.subjects import ENTRIES, LIBRARIES, THREADS, Entry
 
@@ -39,16 +39,22 @@ def test_every_subject_can_be_imported_and_has_its_row(entry: Entry) -> None:
 
 
 @pytest.mark.parametrize("entry", [entry for entry in ENTRIES if entry.name in SAMPLE], ids=shown)
-def test_the_rows_and_findings_of_a_sample_are_still_true(entry: Entry) -> None:
+@pytest.mark.filterwarnings("ignore")  # of the library's own
+def test_the_rows_findings_and_code_of_a_sample_are_still_true(entry: Entry, capsys: pytest.CaptureFixture[str]) -> None:
     library = next(name for name, entries in LIBRARIES.items() if entry in entries)
     text = PAGE.read_text()
     for name in (library, "numpy", "jax" if library == "optax" else library):
         if f"{name} {version(name)}" not in text:
             pytest.skip(f"the page is about another version of {name} than {version(name)}")
     report = report_of(entry)
-    assert row(entry, report) in text.splitlines()
-    if report.findings:
-        assert section(entry, report) in text
+    lines = text.splitlines()
+    assert row(entry, report) in lines
+    mine = text[text.index(f"{{ #{anchor(entry)} }}") :] if report.findings else ""
+    for finding in report.findings:
+        assert said(finding) in mine.partition("\n#### ")[0].splitlines()
+        capsys.readouterr()
+        exec(compile(finding.snippet, f"code of {shown(entry)}, {finding.check}", "exec"), {})
+        assert capsys.readouterr().out, finding.snippet
 
 
 def test_the_page_is_about_the_pinned_versions() -> None:
