@@ -69,7 +69,7 @@ def audited(
 @pytest.fixture
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a second a check."""
-    monkeypatch.setattr(isolated, "CHECK_LIMIT", 0.5)
+    monkeypatch.setattr(isolated, "CHECK_SHARE", 0.05)
 
 
 def square(raw: Any, target: Any) -> Any:

@@ -172,7 +172,8 @@ def test_columns_of_any_size(loss: Any, scale: float) -> None:
     for method in ("auto", "lbfgs") if loss.smooth else ("auto",):
         plain, scaled = (model_of(loss, tol=1e-10, method=method) for _ in range(2))
         assert messages(plain, x, y) == messages(scaled, x * units, y) == []
-        assert scaled.converged_ and scaled.n_passes_ <= plain.n_passes_ + 25  # which go to rounding: tol is in the objective's unit
+        # the others go to rounding, which is each BLAS's own: tol is in the objective's unit
+        assert scaled.converged_ and scaled.n_passes_ <= plain.n_passes_ + 40
         np.testing.assert_allclose(scaled.coef_ * units, plain.coef_, rtol=1e-6)
         assert scaled.objective_ == pytest.approx(plain.objective_, rel=1e-12)
 

@@ -187,9 +187,9 @@ HALF_PI = (1.5707963267341256, 6.077100506303966e-11, 2.0222662487959506e-21)
 @inlined
 def _sincos(x):
     """Cody and Waite's reduction in three parts: good to 1 ulp of 1 for |x| <= 1e5, within [-1, 1] beyond, NaN at infinity."""
-    k = math.floor(x * 0.6366197723675814 + 0.5)
+    x = 0.5 + 0.0 * x if abs(x) > 1e15 else x  # no digit of the remainder would be left, and the polynomials are for small ones
+    k = np.floor(x * 0.6366197723675814 + 0.5)
     r = ((x - k * HALF_PI[0]) - k * HALF_PI[1]) - k * HALF_PI[2]
-    r = 0.5 + 0.0 * x if abs(r) > 1.0 else r  # beyond 1e15 no digit of the remainder is left, and the polynomials are for small ones
     z = r * r
     s = SIN_TAYLOR[0]
     for c in SIN_TAYLOR[1:]:
@@ -234,7 +234,7 @@ def sqrt(a):  # noqa: D103
 
 @inlined
 def floor(a):  # noqa: D103
-    return math.floor(a)
+    return np.floor(a)  # math.floor's result is an integer of 64 bits, which few floats fit
 
 
 f32, i32 = np.float32, np.int32

@@ -96,9 +96,6 @@ class Framework:
         random.random()
         np.random.random()  # noqa: NPY002
 
-    def forked(self) -> None:
-        """What its users do first in a forked process."""
-
     def alone(self) -> AbstractContextManager[Any]:
         """One thread, so that its time is the thread's."""
         return nullcontext()
@@ -192,10 +189,6 @@ class Torch(Framework):
         torch.set_grad_enabled(state["whether torch records gradients"])
         if torch.get_num_threads() != state["how many threads torch uses"]:
             torch.set_num_threads(state["how many threads torch uses"])
-
-    def forked(self) -> None:
-        """As its data loaders do: OpenMP's threads do not survive a fork."""
-        self.torch.set_num_threads(1)
 
     @contextmanager
     def alone(self) -> Iterator[None]:

@@ -51,7 +51,8 @@ def _along_raw(s: Subject) -> Iterator[Finding]:
     else:  # the slopes on both sides of where the value bends most
         told = np.flatnonzero(np.isfinite(size))
         some, whole = along.take(told), s.convention.input == "raw" or s.kind == "regression"
-        room = np.abs(low[told]) if s.kind != "binary" else np.minimum(low[told], 1 - high[told])
+        shares = s.convention.input == "prediction" and (s.kind == "binary" or s.classes)
+        room = np.minimum(low[told], 1 - high[told]) if shares else np.abs(low[told])
         h = np.maximum(1.0, np.abs(low[told])) / 256 if whole else np.abs(room) / 8
         left, right = slopes(some.value, low[told], h), slopes(some.value, high[told], h)
         before, after = np.zeros(len(low)), np.zeros(len(low))

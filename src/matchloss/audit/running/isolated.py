@@ -15,7 +15,7 @@ from matchloss.audit.running.perform import ALL, PATIENCE
 from matchloss.audit.running.record import Record
 
 START_LIMIT = 60.0  # seconds in which a worker must have started and imported what is audited
-CHECK_LIMIT = 5.0  # seconds in which a check must return, and so must each of its calls
+CHECK_SHARE = 0.5  # of the time for all, in which a check must return, and so must each of its calls
 GRACE = 0.5  # seconds in which a worker may itself end what takes too long
 RESTARTS = 2  # workers after the first
 
@@ -65,7 +65,7 @@ class _Clock:
 
     @property
     def check_limit(self) -> float:
-        return min(CHECK_LIMIT, self.limit / 2)  # so that a function that hangs is found before all time is spent
+        return CHECK_SHARE * self.limit  # so that a function that hangs is found before all time is spent
 
     @property
     def left(self) -> float:
