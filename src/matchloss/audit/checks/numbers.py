@@ -146,6 +146,8 @@ def limits(subject: Subject) -> Iterator[Finding]:
                 towards = subject.value(path, np.repeat(rows.y[i : i + 1], len(path), axis=0))
             except FAILS:
                 continue  # it refuses: that is clear
+            if known is not None and np.isnan(known[i]) and subject.convention.input == "raw":
+                continue  # the catalogue gives the limit where there is one
             limit = _limit(towards) if known is None or np.isnan(known[i]) else float(known[i])
             yield from _limit_findings(subject, name, rows, i, float(at[i]), limit, seen)
 
