@@ -103,15 +103,15 @@ def three_products(x: Any, w: Any) -> Callable[[], object]:
     tokens = _sweep.tokens_of(x.shape[0], w.shape[0], x.element_size(), _sweep.CHUNK_BYTES, None)
 
     def run() -> None:
-        choice = _products.choose(x, w)
+        library = _products.choose(x, w)
         z = _memory.empty((tokens, w.shape[0]), x.dtype)
         gx, gw = x.new_empty(x.shape), _memory.empty(tuple(w.shape), x.dtype)
         for start in range(0, x.shape[0], tokens):
             part = slice(start, min(start + tokens, x.shape[0]))
             some = z[: part.stop - start]
-            _products.times_rows(choice.rows, x[part], w, some)
-            _products.times_columns(choice.columns, some, w, gx[part])
-            _products.add_outer(choice.outer, some, x[part], gw, start == 0)
+            _products.times_rows(library, x[part], w, some)
+            _products.times_columns(library, some, w, gx[part])
+            _products.add_outer(library, some, x[part], gw, start == 0)
 
     return run
 

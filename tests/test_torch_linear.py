@@ -306,8 +306,7 @@ def test_product_library_is_a_setting() -> None:
         set_product_library("measured")
     big = torch.randn(300, 256), torch.randn(2000, 256)
     linear_cross_entropy(*big, torch.zeros(300, dtype=torch.long))
-    measured = product_library()["float32"]
-    assert list(measured) == ["rows", "columns", "outer"] and all(set(rates) == {"numpy", "torch"} for rates in measured.values())
+    assert set(product_library()["float32"]) == {"numpy", "torch"}
 
 
 def test_memory_is_that_of_a_chunk() -> None:

@@ -1,16 +1,16 @@
 """Which library multiplies matrices: NumPy's BLAS or PyTorch's, since either may be twice as fast as the other on one machine.
 
-The default is measured once a dtype, on the first real chunk, for each of the three products by itself: a BLAS that leads in one may
-trail in another. `product_library()` tells what was found, `set_product_library` decides.
+The default is measured once a dtype, on the first real chunk, over all three products: one library makes them all, since each one's threads
+wait for more work in a loop, at the cost of the other's. `product_library()` tells what was found, `set_product_library` decides.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,17 +19,10 @@ from torch import Tensor
 NUMPY, TORCH, MEASURED = "numpy", "torch", "measured"
 TRIAL_ROWS = 128
 TRIAL_DEPTH = 512  # rows of the trial of the outer product, which sums over them
+TRIALS = 3  # in a row, of which the first waits until the other library's threads have gone to sleep
 BLOCK = 8192  # words of the weight's gradient that are multiplied at a time, for there to be no second matrix of its size
 _setting = MEASURED
-_found: dict[torch.dtype, dict[str, dict[str, float]]] = {}
-
-
-class Choice(NamedTuple):
-    """The library of each product."""
-
-    rows: str  # input @ weight.T
-    columns: str  # logits @ weight
-    outer: str  # logits.T @ input
+_found: dict[torch.dtype, dict[str, float]] = {}
 
 
 def set_product_library(name: str) -> None:
@@ -42,51 +35,42 @@ def set_product_library(name: str) -> None:
 
 
 def product_library() -> dict[str, Any]:
-    """The setting, and what was measured so far: billions of operations a second, by dtype, product and library.
-
-    The products are "rows", input @ weight.T; "columns", the logits' gradient @ weight; "outer", its transpose @ input.
+    """The setting, and what was measured so far: billions of operations a second, by dtype and library.
 
     >>> from matchloss.torch import product_library
     >>> product_library()["setting"]
     'measured'
     """
-    return {"setting": _setting} | {
-        str(dtype).removeprefix("torch."): {product: dict(of) for product, of in rates.items()} for dtype, rates in _found.items()
-    }
+    return {"setting": _setting} | {str(dtype).removeprefix("torch."): dict(rates) for dtype, rates in _found.items()}
 
 
-def choose(x: Tensor, weight: Tensor) -> Choice:
+def choose(x: Tensor, weight: Tensor) -> str:
     """The library for x @ weight.T and its kin; half precision is PyTorch's alone, NumPy knows no fast product of it."""
     if x.dtype not in (torch.float32, torch.float64):
-        return Choice(TORCH, TORCH, TORCH)
+        return TORCH
     if _setting != MEASURED:
-        return Choice(_setting, _setting, _setting)
+        return _setting
     if x.dtype not in _found:
         if x.shape[0] * weight.numel() < 1 << 26:
-            return Choice(TORCH, TORCH, TORCH)  # too small to tell, and to matter
+            return TORCH  # too small to tell, and to matter
         _found[x.dtype] = _measure(x, weight)
-    return Choice(*(max(rates, key=rates.__getitem__) for rates in _found[x.dtype].values()))
+    return max(_found[x.dtype], key=_found[x.dtype].__getitem__)
 
 
-def _measure(x: Tensor, weight: Tensor) -> dict[str, dict[str, float]]:
+def _measure(x: Tensor, weight: Tensor) -> dict[str, float]:
     some, deep, block = x[:TRIAL_ROWS], x[:TRIAL_DEPTH], min(BLOCK, weight.shape[0])
     logits, back = x.new_empty(some.shape[0], weight.shape[0]), torch.empty_like(some)
     slopes, total = x.new_ones(deep.shape[0], block), torch.zeros_like(weight[:block])
-    trials: dict[str, tuple[float, Callable[[str], None]]] = {
-        "rows": (some.shape[0] * weight.numel(), lambda library: times_rows(library, some, weight, logits)),
-        "columns": (some.shape[0] * weight.numel(), lambda library: times_columns(library, logits, weight, back)),
-        "outer": (deep.shape[0] * total.numel(), lambda library: add_outer(library, slopes, deep, total, False)),
-    }
-    found: dict[str, dict[str, float]] = {}
-    for product, (size, run) in trials.items():
-        times = {NUMPY: np.inf, TORCH: np.inf}
-        for _ in range(3):  # the first round starts thread pools and touches memory
-            for library in times:
-                start = time.perf_counter()
-                run(library)
-                times[library] = min(times[library], time.perf_counter() - start)
-        found[product] = {library: round(2e-9 * size / seconds, 1) for library, seconds in times.items()}
-    return found
+
+    def trial(library: str) -> float:
+        start = time.perf_counter()
+        times_rows(library, some, weight, logits)
+        times_columns(library, logits, weight, back)
+        add_outer(library, slopes, deep, total, False)
+        return time.perf_counter() - start
+
+    operations = 4.0 * some.shape[0] * weight.numel() + 2.0 * deep.shape[0] * total.numel()
+    return {library: round(1e-9 * operations / min(trial(library) for _ in range(TRIALS)), 1) for library in (NUMPY, TORCH)}
 
 
 def times_rows(library: str, x: Tensor, weight: Tensor, out: Tensor) -> None:
@@ -135,9 +119,9 @@ def _openblas() -> Any:
 
 
 @contextmanager
-def as_many_threads(choice: Choice) -> Iterator[None]:
+def as_many_threads(library: str) -> Iterator[None]:
     """NumPy's BLAS uses as many threads as PyTorch is set to, where threadpoolctl is there to tell it so."""
-    control = _openblas() if NUMPY in choice else None
+    control = _openblas() if library == NUMPY else None
     threads = torch.get_num_threads()
     if control is None or all(c.num_threads == threads for c in control.lib_controllers if c.internal_api != "mkl"):
         yield

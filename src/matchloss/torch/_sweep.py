@@ -77,12 +77,12 @@ def sweep(
             gw.zero_()
     gb = torch.zeros(classes, dtype=torch.float64 if dtype is torch.float64 else torch.float32) if wants[2] else None
     with threads.at_most(torch.get_num_threads()), torch.autocast("cpu", enabled=False):
-        choice = _products.choose(x, weight)
-        with _products.as_many_threads(choice):
+        library = _products.choose(x, weight)
+        with _products.as_many_threads(library):
             for start in chunks:
                 part = slice(start, min(start + tokens, n))
                 z, some = z_all[: part.stop - start], x[part]
-                _products.times_rows(choice.rows, some, weight, z)
+                _products.times_rows(library, some, weight, z)
                 if bias is not None:
                     z += bias
                 loop = (KINDS[dtype], numbers(z), parts(rows.part(part)), weights[part], shape)
@@ -96,9 +96,9 @@ def sweep(
                     raise BadRow(bad + start)
                 sums[:, part] = stats
                 if gx is not None:
-                    _products.times_columns(choice.columns, z, weight, gx[part])
+                    _products.times_columns(library, z, weight, gx[part])
                 if gw is not None:
-                    _products.add_outer(choice.outer, z, some, gw, start == 0)
+                    _products.add_outer(library, z, some, gw, start == 0)
                 if gb is not None:
                     gb += z.sum(0, dtype=gb.dtype)
     if split is not None and gx is not None:
