@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import threading
+import time
 import warnings
 from typing import Any
 
@@ -312,11 +313,17 @@ def test_an_interrupted_fit_leaves_nothing_behind() -> None:
     x, y = problem(POISSON, 60_000, 12)
     first = LinearRegressor("poisson").fit(x, y)
     limits, threads = threadpoolctl.threadpool_info(), threading.active_count()
-    timer = threading.Timer(0.05, _thread.interrupt_main)
-    with pytest.raises(KeyboardInterrupt):
-        timer.start()
-        while True:
-            LinearRegressor("poisson", tol=0).fit(x, y)
+    for _ in range(5):  # an interrupt that comes during a callback of the garbage collector, of which JAX has one, is lost
+        timer = threading.Timer(0.05, _thread.interrupt_main)
+        end = time.monotonic() + 5.0
+        try:
+            timer.start()
+            while time.monotonic() < end:
+                LinearRegressor("poisson", tol=0).fit(x, y)
+        except KeyboardInterrupt:
+            break
+    else:
+        pytest.fail("no interrupt came through")
     timer.join()
     assert threadpoolctl.threadpool_info() == limits
     assert threading.active_count() <= threads
