@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
-import warnings
 from typing import Any
 
 from matchloss.audit import Finding
 from matchloss.audit.calling.probe import subject_of
+from matchloss.audit.calling.subject import silence
 from matchloss.audit.checks import CHECKS
 
 TABLE = {check.name: check for check in CHECKS}
@@ -28,9 +28,9 @@ def found(check: str, fn: Any, kind: str | None = None, frameworks: tuple[str, .
     findings = ran(check, fn, kind, frameworks, **given)
     assert len({f.message for f in findings}) == len(findings)
     for finding in findings:
-        assert len(finding.message) <= 260 and finding.severity in ("error", "warning", "note")
+        assert len(finding.message) <= 250 and finding.severity in ("error", "warning", "note")
         assert finding.snippet
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with contextlib.redirect_stdout(io.StringIO()) as out, silence():
             exec(finding.snippet, {"fn": fn})
+        assert out.getvalue()
     return findings

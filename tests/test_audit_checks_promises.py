@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import io
 
 import numpy as np
 import pytest
 from scipy.special import expit, logsumexp
 
 import matchloss as ml
+from audit_findings import found
 from matchloss.audit.calling.probe import subject_of
-from matchloss.audit.checks import CHECKS, Skip
+from matchloss.audit.checks import Skip
 
 NAMES = ("minimum", "proper", "linear", "matching", "convex", "invariance")
-RUN = {check.name: check for check in CHECKS}
-
-
-def found(fn, name, kind, **known):
-    """The findings of one check; each snippet is run, too."""
-    framework = known.get("framework", "numpy")
-    subject = subject_of(fn, kind, frameworks=() if framework == "numpy" else (framework,), **known)
-    findings = list(RUN[name].run(subject.fresh()))
-    assert [f.message for f in RUN[name].run(subject.fresh())] == [f.message for f in findings]  # the same again
-    for finding in findings:
-        assert len(finding.message) <= 250
-        assert finding.counterexample
-        with contextlib.redirect_stdout(io.StringIO()) as out:
-            exec(finding.snippet, {"fn": fn})
-        assert out.getvalue()
-    return findings
 
 
 def only(fn, name, kind, severity, *words, **known):
