@@ -8,7 +8,7 @@ import audit_checking
 def found(fn, name, kind, **known):
     """The findings of one check, by its framework."""
     framework = known.get("framework", "numpy")
-    findings = audit_checking.found(name, fn, kind, () if framework == "numpy" else (framework,), **known)
+    findings = audit_checking.found(name, fn, kind, () if framework == "numpy" else (framework,), prints=True, **known)
     assert all(f.counterexample for f in findings)
     return findings
 
