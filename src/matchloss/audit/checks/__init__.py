@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 from matchloss.audit.calling.subject import Subject
 from matchloss.audit.checks import (
+    accuracy,
     behaviour,
     curves,
     derivatives,
     domain,
+    hessian,
     inputs,
+    jumps,
     minimum,
     numbers,
     promises,
@@ -48,9 +51,9 @@ class Check:
 CHECKS = tuple(
     Check(run)
     for run in (
-        numbers.finite, numbers.limits, derivatives.gradient, derivatives.hessian, numbers.accuracy,
+        numbers.finite, numbers.limits, derivatives.gradient, hessian.hessian, accuracy.accuracy,
         minimum.minimum, proper.proper, promises.linear, promises.matching, curves.convex, curves.invariance,
-        derivatives.jumps, weights.weights, reductions.reductions, inputs.shapes, domain.domain,
+        jumps.jumps, weights.weights, reductions.reductions, inputs.shapes, domain.domain,
         behaviour.purity, inputs.dtype, inputs.layout, behaviour.cost,
     )
 )  # fmt: skip

@@ -12,11 +12,7 @@ from matchloss.audit.calling.subject import Subject, silence
 from matchloss.audit.checks._lines import TOLERANCE, compared, lines
 from matchloss.audit.checks._rows import EPS, FAILS, MAX, ROOM, TINY, Numbers, Rows, at, attempt, ordinary, spread, text, unit
 from matchloss.audit.checks._skip import Skip
-from matchloss.audit.checks.hessian import hessian
-from matchloss.audit.checks.jumps import jumps
 from matchloss.audit.finding import Finding
-
-__all__ = ["gradient", "hessian", "jumps"]
 
 
 def gradient(subject: Subject) -> Iterator[Finding]:

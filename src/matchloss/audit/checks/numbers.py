@@ -22,10 +22,7 @@ from matchloss.audit.checks._rows import (
     text,
     wide,
 )  # fmt: skip
-from matchloss.audit.checks.accuracy import accuracy
 from matchloss.audit.finding import Finding
-
-__all__ = ["accuracy", "finite", "limits"]
 
 GROWN = 1e100  # a result on the way to inf that was larger than this was growing to what no float64 holds
 HARM = "One such row makes its batch's loss {bad}, and then every weight NaN."
