@@ -22,7 +22,7 @@ import matchloss.scoring as scoring
 from matchloss.audit import words
 from matchloss.audit.calling.convention import CHOICES
 from matchloss.audit.checks import CHECKS
-from matchloss.engine.namespaces import NUMPY, NUMPY_ROWS, Namespace, Rows
+from matchloss.engine.namespaces import NUMPY, NUMPY_ROWS, Namespace, RowReductions
 from matchloss.linear import LinearClassifier, LinearRegressor
 from matchloss.linear.model import Model, read_model, write_model
 from matchloss.linear.plan import learn, learn_rows
@@ -139,8 +139,8 @@ def protocol() -> str:
 
 def row_protocol() -> str:
     """The row reductions, as the engine has them."""
-    assert set(Rows._fields) == set(NUMPY_ROWS._fields)
-    return "| function | what it is |\n|---|---|\n" + "\n".join(f"| `{name}` | {MEANING[name]} |" for name in Rows._fields)
+    assert set(RowReductions._fields) == set(NUMPY_ROWS._fields)
+    return "| function | what it is |\n|---|---|\n" + "\n".join(f"| `{name}` | {MEANING[name]} |" for name in RowReductions._fields)
 
 
 def differences() -> str:

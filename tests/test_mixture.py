@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from matchloss.engine.mixture import Mixture, Shape, Stats, hessian_product, jet, run
 from matchloss.engine.namespaces import NUMPY, NUMPY_ROWS
+from matchloss.engine.row_targets import Mixture
+from matchloss.engine.row_text import Options, hessian_product, jet
+from matchloss.engine.rows import Stats, run_mixture
 
 EPS = {"float64": 2.2e-16, "float32": 1.2e-7, "bfloat16": 2.0**-8, "float16": 2.0**-11}
-SHAPES = [Shape(), Shape(softcap=20.0, temperature=1.5, z_loss=1e-3), Shape(temperature=0.5), Shape(z_loss=0.1)]
+OPTIONS = [Options(), Options(softcap=20.0, temperature=1.5, z_loss=1e-3), Options(temperature=0.5), Options(z_loss=0.1)]
 
 
 def stored(kind: str, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -54,33 +56,33 @@ def problem(rng: np.random.Generator, n: int, classes: int, parts: str) -> tuple
 def test_loop_and_text_agree(kind: str, classes: int) -> None:
     rng = np.random.default_rng(classes)
     n = 40 if classes > 31 else 300  # of short rows, more than stand side by side
-    for shape in SHAPES:
+    for options in OPTIONS:
         for parts in ("s", "sb", "dc", "sbdc", "d"):
             z, exact = stored(kind, rng.normal(size=(n, classes)) * 5)
             target, t = problem(rng, n, classes, parts)
             w = rng.random(n)
             w[[7, -1]] = 0.0
             gradient = z.copy()
-            stats, bad = run(kind, gradient, target, w, shape, gradient, spread=True)  # in place
+            stats, bad = run_mixture(kind, gradient, target, w, options, gradient, spread=True)  # in place
             assert bad == -1
-            x = jet(NUMPY, NUMPY_ROWS, exact, t, shape)
+            x = jet(NUMPY, NUMPY_ROWS, exact, t, options)
             work = EPS["float64" if kind == "float64" else "float32"]
-            value = stats.value + shape.z_loss * stats.logsumexp**2
+            value = stats.value + options.z_loss * stats.logsumexp**2
             counted = w > 0
             terms = np.abs(x.value[:, 0]) + (t.sum(-1) + 1.0) * (1.0 + np.abs(x.logsumexp[:, 0]))
             assert np.all(np.abs(value - x.value[:, 0])[counted] <= 16 * work * terms[counted])
             expected = x.gradient * w[:, None]
-            largest = w[:, None] * (t.sum(-1, keepdims=True) + 2 * shape.z_loss * np.abs(x.logsumexp)) / shape.temperature
+            largest = w[:, None] * (t.sum(-1, keepdims=True) + 2 * options.z_loss * np.abs(x.logsumexp)) / options.temperature
             rounding = EPS[kind] * np.abs(expected) + (2.0**-25 if kind == "float16" else 0.0)
             assert np.all(np.abs(numbers(kind, gradient) - expected) <= rounding + 16 * work * largest)
             assert np.all(numbers(kind, gradient)[[7, -1]] == 0.0)
             with np.errstate(divide="ignore", invalid="ignore"):
                 entropy = -np.sum(np.where(x.p > 0, x.p * np.log(x.p), 0.0), axis=-1)
             assert np.allclose(stats.entropy[counted], entropy[counted], rtol=1e-4, atol=1e-5)
-            u = exact if not shape.softcap else shape.softcap * np.tanh(exact / shape.softcap)
+            u = exact if not options.softcap else options.softcap * np.tanh(exact / options.softcap)
             if "s" in parts:
                 label = np.take_along_axis(u, target.index[:, :1], -1)[:, 0]
-                gap = (u.max(-1) - label) / shape.temperature
+                gap = (u.max(-1) - label) / options.temperature
                 assert np.allclose(stats.label_gap[counted], gap[counted], rtol=1e-5, atol=1e-5)
             assert np.array_equal(stats.place[counted], np.argmax(u.astype(np.float32) if kind != "float64" else u, axis=-1)[counted])
 
@@ -95,20 +97,20 @@ def masked(z: Any, classes: int) -> np.ndarray:
 def test_confident_rows_are_exact(kind: str, classes: int) -> None:
     z = masked([[40.0, 0.0, 0.0], [0.0, 40.0, 0.0], [80.0, 0.0, -5.0]], classes).astype(kind)
     gradient = np.empty_like(z)
-    stats, _ = run(kind, z, Mixture(np.zeros((3, 1)), np.ones((3, 1))), np.ones(3), Shape(), gradient)
+    stats, _ = run_mixture(kind, z, Mixture(np.zeros((3, 1)), np.ones((3, 1))), np.ones(3), Options(), gradient)
     assert np.allclose(gradient[[0, 2], 0], [-2 * np.exp(-40.0), -np.exp(-80.0) - np.exp(-85.0)], rtol=1e-6, atol=0)
     assert np.allclose(stats.value, [2 * np.exp(-40.0), 40.0, np.exp(-80.0) + np.exp(-85.0)], rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize("classes", [3, 40])
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("kind", EPS)
-def test_minus_infinity_masks(kind: str, shape: Shape, classes: int) -> None:
+def test_minus_infinity_masks(kind: str, options: Options, classes: int) -> None:
     z, _ = stored(kind, masked([[1.0, -np.inf, 2.0], [1.0, -np.inf, 2.0]], classes))
     short, _ = stored(kind, np.array([[1.0, 2.0], [1.0, 2.0]]))
     gradient, two = z.copy(), short.copy()
-    stats, _ = run(kind, z, Mixture(np.array([[2], [1]]), np.ones((2, 1))), np.ones(2), shape, gradient, spread=True)
-    alone, _ = run(kind, short, Mixture(np.array([[1], [0]]), np.ones((2, 1))), np.ones(2), shape, two, spread=True)
+    stats, _ = run_mixture(kind, z, Mixture(np.array([[2], [1]]), np.ones((2, 1))), np.ones(2), options, gradient, spread=True)
+    alone, _ = run_mixture(kind, short, Mixture(np.array([[1], [0]]), np.ones((2, 1))), np.ones(2), options, two, spread=True)
     got, want = numbers(kind, gradient)[0], numbers(kind, two)[0]
     ulp = {"float32": 2.0**-24, "float64": 2.0**-53}.get(kind, 0.0) if classes > 31 else 0.0  # two layouts round each in their way
     assert np.allclose(got[[0, 2]], want, rtol=4 * ulp, atol=0) and np.all(np.delete(got, [0, 2]) == 0.0)
@@ -127,13 +129,13 @@ def test_bad_rows_are_told_and_rows_of_weight_0_are_not_looked_at(classes: int, 
     index[before:, 0] = [0, classes, classes - 1, -1]
     dense[before + 1], dense[before + 2, :3] = np.nan, [0.5, 0.6, -0.1]
     labels, soft = Mixture(index, np.ones((n, 1))), Mixture(dense=dense)
-    assert run("float64", z, labels, w, Shape())[1] == before + 3
-    assert run("float64", z, soft, w, Shape())[1] == before + 2
-    assert run("float64", z, Mixture(index, np.ones((n, 1)), dense=dense), w, Shape())[1] == before + 2
+    assert run_mixture("float64", z, labels, w, Options())[1] == before + 3
+    assert run_mixture("float64", z, soft, w, Options())[1] == before + 2
+    assert run_mixture("float64", z, Mixture(index, np.ones((n, 1)), dense=dense), w, Options())[1] == before + 2
     w[before + 2 :] = 0.0
     for target in (labels, soft):
         gradient = z.copy()
-        stats, bad = run("float64", z, target, w, Shape(z_loss=0.1, softcap=9.0), gradient, spread=True)
+        stats, bad = run_mixture("float64", z, target, w, Options(z_loss=0.1, softcap=9.0), gradient, spread=True)
         assert bad == -1 and not gradient[before + 1 :].any() and not np.array(stats)[:, before + 1 :].any()
 
 
@@ -141,44 +143,44 @@ def test_bad_rows_are_told_and_rows_of_weight_0_are_not_looked_at(classes: int, 
 def test_nan_stays_in_its_row(classes: int) -> None:
     z = masked([[np.nan, 0.0], [1.0, 2.0], [np.inf, np.inf], [0.0, np.nan]], classes)
     gradient = np.empty_like(z)
-    stats, _ = run("float64", z, Mixture(np.zeros((4, 1)), np.ones((4, 1))), np.ones(4), Shape(), gradient)
+    stats, _ = run_mixture("float64", z, Mixture(np.zeros((4, 1)), np.ones((4, 1))), np.ones(4), Options(), gradient)
     assert np.array_equal(np.isnan(stats.value), [True, False, True, True])
     assert np.array_equal(np.isnan(gradient).all(-1), [True, False, True, True])
 
 
 def test_every_float16_survives_both_ways() -> None:
     bits = np.arange(1 << 16, dtype=np.uint16).reshape(-1, 1)
-    stats, _ = run("float16", bits, Mixture(np.zeros((1 << 16, 1)), np.ones((1 << 16, 1))), np.ones(1 << 16), Shape())
+    stats, _ = run_mixture("float16", bits, Mixture(np.zeros((1 << 16, 1)), np.ones((1 << 16, 1))), np.ones(1 << 16), Options())
     value = bits.view(np.float16).astype(np.float64)[:, 0]
     assert np.array_equal(stats.top, value, equal_nan=True)
     z, t = np.zeros((1 << 16, 2), np.uint16), np.zeros((1 << 16, 2))
     t[:, 0] = np.abs(np.where(np.isfinite(value), value, 0.0)) + np.float64(2.0**-26)
     gradient = np.empty_like(z)
-    run("float16", z, Mixture(np.zeros((1 << 16, 1), int), t[:, :1]), np.ones(1 << 16), Shape(), gradient)  # t (1/2 - 1), t / 2
+    run_mixture("float16", z, Mixture(np.zeros((1 << 16, 1), int), t[:, :1]), np.ones(1 << 16), Options(), gradient)  # t (1/2 - 1), t / 2
     with np.errstate(over="ignore"):
         assert np.array_equal(gradient.view(np.float16)[:, 0], (-t[:, 0] / 2).astype(np.float32).astype(np.float16))
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_hessian_product_is_the_gradients_derivative(shape: Shape) -> None:
+@pytest.mark.parametrize("options", OPTIONS)
+def test_hessian_product_is_the_gradients_derivative(options: Options) -> None:
     rng = np.random.default_rng(0)
     z, v, t = rng.normal(size=(3, 5)), rng.normal(size=(3, 5)), rng.random((3, 5))
     h = 1e-5
-    ahead, behind = (jet(NUMPY, NUMPY_ROWS, z + s * h * v, t, shape).gradient for s in (1, -1))
-    x = jet(NUMPY, NUMPY_ROWS, z, t, shape)
-    assert np.allclose(hessian_product(NUMPY_ROWS, x, t, shape, v), (ahead - behind) / (2 * h), atol=1e-9)
+    ahead, behind = (jet(NUMPY, NUMPY_ROWS, z + s * h * v, t, options).gradient for s in (1, -1))
+    x = jet(NUMPY, NUMPY_ROWS, z, t, options)
+    assert np.allclose(hessian_product(NUMPY_ROWS, x, t, options, v), (ahead - behind) / (2 * h), atol=1e-9)
 
 
 def test_parts_of_rows_make_up_the_whole() -> None:
     rng = np.random.default_rng(1)
-    z, shape = rng.normal(size=(6, 9)) * 3, Shape(z_loss=0.1)
+    z, options = rng.normal(size=(6, 9)) * 3, Options(z_loss=0.1)
     dense = rng.dirichlet(np.ones(9), 6)
     whole = np.empty_like(z)
-    stats, _ = run("float64", z, Mixture(dense=dense), np.ones(6), shape, whole)
+    stats, _ = run_mixture("float64", z, Mixture(dense=dense), np.ones(6), options, whole)
     known = np.stack([stats.top, stats.rest, stats.mass], axis=-1)
     for part in (slice(0, 4), slice(4, 9)):
         some, gradient = np.ascontiguousarray(z[:, part]), np.empty((6, len(range(9)[part])))
-        run("float64", some, Mixture(dense=dense[:, part]), np.ones(6), shape, gradient, known=known, tolerance=np.inf)
+        run_mixture("float64", some, Mixture(dense=dense[:, part]), np.ones(6), options, gradient, known=known, tolerance=np.inf)
         assert np.allclose(gradient, whole[:, part], rtol=1e-13, atol=1e-15)
 
 

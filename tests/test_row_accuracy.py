@@ -13,14 +13,13 @@ import numpy as np
 import pytest
 
 from cases import DEFAULTS, SIMPLEX, label, logits, row_targets
-from matchloss.engine import rows as engine
-from matchloss.engine.namespaces import namespace
-from matchloss.engine.namespaces import rows as reductions
+from matchloss.engine.namespaces import namespace, row_reductions
+from matchloss.engine.row_text import parts
 from references import scale, total
 from row_references import ROW_LOSSES, row_at
 from test_accuracy import error
 
-STRICT, STRICT_ROWS = namespace(array_api_strict), reductions(array_api_strict)
+STRICT, STRICT_ROWS = namespace(array_api_strict), row_reductions(array_api_strict)
 SHAPES = {2: 30, 3: 40, 10: 20, 40: 8, 130: 8}
 Outputs = list[Any]
 
@@ -44,7 +43,7 @@ def compiled(loss: Any, raw: Any, target: Any) -> Outputs:
 def strictly(loss: Any, raw: Any, target: Any) -> Outputs:
     program, t = loss.programs["exact"], target if target.ndim == 2 else (target[:, None] == np.arange(raw.shape[1])).astype(raw.dtype)
     with np.errstate(all="ignore"):
-        x = engine.parts(STRICT, STRICT_ROWS, program, array_api_strict.asarray(raw), array_api_strict.asarray(t))
+        x = parts(STRICT, STRICT_ROWS, program, array_api_strict.asarray(raw), array_api_strict.asarray(t))
         t = array_api_strict.asarray(t)
         v, g, h = program.entry(STRICT, x.p, x.c, t, x.own, x.others, x.share, *program.constants)
         base = program.base(STRICT, x.gap, x.d, x.rest, *program.constants)

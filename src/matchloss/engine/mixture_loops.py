@@ -1,4 +1,4 @@
-"""numba: the row loop of cross entropy against a mixture target, with softcap, temperature and z-loss (matchloss.engine.mixture).
+"""numba: the row loop of cross entropy against a mixture target, with softcap, temperature and z-loss (matchloss.engine.rows.run_mixture).
 
 A row is loaded once into a scratch row in cache, turned into exponentials there, and its gradient written once: so the gradient may
 overwrite the logits, and half precision is converted on the way in and out. As in row_loops, the largest entry stands apart from the
@@ -63,7 +63,7 @@ for _helper in (tanh_slope32, tanh_slope):
 def mixture_loop(kind: str, graded: bool, short: bool) -> Callable[..., int]:
     """The loop over rows whose arguments are its signature's, below; it returns the first bad row, or -1.
 
-    Empty arrays stand for parts that are not there; `stats` is matchloss.engine.mixture.Stats, a line each. `known`: the largest
+    Empty arrays stand for parts that are not there; `stats` is matchloss.engine.rows.Stats, a line each. `known`: the largest
     entry, the sum of the others, and the target's mass over all processes, where a row is only a part of one.
     """
     memory, work, load, store = KINDS[kind]

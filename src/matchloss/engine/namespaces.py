@@ -35,7 +35,7 @@ class Namespace(NamedTuple):
     erf: Callable[..., Any]
 
 
-class Rows(NamedTuple):
+class RowReductions(NamedTuple):
     """What a simplex formula needs besides: reductions over the last axis, which is kept."""
 
     sum: Callable[..., Any]
@@ -52,7 +52,7 @@ def namespace(xp: Any) -> Namespace:
     return base._replace(sigmoid=partial(special.sigmoid, base), softplus=partial(special.softplus, base), erf=partial(special.erf, base))
 
 
-def rows(xp: Any) -> Rows:
+def row_reductions(xp: Any) -> RowReductions:
     """The row reductions over an array-API namespace."""
 
     def first_max(x: Any) -> Any:
@@ -65,7 +65,7 @@ def rows(xp: Any) -> Rows:
                 break
         return state
 
-    return Rows(partial(xp.sum, axis=-1, keepdims=True), partial(xp.max, axis=-1, keepdims=True), first_max, iterate)
+    return RowReductions(partial(xp.sum, axis=-1, keepdims=True), partial(xp.max, axis=-1, keepdims=True), first_max, iterate)
 
 
 def _absent(*_: Any) -> Any:
@@ -73,4 +73,4 @@ def _absent(*_: Any) -> Any:
 
 
 NUMPY = namespace(np)
-NUMPY_ROWS = rows(np)
+NUMPY_ROWS = row_reductions(np)

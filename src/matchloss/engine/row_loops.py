@@ -17,11 +17,11 @@ import numba
 import numpy as np
 from numba.core import types
 
-from matchloss.engine import elementary, rows
+from matchloss.engine import elementary, row_text
 from matchloss.engine.cache import compiled, key, steady
 from matchloss.engine.compiled import COMPILED, lower
 from matchloss.engine.elementary import FLAGS, inlined
-from matchloss.engine.rows import RowProgram
+from matchloss.engine.row_text import RowProgram
 from matchloss.engine.short_rows import side_by_side
 
 SUMS: dict[str, Any] = {"fastmath": {"contract": True, "nsz": True, "reassoc": True}, "error_model": "numpy"}
@@ -30,7 +30,7 @@ LANES = 64  # entries that fill a few registers
 CHUNK = 1024  # entries that are summed in the row's own precision before they join a float64 sum
 
 EXP32 = COMPILED._replace(exp=elementary.exp32)
-exp_gap, one_minus_gap = lower(rows.exp_gap), lower(rows.one_minus_gap)
+exp_gap, one_minus_gap = lower(row_text.exp_gap), lower(row_text.one_minus_gap)
 
 
 @summing
@@ -123,7 +123,7 @@ def mean_half_gap(z, t, big):
 
 @inlined
 def deficit(w, power):
-    """matchloss.engine.rows.deficit for one row."""
+    """matchloss.engine.row_text.deficit for one row."""
     d = 0.0
     if power == 1.0 or power == 2.0:
         for _ in range(100):

@@ -1,145 +1,24 @@
-"""Losses of a row of raw predictions: what a program is, its text over arrays, and which engine runs.
-
-A simplex loss is a map from a row to weights u, and three small formulas. The map is softmax, u = exp(z - max), or a threshold,
-u = [1 - scale (max - z) - d]+ with the sum of u^power equal to 1. The formulas see one entry and, summed, all the *others*:
-with the sum of the others no 1 - p is ever formed by subtraction, which is what keeps confident rows exact.
-"""
+"""Losses of a row of raw predictions: which engine runs (matchloss.engine.row_text says what), over which blocks, through which buffers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from math import inf
-from types import FunctionType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.engine import pointwise, threads
-from matchloss.engine.arrays import Evaluation, apart_from, as_array, as_weight, is_plain, outputs_of, refuse, refuse_at, result_dtype
-from matchloss.engine.namespaces import NUMPY, NUMPY_ROWS, Namespace, Rows
-from matchloss.errors import DomainError, ShapeError
+from matchloss.engine.arrays import Evaluation, apart_from, as_array, as_weight, is_plain, outputs_of, refuse_at, result_dtype
+from matchloss.engine.namespaces import NUMPY, NUMPY_ROWS
+from matchloss.engine.row_targets import Mixture, as_target, check_targets, distributions, sum_tolerance
+from matchloss.engine.row_text import Options, RowProgram, parts
+from matchloss.errors import ShapeError
 
 COMPILE_FROM = 1000  # entries
 SIDE_BY_SIDE_BELOW = 32  # columns; a shorter row does not fill vector registers, so many rows are worked on at once
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """u = [1 - scale (max - z) - d]+, d such that the sum of u^power is 1. Power 1: sparsemax; 2: entmax 1.5 and spherical."""
-
-    power: float
-    scale: float
-
-
-@dataclass(frozen=True)
-class RowProgram:
-    """All that the engine needs to know of a simplex loss. Each formula is called with `*constants` at the end.
-
-    terms(m, u, t) -> three terms of an entry, of which sums over the other entries are wanted; the first is the weight: p = weight / sum;
-        all three are 0 at u = 0
-    base(m, gap, d, others) -> the row's value apart from entries'; gap = sum t (max - z); others: sums over all but the largest entry
-    entry(m, p, c, t, own, others, share) -> value were this the label, gradient, hessian; c = 1 - p, share = 1 / sum of weights
-    """
-
-    terms: FunctionType
-    base: FunctionType
-    entry: FunctionType
-    constants: tuple[float, ...]
-    threshold: Threshold | None  # None: softmax
-    allowed: str
-    curvature: FunctionType | None = None  # (m, p) -> what stands in for the hessian
-
-
-class Parts(NamedTuple):
-    """What the formulas of a row are made of, as arrays."""
-
-    p: Any
-    c: Any
-    own: tuple[Any, Any, Any]
-    others: tuple[Any, Any, Any]
-    share: Any
-    gap: Any
-    d: Any
-    rest: tuple[Any, Any, Any]
-
-
-def exp_gap(m: Any, z: Any, big: Any) -> Any:
-    """exp(z - big), z <= big, with the rounding of the difference put back: at -88 it would cost 44 eps."""
-    high = z - big
-    b = high - z
-    low = (z - (high - b)) - (big + b)
-    e = m.exp(high)
-    return m.where(high > -inf, e + e * low, e)
-
-
-def one_minus_gap(m: Any, z: Any, big: Any, scale: Any) -> Any:
-    """1 - scale (big - z), the difference likewise in two parts."""
-    high = big - z
-    b = high - big
-    low = (big - (high - b)) - (z + b)
-    far = 1.0 - scale * high
-    return m.where(high < inf, far - scale * low, far)
-
-
-def parts(m: Namespace, r: Rows, program: RowProgram, raw: Any, t: Any, solve: Callable[..., Any] | None = None) -> Parts:
-    """The reference: the same text as the compiled loops run, over whole arrays. t: distributions; solve: stands in for `deficit`."""
-    big, top = r.max(raw), r.first_max(raw)
-    several = r.sum(m.where(raw == big, 1.0, m.where(raw == raw, 0.0, raw))) > 1
-    big = m.where((m.abs(big) == inf) & several, m.where(big == big, float("nan"), big), big)
-    if program.threshold is None:
-        d = 0.0 * m.where(m.abs(big) == inf, 0.0, big)
-        u = m.where(top, m.where(big == big, 1.0, big), exp_gap(m, raw, big))
-    else:
-        w = m.where(top, -inf, one_minus_gap(m, raw, big, program.threshold.scale))
-        d = m.where(r.sum(w) == r.sum(w), (solve or deficit)(m, r, w, program.threshold.power), float("nan"))
-        u = m.where(top, 1.0 - d, m.where(w > d, w - d, m.where(d == d, 0.0, d)))
-    own = program.terms(m, u, t, *program.constants)
-    own = tuple(o + 0.0 * u for o in own)
-    rest = tuple(r.sum(m.where(top, 0.0, o)) for o in own)
-    total = tuple(s + r.sum(m.where(top, o, 0.0)) for s, o in zip(rest, own, strict=True))
-    others = tuple(m.where(top, s, a - o) for s, a, o in zip(rest, total, own, strict=True))
-    share = 1.0 / total[0]
-    half = m.where(raw == big, 0.0, 0.5 * big - 0.5 * raw)  # half, since the whole may overflow where t times it does not
-    gap = 2.0 * r.sum(m.where(t == 0, 0.0, t * half))
-    return Parts(own[0] * share, others[0] * share, own, others, share, gap, d, rest)  # pyright: ignore[reportArgumentType]
-
-
-def deficit(m: Namespace, r: Rows, w: Any, power: float) -> Any:
-    """d with (1 - d)^power + sum [w - d]+^power = 1; w holds -inf at the largest entry, whose own weight is (1 - d)^power.
-
-    Solving for d, not for the threshold, leaves no cancellation: near a certain row d is tiny and exact. Newton from 0 climbs
-    monotonically for power >= 1, since the sum is convex; below 1 a bracket guards it.
-    """
-    d = 0.0 * r.sum(m.where(w > 0, w, 0.0))
-
-    def climb(state: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
-        (d,) = state
-        x = m.where(w > d, w - d, 0.0)
-        if power == 1.0:
-            new = r.sum(m.where(w > d, w, 0.0)) / (r.sum(m.where(w > d, 1.0, 0.0 * x)) + 1.0)
-        else:
-            new = d + (r.sum(x * x) - d * (2.0 - d)) / (2.0 * r.sum(x) + 2.0 * (1.0 - d))
-        return (m.where(new > d, new, d),), new > d * (1 + 1e-15)
-
-    def bracket(state: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
-        d, low, high = state
-        x = m.where(w > d, w - d, 0.0)
-        safe = m.where(x > 0, x, 1.0)
-        y = m.where(x > 0, m.exp(power * m.log(safe)), 0.0)
-        left = m.log1p(-d)
-        f = r.sum(y) + m.expm1(power * left)
-        slope = -power * (r.sum(m.where(x > 0, y / safe, 0.0)) + m.exp((power - 1.0) * left))
-        low, high = m.where(f > 0, d, low), m.where(f > 0, high, d)
-        new = d - f / slope
-        new = m.where((new > low) & (new < high), new, 0.5 * (low + high))
-        going = (m.abs(new - d) > 1e-16 * d) & (f != 0)
-        return (m.where(f == 0, d, new), low, high), going
-
-    if power in (1.0, 2.0):
-        return r.iterate(climb, (d,), 100)[0]
-    return r.iterate(bracket, (d, d, d + 1.0), 200)[0]
+BLOCK = 1 << 21  # logits that a thread takes at a time
+SMALL = 1 << 16  # as many that one thread is enough
 
 
 def evaluate(program: RowProgram, raw: Any, target: Any, sample_weight: Any, want: tuple[bool, bool, bool], out: Any) -> Evaluation:
@@ -155,61 +34,12 @@ def evaluate(program: RowProgram, raw: Any, target: Any, sample_weight: Any, wan
         raw, target = apart_from(raw, outs, except_for=1), apart_from(target, outs)
         weight = None if weight is None else apart_from(weight, outs)
     if out is not None or raw.size < COMPILE_FROM:
-        check(program, target, labels, raw.shape[-1], weight)
+        check_targets(target, labels, raw.shape[-1], weight)
     if raw.size < COMPILE_FROM:
         _by_numpy(program, raw, target, labels, weight, outs)
     else:
         by_loop(program, raw, target, labels, weight, outs)
     return Evaluation(*(o if o is None or o.shape or out is not None else o[()] for o in outs))
-
-
-def as_target(target: Any, shape: tuple[int, ...]) -> tuple[NDArray[Any], bool]:
-    """Labels (...,) or distributions (..., K), and which of the two they are."""
-    target = as_array("target", target)
-    if target.shape == shape:
-        return target, False
-    if target.shape != shape[:-1]:
-        raise ShapeError(f"target has shape {target.shape}; raw of shape {shape} asks for labels {shape[:-1]} or distributions {shape}")
-    if target.dtype.kind == "f":
-        raise TypeError(f"target has dtype {target.dtype}; labels are integers")
-    return target, True
-
-
-def check(
-    program: RowProgram,
-    target: NDArray[Any],
-    labels: bool,
-    classes: int,
-    weight: NDArray[Any] | None,
-    tolerance: float | None = None,
-) -> None:
-    """DomainError for the first label out of range or row that is no distribution, in a row whose weight is not 0."""
-    if labels and (not target.size or (target.min() >= 0 and target.max() < classes)):
-        return  # the common case, without a temporary array
-    counted = np.ones(target.shape[: target.ndim - (not labels)], np.bool_) if weight is None else weight != 0
-    if labels:
-        refuse("target", target, ((target < 0) | (target >= classes)) & counted, f"labels 0..{classes - 1}")
-        return
-    tolerance = sum_tolerance(target) if tolerance is None else tolerance
-    with np.errstate(invalid="ignore", over="ignore"):
-        entries = ~(target >= 0) | ~(target <= 1 + tolerance)
-        refuse("target", target, entries & np.expand_dims(counted, -1), "probabilities >= 0 that sum to 1")
-        total = np.asarray(np.sum(target, axis=-1, dtype=np.float64))
-        bad = ~(np.abs(total - 1) <= tolerance) & counted
-    if bad.any():
-        place = np.unravel_index(int(np.argmax(bad)), bad.shape)
-        row = f"[{', '.join(map(str, place))}]" if place else ""
-        raise DomainError(f"target{row} sums to {float(total[place])!r}; allowed: probabilities that sum to 1 within {tolerance:g}")
-
-
-def sum_tolerance(target: NDArray[Any]) -> float:
-    """How far from 1 the sum of a distribution of this dtype may be."""
-    return {2: 1e-2, 4: 1e-4}.get(target.dtype.itemsize, 1e-6) if target.dtype.kind == "f" else 1e-6
-
-
-def distributions(target: NDArray[Any], labels: bool, classes: int) -> NDArray[np.float64]:
-    """Targets as float64 distributions; labels become corners."""
-    return (target[..., np.newaxis] == np.arange(classes)).astype(np.float64) if labels else target.astype(np.float64)
 
 
 def step(program: RowProgram, rows: int, classes: int, weighted: bool, hessian: bool) -> pointwise.Step:
@@ -276,7 +106,7 @@ def by_loop(
     z, y = raw.reshape(-1, classes), target.reshape(-1) if labels else target.reshape(-1, classes)
     w = None if weight is None else weight.reshape(-1)
     flat = [None if a is None else a.reshape((-1, classes)[: 1 + (i > 0)]) for i, a in enumerate(outs)]
-    allowed = sum_tolerance(target) if tolerance is None else tolerance
+    allowed = sum_tolerance(target.dtype) if tolerance is None else tolerance
 
     def block(start: int, stop: int) -> int:
         ins = (
@@ -296,7 +126,7 @@ def by_loop(
     height = max(128, (1 << 17) // classes // 128 * 128)
     bad = threads.over_blocks(z.shape[0], min(height, 1 << 14), block)
     if bad >= 0:
-        check(program, target, labels, classes, weight, allowed)
+        check_targets(target, labels, classes, weight, allowed)
         refuse_at("target", y, bad, program.allowed)
     for a, line in zip(outs, flat, strict=True):
         if a is not None and line is not None and not np.may_share_memory(a, line):
@@ -305,3 +135,134 @@ def by_loop(
 
 def _plain(a: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     return a if is_plain(a, dtype) else np.ascontiguousarray(a, dtype)
+
+
+class Stats(NamedTuple):
+    """What the loop tells of a row: all that its loss, log probability, entropy and argmax are made of, in float64."""
+
+    top: Any  # the largest u
+    rest: Any  # sum of exp(u - top) over the other entries
+    gap: Any  # sum t (top - u)
+    mass: Any  # sum t
+    label_gap: Any  # top - u at the first sparse entry
+    place: Any  # of the largest entry, -1 where another process holds it
+    spread: Any  # sum exp(u - top) (top - u), if asked for
+
+    @property
+    def log_total(self) -> Any:
+        """log of the sum of exp(u - top)."""
+        return np.log1p(self.rest)
+
+    @property
+    def value(self) -> Any:
+        """A L - <t, u>, a sum of terms >= 0, without the row's weight."""
+        with np.errstate(invalid="ignore"):
+            return np.where(self.mass == 0.0, 0.0, self.mass * self.log_total) + self.gap
+
+    @property
+    def logsumexp(self) -> Any:
+        """Of u."""
+        return self.top + self.log_total
+
+    @property
+    def log_probability(self) -> Any:
+        """Of the first sparse entry."""
+        return -(self.log_total + self.label_gap)
+
+    @property
+    def entropy(self) -> Any:
+        """Of softmax(u); needs `spread`."""
+        return self.log_total + self.spread / (1.0 + self.rest)
+
+
+def run_mixture(
+    kind: str,
+    logits: NDArray[Any],
+    target: Mixture,
+    weight: NDArray[Any],
+    options: Options,
+    gradient: NDArray[Any] | None = None,
+    *,
+    tolerance: float = 1e-4,
+    spread: bool = False,
+    known: NDArray[Any] | None = None,
+) -> tuple[Stats, int]:
+    """One pass over rows of contiguous logits, the gradient written to an array that may be the logits', and the first bad row or -1.
+
+    kind: float32, float64, bfloat16 or float16, the latter two as uint16. A bad row has a label out of range or a `dense` that is
+    no distribution; from it on results are not to be used. Rows of weight 0 have gradient 0 and are not looked at. `known`: (n, 3) top,
+    rest and mass of the whole rows, where these are parts of rows; the gradient is that of the whole.
+    """
+    n, classes = logits.shape
+    with threads.FIRST_CALLS:
+        from matchloss.engine.mixture_loops import mixture_loop
+
+        loop = mixture_loop(kind, gradient is not None, classes < SIDE_BY_SIDE_BELOW and known is None)
+    work = np.dtype(np.float64 if kind == "float64" else np.float32)
+    stats = np.empty((len(Stats._fields), n))
+    index, share = _matrix(target.index, np.int64, n), _matrix(target.share, np.float64, n)
+    base, scale = _line(target.base, work), _line(target.scale, work)
+    weight, seen = np.ascontiguousarray(weight, np.float64), np.empty((0, 3)) if known is None else known
+    none = np.empty((0, classes), work)
+
+    def block(start: int, stop: int) -> int:
+        part = slice(start, stop)
+        dense = none if target.dense is None else np.ascontiguousarray(target.dense[part], work)
+        bad = loop(
+            logits[part], index[part], share[part], base, dense, scale, weight[part], seen[part], tolerance,
+            options.softcap, 1.0 / options.temperature, options.z_loss, spread, stats[:, part],
+            None if gradient is None else gradient[part],
+        )  # fmt: skip
+        return bad if bad < 0 else bad + start
+
+    bad = threads.over_blocks(n, height(classes), block) if n else -1
+    return Stats(*stats), bad
+
+
+def run_labels(
+    program: RowProgram, logits: NDArray[Any], labels: NDArray[np.int64], weight: NDArray[Any] | float, gradient: NDArray[Any] | None
+) -> tuple[NDArray[np.float64], int]:
+    """Values and gradient of plain cross entropy with labels, times the rows' weights or one for all, by simplex losses' loops."""
+    n, classes = logits.shape
+    loop = _hard_loop(program, logits.dtype.str[1:], gradient is not None, classes < SIDE_BY_SIDE_BELOW)
+    value = np.empty(n, logits.dtype)
+    if logits.size <= SMALL and isinstance(weight, np.ndarray):
+        return value, loop(logits, labels, np.ascontiguousarray(weight, logits.dtype), 0.0, 0.0, 0.0, value, gradient, None, ())
+    rows_at_once = height(classes)
+    even = not isinstance(weight, np.ndarray)  # then as long as a block: as many numbers as there are rows would cost their memory
+    weight = np.full(min(n, rows_at_once), weight, logits.dtype) if even else np.ascontiguousarray(weight, logits.dtype)
+
+    def block(start: int, stop: int) -> int:
+        part = slice(start, stop)
+        out = None if gradient is None else gradient[part]
+        w = weight[: stop - start] if even else weight[part]
+        bad = loop(logits[part], labels[part], w, 0.0, 0.0, 0.0, value[part], out, None, ())
+        return bad if bad < 0 else bad + start
+
+    return value, threads.over_blocks(n, rows_at_once, block)
+
+
+_hard_loops: dict[tuple[str, bool, bool], Any] = {}
+
+
+def _hard_loop(program: RowProgram, dtype: str, graded: bool, short: bool) -> Any:
+    loop = _hard_loops.get((dtype, graded, short))
+    if loop is None:
+        with threads.FIRST_CALLS:
+            from matchloss.engine.row_loops import row_loop
+
+            loop = _hard_loops[dtype, graded, short] = row_loop(program, dtype, (True, graded, False), True, True, short)
+    return loop
+
+
+def height(classes: int) -> int:
+    """How many rows a thread takes at a time."""
+    return max(1, min(BLOCK // classes // 128 * 128 or BLOCK // classes, 1 << 14))
+
+
+def _matrix(x: Any, dtype: Any, rows: int) -> NDArray[Any]:
+    return np.empty((rows, 0), dtype) if x is None else np.ascontiguousarray(x, dtype)
+
+
+def _line(x: Any, dtype: Any) -> NDArray[Any]:
+    return np.empty(0, dtype) if x is None else np.ascontiguousarray(x, dtype)

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from matchloss.engine import elementary, rows
+from matchloss.engine import elementary, row_text
 from matchloss.engine.cache import steady
 from matchloss.engine.compiled import lower
 from matchloss.engine.elementary import inlined
 from matchloss.engine.short_rows import SIDE, largest
 
-exp_gap = lower(rows.exp_gap)
+exp_gap = lower(row_text.exp_gap)
 
 
 def side_by_side(work: Any, m: Any, load_row: Any, store: Any, name: str) -> FunctionType:

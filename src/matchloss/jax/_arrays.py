@@ -10,14 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from matchloss.engine import pointwise, rows
+from matchloss.engine import pointwise
 from matchloss.engine.arrays import as_weight
-from matchloss.engine.namespaces import namespace
+from matchloss.engine.namespaces import NUMPY_ROWS, namespace
+from matchloss.engine.row_targets import check_targets
 from matchloss.errors import ShapeError
 
 
 def _iterate(step: Callable[..., Any], state: tuple[Any, ...], limit: int) -> tuple[Any, ...]:
-    """Rows.iterate as one loop of the compiled program, whatever the number of its rounds."""
+    """RowReductions.iterate as one loop of the compiled program, whatever the number of its rounds."""
 
     def going(carry: Any) -> Any:
         return (carry[0] < limit) & carry[1]
@@ -36,7 +37,7 @@ def _first_max(x: Any) -> Any:
 
 
 JAX = namespace(jnp)
-JAX_ROWS = rows.NUMPY_ROWS._replace(
+JAX_ROWS = NUMPY_ROWS._replace(
     sum=lambda x: jnp.sum(x, axis=-1, keepdims=True),
     max=lambda x: jnp.max(x, axis=-1, keepdims=True),
     first_max=_first_max,
@@ -125,9 +126,4 @@ def check_rows(program: Any, target: Any, labels: bool, classes: int, weight: An
     t, w = visible(target), visible(weight)
     if t is not None and (weight is None or w is not None):
         half = not labels and jnp.result_type(target).itemsize == 2
-        rows.check(program, t.astype(np.float16) if half else t, labels, classes, w)
-
-
-def tolerance_of(target: Any) -> float:
-    """How far from 1 the sum of a distribution of this dtype may be."""
-    return {2: 1e-2, 4: 1e-4}.get(target.dtype.itemsize, 1e-6) if jnp.issubdtype(target.dtype, jnp.floating) else 1e-6
+        check_targets(t.astype(np.float16) if half else t, labels, classes, w)

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from matchloss.engine import mixture
 from matchloss.engine.arrays import Evaluation
-from matchloss.engine.rows import Parts, parts
+from matchloss.engine.row_targets import sum_tolerance
+from matchloss.engine.row_text import Options, Parts, jet, parts
 from matchloss.errors import DomainError, ShapeError
 from matchloss.jax._arrays import (
     JAX,
@@ -23,7 +23,6 @@ from matchloss.jax._arrays import (
     fixed_target,
     not_differentiable,
     shaped,
-    tolerance_of,
     twice_at_most,
     weighted,
     weights,
@@ -137,7 +136,7 @@ def _prepared_rows(loss: SimplexLoss, raw: Any, target: Any, as_given: Any, samp
         raise TypeError(f"target has dtype {target.dtype}; labels are integers")
     weight = weights(sample_weight, raw.shape[:-1], raw.dtype)
     check_rows(loss.programs["exact"], as_given, labels, raw.shape[-1], sample_weight)
-    tolerance = tolerance_of(target)
+    tolerance = sum_tolerance(target.dtype)
     if not labels:
         target = as_raw("target", target).astype(raw.dtype)
     return _masked(raw, weight), fixed_target(target), weight, simplex_rule(loss, tolerance)
@@ -241,11 +240,11 @@ def simplex_rule(loss: SimplexLoss, tolerance: float) -> Rule:
 
         def value(raw: Any, target: Any) -> Any:
             t, good = checked(raw, target)
-            return _or_nan(good, mixture.jet(JAX, JAX_ROWS, raw, t, mixture.Shape()).value, raw)[..., 0]
+            return _or_nan(good, jet(JAX, JAX_ROWS, raw, t, Options()).value, raw)[..., 0]
 
         def gradient(raw: Any, target: Any) -> Any:
             t, good = checked(raw, target)
-            return _or_nan(good, mixture.jet(JAX, JAX_ROWS, raw, t, mixture.Shape()).gradient, raw)
+            return _or_nan(good, jet(JAX, JAX_ROWS, raw, t, Options()).gradient, raw)
 
     return _chained(value, gradient, hessian, slope)
 

@@ -8,8 +8,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from matchloss.engine.row_targets import sum_tolerance
 from matchloss.errors import DomainError, ShapeError
-from matchloss.jax._arrays import as_raw, check_rows, tolerance_of
+from matchloss.jax._arrays import as_raw, check_rows
 from matchloss.losses.simplex import CrossEntropy
 
 
@@ -41,7 +42,7 @@ def sample_targets(key: Any, probabilities: Any, m: int) -> jax.Array:
     block = _draw(first, jnp.sum(split, axis=-1), m)
     within = jnp.take_along_axis(split, block[..., None], axis=-2)
     label = block * width + _draw(second, within, 1)[..., 0]
-    tolerance = tolerance_of(jnp.asarray(probabilities))
+    tolerance = sum_tolerance(jnp.asarray(probabilities).dtype)
     good = jnp.all(p >= 0, axis=-1) & (jnp.abs(jnp.sum(p, axis=-1) - 1) <= tolerance)
     return jnp.where(good[..., None], label, -1).astype(jnp.int32)
 

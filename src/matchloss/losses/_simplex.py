@@ -1,7 +1,7 @@
 """The contract of a loss of a distribution over K classes. Nothing here is about any one of them.
 
 A matching loss is its map alone: value = F(z) - <t, z>, which is (F(z) - max z) + sum t (max z - z), two terms >= 0;
-gradient = p - t; hessian = the map's derivative. The formulas are matchloss.engine.rows': an entry, and the sum of the others.
+gradient = p - t; hessian = the map's derivative. The formulas are matchloss.engine.row_text's: an entry, and the sum of the others.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from matchloss.engine import rows
 from matchloss.engine.arrays import as_array, as_weight, result_dtype, same_shape
 from matchloss.engine.namespaces import NUMPY, NUMPY_ROWS
-from matchloss.engine.rows import RowProgram
+from matchloss.engine.row_targets import as_target, check_targets, distributions
+from matchloss.engine.row_text import Parts, RowProgram, parts
 from matchloss.errors import ShapeError
 from matchloss.losses._domain import Simplex
 from matchloss.losses._hosts import host_of, refuse_foreign
@@ -51,7 +52,7 @@ class SimplexLoss(Loss):
         raise NotImplementedError
 
     @staticmethod
-    def product(m: Any, r: Any, x: rows.Parts, t: Any, v: Any) -> Any:
+    def product(m: Any, r: Any, x: Parts, t: Any, v: Any) -> Any:
         """The hessian of each row times a vector, from the row's parts and its distribution t."""
         raise NotImplementedError
 
@@ -85,14 +86,14 @@ class SimplexLoss(Loss):
         refuse_foreign(raw, target, v)
         raw, v = as_array("raw", raw), as_array("v", v)
         same_shape("v", v, raw.shape, "raw's shape")
-        t, labels = rows.as_target(target, raw.shape)
+        t, labels = as_target(target, raw.shape)
         core = self.reduced
         assert isinstance(core, SimplexLoss)
         program = core.programs["exact"]
-        rows.check(program, t, labels, raw.shape[-1], None)
-        t = rows.distributions(t, labels, raw.shape[-1])
+        check_targets(t, labels, raw.shape[-1], None)
+        t = distributions(t, labels, raw.shape[-1])
         with np.errstate(all="ignore"):
-            x = rows.parts(NUMPY, NUMPY_ROWS, program, raw.astype(np.float64), t)
+            x = parts(NUMPY, NUMPY_ROWS, program, raw.astype(np.float64), t)
             return core.product(NUMPY, NUMPY_ROWS, x, t, v.astype(np.float64)).astype(result_dtype(raw))
 
     def predict(self, raw: Any) -> NDArray[Any]:
@@ -114,7 +115,7 @@ class SimplexLoss(Loss):
         p = as_array("prediction", prediction)
         if p.ndim == 0:
             raise ShapeError("prediction is a scalar; a simplex loss takes distributions (..., K)")
-        rows.check(self.programs["exact"], p, False, p.shape[-1], None)
+        check_targets(p, False, p.shape[-1], None)
         with np.errstate(all="ignore"):
             core = self.reduced
             assert isinstance(core, SimplexLoss)
@@ -124,7 +125,7 @@ class SimplexLoss(Loss):
         return np.log(p)
 
     def _least_value(self, target: NDArray[Any], raw: NDArray[Any]) -> Any:
-        t, labels = rows.as_target(target, raw.shape)
+        t, labels = as_target(target, raw.shape)
         return 0.0 if labels else self.value(self.link(t.astype(np.float64)), t.astype(np.float64))
 
     def best_constant(self, target: Any, sample_weight: Any = None, n_classes: int | None = None) -> NDArray[Any]:
@@ -145,7 +146,7 @@ class SimplexLoss(Loss):
         w = np.ones(t.shape[0]) if w is None else w.astype(np.float64)
         if not w.sum() > 0:
             raise ShapeError("there is no row of positive weight: no constant is best")
-        rows.check(self.programs["exact"], t, labels, classes, w)
+        check_targets(t, labels, classes, w)
         t, w = t[w > 0], w[w > 0]
         mean = np.bincount(t, w, classes) if labels else w @ t.astype(np.float64)
         return self.link(mean / mean.sum())

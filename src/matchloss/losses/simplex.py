@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from matchloss.engine import rows
-from matchloss.engine.rows import Threshold
+from matchloss.engine.row_text import Parts, Threshold
 from matchloss.losses._domain import Interval
 from matchloss.losses._loss import Loss
 from matchloss.losses._simplex import SimplexLoss, difference
@@ -68,7 +67,7 @@ class CrossEntropy(SimplexLoss):
         return 2 * p * (1 - p)
 
     @staticmethod
-    def product(m: Any, r: Any, x: rows.Parts, t: Any, v: Any) -> Any:
+    def product(m: Any, r: Any, x: Parts, t: Any, v: Any) -> Any:
         return x.p * (v - r.sum(x.p * v))
 
 
@@ -112,7 +111,7 @@ class Sparsemax(SimplexLoss):
         return 0.5 * (d * d + others[1]) + gap
 
     @staticmethod
-    def product(m: Any, r: Any, x: rows.Parts, t: Any, v: Any) -> Any:
+    def product(m: Any, r: Any, x: Parts, t: Any, v: Any) -> Any:
         w = x.own[2]
         return w * (v - r.sum(w * v) / r.sum(w))
 
@@ -233,7 +232,7 @@ class Spherical(SimplexLoss):
         return 0.0 * p, difference(m, p, c, t), own[1] * share * (c * c + others[1] * p * p)
 
     @staticmethod
-    def product(m: Any, r: Any, x: rows.Parts, t: Any, v: Any) -> Any:
+    def product(m: Any, r: Any, x: Parts, t: Any, v: Any) -> Any:
         on = x.own[1]
         a = on * (v - r.sum(x.p * v))
         return x.share * (a - x.p * r.sum(a))
@@ -279,7 +278,7 @@ class SoftmaxBrier(SimplexLoss):
         return 0.5 * (c * c + squares), g, c * g + p * p * (c * c - c * r + 2 * squares - hits)
 
     @staticmethod
-    def product(m: Any, r: Any, x: rows.Parts, t: Any, v: Any) -> Any:
+    def product(m: Any, r: Any, x: Parts, t: Any, v: Any) -> Any:
         p, error = x.p, difference(m, x.p, x.c, t)
         dp = p * (v - r.sum(p * v))
         return dp * (error - r.sum(p * error)) + p * (dp - r.sum(dp * error) - r.sum(p * dp))
@@ -324,7 +323,7 @@ class SoftmaxSpherical(SimplexLoss):
         return squares / (n * (n + p)), g, hessian
 
     @staticmethod
-    def product(m: Any, r: Any, x: rows.Parts, t: Any, v: Any) -> Any:
+    def product(m: Any, r: Any, x: Parts, t: Any, v: Any) -> Any:
         p = x.p
         n, a = m.sqrt(r.sum(p * p)), r.sum(t * p)
         dp = p * (v - r.sum(p * v))

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from matchloss.engine import mixture
-from matchloss.engine.mixture import Shape
+from matchloss.engine import row_text
+from matchloss.engine.row_text import Options
 from matchloss.torch._namespace import TORCH, TORCH_ROWS
 from matchloss.torch._plain import refuse_nested_forward
 from matchloss.torch._targets import Rows
@@ -19,7 +19,7 @@ def loss_dtype(logits: Tensor) -> torch.dtype:
     return torch.float64 if logits.dtype is torch.float64 else torch.float32
 
 
-def composite(z: Tensor, rows: Rows, shape: Shape) -> tuple[Tensor, Tensor]:
+def composite(z: Tensor, rows: Rows, shape: Options) -> tuple[Tensor, Tensor]:
     """The rows' losses by PyTorch's functions, and the part of them that is z-loss."""
     arguments = (z, rows.index, rows.share, rows.base, rows.dense, rows.scale, rows.weight, shape.softcap, shape.temperature, shape.z_loss)
     return opaque(*arguments) if torch.compiler.is_compiling() else Value.apply(*arguments)[:2]
@@ -31,14 +31,14 @@ def opaque(*arguments: Any) -> tuple[Tensor, Tensor]:
     return Value.apply(*arguments)[:2]
 
 
-def slope(z: Tensor, rows: Rows, shape: Shape) -> Tensor:
+def slope(z: Tensor, rows: Rows, shape: Options) -> Tensor:
     """The gradient of each row, which can be differentiated."""
     return Gradient.apply(
         z, rows.index, rows.share, rows.base, rows.dense, rows.scale, rows.weight, shape.softcap, shape.temperature, shape.z_loss
     )
 
 
-def jet_of(arguments: Any) -> tuple[mixture.Jet, Tensor, Tensor | None, Shape]:
+def jet_of(arguments: Any) -> tuple[row_text.Jet, Tensor, Tensor | None, Options]:
     """The formulas at these arguments of Value and Gradient; the target as one array, and the weights."""
     z, index, share, base, dense, scale, weight, softcap, temperature, z_loss = arguments
     work = loss_dtype(z)
@@ -53,9 +53,9 @@ def jet_of(arguments: Any) -> tuple[mixture.Jet, Tensor, Tensor | None, Shape]:
             t = t + torch.where(torch.arange(z.shape[-1], device=z.device) == index, share.to(work), 0.0)
         else:
             t = t + torch.zeros_like(z).scatter_add(-1, index, share.to(work))
-    shape = Shape(softcap, temperature, z_loss)
+    shape = Options(softcap, temperature, z_loss)
     w = None if weight is None else weight.to(work).unsqueeze(-1)
-    return mixture.jet(TORCH, TORCH_ROWS, z, t + torch.zeros_like(z), shape), t + torch.zeros_like(z), w, shape
+    return row_text.jet(TORCH, TORCH_ROWS, z, t + torch.zeros_like(z), shape), t + torch.zeros_like(z), w, shape
 
 
 def weighted(w: Tensor | None, x: Tensor) -> Tensor:
@@ -94,7 +94,7 @@ class Gradient(torch.autograd.Function):
         """The hessian times v."""
         arguments = (*ctx.saved_tensors, *ctx.rest)
         x, t, w, shape = jet_of(arguments)
-        return weighted(w, mixture.hessian_product(TORCH_ROWS, x, t, shape, v.to(x.p.dtype))).to(v.dtype)
+        return weighted(w, row_text.hessian_product(TORCH_ROWS, x, t, shape, v.to(x.p.dtype))).to(v.dtype)
 
     @staticmethod
     def backward(ctx: Any, v: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]

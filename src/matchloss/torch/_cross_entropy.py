@@ -15,8 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from matchloss.engine import mixture, threads
-from matchloss.engine.mixture import Mixture, Shape
+from matchloss.engine import threads
+from matchloss.engine.row_targets import Mixture
+from matchloss.engine.row_text import Options
+from matchloss.engine.rows import SMALL, run_labels, run_mixture
 from matchloss.errors import ShapeError
 from matchloss.losses.simplex import CrossEntropy
 from matchloss.torch import _memory
@@ -27,7 +29,7 @@ from matchloss.torch._targets import FLOATS, Rows, losses_of, refuse_gradient, r
 KINDS = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16", torch.float16: "float16"}
 ONCE = "overwrite=True: the gradient took the logits' memory; there is one backward, and no derivative of it"
 REDUCTIONS = ("mean", "sum", "none")
-PLAIN = Shape()
+PLAIN = Options()
 AS_TORCH = nullcontext()  # one thread
 HARD = {torch.float32, torch.float64}
 LABELS = CrossEntropy().programs["exact"]
@@ -63,14 +65,7 @@ def cross_entropy_rows(
     ):  # fmt: skip
         n = target.shape[0]
         factor = 1.0 / n if reduction == "mean" and n else 1.0
-        if (
-            n
-            and ignore_index < 0
-            and logits.numel() <= mixture.SMALL
-            and not overwrite
-            and logits.is_contiguous()
-            and target.is_contiguous()
-        ):
+        if n and ignore_index < 0 and logits.numel() <= SMALL and not overwrite and logits.is_contiguous() and target.is_contiguous():
             try:
                 return Small.apply(logits, Call(None, PLAIN, target, factor, overwrite), ignore_index)
             except Ignored:
@@ -116,7 +111,7 @@ def cross_entropy_rows(
     return loss
 
 
-def shape_of(softcap: float | None, temperature: float, z_loss: float) -> Shape:
+def shape_of(softcap: float | None, temperature: float, z_loss: float) -> Options:
     """The options that bend the logits, checked."""
     cap = 0.0 if softcap is None else float(softcap)
     if softcap is not None and not 0.0 < cap < torch.inf:
@@ -125,7 +120,7 @@ def shape_of(softcap: float | None, temperature: float, z_loss: float) -> Shape:
         raise ValueError(f"temperature is {temperature!r}; allowed: greater than 0 and finite")
     if not 0.0 <= z_loss < torch.inf:
         raise ValueError(f"z_loss is {z_loss!r}; allowed: 0 or greater, and finite")
-    return Shape(cap, float(temperature), float(z_loss))
+    return Options(cap, float(temperature), float(z_loss))
 
 
 def check_call(logits: Tensor, reduction: str) -> None:
@@ -156,7 +151,7 @@ class Call:
 
     __slots__ = ("_rows", "factor", "gradient", "overwrite", "shape", "target", "z_part")
 
-    def __init__(self, rows: Rows | None, shape: Shape, target: Any, factor: float, overwrite: bool) -> None:
+    def __init__(self, rows: Rows | None, shape: Options, target: Any, factor: float, overwrite: bool) -> None:
         self._rows, self.shape, self.target, self.factor, self.overwrite = rows, shape, target, factor, overwrite
         self.gradient: Tensor | None = None
         self.z_part: NDArray[Any] | None = None
@@ -184,9 +179,9 @@ class Call:
         """The rows' losses, each times its weight, and the gradient of their sum; z and gradient may be one."""
         z = z.contiguous()
         if self._rows is None:
-            with AS_TORCH if z.numel() <= mixture.SMALL else threads.at_most(torch.get_num_threads()):
+            with AS_TORCH if z.numel() <= SMALL else threads.at_most(torch.get_num_threads()):
                 out = None if gradient is None else gradient.numpy()
-                losses, bad = mixture.hard(LABELS, z.numpy(), np.ascontiguousarray(self.target.numpy()), weights, out)
+                losses, bad = run_labels(LABELS, z.numpy(), np.ascontiguousarray(self.target.numpy()), weights, out)
             if bad >= 0:
                 refuse_row(self.target, bad, z.shape[1])
             return losses
@@ -194,12 +189,12 @@ class Call:
         with threads.at_most(torch.get_num_threads()):
             if rows.hard and not (shape.softcap or shape.z_loss or shape.temperature != 1.0) and z.dtype in HARD:
                 index = rows.index.numpy().reshape(-1)  # pyright: ignore[reportOptionalMemberAccess]
-                losses, bad = mixture.hard(LABELS, z.numpy(), index, weights, None if gradient is None else gradient.numpy())
+                losses, bad = run_labels(LABELS, z.numpy(), index, weights, None if gradient is None else gradient.numpy())
                 if bad >= 0:
                     refuse_row(self.target, bad, classes)
                 return losses
             grad = None if gradient is None else numbers(gradient)
-            stats, bad = mixture.run(KINDS[z.dtype], numbers(z), parts(rows), weights, shape, grad, tolerance=rows.tolerance)
+            stats, bad = run_mixture(KINDS[z.dtype], numbers(z), parts(rows), weights, shape, grad, tolerance=rows.tolerance)
         if bad >= 0:
             refuse_row(self.target, bad, classes)
         if not values:
@@ -277,7 +272,7 @@ class Small(torch.autograd.Function):
         n, dtype = labels.shape[0], logits.dtype
         call.gradient = gradient = torch.empty_like(z) if ctx.needs_input_grad[0] else None
         out = None if gradient is None else gradient.numpy()
-        losses, bad = mixture.hard(LABELS, z.numpy(), labels, even_weights(n, call.factor, dtype), out)
+        losses, bad = run_labels(LABELS, z.numpy(), labels, even_weights(n, call.factor, dtype), out)
         if bad >= 0:
             if ignore_index in labels:
                 raise Ignored

@@ -14,8 +14,10 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
 
-from matchloss.engine import mixture, threads
-from matchloss.engine.mixture import Shape, Stats
+from matchloss.engine import threads
+from matchloss.engine.row_targets import Mixture, sum_tolerance
+from matchloss.engine.row_text import Options
+from matchloss.engine.rows import Stats, run_mixture
 from matchloss.errors import DomainError, ShapeError
 from matchloss.torch import _memory
 from matchloss.torch._composite import loss_dtype
@@ -23,7 +25,7 @@ from matchloss.torch._cross_entropy import KINDS, ONCE, factor_of, numbers, part
 from matchloss.torch._plain import batched
 from matchloss.torch._targets import FLOATS, Rows, check_weights, losses_of, rows_of
 
-Loop = tuple[str, NDArray[Any], mixture.Mixture, NDArray[np.float64], Shape]  # mixture.run's arguments
+Loop = tuple[str, NDArray[Any], Mixture, NDArray[np.float64], Options]  # run_mixture's arguments
 
 
 class Split:
@@ -119,7 +121,7 @@ class Split:
     def _check_mass(self, rows: Rows) -> None:
         dense: Any = rows.dense
         mass = self.sum(dense.double().sum(-1))
-        limit = {torch.float64: 1e-6, torch.float32: 1e-4}.get(dense.dtype, 1e-2)
+        limit = sum_tolerance(dense.dtype)
         wrong = (mass - 1.0).abs() > limit
         wrong = wrong if rows.weight is None else wrong & (rows.weight != 0)
         if bool(wrong.any()):
@@ -127,15 +129,15 @@ class Split:
             raise DomainError(f"target's row {row} sums to {mass[row].item()!r} over all processes; allowed: 1 within {limit:g}")
 
     def run(self, loop: Loop, gradient: NDArray[Any] | None, options: dict[str, Any]) -> tuple[Stats, int]:
-        """mixture.run for parts of rows: statistics and gradient of the whole rows."""
+        """run_mixture for parts of rows: statistics and gradient of the whole rows."""
         stats, known = self.measure(loop, options)
         if gradient is not None:
-            mixture.run(*loop, gradient, tolerance=np.inf, known=known)
+            run_mixture(*loop, gradient, tolerance=np.inf, known=known)
         return stats, -1
 
     def measure(self, loop: Loop, options: dict[str, Any]) -> tuple[Stats, NDArray[np.float64]]:
         """Statistics of the whole rows, and what the gradient of a part must know of them."""
-        local, _ = mixture.run(*loop, None, **options)
+        local, _ = run_mixture(*loop, None, **options)
         top = torch.from_numpy(np.array(local.top))
         dist.all_reduce(top, dist.ReduceOp.MAX, self.group)
         top = top.numpy()
@@ -161,7 +163,7 @@ class Split:
 def cross_entropy_split(
     logits: Tensor,
     target: Any,
-    shape: Shape,
+    shape: Options,
     group: Any,
     visible: bool,
     reduction: str,
@@ -186,7 +188,7 @@ class Columns(torch.autograd.Function):
 
     @staticmethod
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, logits: Tensor, rows: Rows, shape: Shape, split: Split, factor: float, reduction: str, overwrite: bool
+        ctx: Any, logits: Tensor, rows: Rows, shape: Options, split: Split, factor: float, reduction: str, overwrite: bool
     ) -> tuple[Tensor, Tensor]:
         z = logits.detach().contiguous()
         weights = np.ones(z.shape[0]) if rows.weight is None else rows.weight.numpy()
@@ -198,7 +200,7 @@ class Columns(torch.autograd.Function):
             gradient = None
             if ctx.needs_input_grad[0] and reduction != "none" and (overwrite or z.dtype is not torch.float16):
                 gradient = z if overwrite else _memory.empty_like(z)
-                mixture.run(*loop, numbers(gradient), tolerance=np.inf, known=known)
+                run_mixture(*loop, numbers(gradient), tolerance=np.inf, known=known)
         if overwrite:
             torch.autograd.graph.increment_version(logits)
         ctx.gradient, ctx.rest = gradient, (rows, shape, weights, known, overwrite)
@@ -232,5 +234,5 @@ class Columns(torch.autograd.Function):
         weights = np.where(weights == 0.0, 0.0, weights * g.detach().double().numpy())
         with threads.at_most(torch.get_num_threads()):
             loop = (KINDS[z.dtype], numbers(z), parts(rows), weights, shape)
-            mixture.run(*loop, numbers(gradient), tolerance=np.inf, known=known)
+            run_mixture(*loop, numbers(gradient), tolerance=np.inf, known=known)
         return gradient, *(None,) * 6

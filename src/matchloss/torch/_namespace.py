@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from matchloss.engine import rows, special
-from matchloss.engine.namespaces import Namespace, Rows
+from matchloss.engine import row_text, special
+from matchloss.engine.namespaces import Namespace, RowReductions
 from matchloss.torch._plain import readable
 
 
@@ -33,7 +33,7 @@ def _iterate(step: Callable[..., Any], state: tuple[Tensor, ...], limit: int) ->
 _DIRECT = ("exp", "expm1", "log", "log1p", "sqrt", "abs", "floor", "where", "sin", "cos", "tanh")
 _base = Namespace(**{n: getattr(torch, n) for n in _DIRECT}, log1p_unit=torch.log1p, sigmoid=_absent, softplus=_absent, erf=_absent)
 TORCH = _base._replace(sigmoid=partial(special.sigmoid, _base), softplus=partial(special.softplus, _base), erf=partial(special.erf, _base))
-TORCH_ROWS = Rows(
+TORCH_ROWS = RowReductions(
     sum=lambda x: torch.sum(x, dim=-1, keepdim=True),
     max=lambda x: torch.amax(x, dim=-1, keepdim=True),
     first_max=_first_max,
@@ -43,8 +43,8 @@ TORCH_ROWS = Rows(
 
 @torch.library.custom_op("matchloss::deficit", mutates_args=())
 def deficit(w: Tensor, power: float) -> Tensor:
-    """matchloss.engine.rows.deficit as one step: how often it iterates depends on values, which a tracer does not see."""
-    return rows.deficit(TORCH, TORCH_ROWS, w, power)
+    """matchloss.engine.row_text.deficit as one step: how often it iterates depends on values, which a tracer does not see."""
+    return row_text.deficit(TORCH, TORCH_ROWS, w, power)
 
 
 @deficit.register_fake
@@ -57,6 +57,6 @@ def _(info: Any, in_dims: Any, w: Tensor, power: float) -> tuple[Tensor, int]:
     return deficit(w.movedim(in_dims[0], 0), power), 0
 
 
-def solve(m: Namespace, r: Rows, w: Tensor, power: float) -> Tensor:
-    """rows.deficit, opaque to whatever traces."""
-    return rows.deficit(m, r, w, power) if readable(w) else deficit(w, power)
+def solve(m: Namespace, r: RowReductions, w: Tensor, power: float) -> Tensor:
+    """row_text.deficit, opaque to whatever traces."""
+    return row_text.deficit(m, r, w, power) if readable(w) else deficit(w, power)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from matchloss.engine import rows
+from matchloss.engine.row_targets import check_targets
 from matchloss.losses.simplex import CrossEntropy
 from matchloss.torch import _plain
 
@@ -75,7 +75,7 @@ def refuse_bad(target: Any, classes: int, ignore_index: int, sample_weight: Tens
         counted = (y != ignore_index).float()
     if sample_weight is not None and sample_weight.shape == counted.shape:
         counted = counted * sample_weight
-    rows.check(LABELS, y.numpy(), not target.is_floating_point(), classes, counted.detach().numpy())
+    check_targets(y.numpy(), not target.is_floating_point(), classes, counted.detach().numpy())
 
 
 def consume(raw: Tensor) -> None:

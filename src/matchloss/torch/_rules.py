@@ -16,6 +16,8 @@ from torch import Tensor
 
 from matchloss.engine import pointwise, rows, threads, totals
 from matchloss.engine.arrays import Evaluation, refuse
+from matchloss.engine.row_targets import sum_tolerance
+from matchloss.engine.row_text import Parts, parts
 from matchloss.errors import DomainError
 from matchloss.losses import Loss, PointwiseLoss, SimplexLoss
 from matchloss.torch._memory import empty, empty_like
@@ -23,7 +25,6 @@ from matchloss.torch._namespace import TORCH, TORCH_ROWS, solve
 
 CODES = {torch.float32: "f4", torch.float64: "f8"}
 EXACT_IN_FLOAT32 = {torch.float32, torch.float16, torch.bfloat16, torch.bool, torch.int8, torch.uint8, torch.int16}
-TOLERANCE = {torch.float16: 1e-2, torch.bfloat16: 1e-2, torch.float32: 1e-4}  # of a distribution's sum
 SMALL = 1 << 15  # numbers; work that is not worth a second thread
 
 
@@ -181,15 +182,15 @@ class SimplexRule(Rule):
     def gather(self, terms: Tensor) -> Tensor:
         return terms.sum(-1)
 
-    def _parts(self, raw: Tensor, target: Tensor) -> tuple[rows.Parts, Tensor, Tensor]:
+    def _parts(self, raw: Tensor, target: Tensor) -> tuple[Parts, Tensor, Tensor]:
         z = _wide(raw) if raw.device.type == "cpu" else raw
         if is_labels(raw, target):
             t = (target.unsqueeze(-1) == torch.arange(raw.shape[-1], device=raw.device)).to(z.dtype)
             fine = (target >= 0) & (target < raw.shape[-1])
         else:
             t = target.to(z.dtype)
-            fine = (t >= 0).all(-1) & ((t.sum(-1) - 1).abs() <= TOLERANCE.get(target.dtype, 1e-6))
-        return rows.parts(TORCH, TORCH_ROWS, self.program, z, t, solve), t, fine
+            fine = (t >= 0).all(-1) & ((t.sum(-1) - 1).abs() <= sum_tolerance(target.dtype))
+        return parts(TORCH, TORCH_ROWS, self.program, z, t, solve), t, fine
 
     def composite(self, raw: Tensor, target: Tensor, weight: Tensor | None, curvature: str = "exact") -> Evaluation:
         program = self.loss.programs[curvature]
@@ -250,13 +251,13 @@ class SimplexRule(Rule):
             self._loops[key] = rows.loop_of(self.program, key[0], (True, True, False), labels, True, key[2])
         loop, settings = self._loops[key]
         z, y = raw.numpy().reshape(gradient.shape), target.numpy().reshape(value.shape if labels else gradient.shape)
-        tolerance = TOLERANCE.get(target.dtype, 1e-6)
+        tolerance = sum_tolerance(target.dtype)
         return not z.size or loop(z, y, factor, tolerance, *settings, value, gradient, None, self.program.constants) < 0
 
     def _run(self, raw: Tensor, target: Tensor, weight: Any, outs: list[Any]) -> None:
         w = whole(weight) if isinstance(weight, Tensor) else None if weight is None else weight.reshape(raw.shape[:-1])
         with threads.at_most(torch.get_num_threads()):
-            rows.by_loop(self.program, whole(raw), whole(target), is_labels(raw, target), w, outs, TOLERANCE.get(target.dtype, 1e-6))
+            rows.by_loop(self.program, whole(raw), whole(target), is_labels(raw, target), w, outs, sum_tolerance(target.dtype))
 
 
 @lru_cache(maxsize=1024)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from matchloss.engine.rows import check
+from matchloss.engine.row_targets import check_targets, sum_tolerance
 from matchloss.errors import ShapeError
-from matchloss.losses.simplex import CrossEntropy
 from matchloss.torch._plain import readable
-from matchloss.torch._rules import TOLERANCE
 
 CHUNK = 1 << 20  # probabilities whose running sums are held at a time, 8 MB: they stay in cache
 
@@ -43,14 +41,14 @@ def sample_targets(probabilities: Tensor, m: int = 1, generator: torch.Generator
     if isinstance(m, bool) or not isinstance(m, int) or m < 1:
         raise ValueError(f"m is {m!r}; it must be a whole number, 1 or more")
     p, classes = probabilities.detach(), probabilities.shape[-1]
-    tolerance = TOLERANCE.get(p.dtype, 1e-6)
+    tolerance = sum_tolerance(p.dtype)
     flat = p.reshape(-1, classes)
     height = max(1, CHUNK // classes)
     drawn = [_drawn(flat[i : i + height], m, generator, tolerance) for i in range(0, max(1, flat.shape[0]), height)]
     labels = (drawn[0] if len(drawn) == 1 else torch.cat(drawn)).reshape(*p.shape[:-1], m)
     if readable(p) and labels.numel() and int(labels.min()) < 0:
         seen = (p.float() if p.dtype in (torch.bfloat16, torch.float16) else p).numpy()
-        check(CrossEntropy().programs["exact"], seen, False, classes, None, tolerance)
+        check_targets(seen, False, classes, None, tolerance)
     return labels
 
 

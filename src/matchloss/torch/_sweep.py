@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from matchloss.engine import mixture, threads
-from matchloss.engine.mixture import Shape, Stats
+from matchloss.engine import threads
+from matchloss.engine.row_text import Options
+from matchloss.engine.rows import Stats, run_mixture
 from matchloss.torch import _memory, _products
 from matchloss.torch._cross_entropy import KINDS, numbers, parts
 from matchloss.torch._targets import Rows
@@ -51,7 +52,7 @@ def sweep(
     bias: Tensor | None,
     rows: Rows,
     weights: NDArray[np.float64],
-    shape: Shape,
+    shape: Options,
     wants: tuple[bool, bool, bool],
     *,
     tokens: int,
@@ -89,7 +90,7 @@ def sweep(
                 gradient = numbers(z) if graded else None
                 options: dict[str, Any] = {"tolerance": rows.tolerance, "spread": spread}
                 if split is None:
-                    stats, bad = mixture.run(*loop, gradient, **options)
+                    stats, bad = run_mixture(*loop, gradient, **options)
                 else:
                     stats, bad = split.run(loop, gradient, options)
                 if bad >= 0:

@@ -1,5 +1,5 @@
 """What a row of logits is compared with: labels, distributions or top-k pairs, with class weights, smoothing, ignored labels and token
-weights, as one mixture (matchloss.engine.mixture) over (n, K) logits."""
+weights, as one mixture (matchloss.engine.row_targets.Mixture) over (n, K) logits."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from matchloss.engine import mixture
+from matchloss.engine.row_targets import sum_tolerance
+from matchloss.engine.rows import Stats
 from matchloss.errors import DomainError, ShapeError
 
 INTEGERS = {torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8}
 FLOATS = {torch.float32, torch.float64, torch.bfloat16, torch.float16}
-TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-4, torch.bfloat16: 1e-2, torch.float16: 1e-2}
 Target = Tensor | tuple[Tensor, Tensor]
 
 
@@ -80,7 +80,7 @@ def rows_of(
     elif target.dtype in INTEGERS and tuple(target.shape) == shape:
         rows = _labels(target, classes, ignore_index, counted, visible and (check or weight is not None or label_smoothing == 1.0), visible)
     elif target.dtype in FLOATS and tuple(target.shape) == (*shape, classes):
-        rows = Rows(dense=target.reshape(-1, classes), tolerance=max(TOLERANCE[target.dtype], TOLERANCE[work]))
+        rows = Rows(dense=target.reshape(-1, classes), tolerance=max(sum_tolerance(target.dtype), sum_tolerance(work)))
         if not visible:
             rows.weight = _poisoned(rows, rows.dense)
     elif tuple(target.shape) in (shape, (*shape, classes)):
@@ -143,7 +143,7 @@ def _top(target: Any, shape: tuple[int, ...], classes: int, counted: Tensor | No
         raise ShapeError(f"target is a pair of shapes {tuple(index.shape)} and {tuple(share.shape)}; allowed: both {(*shape, 'm')}")
     m = index.shape[-1]
     rows = Rows(index=index.reshape(-1, m).long(), share=share.reshape(-1, m).double())
-    limit = 1.0 + TOLERANCE[share.dtype]
+    limit = 1.0 + sum_tolerance(share.dtype)
     outside = (rows.index < 0) | (rows.index >= classes)  # pyright: ignore[reportOptionalOperand]
     wrong = (~(rows.share >= 0) | outside).any(-1) | ~(rows.share.sum(-1) <= limit)  # pyright: ignore
     wrong = wrong if counted is None else wrong & counted
@@ -191,7 +191,7 @@ def refuse_row(target: Any, row: int, classes: int) -> None:
     if bool(bad.any()):
         j = int(bad.nonzero()[0])
         raise DomainError(f"{name} has {t[j].item()!r} at class {j}; allowed: probabilities >= 0 that sum to 1")
-    raise DomainError(f"{name} sums to {t.sum().item()!r}; allowed: probabilities that sum to 1 within {TOLERANCE[target.dtype]:g}")
+    raise DomainError(f"{name} sums to {t.sum().item()!r}; allowed: probabilities that sum to 1 within {sum_tolerance(target.dtype):g}")
 
 
 def _place(row: int, shape: tuple[int, ...]) -> list[int]:
@@ -202,7 +202,7 @@ def _place(row: int, shape: tuple[int, ...]) -> list[int]:
     return place[::-1]
 
 
-def losses_of(stats: mixture.Stats, weights: NDArray[np.float64], z_loss: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def losses_of(stats: Stats, weights: NDArray[np.float64], z_loss: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The loss of each row times its weight, 0 in rows of weight 0 whatever they hold; and the part of it that is z_loss logsumexp^2."""
     with np.errstate(invalid="ignore"):
         part = np.where(weights == 0.0, 0.0, z_loss * weights * stats.logsumexp**2) if z_loss else np.zeros_like(weights)
