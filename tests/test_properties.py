@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import mpmath as mp
@@ -12,9 +13,12 @@ from hypothesis import strategies as st
 
 import matchloss as ml
 from cases import INSTANCES, POINTWISE, SIMPLEX, is_simplex, label, moderate, moderate_rows
+from matchloss.losses import Interval
+from own import OWN, Cauchy, Welsch
 from references import M, pointwise, total
 from row_references import row_jet
 
+ALL = [*INSTANCES, *OWN]
 LINKED = [loss for loss in POINTWISE if loss.name != "hinge"]
 PROPER = [loss for loss in POINTWISE if loss.proper]
 
@@ -48,6 +52,19 @@ def test_gradient_and_hessian_are_derivatives_of_the_reference_value(loss: Any) 
         assert abs(second - h) <= 1e-12 * (1 + abs(second)), (zi, yi)
 
 
+@pytest.mark.parametrize("loss", OWN, ids=label)
+def test_gradient_and_hessian_of_an_own_loss_are_derivatives_of_its_value_at_60_digits(loss: Any) -> None:
+    m = SimpleNamespace(exp=mp.exp, expm1=mp.expm1, log1p=mp.log1p, sin=mp.sin, cos=mp.cos)
+    z, y = moderate(loss, 25)
+    e = loss.evaluate(z, y, hessian=True)
+    for zi, yi, g, h in zip(z, y, e.gradient, e.hessian, strict=True):
+
+        def value(x: Any, yi: float = yi) -> Any:
+            return loss.formula(m, x, M(yi), *loss.constants)[0]
+
+        assert abs(mp.diff(value, M(zi)) - g) <= 1e-13 and abs(mp.diff(value, M(zi), 2) - h) <= 1e-11, (zi, yi)
+
+
 @pytest.mark.parametrize("loss", SIMPLEX, ids=label)
 def test_row_gradient_hessian_and_product_are_derivatives_of_the_reference_value(loss: Any) -> None:
     z, _, p = moderate_rows(3, 4, seed=5)
@@ -74,14 +91,14 @@ def test_row_gradient_hessian_and_product_are_derivatives_of_the_reference_value
                 assert abs((up - 2 * mid + down) / step**2 - e.hessian[i, j]) < 1e-11 * (1 + abs(e.hessian[i, j]))
 
 
-@pytest.mark.parametrize("loss", INSTANCES, ids=label)
+@pytest.mark.parametrize("loss", ALL, ids=label)
 def test_matching_means_prediction_minus_target(loss: Any) -> None:
     z, y = sample(loss)
     match = np.allclose(loss.gradient(z, y), loss.predict(z) - y, rtol=1e-14, atol=1e-15)
     assert match == loss.matching or (loss.name == "expectile" and loss.alpha == 0.5)  # which is squared error, but not flagged
 
 
-@pytest.mark.parametrize("loss", LINKED, ids=label)
+@pytest.mark.parametrize("loss", [*LINKED, *OWN], ids=label)
 def test_predict_inverts_link(loss: Any) -> None:
     _, y = moderate(loss, 60, seed=4)
     np.testing.assert_allclose(loss.predict(loss.link(y)), y, rtol=1e-13, atol=1e-15)
@@ -95,7 +112,7 @@ def test_predict_inverts_link_on_the_simplex(loss: Any) -> None:
     np.testing.assert_allclose(loss.predict(z).sum(axis=1), 1, rtol=1e-14)
 
 
-@pytest.mark.parametrize("loss", INSTANCES, ids=label)
+@pytest.mark.parametrize("loss", ALL, ids=label)
 def test_divergence_is_never_negative_and_zero_where_right(loss: Any) -> None:
     z, y = sample(loss, 200)
     d = loss.divergence(z, y)
@@ -137,7 +154,7 @@ def test_proper_means_the_expected_loss_is_least_at_the_mean(loss: Any, data: An
     assert abs(e.gradient.sum()) <= 1e-13 * (np.abs(e.gradient) + (1 + abs(at)) * np.abs(e.hessian)).sum()
 
 
-@pytest.mark.parametrize("loss", INSTANCES, ids=label)
+@pytest.mark.parametrize("loss", ALL, ids=label)
 def test_linear_in_the_target_where_flagged_and_only_there(loss: Any) -> None:
     if is_simplex(loss):
         z, a, b = (moderate_rows(50, 4, seed=s)[i] for s, i in ((0, 0), (1, 2), (2, 2)))
@@ -152,7 +169,7 @@ def test_linear_in_the_target_where_flagged_and_only_there(loss: Any) -> None:
         np.testing.assert_allclose(loss.value(z, 0.25 * a + 0.75 * b), value, rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.parametrize("loss", INSTANCES, ids=label)
+@pytest.mark.parametrize("loss", ALL, ids=label)
 def test_convex_where_flagged_and_only_there(loss: Any) -> None:
     n = 240 if is_simplex(loss) else 400  # 4 n < 1000: no loop is compiled for this alone
     z, y = sample(loss, n)
@@ -162,7 +179,7 @@ def test_convex_where_flagged_and_only_there(loss: Any) -> None:
     assert bool((middle <= chord + 1e-12 * (1 + np.abs(chord))).all()) == loss.convex
 
 
-@pytest.mark.parametrize("loss", POINTWISE, ids=label)
+@pytest.mark.parametrize("loss", [*POINTWISE, *OWN], ids=label)
 def test_smooth_where_flagged_and_only_there(loss: Any) -> None:
     """Across each kink the gradient moves as little as raw does, or it jumps."""
     y = np.repeat([0.3, 0.7] if loss.target_domain.high == 1 else [0.5, 1.25], 3)
@@ -172,7 +189,7 @@ def test_smooth_where_flagged_and_only_there(loss: Any) -> None:
     assert (max(jumps) < 1e-6) == loss.smooth
 
 
-@pytest.mark.parametrize("loss", INSTANCES, ids=label)
+@pytest.mark.parametrize("loss", ALL, ids=label)
 def test_weights_are_repeated_rows_and_zero_is_not_there(loss: Any) -> None:
     z, y = sample(loss, 30)
     w = np.random.default_rng(2).integers(0, 4, size=30)
@@ -188,7 +205,7 @@ def test_weights_are_repeated_rows_and_zero_is_not_there(loss: Any) -> None:
         np.testing.assert_allclose(got[:30], small, rtol=1e-11, atol=1e-13)
 
 
-@pytest.mark.parametrize("loss", INSTANCES, ids=label)
+@pytest.mark.parametrize("loss", ALL, ids=label)
 def test_best_constant_is_stationary(loss: Any) -> None:
     _, y = sample(loss, 61, seed=6)
     w = np.random.default_rng(3).uniform(0.5, 2, size=61)
@@ -204,6 +221,68 @@ def test_best_constant_is_stationary(loss: Any) -> None:
         assert (np.abs(g.sum(axis=0)) <= 1e-9 * (np.abs(g).sum(axis=0) + 1e-300) + 1e-9).all()
 
 
+def test_best_constant_of_a_loss_with_two_basins() -> None:
+    """The mean gradient of a Cauchy loss is 0 in both clusters; the mean is 2.05 in one and 2.50 in the other."""
+    y = np.array([0, 0.1, -0.1, 50, 51, 49.5, 0.05, 100])
+    at = Cauchy().best_constant(y)
+    mean = [float(Cauchy()(np.full(8, z), y)) for z in (at, 50.03)]
+    assert at == pytest.approx(0.0304, abs=1e-4) and mean == pytest.approx([2.05, 2.50], abs=0.005)
+    assert Cauchy().best_constant(y[::-1]) == at
+    assert Cauchy().best_constant([3.0]) == 3.0
+
+
+@pytest.mark.parametrize(
+    "loss", [*OWN, ml.SineSquared(), ml.SigmoidBrier(), ml.Focal(), ml.Focal(gamma=0.1), ml.InverseGaussian()], ids=label
+)
+def test_best_constant_is_the_best_of_the_whole_line(loss: Any) -> None:
+    """No place of a fine grid is better, for the losses whose mean may have several minima."""
+    r = np.random.default_rng(11)
+    for trial in range(10):
+        n = int(r.integers(2, 30))
+        y, w = moderate(loss, n, seed=trial)[1], r.uniform(0.1, 3, size=n)
+        if loss.target_domain.low == -np.inf:
+            y *= 10 ** r.uniform(-1, 1.3)
+        best = loss(np.full(n, loss.best_constant(y, w)), y, w)
+        low, high = (y.min() - 0.5, y.max() + 0.5) if loss.target_domain.low == -np.inf else (-20.0, 20.0)
+        on_grid = [loss(np.full(n, z), y, w) for z in np.linspace(low, high, 501)]
+        assert best <= min(on_grid) + 1e-12
+
+
+def test_best_constant_of_many_targets_is_as_good_as_any_place_near_it() -> None:
+    """Beyond 4096 distinct targets the search looks at groups, and ends on all rows."""
+    y = np.concatenate([np.random.default_rng(5).normal(size=4000), 30 + 0.1 * np.random.default_rng(6).normal(size=2500)])
+    at = Welsch().best_constant(y)
+    assert abs(at) < 0.1 and abs(Welsch().gradient(np.full(y.size, at), y).mean()) < 1e-12
+    assert Welsch(scale=0.1).best_constant(y) == pytest.approx(30, abs=0.05)
+
+
+def test_a_search_without_end_is_an_error_and_one_that_ends_at_infinity_is_not() -> None:
+    class Falling(ml.PointwiseLoss):
+        """It falls for ever."""
+
+        @staticmethod
+        def formula(m: Any, raw: Any, target: Any) -> Any:
+            return m.exp(-raw) + 0.0 * target, -m.exp(-raw), m.exp(-raw)
+
+    class Saturating(ml.PointwiseLoss):
+        """(1 - p)^3 of the label's probability: not linear in y, and least at an infinite raw output."""
+
+        target_domain = Interval(0, 1, "both")
+
+        @staticmethod
+        def formula(m: Any, raw: Any, target: Any) -> Any:
+            p = m.sigmoid(raw)
+            d = p - target
+            return m.abs(d) * d * d, 3 * m.abs(d) * d * p * (1 - p), 0.0 * raw
+
+        link_formula = staticmethod(lambda m, prediction: m.log(prediction) - m.log1p(-prediction))
+
+    with pytest.raises(NotImplementedError, match="write _best_constant"):
+        Falling().best_constant([0.0, 1.0])
+    assert Saturating().best_constant([1.0, 1.0]) == np.inf
+    assert Saturating().best_constant([1.0, 1.0, 0.0]) == pytest.approx(np.log(np.sqrt(2)), abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("loss", "ones"), [(ml.Logistic(), np.inf), (ml.Probit(), np.inf), (ml.CLogLog(), np.inf), (ml.BinaryBrier(), 1), (ml.Focal(), np.inf)]
 )
@@ -213,7 +292,7 @@ def test_best_constant_of_one_label_alone(loss: Any, ones: float) -> None:
     np.testing.assert_array_equal(ml.CrossEntropy().best_constant(np.zeros(3, int), n_classes=2), [0, -np.inf])
 
 
-@pytest.mark.parametrize("loss", INSTANCES, ids=label)
+@pytest.mark.parametrize("loss", ALL, ids=label)
 def test_fisher_is_the_mean_hessian_over_labels_from_the_prediction(loss: Any) -> None:
     z, _ = sample(loss, 50)
     try:
@@ -233,7 +312,7 @@ def test_fisher_is_the_mean_hessian_over_labels_from_the_prediction(loss: Any) -
     assert (fisher >= 0).all()
 
 
-@pytest.mark.parametrize("loss", INSTANCES, ids=label)
+@pytest.mark.parametrize("loss", ALL, ids=label)
 def test_a_majorizer_lies_above(loss: Any) -> None:
     """Of one number: a parabola above the loss everywhere. Of a row: a diagonal matrix above the hessian."""
     z, y = sample(loss, 240)

@@ -17,7 +17,7 @@ from matchloss.engine.namespaces import NUMPY
 from matchloss.errors import DomainError, ShapeError
 from matchloss.losses._domain import REAL, Interval
 from matchloss.losses._hosts import host_of, refuse_foreign
-from matchloss.losses._solve import root_of_mean_gradient
+from matchloss.losses._solve import least_mean, root_of_mean_gradient
 
 CATALOGUE: dict[str, type[Loss]] = {}  # filled by subclassing, in the order of definition
 
@@ -45,11 +45,11 @@ class Loss:
     target_domain: ClassVar[Any] = REAL
     functional: ClassVar[Any] = "mean"  # what minimising the expected loss elicits
     matching: ClassVar[Any] = False  # the gradient is predict(raw) - target
-    convex: ClassVar[Any] = True  # in raw
+    convex: ClassVar[Any] = False  # in raw
     proper: ClassVar[Any] = False  # the expected loss is least exactly where predict(raw) is the target's mean
     linear_in_target: ClassVar[Any] = False  # the gradient is affine in the target
     smooth: ClassVar[Any] = True  # the gradient is continuous in raw
-    zero_iff_right: ClassVar[Any] = True  # the divergence is 0 exactly where predict(raw) = target
+    zero_iff_right: ClassVar[Any] = False  # the divergence is 0 exactly where predict(raw) = target
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -292,12 +292,15 @@ class PointwiseLoss(Loss):
         return float(self._best_constant(y, w))
 
     def _best_constant(self, y: NDArray[Any], w: NDArray[Any]) -> float:
-        """For losses whose gradient is affine in the target, and so is their mean: the minimiser at the mean target."""
-        if not self.linear_in_target:
-            ends = np.asarray(self.minimiser(y))
-            if not (self.convex and np.isfinite(ends).all()):
-                raise NotImplementedError(f"{self!r} is not linear in its target, and not convex with finite minima: write _best_constant")
+        """The minimiser at the mean target, if the gradient is affine in the target: then the mean loss is the loss at the mean.
+
+        Else where the mean gradient is 0, if the class says that the loss is convex; else what a search of the whole line finds.
+        """
+        if self.linear_in_target:
+            share = w / w.max()  # so that no sum overflows
+            mean = float(np.dot(share / share.sum(), y))
+            return float(self.minimiser(np.asarray(min(max(mean, float(y.min())), float(y.max())))))
+        ends = np.asarray(self.minimiser(y))
+        if self.convex and np.isfinite(ends).all():
             return root_of_mean_gradient(self, y, w, float(ends.min()), float(ends.max()))
-        share = w / w.max()  # so that no sum overflows
-        mean = float(np.dot(share / share.sum(), y))
-        return float(self.minimiser(np.asarray(min(max(mean, float(y.min())), float(y.max())))))
+        return least_mean(self, y, w)

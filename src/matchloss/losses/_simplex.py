@@ -31,6 +31,7 @@ class SimplexLoss(Loss):
     target_domain = Simplex()
     proper = True
     linear_in_target = True
+    zero_iff_right = True
     threshold: ClassVar[Any] = None  # the map: softmax, or a Threshold
     majorizer: ClassVar[Any] = None
 

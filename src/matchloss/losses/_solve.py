@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +29,114 @@ def root_of_mean_gradient(loss: PointwiseLoss, y: NDArray[Any], w: NDArray[Any],
     if at_high <= 0:
         return high
     return float(brentq(mean_gradient, low, high, xtol=1e-300, rtol=4 * np.finfo(float).eps, maxiter=500))  # pyright: ignore[reportArgumentType]
+
+
+Mean = Callable[[float], tuple[float, float]]  # the mean loss of a constant raw prediction, and its slope there
+
+TARGETS = 4096  # with more distinct ones, groups of neighbours show where to look
+POINTS = 256  # starts of a search: so many minima of single targets, so many steps between their ends
+BEYOND = 32  # steps outside, on either side, over as much again
+DESCENTS = 16  # of the starts that are lower than both neighbours, the lowest are followed down
+REACH = 40.0  # how far the search goes where a target's minimum is infinite
+CLEARLY = 1e-12  # a relative difference of means that no rounding makes
+
+
+def least_mean(loss: PointwiseLoss, y: NDArray[np.float64], w: NDArray[np.float64]) -> float:
+    """The constant raw prediction of least weighted mean loss, for a loss whose mean may have many local minima.
+
+    Means are compared at the minima of single targets (at quantiles of them, beyond 256), between them and as far again outside. From
+    the lowest that are lower than their neighbours a bisection descends to a local minimum, and the least of these is the answer. So no
+    start is better; a minimum narrower than the steps can be missed. The same targets give the same answer, in any order.
+    NotImplementedError where the mean still falls at the end of the search.
+    """
+    y, position = np.unique(y, return_inverse=True)
+    w = np.bincount(position, w).astype(np.float64)
+    first = np.linspace(0, y.size, min(y.size, TARGETS) + 1).astype(np.intp)[:-1]  # of each group
+    few = y[(first + np.append(first[1:], y.size)) // 2]
+    minima = np.asarray(loss.minimiser(few), dtype=np.float64)
+    starts = _starts(minima)
+    if starts.size == 1:
+        return float(starts[0])
+    found = sorted(_local_minima(_mean_loss(loss, few, np.add.reduceat(w, first)), starts))
+    place = found[0][1] if found else math.inf
+    if few.size < y.size and found:
+        place = _of_all(_mean_loss(loss, y, w), [z for _, z in found[:4]], starts)
+    if math.isinf(place) and place not in minima:
+        raise NotImplementedError(f"{loss!r} has no least mean between {starts[0]:g} and {starts[-1]:g}: write _best_constant")
+    return place
+
+
+def _of_all(mean: Mean, places: list[float], starts: NDArray[np.float64]) -> float:
+    """The best of these places under the mean of all rows, and from there downhill."""
+    inside = np.clip(places, starts[0], starts[-1])
+    place = places[int(np.argmin([mean(z)[0] for z in inside.tolist()]))]
+    return _downhill(mean, place, 0.01 * float(starts[1] - starts[0]))[1] if math.isfinite(place) else place
+
+
+def _mean_loss(loss: PointwiseLoss, y: NDArray[np.float64], w: NDArray[np.float64]) -> Mean:
+    """The weighted mean as a function of the raw prediction; inf where it is not a number."""
+    share = w / w.max()
+    share /= share.sum()
+
+    def at(z: float) -> tuple[float, float]:
+        with np.errstate(all="ignore"):
+            value, gradient, _ = loss.evaluate(np.full(y.size, z), y)
+            mean, slope = float(np.dot(share, value)), float(np.dot(share, gradient))
+        return (mean if mean == mean else math.inf), slope
+
+    return at
+
+
+def _starts(minima: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where the search for a least mean looks, in order; a single place if all targets agree."""
+    distinct = np.unique(minima)
+    if distinct.size == 1:
+        return distinct
+    finite = distinct[np.isfinite(distinct)]
+    inner = finite if finite.size else np.zeros(1)
+    low = inner[0] if distinct[0] == inner[0] else inner[0] - REACH
+    high = inner[-1] if distinct[-1] == inner[-1] else inner[-1] + REACH
+    if finite.size > POINTS:
+        finite = finite[np.linspace(0, finite.size - 1, POINTS).round().astype(np.intp)]
+    outside = (high - low) * np.arange(1, BEYOND + 1) / BEYOND
+    return np.unique(np.concatenate([finite, np.linspace(low, high, POINTS + 1), low - outside, high + outside]))
+
+
+def _local_minima(mean: Mean, starts: NDArray[np.float64]) -> list[tuple[float, float]]:
+    """Mean and place of the local minima below the lowest starts; the place is infinite where the mean falls beyond the last start."""
+    means, slopes = np.array([mean(z) for z in starts.tolist()]).T
+    low = np.flatnonzero((means <= np.append(np.inf, means[:-1])) & (means <= np.append(means[1:], np.inf)) & np.isfinite(means))
+    found: list[tuple[float, float]] = []
+    for i in low[np.argsort(means[low], kind="stable")][:DESCENTS].tolist():
+        j = i - int(np.sign(slopes[i]))
+        inside = 0 <= j < starts.size
+        found.append(_descend(mean, float(starts[i]), float(starts[j])) if inside else (float(means[i]), math.copysign(math.inf, j)))
+    return found
+
+
+def _descend(mean: Mean, a: float, b: float) -> tuple[float, float]:
+    """A local minimum between a, where the mean falls towards b, and b, where it rises or is no lower: the mean there, and the place."""
+    toward = math.copysign(1.0, b - a)
+    at_a, at_b = mean(a)[0], mean(b)[0]
+    while (middle := a + 0.5 * (b - a)) not in (a, b):
+        at, slope = mean(middle)
+        if at > at_a + CLEARLY * abs(at_a) or not toward * slope < 0:
+            b, at_b = middle, at
+        else:
+            a, at_a = middle, at
+    return (at_a, a) if at_a < at_b else (at_b, b)
+
+
+def _downhill(mean: Mean, a: float, step: float) -> tuple[float, float]:
+    """The local minimum to which steps from a lead that double."""
+    at, slope = mean(a)
+    step = -math.copysign(step, slope)
+    while math.isfinite(a + step):
+        ahead, there = mean(a + step)
+        if ahead > at or not step * there < 0:
+            return _descend(mean, a, a + step)
+        a, at, step = a + step, ahead, 2 * step
+    return at, math.copysign(math.inf, step)
 
 
 def weighted_quantile(y: NDArray[Any], w: NDArray[Any], alpha: float) -> float:

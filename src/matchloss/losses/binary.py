@@ -24,6 +24,7 @@ class BinaryLoss(PointwiseLoss):
     target_domain = UNIT
     proper = True
     linear_in_target = True
+    zero_iff_right = True
 
 
 class SigmoidLoss(BinaryLoss):
@@ -61,6 +62,7 @@ class Logistic(SigmoidLoss):
     equation = "log(1 + e^z) - y z"
     error_signal = "p - y"
     sources = ("Cox 1958", "Gneiting & Raftery 2007")
+    convex = True
     matching = True
 
     @staticmethod
@@ -108,6 +110,7 @@ class Probit(BinaryLoss):
     error_signal = "(p - y) phi(z) / (p (1 - p))"
     link_name = "probit"
     sources = ("Bliss 1934", "McCullagh & Nelder 1989")
+    convex = True
 
     @staticmethod
     def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
@@ -189,6 +192,7 @@ class CLogLog(BinaryLoss):
     error_signal = "(p - y) e^z / p"
     link_name = "complementary log-log"
     sources = ("Fisher 1922", "McCullagh & Nelder 1989")
+    convex = True
 
     @staticmethod
     def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:

@@ -22,6 +22,7 @@ class LogLinkLoss(PointwiseLoss):
     target_domain = POSITIVE
     proper = True
     linear_in_target = True
+    zero_iff_right = True
 
     @staticmethod
     def predict_formula(m: Any, raw: Any, *constants: float) -> Any:
@@ -50,6 +51,7 @@ class Poisson(LogLinkLoss):
     equation = "e^z - y z"
     error_signal = "mu - y"
     sources = ("McCullagh & Nelder 1989",)
+    convex = True
     target_domain = NON_NEGATIVE
     matching = True
 
@@ -77,6 +79,7 @@ class Gamma(LogLinkLoss):
     equation = "z + y / e^z"
     error_signal = "(mu - y) / mu"
     sources = ("McCullagh & Nelder 1989",)
+    convex = True
 
     @staticmethod
     def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
@@ -199,6 +202,7 @@ class NegativeBinomial(LogLinkLoss):
     equation = "size softplus(t) + y softplus(-t), t = z - log(size)"
     error_signal = "(mu - y) size / (size + mu)"
     sources = ("McCullagh & Nelder 1989",)
+    convex = True
     parameter_domains: ClassVar[dict[str, Interval]] = {"size": POSITIVE}
     target_domain = NON_NEGATIVE
 

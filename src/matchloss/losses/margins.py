@@ -38,6 +38,7 @@ class BinaryBrier(BinaryLoss):
     error_signal = "p - y"
     link_name = "2p - 1"
     sources = ("Brier 1950", "Blondel, Martins & Niculae 2020")
+    convex = True
     matching = True
 
     @staticmethod
@@ -89,6 +90,7 @@ class BinarySpherical(BinaryLoss):
     error_signal = "p - y"
     link_name = "(2p - 1) / |p|"
     sources = ("Gneiting & Raftery 2007", "Buja, Stuetzle & Shen 2005")
+    convex = True
     matching = True
 
     @staticmethod
@@ -166,6 +168,7 @@ class Exponential(BinaryLoss):
     error_signal = "(1 - y) e^z - y e^-z"
     link_name = "logit / 2"
     sources = ("Freund & Schapire 1997", "Friedman, Hastie & Tibshirani 2000")
+    convex = True
 
     @staticmethod
     def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
@@ -207,6 +210,7 @@ class Hinge(BinaryLoss):
     error_signal = "(1 - y) [z > -1] - y [z < 1]"
     link_name = "none"
     sources = ("Cortes & Vapnik 1995",)
+    convex = True
     functional = "mode"
     proper = False
     smooth = False
@@ -253,6 +257,7 @@ class SquaredHinge(BinaryLoss):
     error_signal = "2 (1 - y) (1 + z)+ - 2 y (1 - z)+"
     link_name = "2p - 1"
     sources = ("Zhang 2004",)
+    convex = True
 
     @staticmethod
     def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:

@@ -142,10 +142,12 @@ class MatchingLoss(PointwiseLoss):
     error_signal = "predict(z) - y"
     link_name = "the inverse of predict"
     sources = ("Auer, Herbster & Warmuth 1996", "Helmbold, Kivinen & Warmuth 1999")
+    convex = True
     target_domain = REAL
     matching = True
     proper = True
     linear_in_target = True
+    zero_iff_right = True
 
     def __post_init__(self) -> None:
         """Functions, not numbers: `match` has checked them."""

@@ -44,6 +44,7 @@ class CrossEntropy(SimplexLoss):
     error_signal = "p - y"
     link_name = "log"
     sources = ("Bridle 1990", "Gneiting & Raftery 2007")
+    convex = True
     matching = True
 
     def of_classes(self, classes: int) -> Loss:
@@ -97,6 +98,7 @@ class Sparsemax(SimplexLoss):
     error_signal = "p - y"
     link_name = "identity"
     sources = ("Martins & Astudillo 2016",)
+    convex = True
     matching = True
     threshold = Threshold(power=1.0, scale=1.0)
 
@@ -156,6 +158,7 @@ class Entmax(SimplexLoss):
     error_signal = "p - y"
     link_name = "p^(alpha-1) / (alpha-1)"
     sources = ("Peters, Niculae & Martins 2019", "Blondel, Martins & Niculae 2020")
+    convex = True
     parameter_domains: ClassVar[dict[str, Interval]] = {"alpha": Interval(1, inf, "left")}
     matching = True
 
@@ -215,6 +218,7 @@ class Spherical(SimplexLoss):
     error_signal = "p - y"
     link_name = "p / |p|"
     sources = ("Gneiting & Raftery 2007", "Blondel, Martins & Niculae 2020")
+    convex = True
     matching = True
     threshold = Threshold(power=2.0, scale=1.0)
 
