@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.engine import pointwise
-from matchloss.engine import rows as row_engine
 from matchloss.engine.arrays import as_weight
+from matchloss.engine.row_targets import check_targets
 from matchloss.errors import ShapeError
 from matchloss.linear.advice import advise, at_rounding
 from matchloss.linear.methods import RUN, choose
@@ -148,7 +148,7 @@ def _objective(
         pointwise.check(loss.programs["exact"], target, weight)
     else:
         target = np.ascontiguousarray(target, np.int64)
-        row_engine.check(loss.programs["exact"], target, True, outputs, weight)
+        check_targets(target, True, outputs, weight)
     if weight is not None:
         weight = np.ascontiguousarray(weight, np.float64)
         if not (weight > 0).all():  # a row of weight 0 is no row
