@@ -1,18 +1,48 @@
-"""The losses of matchloss for PyTorch: `Loss(ml.Poisson())` and `loss(ml.Poisson(), raw, target)` for every loss of the catalogue.
+"""PyTorch's losses, exact and fast, in the place of `torch.nn.functional` and `torch.nn`; and every loss of matchloss for PyTorch.
 
-PyTorch's own functions and modules stand beside them under their own names, with its arguments and its results: `cross_entropy`,
-`BCEWithLogitsLoss`, ...
+One changed line is all: `import matchloss.torch as F` for `import torch.nn.functional as F`, or `as nn` for `import torch.nn as nn`. The
+losses in `functional.__all__` and `modules.__all__` are ours, with PyTorch's names, arguments and results. Every other public name of
+those two modules (`relu`, `Linear`, ...) is PyTorch's own object, handed through.
+
+`Loss(ml.Poisson())` and `loss(ml.Poisson(), raw, target)` take any loss of the catalogue.
+
+>>> import torch
+>>> import matchloss.torch as F
+>>> F.relu is torch.nn.functional.relu and F.Linear is torch.nn.Linear
+True
+>>> F.cross_entropy(F.pad(torch.zeros(2, 3), (0, 1)), torch.tensor([0, 3]))
+tensor(1.3863)
 """
 
-from matchloss.torch import functional, linear, modules
+from typing import TYPE_CHECKING, Any
+
+from torch import nn as _nn
+
+from matchloss.torch import _handed, _linear, functional, modules
+
+if TYPE_CHECKING:  # for type checkers and editors; at run time it is __getattr__ that hands them through
+    from torch.nn import Buffer, Parameter, init, parallel, utils
+    from torch.nn.functional import *  # pyright: ignore[reportWildcardImportFromLibrary]
+    from torch.nn.modules import *  # pyright: ignore[reportWildcardImportFromLibrary]
+
 from matchloss.torch._evaluate import host_call, host_evaluate, host_predict
+from matchloss.torch._linear import *
 from matchloss.torch._loss import Loss, loss
 from matchloss.torch._sampling import sample_targets
 from matchloss.torch.functional import *
-from matchloss.torch.linear import *
 from matchloss.torch.modules import *
 
-__all__ = ["Loss", "host_call", "host_evaluate", "host_predict", "loss", "sample_targets"]
+
+def __getattr__(name: str) -> Any:
+    return _handed.look_up(__name__, name, _nn.functional, _nn)
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *_handed.names(_nn.functional, _nn)})
+
+
+__all__ = ["Loss", "functional", "host_call", "host_evaluate", "host_predict", "loss", "modules", "sample_targets"]
 __all__ += functional.__all__
-__all__ += linear.__all__
+__all__ += _linear.__all__
 __all__ += modules.__all__
+__all__ += sorted(set(__dir__()) - set(__all__))  # pyright: ignore[reportUnsupportedDunderAll]

@@ -18,9 +18,10 @@ from torch import Tensor
 
 import matchloss as ml
 from matchloss.errors import DomainError
-from matchloss.torch import _overwrite
+from matchloss.torch import _handed, _overwrite
 from matchloss.torch._cross_entropy import cross_entropy_rows
 from matchloss.torch._dropin import Number, check_classes, check_target, over_rows, product, reduced, reduction_of, spread
+from matchloss.torch._linear import linear_cross_entropy
 from matchloss.torch._plain import plain
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "cross_entropy",
     "huber_loss",
     "l1_loss",
+    "linear_cross_entropy",
     "mse_loss",
     "poisson_nll_loss",
     "smooth_l1_loss",
@@ -321,3 +323,11 @@ def soft_margin_loss(
             return reduced(LOGISTIC, input, y, reduction, None, sample_weight, normalizer)
     margin = input * target.to(input.dtype)
     return reduced(LOGISTIC, margin, margin.new_ones(()).expand(margin.shape), reduction, None, sample_weight, normalizer)
+
+
+def __getattr__(name: str) -> Any:
+    return _handed.look_up(__name__, name, torch.nn.functional)
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *_handed.names(torch.nn.functional)})

@@ -6,18 +6,30 @@ Each has PyTorch's constructor, plus the options of its function in `matchloss.t
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
 
+from matchloss.errors import ShapeError
+from matchloss.torch import _handed
 from matchloss.torch import functional as F
+from matchloss.torch._cross_entropy import shape_of
 from matchloss.torch._dropin import Number
+from matchloss.torch._linear import linear_cross_entropy
+
+if TYPE_CHECKING:
+    from torch.nn import LinearCrossEntropyLoss as LinearBase
+else:  # PyTorch before 2.13 has none
+    LinearBase = getattr(nn, "LinearCrossEntropyLoss", nn.modules.loss._WeightedLoss)
 
 __all__ = [
     "BCEWithLogitsLoss",
     "CrossEntropyLoss",
     "HuberLoss",
     "L1Loss",
+    "LinearCrossEntropyLoss",
     "MSELoss",
     "PoissonNLLLoss",
     "SmoothL1Loss",
@@ -204,3 +216,72 @@ class SoftMarginLoss(nn.SoftMarginLoss):
     def forward(self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None, normalizer: Number | None = None) -> Tensor:
         """The loss of a batch."""
         return F.soft_margin_loss(input, target, reduction=self.reduction, sample_weight=sample_weight, normalizer=normalizer)
+
+
+class LinearCrossEntropyLoss(LinearBase):
+    """`torch.nn.LinearCrossEntropyLoss`: `matchloss.torch.linear_cross_entropy` with a weight (and bias) of its own, in `linear`.
+
+    Every keyword of linear_cross_entropy that is not a tensor is an option here; sample_weight and normalizer go to the call.
+
+    >>> import torch
+    >>> from matchloss.torch import LinearCrossEntropyLoss
+    >>> loss = LinearCrossEntropyLoss(8, 1000, label_smoothing=0.1)
+    >>> loss(torch.zeros(4, 8), torch.tensor([0, 1, 2, 3]))
+    tensor(6.9078, grad_fn=<...>)
+    """
+
+    OPTIONS = frozenset({"z_loss", "return_z_loss", "softcap", "temperature", "outputs", "chunk_bytes", "group"})
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        *,
+        out_features: tuple[int, ...] = (),
+        bias: bool = False,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        reduction: str = "mean",
+        weight: Tensor | None = None,
+        ignore_index: int | None = None,
+        label_smoothing: float = 0.0,
+        options: Any = None,
+        **more: Any,
+    ) -> None:
+        nn.modules.loss._WeightedLoss.__init__(self, weight, reduction=reduction)
+        if unknown := sorted(set(more) - self.OPTIONS):
+            raise TypeError(f"LinearCrossEntropyLoss has no option {unknown[0]!r}")
+        if weight is not None and tuple(weight.shape) != (num_classes,):
+            raise ShapeError(f"weight has shape {tuple(weight.shape)}, and one weight a class asks for {(num_classes,)}")
+        shape_of(more.get("softcap"), more.get("temperature", 1.0), more.get("z_loss", 0.0))
+        self.num_classes, self.out_features = num_classes, tuple(out_features)
+        self.ignore_index, self.label_smoothing, self.options, self.more = ignore_index, label_smoothing, options, more
+        self.linear = nn.Linear(in_features, math.prod(self.out_features, start=num_classes), bias=bias, device=device, dtype=dtype)
+
+    def forward(self, input: Tensor, target: Any, sample_weight: Tensor | None = None, normalizer: Number | None = None) -> Any:
+        """The loss of these inputs and targets."""
+        shape, bias = (self.num_classes, *self.out_features), self.linear.bias
+        return linear_cross_entropy(
+            input, self.linear.weight if not self.out_features else self.linear.weight.reshape(*shape, -1), target,
+            linear_bias=None if bias is None else bias.reshape(shape), weight=self.weight, reduction=self.reduction,
+            ignore_index=self.ignore_index, label_smoothing=self.label_smoothing, options=self.options,
+            sample_weight=sample_weight, normalizer=normalizer, **self.more,
+        )  # fmt: skip
+
+    def extra_repr(self) -> str:
+        """PyTorch's words, and whichever of our options were given."""
+        linear = self.linear
+        given = {
+            "in_features": linear.in_features, "num_classes": self.num_classes, "out_features": self.out_features,
+            "bias": linear.bias is not None, "reduction": self.reduction, "ignore_index": self.ignore_index,
+            "label_smoothing": self.label_smoothing, "options": self.options, **self.more,
+        }  # fmt: skip
+        return ", ".join(f"{name}={value}" for name, value in given.items())
+
+
+def __getattr__(name: str) -> Any:
+    return _handed.look_up(__name__, name, torch.nn.modules)
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *_handed.names(torch.nn.modules)})

@@ -1,11 +1,10 @@
-"""Cross entropy of a linear layer whose logits never exist as a whole: linear_cross_entropy and LinearCrossEntropyLoss."""
+"""Cross entropy of a linear layer whose logits never exist as a whole."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -19,7 +18,7 @@ from matchloss.torch._products import product_library, set_product_library
 from matchloss.torch._sweep import CHUNK_BYTES
 from matchloss.torch._targets import FLOATS, refuse_gradient, rows_of
 
-__all__ = ["LinearCrossEntropyLoss", "TokenOutputs", "linear_cross_entropy", "product_library", "set_product_library"]
+__all__ = ["TokenOutputs", "product_library", "set_product_library"]  # functional has linear_cross_entropy
 
 
 def linear_cross_entropy(
@@ -173,66 +172,3 @@ def _token_outputs_of(logits: Tensor, target: Any, shape: Any, outputs: Sequence
     }
     fill = {"argmax": -1}
     return TokenOutputs(**{name: torch.where(kept, made[name], fill.get(name, 0)) for name in outputs})
-
-
-class LinearCrossEntropyLoss(torch.nn.Module):
-    """`torch.nn.LinearCrossEntropyLoss`: linear_cross_entropy with a weight (and bias) of its own, in `linear`.
-
-    Every keyword of linear_cross_entropy that is not a tensor is an option here; sample_weight and normalizer go to the call.
-
-    >>> import torch
-    >>> from matchloss.torch import LinearCrossEntropyLoss
-    >>> loss = LinearCrossEntropyLoss(8, 1000, label_smoothing=0.1)
-    >>> loss(torch.zeros(4, 8), torch.tensor([0, 1, 2, 3]))
-    tensor(6.9078, grad_fn=<...>)
-    """
-
-    weight: Tensor | None
-
-    def __init__(
-        self,
-        in_features: int,
-        num_classes: int,
-        *,
-        out_features: tuple[int, ...] = (),
-        bias: bool = False,
-        device: Any = None,
-        dtype: Any = None,
-        reduction: str = "mean",
-        weight: Tensor | None = None,
-        ignore_index: int | None = None,
-        label_smoothing: float = 0.0,
-        options: Any = None,
-        **more: Any,
-    ) -> None:
-        super().__init__()
-        unknown = set(more) - {"z_loss", "return_z_loss", "softcap", "temperature", "outputs", "chunk_bytes", "group"}
-        if unknown:
-            raise TypeError(f"LinearCrossEntropyLoss has no option {sorted(unknown)[0]!r}")
-        if weight is not None and tuple(weight.shape) != (num_classes,):
-            raise ShapeError(f"weight has shape {tuple(weight.shape)}, and one weight a class asks for {(num_classes,)}")
-        shape_of(more.get("softcap"), more.get("temperature", 1.0), more.get("z_loss", 0.0))
-        self.num_classes, self.out_features, self.reduction = num_classes, tuple(out_features), reduction
-        self.ignore_index, self.label_smoothing, self.options, self.more = ignore_index, label_smoothing, options, more
-        self.register_buffer("weight", weight)
-        size = num_classes * int(np.prod(self.out_features, dtype=int))
-        self.linear = torch.nn.Linear(in_features, size, bias=bias, device=device, dtype=dtype)
-
-    def forward(self, input: Tensor, target: Any, sample_weight: Tensor | None = None, normalizer: Any = None) -> Any:
-        """The loss of these inputs and targets."""
-        shape, bias = (self.num_classes, *self.out_features), self.linear.bias
-        return linear_cross_entropy(
-            input, self.linear.weight if not self.out_features else self.linear.weight.reshape(*shape, -1), target,
-            linear_bias=None if bias is None else bias.reshape(shape), weight=self.weight, reduction=self.reduction,
-            ignore_index=self.ignore_index, label_smoothing=self.label_smoothing, options=self.options,
-            sample_weight=sample_weight, normalizer=normalizer, **self.more,
-        )  # fmt: skip
-
-    def extra_repr(self) -> str:
-        """The options that were given."""
-        given = {
-            "in_features": self.linear.in_features, "num_classes": self.num_classes, "out_features": self.out_features,
-            "bias": self.linear.bias is not None, "reduction": self.reduction, "ignore_index": self.ignore_index,
-            "label_smoothing": self.label_smoothing, **self.more,
-        }  # fmt: skip
-        return ", ".join(f"{name}={value!r}" for name, value in given.items())
