@@ -233,6 +233,18 @@ WRONG: dict[str, tuple[Any, tuple[Any, ...], str]] = {
     "label NA": (CROSS, (X, pd.Series(["a", "b", pd.NA] * 10)), "missing label: row 2|NaN"),
     "label NaN": (CROSS, (X, np.where(Y > 0, 1, np.nan)), "y contains NaN"),
     "labels that are numbers": (CROSS, (X, Y), "continuous"),
+    "labels mixed in a list": (CROSS, (X, ["a", 1, 1] * 10), r"text \('a' in row 0\) and number \(1 in row 1\); allowed: "),
+    "labels mixed": (CROSS, (X, np.array([2, 3, "b"] * 10, object)), r"number \(2 in row 0\) and text \('b' in row 2\)"),
+    "labels mixed in a column": (CROSS, (X, pd.Series(["a", True, "b"] * 10)), r"y mixes labels of several types, text \('a' in row 0\)"),
+    "a frame without columns": (SQUARED, (pl.DataFrame(), Y), "X is a data frame without columns"),
+    "a frame of an index alone": (SQUARED, (pd.DataFrame(index=range(30)), Y), "X is a data frame without columns"),
+    "distributions that do not sum to 1": (CROSS, (X, np.full((30, 3), 0.3)), r"target\[0\] sums to 0\.(9|8999)"),
+    "a distribution below 0": (CROSS, (X, np.tile([-0.1, 0.6, 0.5], (30, 1))), r"target\[0, 0\] is -0.1"),
+    "a distribution with NaN": (CROSS, (X, np.tile([np.nan, 0.5, 0.5], (30, 1))), r"target\[0, 0\] is nan"),
+    "distributions for two classes": (LOGISTIC, (X, np.full((30, 2), 0.4)), "1d array"),
+    "distributions of text": (CROSS, (X, np.full((30, 3), "a")), "column of probabilities a class"),
+    "distributions of text in a frame": (CROSS, (X, pl.DataFrame({"a": [0.5] * 30, "b": ["c"] * 30})), 'column "b" has the type String'),
+    "distributions short": (CROSS, (X, np.full((9, 2), 0.5)), "inconsistent"),
 }
 
 
@@ -253,6 +265,8 @@ def test_wrong_data_are_refused(name: str) -> None:
         ({"tol": -1e-9}, "tol is -1e-09"),
         ({"max_passes": 0}, "max_passes is 0"),
         ({"max_passes": 2.5}, "max_passes is 2.5"),
+        ({"fit_intercept": None}, "fit_intercept is None; it must be True or False"),
+        ({"fit_intercept": "no"}, "fit_intercept is 'no'"),
         ({"method": "sgd"}, "method is 'sgd'; allowed: auto, newton, lbfgs, interior_point"),
         ({"loss": "no such"}, "no loss is called 'no such'"),
         ({"loss": "cross_entropy"}, "LinearClassifier takes it"),
@@ -261,6 +275,13 @@ def test_wrong_data_are_refused(name: str) -> None:
 def test_wrong_options_are_refused(options: dict[str, Any], match: str) -> None:
     with pytest.raises(ValueError, match=match):
         LinearRegressor(**options).fit(X, Y)
+
+
+@pytest.mark.parametrize("argument", ["X", "y", "sample_weight"])
+def test_a_dict_is_refused_by_the_name_of_its_argument(argument: str) -> None:
+    data = {"X": X, "y": Y, "sample_weight": None} | {argument: {"a": [1.0] * 30}}
+    with pytest.raises(TypeError, match=f"{argument} is a dict; allowed: "):
+        LinearRegressor().fit(**data)
 
 
 def test_a_loss_of_a_number_takes_no_labels_and_of_two_classes_no_third() -> None:

@@ -26,6 +26,7 @@ CHECKED = [
     LinearRegressor(),
     LinearRegressor("huber"),
     LinearRegressor("absolute_error"),
+    LinearRegressor(ml.Pinball(0.9)),
     LinearRegressor("poisson"),
     LinearRegressor(ml.Tweedie(1.5), l2=1e-3),
     LinearClassifier(l2=1e-3),  # at 0 the checks' classes are separable, of which it warns
@@ -115,6 +116,11 @@ def test_labels_of_any_type(kind: Any) -> None:
     assert model.score(x, labels) >= max(np.mean(y), 1 - np.mean(y)) - 0.05
     probability = model.predict_proba(x)
     np.testing.assert_array_equal(model.predict(x), model.classes_[(probability[:, 1] > 0.5).astype(int)])
+
+
+def test_losses_that_do_not_predict_a_mean_say_so() -> None:
+    for loss, poor in ((ml.Pinball(0.9), True), (ml.Expectile(0.9), True), (SQUARED, False)):
+        assert LinearRegressor(loss).__sklearn_tags__().regressor_tags.poor_score is poor
 
 
 def test_a_hinge_predicts_no_probability() -> None:

@@ -42,12 +42,15 @@ def evaluate(program: RowProgram, raw: Any, target: Any, sample_weight: Any, wan
     return Evaluation(*(o if o is None or o.shape or out is not None else o[()] for o in outs))
 
 
-def step(program: RowProgram, rows: int, classes: int, weighted: bool, hessian: bool) -> pointwise.Step:
-    """step(raw, labels, weight, value, gradient, hessian) on plain float64 rows, as pointwise.step; the gradient may be raw itself."""
+def step(program: RowProgram, rows: int, classes: int, weighted: bool, hessian: bool, labels: bool = True) -> pointwise.Step:
+    """step(raw, target, weight, value, gradient, hessian) on plain float64 rows, as pointwise.step; the gradient may be raw itself.
+
+    Targets are labels or distributions, checked before.
+    """
     if rows * classes < COMPILE_FROM:
-        return lambda z, y, w, *outs: _by_numpy(program, z, y, True, w, list(outs))
-    loop, settings = loop_of(program, "f8", (True, True, hessian), True, weighted, classes)
-    return lambda z, y, w, *outs: loop(z, y, w, 0.0, *settings, *outs, program.constants)
+        return lambda z, y, w, *outs: _by_numpy(program, z, y, labels, w, list(outs))
+    loop, settings = loop_of(program, "f8", (True, True, hessian), labels, weighted, classes)
+    return lambda z, y, w, *outs: loop(z, y, w, np.inf, *settings, *outs, program.constants)
 
 
 def loop_of(

@@ -38,10 +38,11 @@ def endless(f: Objective, at: Measure, before: Sequence[Floats]) -> Floats | Non
 
 
 def _moves(f: Objective, direction: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-    """How far raw predictions move along a direction, of several classes away from the label's own; and which of them do."""
+    """How far raw predictions move along a direction, of several classes away from the target's own; and which of them do."""
     move = f.raw(direction)
     if move.ndim == 2:  # no loss of a distribution sees a shift of all alike
-        move -= np.take_along_axis(move, f.target[:, None], axis=1)
+        labels = f.target.ndim == 1
+        move -= np.take_along_axis(move, f.target[:, None], axis=1) if labels else np.sum(f.target * move, axis=1, keepdims=True)
     size = np.abs(move)
     return move, size > STILL * min(1.0, float(size.max(initial=0.0)))
 
@@ -75,10 +76,10 @@ def _pure(f: Objective, direction: Floats) -> Floats:
 
 
 def _gram_of_differences(f: Objective, still: NDArray[np.bool_]) -> Floats:
-    """The Gram matrix, (P K, P K), of the differences of raw predictions, each class's from the label's own, where they stand still."""
+    """The Gram matrix, (P K, P K), of the differences of raw predictions, each class's from the target's own, where they stand still."""
     classes, size = f.shape[1], f.size
-    own = np.arange(classes) == f.target[:, None]
-    difference = np.eye(classes) - own[:, None, :]  # of each row: class k less the label's, as vectors over the classes
+    own = np.arange(classes) == f.target[:, None] if f.target.ndim == 1 else f.target
+    difference = np.eye(classes) - own[:, None, :]  # of each row: class k less the target's, as vectors over the classes
     curves = np.einsum("ik,ika,ikb->abi", still.astype(np.float64), difference, difference)
     matrix, made = Matrix(f.rows), np.empty((size, classes, size, classes))
     for a in range(classes):

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import matchloss as ml
-from matchloss.engine import threads
 from matchloss.engine.arrays import as_weight
+from matchloss.engine.row_targets import check_targets
+from matchloss.linear.inputs import column_labels, distributions, is_frame, labels, numbers, refuse_infinite, refuse_mapping
 from matchloss.linear.objective import NotFinite
 from matchloss.linear.plan import Design, Number, learn_rows
 from matchloss.linear.rows import Floats, Rows, of_array
@@ -20,14 +21,15 @@ from matchloss.losses import Interval, Loss
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
     from sklearn.exceptions import ConvergenceWarning
-    from sklearn.utils import assert_all_finite, check_array, check_consistent_length, column_or_1d
+    from sklearn.metrics import accuracy_score
+    from sklearn.utils import check_consistent_length, column_or_1d
     from sklearn.utils.metaestimators import available_if
-    from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError as error:
     raise ImportError('the estimators need scikit-learn: pip install "matchloss[linear]"') from error
 
-FINITE_BLOCK = 1 << 14  # rows
+FAR_FROM_THE_MEAN = ("quantile", "expectile", "mode", "none")  # functionals that R^2, a score of means, is not for
+TABLE = "an array of numbers (n, p), or a data frame (pandas, polars, pyarrow, ...)"
 CHECK_LATER = 1 << 22  # entries from which a pass that only looks for NaN costs too much: one among them spoils every gradient
 
 
@@ -58,16 +60,21 @@ class _Linear(BaseEstimator):
     def _loss(self) -> Loss:
         return self.loss if isinstance(self.loss, Loss) else ml.get(self.loss)
 
-    def _learn(self, X: Any, y: Any, sample_weight: Any) -> tuple[Rows, NDArray[Any], NDArray[Any] | None]:
-        """The rows of X, y as one dimension and the weights; sets what scikit-learn wants to know of the columns."""
-        weight = None if sample_weight is None else _numbers("sample_weight", sample_weight)
+    def _learn(self, X: Any, y: Any, sample_weight: Any) -> tuple[Rows, NDArray[Any] | None]:
+        """The rows of X, as many as y has, and the weights; sets what scikit-learn wants to know of the columns."""
+        refuse_mapping("X", X, TABLE)
+        refuse_mapping("y", y, "an array, a list or a column")
+        refuse_mapping("sample_weight", sample_weight, "a number >= 0 a row")
+        weight = None if sample_weight is None else numbers("sample_weight", sample_weight)
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         if is_frame(X):
+            names = column_labels(X)
+            if not names:
+                raise ValueError("X is a data frame without columns: 0 feature(s), of which at least 1 is needed")
             self.design_, rows = learn_rows(X, sample_weight=weight)
             check_consistent_length(rows.codes, y)
             self.n_features_in_ = len(self.design_.columns)
-            names = list(X.column_names if hasattr(X, "column_names") else X.columns)
             if all(isinstance(name, str) for name in names):
                 self.feature_names_in_ = np.array(names, dtype=object)
             if rows.n == 0:
@@ -81,7 +88,7 @@ class _Linear(BaseEstimator):
         weight = as_weight(weight, (rows.n,))
         if weight is not None and not weight.any():
             raise ValueError("every sample_weight is zero: there is no row to fit to")
-        return rows, column_or_1d(y, warn=True), weight
+        return rows, weight
 
     def _solve(self, loss: Loss, rows: Rows, target: NDArray[Any], weight: Any, outputs: int | None) -> Solution:
         options = {name: getattr(self, name) for name in ("l2", "fit_intercept", "tol", "max_passes", "method")}
@@ -160,8 +167,8 @@ class LinearRegressor(RegressorMixin, _Linear):
         loss = self._loss()
         if loss.kind == "simplex":
             raise ValueError(f"{loss.name} is a loss of K raw predictions a row: LinearClassifier takes it")
-        rows, y, weight = self._learn(X, y, sample_weight)
-        y = _numbers("y", y)
+        rows, weight = self._learn(X, y, sample_weight)
+        y = numbers("y", column_or_1d(y, warn=True))
         found = self._solve(loss, rows, y, weight, None)
         self.coef_, self.intercept_ = found.coef, found.intercept
         return self
@@ -173,8 +180,10 @@ class LinearRegressor(RegressorMixin, _Linear):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        domain = self._loss().target_domain
+        loss = self._loss()
+        domain = loss.target_domain
         tags.target_tags.positive_only = isinstance(domain, Interval) and domain.low == 0 and domain.high != 1
+        tags.regressor_tags.poor_score = loss.functional in FAR_FROM_THE_MEAN
         return tags
 
 
@@ -188,12 +197,15 @@ def _predicts_probabilities(classifier: LinearClassifier) -> bool:
 class LinearClassifier(ClassifierMixin, _Linear):
     """A linear model of a label under any loss of a probability, a margin or a distribution over classes.
 
-    Minimises sum(w * value(raw, label)) / sum(w) + l2 / 2 * |coef|^2, the intercept free. Losses of a distribution have a column of
-    coefficients for each class; losses of one probability (logistic, hinge, ...) take two classes and have one, for the second class.
-    So has cross entropy where there are two: it is then the logistic loss of the difference. X as LinearRegressor's.
+    Minimises sum(w * value(raw, y)) / sum(w) + l2 / 2 * |coef|^2, the intercept free. y has a label a row, or a distribution: (n, K),
+    probabilities that sum to 1, an array (classes_ are then 0..K-1) or a data frame (the names of its columns).
+    Losses of a distribution have a column of coefficients for each class; losses of one probability (logistic, hinge, ...) take two
+    classes and have one, for the second class. So has cross entropy where there are two: it is then the logistic loss of the
+    difference. X as LinearRegressor's.
 
     Parameters as LinearRegressor's. Attributes too, and `classes_`; `coef_` is (K, p) or (1, p), `intercept_` (K,) or (1,).
-    Raises ValueError for a single class, and what LinearRegressor raises. Source: Bridle (1990); Hastie, Tibshirani and Friedman (2009).
+    Raises ValueError for a single class and labels of several types, DomainError for a row of y that is no distribution, and what
+    LinearRegressor raises. Source: Bridle (1990); Hastie, Tibshirani and Friedman (2009).
 
     >>> from matchloss.linear import LinearClassifier
     >>> model = LinearClassifier(l2=0.1).fit([[0.0], [1.0], [2.0], [3.0]], ["no", "no", "yes", "yes"])
@@ -201,6 +213,9 @@ class LinearClassifier(ClassifierMixin, _Linear):
     (['no', 'yes'], ['no', 'yes'])
     >>> model.predict_proba([[1.5]]).round(6)
     array([[0.5, 0.5]])
+    >>> soft = LinearClassifier(l2=1e-6).fit([[0.0], [1.0]], [[0.5, 0.25, 0.25], [0.2, 0.2, 0.6]])
+    >>> soft.predict_proba([[1.0]]).round(3), soft.predict([[1.0]])
+    (array([[0.2, 0.2, 0.6]]), array([2]))
     """
 
     def __init__(
@@ -216,28 +231,30 @@ class LinearClassifier(ClassifierMixin, _Linear):
         super().__init__(loss, l2=l2, fit_intercept=fit_intercept, tol=tol, max_passes=max_passes, method=method)
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Fits the model to X (n, p), labels y (n,) of any type, and a weight a row."""
+        """Fits the model to X (n, p), to labels y (n,) of one type or distributions (n, K), and a weight a row."""
         loss = self._loss()
         if loss.kind not in ("simplex", "binary"):
             raise ValueError(
                 f"{loss!r} is a loss of a number: LinearRegressor takes it; labels ask for cross_entropy, logistic, hinge, ..."
             )
-        rows, y, weight = self._learn(X, y, sample_weight)
-        _all_labelled(y)
-        check_classification_targets(y)
-        self.classes_ = np.unique(y if weight is None else y[weight > 0])
-        if len(self.classes_) < 2:
+        rows, weight = self._learn(X, y, sample_weight)
+        shares = distributions(y)
+        self.classes_, target = _coded(labels(y), weight) if shares is None else shares
+        classes = len(self.classes_)
+        if classes < 2:
             only = self.classes_.tolist()
             raise ValueError(f"{type(self).__name__} needs two classes or more; the rows of positive weight hold 1 class: {only}")
-        codes = (y == self.classes_[1]) if len(self.classes_) == 2 else np.searchsorted(self.classes_, y).clip(0, len(self.classes_) - 1)
-        loss = loss.of_classes(len(self.classes_))
+        loss = loss.of_classes(classes)
         if loss.kind == "binary":
-            if len(self.classes_) > 2:
-                raise ValueError(f"Only binary classification is supported by {loss.name}; there are {len(self.classes_)} classes")
-            found = self._solve(loss, rows, codes.astype(np.float64), weight, None)
+            if classes > 2:
+                raise ValueError(f"Only binary classification is supported by {loss.name}; there are {classes} classes")
+            if shares is not None:
+                check_targets(target, False, classes, weight)
+            second = (target if target.ndim == 1 else target[:, 1]).astype(np.float64)
+            found = self._solve(loss, rows, second, weight, None)
             self.coef_, self.intercept_ = found.coef[None, :], np.array([found.intercept])
         else:
-            found = self._solve(loss, rows, codes, weight, len(self.classes_))
+            found = self._solve(loss, rows, target, weight, classes)
             self.coef_, self.intercept_ = np.ascontiguousarray(found.coef.T), found.intercept
         return self
 
@@ -254,8 +271,12 @@ class LinearClassifier(ClassifierMixin, _Linear):
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The most probable class of each row."""
+        places = self._places(X)
+        return self.classes_[places]
+
+    def _places(self, X: Any) -> NDArray[np.intp]:
         score = self.decision_function(X)
-        return self.classes_[score.argmax(axis=1) if score.ndim == 2 else (score > 0).astype(np.intp)]
+        return score.argmax(axis=1) if score.ndim == 2 else (score > 0).astype(np.intp)
 
     @available_if(_predicts_probabilities)
     def predict_proba(self, X: Any) -> Floats:
@@ -264,43 +285,25 @@ class LinearClassifier(ClassifierMixin, _Linear):
         p = np.asarray(self.loss_.predict(raw))
         return np.column_stack([1 - p, p]) if p.ndim == 1 else p
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """The share of rows whose class `predict` names; of distributions y, the mean probability that they give to that class."""
+        shares = distributions(y)
+        if shares is None:
+            return float(accuracy_score(y, self.predict(X), sample_weight=sample_weight))
+        given = shares[1]
+        if given.shape[1] != len(self.classes_):
+            raise ValueError(f"y has {given.shape[1]} columns; the model has {len(self.classes_)} classes: {self.classes_.tolist()}")
+        return float(np.average(np.take_along_axis(given, self._places(X)[:, None], axis=1)[:, 0], weights=sample_weight))
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = self._loss().kind == "simplex"
         return tags
 
 
-def _numbers(name: str, x: Any) -> Floats:
-    return check_array(x, ensure_2d=False, dtype=np.float64, input_name=name)  # pyright: ignore[reportArgumentType]
-
-
-def _all_labelled(y: NDArray[Any]) -> None:
-    """ValueError where a label is missing."""
-    if y.dtype.kind == "O":
-        missing = np.array([v is None or type(v).__name__ == "NAType" for v in y])
-        if missing.any():
-            raise ValueError(f"Input y contains a missing label: row {int(missing.argmax())}")
-    assert_all_finite(y, input_name="y")
-
-
-def is_frame(x: Any) -> bool:
-    """Whether x is a table with named columns, of whatever library."""
-    return not isinstance(x, np.ndarray) and (hasattr(x, "columns") or hasattr(x, "column_names"))
-
-
-def refuse_infinite(x: NDArray[Any]) -> None:
-    """ValueError for the first NaN or infinity in a matrix, by row and column; on threads, without a copy."""
-
-    def bad(start: int, stop: int) -> int:
-        block = x[start:stop]
-        with np.errstate(all="ignore"):
-            if np.isfinite(block.sum(dtype=np.float64)):
-                return -1
-        wrong = ~np.isfinite(block).all(axis=1)
-        return start + int(wrong.argmax()) if wrong.any() else -1
-
-    row = threads.over_blocks(x.shape[0], FINITE_BLOCK, bad)
-    if row >= 0:
-        column = int(np.argmax(~np.isfinite(x[row])))
-        what = "NaN" if np.isnan(x[row, column]) else "infinity"
-        raise ValueError(f"Input X contains {what}: row {row}, column {column}; every value must be known and finite")
+def _coded(y: NDArray[Any], weight: Floats | None) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    """The classes of rows of positive weight, and the place of each row's label among them."""
+    classes = np.unique(y if weight is None else y[weight > 0])
+    if len(classes) == 2:
+        return classes, (y == classes[1]).astype(np.intp)
+    return classes, np.searchsorted(classes, y).clip(0, max(len(classes) - 1, 0))

@@ -78,7 +78,7 @@ def _by_newton(f: Objective, tol: float, log: Log) -> Found:
 
 def _telling(few: Objective) -> bool:
     """Whether a subsample has enough rows of the rarest label, or that differ from the usual target, to say something of each column."""
-    rare = np.bincount(few.target, minlength=few.outputs).min() if few.outputs else np.count_nonzero(few.target != np.median(few.target))
+    rare = replace(few, weight=None).mass().min() if few.outputs else np.count_nonzero(few.target != np.median(few.target))
     return bool(rare >= 2 * few.size)
 
 

@@ -80,7 +80,7 @@ class Objective:
 
     loss: Loss
     rows: Rows
-    target: NDArray[Any]  # float64, or labels 0..K-1
+    target: NDArray[Any]  # float64 (n,); of K classes labels 0..K-1, or distributions (n, K)
     weight: Floats | None
     l2: float
     outputs: int | None  # K; None for a pointwise loss
@@ -120,6 +120,12 @@ class Objective:
         ridge = np.full(self.size, self.l2)
         ridge[: int(self.intercept)] = 0.0
         return ridge
+
+    def mass(self) -> Floats:
+        """The weight of each class, (K,)."""
+        if self.target.ndim == 1:
+            return np.bincount(self.target, self.weight, self.shape[1]).astype(np.float64)
+        return np.sum(self.target, axis=0) if self.weight is None else self.weight @ self.target
 
     def collinear(self) -> NDArray[np.intp]:
         """The columns that others make up, by the Gram matrix of all rows."""

@@ -228,9 +228,11 @@ def pointwise_pass(
     return Sums(value, gradient, None if second == "none" else made if second == "diagonal" else mirrored(made))
 
 
-def simplex_pass(matrix: Matrix, program: row_engine.RowProgram, target: NDArray[np.int64], weight: Floats | None, wide: Floats) -> Sums:
-    """One pass of a loss of K raw predictions a row, for labels."""
-    step = row_engine.step(program, matrix.rows.n, matrix.outputs, weight is not None, False)
+def simplex_pass(
+    matrix: Matrix, program: row_engine.RowProgram, target: NDArray[np.int64] | Floats, weight: Floats | None, wide: Floats
+) -> Sums:
+    """One pass of a loss of K raw predictions a row, for labels (n,) or distributions (n, K)."""
+    step = row_engine.step(program, matrix.rows.n, matrix.outputs, weight is not None, False, labels=target.ndim == 1)
 
     def slab(start: int, stop: int) -> Sums:
         lines, values = np.empty((min(matrix.height, stop - start), matrix.outputs)), np.empty(matrix.height)

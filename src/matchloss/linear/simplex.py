@@ -22,7 +22,7 @@ def start_metric(f: Objective, theta: Floats) -> Metric:
     """The hessian at a constant prediction: a Gram matrix times one curvature a class."""
     raw = np.repeat(theta[:1] if f.intercept else np.zeros((1, f.shape[1])), f.shape[1], axis=0)
     curve = f.loss.hessian(raw, np.arange(f.shape[1]))  # its mean over the labels, as often as they occur
-    share = np.bincount(f.target, f.weight, f.shape[1]) / f.total
+    share = f.mass() / f.total
     weights = np.maximum(share @ np.nan_to_num(curve), 1e-6)
     if not f.loss.convex or not (weights > 0).all():
         weights = np.full_like(weights, float(np.abs(weights).mean()) or 1.0)
@@ -48,7 +48,7 @@ def block_metric(f: Objective, theta: Floats) -> Metric:
     few = f.strided(max(1, f.rows.n * f.shape[1] // MOST_CURVES))
     weight = np.ones(few.rows.n) if few.weight is None else few.weight
     curves = np.ascontiguousarray(np.abs(few.loss.hessian(few.raw(theta), few.target)).T)
-    share = np.bincount(few.target, few.weight, f.shape[1]) / few.total
+    share = few.mass() / few.total
     matrix = Matrix(few.rows)
     level = f.narrow(matrix.gram(weight)) / few.total
     solves = []

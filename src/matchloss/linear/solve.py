@@ -61,8 +61,8 @@ def solve(
 ) -> Solution:
     """Minimises sum(w * value) / sum(w) + l2 / 2 * |coef|^2, the intercept free, until the gradient's largest entry is at most tol.
 
-    `target` is float64, (n,), for a pointwise loss, and labels 0..K-1 with `outputs` = K for a simplex loss. `names` of the
-    coefficients are for messages. Raises DomainError for a target or weight outside its domain, ShapeError where there is no row of
+    `target` is float64, (n,), for a pointwise loss; for a simplex loss, with `outputs` = K, labels 0..K-1, or distributions (n, K). `names`
+    of the coefficients are for messages. Raises DomainError for a target or weight outside its domain, ShapeError where there is no row of
     positive weight, ValueError for options outside theirs.
 
     >>> import numpy as np, matchloss as ml
@@ -71,7 +71,7 @@ def solve(
     >>> round(found.intercept, 6), found.coef.round(6), found.converged
     (1.0, array([2.]), True)
     """
-    _check_options(l2, tol, max_passes, method)
+    _check_options(l2, fit_intercept, tol, max_passes, method)
     began = time.perf_counter()
     with blas_on_one_thread():
         f = _objective(loss, rows, target, sample_weight, float(l2), outputs, fit_intercept)
@@ -127,7 +127,9 @@ def _controller() -> Any:
     return ThreadpoolController()
 
 
-def _check_options(l2: float, tol: float, max_passes: int, method: str) -> None:
+def _check_options(l2: float, fit_intercept: bool, tol: float, max_passes: int, method: str) -> None:
+    if not (isinstance(fit_intercept, bool | np.bool_ | Integral) and fit_intercept in (True, False)):
+        raise ValueError(f"fit_intercept is {fit_intercept!r}; it must be True or False")
     for name, x in {"l2": l2, "tol": tol}.items():
         if not (isinstance(x, Real) and np.isfinite(x) and x >= 0):
             raise ValueError(f"{name} is {x!r}; it must be a number, finite and >= 0")
@@ -140,15 +142,19 @@ def _check_options(l2: float, tol: float, max_passes: int, method: str) -> None:
 def _objective(
     loss: Loss, rows: Rows, target: NDArray[Any], sample_weight: Any, l2: float, outputs: int | None, intercept: bool
 ) -> Objective:
-    if target.shape != (rows.n,):
-        raise ShapeError(f"target has shape {target.shape}; {rows.n} rows ask for ({rows.n},)")
+    if target.shape != (rows.n,) and (outputs is None or target.shape != (rows.n, outputs)):
+        wanted = f"({rows.n},)" + (f" or ({rows.n}, {outputs})" if outputs else "")
+        raise ShapeError(f"target has shape {target.shape}; {rows.n} rows ask for {wanted}")
     weight = as_weight(sample_weight, (rows.n,))
     if outputs is None:
         target = np.ascontiguousarray(target, np.float64)
         pointwise.check(loss.programs["exact"], target, weight)
     else:
-        target = np.ascontiguousarray(target, np.int64)
-        check_targets(target, True, outputs, weight)
+        check_targets(target, target.ndim == 1, outputs, weight)
+        rounded = target.ndim == 2 and target.dtype != np.float64  # as float32, whose sums are 1 within 1e-4
+        target = np.ascontiguousarray(target, np.int64 if target.ndim == 1 else np.float64)
+        if rounded:
+            target = target / np.where(target.sum(axis=1) > 0, target.sum(axis=1), 1.0)[:, None]
     if weight is not None:
         weight = np.ascontiguousarray(weight, np.float64)
         if not (weight > 0).all():  # a row of weight 0 is no row
