@@ -5,14 +5,18 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 REPORT ?= matchloss-demo.html
 
-.PHONY: demo test lint bench docs ledger clean
+.PHONY: demo test test-all lint bench docs ledger clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.installed
 	$(BIN)/matchloss demo --report $(REPORT)
 
 test: $(VENV)/test.installed
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist worksteal
+
+# With the sweeps: every loss, parameter and dtype on every engine and host, and more examples of each property.
+test-all: $(VENV)/test.installed
+	$(BIN)/pytest -n auto --dist worksteal --all
 
 lint: $(VENV)/lint.installed
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Shared fixtures."""
+"""Shared fixtures, and the option `--all` of tests/sweeps.py."""
 
 from __future__ import annotations
 
@@ -6,12 +6,35 @@ import os
 
 import pytest
 
+import sweeps
 from command import data as data
 from command import table as table
 from pages import browser as browser
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all", action="store_true", help="the sweeps too: all losses, parameters and dtypes on all engines and hosts")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    sweeps.everything = config.getoption("--all")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not sweeps.everything:
+        config.hook.pytest_deselected(items=[item for item in items if sweeps.is_left_out(item)])
+        items[:] = [item for item in items if not sweeps.is_left_out(item)]
 
 
 @pytest.fixture
 def in_ci() -> bool:
     """In CI a skipped test of something that CI installs is a failure."""
     return bool(os.environ.get("CI"))
+
+
+@pytest.fixture(autouse=True)
+def few_loops(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test of every loss compiles loops for a few, unless it is marked compiled: the other engines run the same texts in less time."""
+    spared = not all(map(sweeps.few, sweeps.parameters(request.node)))
+    if spared and not sweeps.everything and not request.node.get_closest_marker("compiled"):
+        sweeps.spare_loops(monkeypatch)

@@ -19,6 +19,7 @@ from matchloss.losses import PointwiseLoss
 from references import M, known, pointwise_at, scale, total
 
 STRICT = namespace(array_api_strict)
+pytestmark = pytest.mark.compiled
 SPECIAL = {"probit"}
 """32 eps where the formula takes a special function: Probit's inverse Mills ratio. CLogLog and Focal are exponentials and powers and keep
 to 4; CLogLog at target 1 by the scale (1 + mu), since exp(-mu) multiplies the rounding of mu = e^raw by mu (references.py)."""

@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 import pytest
 
+import sweeps
 from audited.known import KNOWN, Known
 from audited.renamed import NAME, audited, renamed, told
 
@@ -24,9 +25,11 @@ def test_the_defect_is_there(shows: Callable[[], None]) -> None:
 
 @pytest.mark.parametrize("group", GROUPS, ids=lambda group: group[0].name)
 def test_the_audit_finds_the_defects_by_itself_whatever_the_name(group: list[Known]) -> None:
-    report, other = audited(group[0]), audited(group[0], renamed(group[0].target))
+    report = audited(group[0])
     for known in group:
         right = [f for f in report.findings if f.check in known.checks and re.search(known.mention, str(asdict(f)))]
         found = [(f.check, f.severity, f.message) for f in report.findings]
         assert right, f"{known.name}: not by any of {known.checks}; found:\n{found}"
-    assert NAME in other.subject and told(other) == told(report)
+    if sweeps.everything or group in GROUPS[::8]:
+        other = audited(group[0], renamed(group[0].target))
+        assert NAME in other.subject and told(other) == told(report)

@@ -14,6 +14,7 @@ from matchloss.fit.suspects import explained
 from matchloss.losses import CATALOGUE
 from matchloss.tables.errors import DataError
 from matchloss.tables.prepare import prepare
+from sweeps import examples
 
 ROWS = 600
 
@@ -256,7 +257,7 @@ def test_the_target_under_another_name_is_found(target):
 
 
 @given(st.integers(0, 10_000), st.sampled_from(["number", "label", "three"]), st.integers(1, 400), st.integers(60, 800))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_noise_is_never_taken_for_the_target(seed, target, levels, rows):
     rng = np.random.default_rng(seed)
     y = {
@@ -270,7 +271,7 @@ def test_noise_is_never_taken_for_the_target(seed, target, levels, rows):
 
 
 @given(st.integers(0, 10_000), st.sampled_from([np.exp, np.cbrt, np.tanh, lambda x: -x]), st.integers(60, 3000))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_a_threshold_of_any_increasing_or_falling_column_is_found(seed, bend, rows):
     x = np.random.default_rng(seed).normal(size=rows)
     y = np.eye(2)[(x > np.quantile(x, 0.7)).astype(int)]

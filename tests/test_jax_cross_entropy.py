@@ -13,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from sweeps import examples
+
 jax = pytest.importorskip("jax")
 optax = pytest.importorskip("optax")
 
@@ -232,7 +234,7 @@ def test_optaxs_names_give_optaxs_results(name: str) -> None:
 
         return jax.jit(both)
 
-    @settings(max_examples=100, deadline=None, database=None)
+    @settings(max_examples=examples(100), deadline=None, database=None)
     @given(predictions, targets, st.fixed_dictionaries(options))
     def compare(z: Any, y: Any, chosen: dict[str, Any]) -> None:
         (one, slope), (other, expected) = (compiled(f, tuple(chosen.items()))(z, y) for f in (ours, theirs))

@@ -17,6 +17,7 @@ from matchloss.linear import LinearClassifier, LinearRegressor, methods
 from matchloss.linear.kernels import BY_NUMPY, kernels
 from matchloss.linear.rows import of_array
 from matchloss.linear.solve import solve
+from sweeps import examples
 
 CONVEX = [loss for loss in INSTANCES if loss.convex]
 STRICT = [loss for loss in CONVEX if loss.smooth]
@@ -27,7 +28,7 @@ SEVERAL = [SQUARED, LOGISTIC, POISSON, ml.Gamma(), ml.Huber(), ml.InverseGaussia
 
 
 @pytest.mark.parametrize("loss", INSTANCES, ids=label)
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=examples(12), deadline=None, derandomize=True)
 @given(data=st.data())
 def test_every_fit_is_stationary(loss: Any, data: Any) -> None:
     """The gradient, recomputed from a dense design, is at most tol, or rounding; of a loss with kinks, some subgradient is."""
@@ -195,7 +196,7 @@ def test_the_number_of_threads_changes_no_bit(loss: Any, kind: str, monkeypatch:
     assert len(found) == 1
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=examples(40), deadline=None, derandomize=True)
 @given(st.integers(0, 4), st.integers(0, 3), st.integers(0, 40), st.integers(1, 4), st.booleans(), st.integers(0, 999))
 def test_kernels_by_numpy_are_the_compiled_ones(q: int, c: int, n: int, k: int, whole: bool, seed: int) -> None:
     r, compiled = np.random.default_rng(seed), kernels(10_000)

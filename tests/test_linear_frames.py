@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from frames import FRAMES, KINDS, bits, failing, few, of_arrow, of_pandas, of_polars, one_hot, raw, tables
 from matchloss.linear.plan import Category, ColumnError, Design, Number, learn, learn_rows
+from sweeps import examples
 
 rng = np.random.default_rng(0)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(tables(), st.sampled_from(["error", "indicate"]), st.data())
 def test_every_library_gives_the_same_bits_and_the_same_errors(table, missing, data):
     n = len(next(iter(table.values()), []))
@@ -26,7 +27,7 @@ def test_every_library_gives_the_same_bits_and_the_same_errors(table, missing, d
         assert failing(lambda make=make: learn_rows(make(table), few(table), missing, weight)) == wanted, name
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(tables(least_rows=1), st.randoms(use_true_random=False))
 def test_rows_of_any_library_and_column_order_enter_a_design_alike(table, random):
     fresh = {name: random.choices([*values, None], k=5) for name, values in table.items()}
@@ -41,7 +42,7 @@ def test_rows_of_any_library_and_column_order_enter_a_design_alike(table, random
         assert bits(design, design.rows(make(extra))) == wanted, name
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(tables(kinds=("few", "text", "bool", "int"), least_rows=1), st.data())
 def test_codes_and_slots_are_one_hot_by_hand(table, data):
     n = len(next(iter(table.values())))
@@ -62,7 +63,7 @@ def test_codes_and_slots_are_one_hot_by_hand(table, data):
     assert entered.unseen == {name: count for name, count in lost.items() if count}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(tables(least_rows=1), st.data())
 def test_a_weight_is_that_many_rows(table, data):
     n = len(next(iter(table.values()), []))
@@ -82,7 +83,7 @@ def test_a_weight_is_that_many_rows(table, data):
                 assert left == right
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(st.sampled_from("abc"), min_size=1), st.permutations("abcd"))
 def test_declared_orders_stay_and_levels_in_no_row_go(values, order):
     used = tuple(level for level in order if level in values)

@@ -25,6 +25,7 @@ from frames import FRAMES
 from matchloss.linear import LinearClassifier, LinearRegressor
 from matchloss.linear.rows import of_array
 from matchloss.linear.solve import solve
+from sweeps import examples
 
 SEVERAL = [SQUARED, LOGISTIC, POISSON, ml.Huber(), ml.InverseGaussian(), ml.Pinball(0.3), ml.Hinge(), CROSS, ml.Spherical()]
 GROWING = [LOGISTIC, ml.Probit(), ml.CLogLog(), ml.Exponential(), ml.Focal(0.0), CROSS]
@@ -74,7 +75,7 @@ def test_losses_with_a_margin_have_a_finite_best(loss: Any, kind: str) -> None:
     assert messages(LinearClassifier(loss), frame if kind == "quasi" else frame.drop("level"), y) == []
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=examples(150), deadline=None, derandomize=True)
 @given(st.integers(4, 14), st.integers(1, 3), st.integers(0, 10**6), st.sampled_from([2, 3]), st.booleans(), st.sampled_from([1.0, 1e3]))
 def test_separability_is_told_if_and_only_if_a_linear_program_finds_it(
     n: int, p: int, seed: int, classes: int, intercept: bool, far: float

@@ -16,6 +16,7 @@ from cases import INSTANCES, POINTWISE, label, moderate
 from kinks import EPS, KINKED, KINKS, SHAPES, WEIGHTS, Case, Dense, assert_certified, assert_solved, case, labelled
 from matchloss.linear.interior import Interior, interior
 from matchloss.linear.pieces import merged, pieces
+from sweeps import examples
 
 
 @pytest.mark.parametrize("loss", INSTANCES, ids=label)
@@ -62,7 +63,7 @@ def test_merged_pieces_repeat_only_rows_that_have_two(loss: Any, soft: bool) -> 
 # The method against others
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from(SHAPES), st.sampled_from(KINKS), st.sampled_from(WEIGHTS))
 def test_as_low_as_a_simplex_method(seed: int, shape: str, kinks: str, weights: str) -> None:
     problem = case(seed, shape, kinks, weights, ridged=False)
@@ -72,7 +73,7 @@ def test_as_low_as_a_simplex_method(seed: int, shape: str, kinks: str, weights: 
     assert found.objective <= least + 1e-7 * abs(least) + 1e-12 * problem.terms(found.theta)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from(SHAPES), st.sampled_from(KINKS), st.sampled_from(WEIGHTS))
 def test_a_certificate_bounds_every_other_theta(seed: int, shape: str, kinks: str, weights: str) -> None:
     """Weak duality: nothing is lower than the objective less the gap and what is left of the gradient."""
@@ -88,7 +89,7 @@ def test_a_certificate_bounds_every_other_theta(seed: int, shape: str, kinks: st
             assert problem.value(found.theta + move) >= lower - 100 * EPS * problem.terms(found.theta)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from(["normal", "integers", "levels", "repeated", "mostly 0"]), st.sampled_from(KINKS[:4]))
 def test_with_a_ridge_as_low_as_the_dual_by_another_method(seed: int, shape: str, kinks: str) -> None:
     problem = case(seed, shape, kinks, "equal", ridged=True)

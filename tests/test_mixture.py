@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from matchloss.engine.namespaces import NUMPY, NUMPY_ROWS
 from matchloss.engine.row_targets import Mixture
 from matchloss.engine.row_text import Options, hessian_product, jet
 from matchloss.engine.rows import Stats, run_mixture
+from sweeps import sweep
 
 EPS = {"float64": 2.2e-16, "float32": 1.2e-7, "bfloat16": 2.0**-8, "float16": 2.0**-11}
 OPTIONS = [Options(), Options(softcap=20.0, temperature=1.5, z_loss=1e-3), Options(temperature=0.5), Options(z_loss=0.1)]
@@ -51,8 +53,10 @@ def problem(rng: np.random.Generator, n: int, classes: int, parts: str) -> tuple
     return Mixture(**given), t
 
 
-@pytest.mark.parametrize("kind", EPS)
-@pytest.mark.parametrize("classes", [1, 5, 31, 32, 130, 3000])
+@pytest.mark.parametrize(
+    ("kind", "classes"),
+    sweep(itertools.product(EPS, [1, 5, 31, 32, 130, 3000]), lambda kind, classes: classes == 5 or (kind != "float16" and classes != 3000)),
+)
 def test_loop_and_text_agree(kind: str, classes: int) -> None:
     rng = np.random.default_rng(classes)
     n = 40 if classes > 31 else 300  # of short rows, more than stand side by side
@@ -104,7 +108,7 @@ def test_confident_rows_are_exact(kind: str, classes: int) -> None:
 
 @pytest.mark.parametrize("classes", [3, 40])
 @pytest.mark.parametrize("options", OPTIONS)
-@pytest.mark.parametrize("kind", EPS)
+@pytest.mark.parametrize("kind", sweep(EPS, lambda kind: kind in ("float64", "bfloat16")))
 def test_minus_infinity_masks(kind: str, options: Options, classes: int) -> None:
     z, _ = stored(kind, masked([[1.0, -np.inf, 2.0], [1.0, -np.inf, 2.0]], classes))
     short, _ = stored(kind, np.array([[1.0, 2.0], [1.0, 2.0]]))

@@ -18,6 +18,7 @@ import matchloss as ml
 from matchloss.linear.model import KINDS, SCHEMA, Model, ModelError, read_model, write_model
 from matchloss.linear.plan import Category, Design, Number
 from matchloss.losses import CATALOGUE, Interval
+from sweeps import examples
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -88,7 +89,7 @@ EXAMPLES = [example(), example(("a", "b", "c"), ml.Entmax(alpha=1.25)), example(
 
 
 @given(models())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @pytest.mark.usefixtures("no_waiting")
 def test_what_is_written_is_read_to_the_last_bit(tmp_path, model):
     path = tmp_path / "model.json"

@@ -17,6 +17,7 @@ from matchloss.losses import Interval
 from own import OWN, Cauchy, Welsch
 from references import M, pointwise, total
 from row_references import row_jet
+from sweeps import examples
 
 ALL = [*INSTANCES, *OWN]
 LINKED = [loss for loss in POINTWISE if loss.name != "hinge"]
@@ -128,7 +129,7 @@ def test_divergence_is_never_negative_and_zero_where_right(loss: Any) -> None:
 
 
 @pytest.mark.parametrize("loss", PROPER, ids=label)
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=examples(25), deadline=None, derandomize=True)
 @given(data=st.data())
 def test_proper_means_the_expected_loss_is_least_at_the_mean(loss: Any, data: Any) -> None:
     if loss.target_domain.high == 1:

@@ -12,6 +12,7 @@ from matchloss.audit import words
 from matchloss.audit.finding import SEVERITIES, Outcome
 from matchloss.report import audit_words, render_audit_page, write_audit_page
 from pages import LOOKS, Visit, assert_all_or_nothing, assert_refers_to_nothing
+from sweeps import sweep
 
 pytest.importorskip("jinja2")
 
@@ -58,7 +59,7 @@ def test_a_report_writes_its_own_page(tmp_path):
 # ---- the browser ----
 
 
-@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+@pytest.mark.parametrize(("width", "scheme"), sweep(LOOKS, lambda *look: look in (LOOKS[0], LOOKS[3])))
 @pytest.mark.parametrize("name", ["usual", "odd", "one", "clean"])
 def test_the_page_fits_and_is_quiet(browser, files, name, width, scheme):
     with open_page(browser, files[name], width, scheme) as visit:

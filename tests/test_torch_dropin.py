@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sweeps import examples
 from torch_differences import DIFFERENCES, LOCATIONS, Call, Difference
 
 torch = pytest.importorskip("torch")
@@ -213,13 +214,13 @@ def terms(call: Call) -> tuple[float, float]:
     return value + mass * (rows.numel() if reduction == "sum" else 1), per_row
 
 
-@settings(FAST, max_examples=2000)
+@settings(FAST, max_examples=examples(2000))
 @given(pointwise_calls())
 def test_losses_of_numbers_give_what_pytorch_gives(call: Call) -> None:
     compare(call)
 
 
-@settings(FAST, max_examples=1500)
+@settings(FAST, max_examples=examples(1500))
 @given(class_calls())
 def test_cross_entropy_gives_what_pytorch_gives(call: Call) -> None:
     compare(call)

@@ -16,7 +16,10 @@ tensor(1.3863)
 
 from typing import TYPE_CHECKING, Any
 
-from torch import nn as _nn
+try:
+    from torch import nn as _nn
+except ImportError as error:
+    raise ImportError("matchloss.torch needs PyTorch: pip install 'matchloss[torch]'") from error
 
 from matchloss.torch import _handed, _linear, functional, modules
 
