@@ -1,8 +1,9 @@
 """Where compiled loops are kept, and what happens when they cannot be.
 
 numba writes them beside this package or into the user's cache folder (NUMBA_CACHE_DIR overrides). A loop's key covers the text it is
-made of: the formula with every helper and constant it names, the elementary functions, the flags and the versions. The key is the
-loop's name too, so that processes which compile different loops at once never share an index file.
+made of: the formula with every helper and constant it names, the elementary functions, the flags and the versions. The key is
+also the loop's name, so that processes which compile different loops at once never share an index file. numba's own key adds the
+processor and its features.
 """
 
 from __future__ import annotations
@@ -18,15 +19,12 @@ from typing import Any
 
 import llvmlite
 import numba
-import numpy.ma  # noqa: F401  # here, under FIRST_CALLS: a call of a loop would, and a child forked meanwhile wait for that for ever
+import numpy.ma  # noqa: F401  # numba imports it in a loop's first call, outside FIRST_CALLS: a child forked just then would hang
 
 from matchloss.engine import threads
+from matchloss.engine.namespaces import NotCompilable
 
 _engine = Path(__file__).parent
-
-
-class NotCompilable(TypeError):
-    """A function that numba cannot compile, or that names what a formula may not: more than helpers over `m` and numbers."""
 
 
 def engine_key(folder: Path = _engine) -> str:
@@ -83,7 +81,8 @@ def key(*functions: Callable[..., Any] | None) -> str:
 
 
 def steady(helper: Any, name: str) -> Any:
-    """An inlined helper with the same identity in each process: a loop that closes over one with a fresh identity never hits."""
+    """An inlined helper with the same identity in every process. numba gives it a random one, and a loop that closes over it would be
+    compiled anew by each process."""
     helper._set_uuid(str(uuid.uuid5(uuid.NAMESPACE_OID, f"{ENGINE} {name}")))
     return helper
 
@@ -94,9 +93,9 @@ def compiled(function: Callable[..., Any], name: str, signature: tuple[Any, ...]
     with threads.FIRST_CALLS:
         for attempt in ("read", "rewrite", "without"):
             try:
-                loop = numba.njit(nogil=True, cache=attempt != "without", **flags)(function)
+                loop: Any = numba.njit(nogil=True, cache=attempt != "without", **flags)(function)
                 if attempt == "rewrite":
-                    loop._cache.flush()  # pyright: ignore[reportAttributeAccessIssue]
+                    loop._cache.flush()
                 loop.compile(signature)
             except Exception as error:  # no writable folder, a truncated or foreign file, a full disk: never the user's error
                 if attempt == "without":

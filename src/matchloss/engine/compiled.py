@@ -1,5 +1,4 @@
 """numba: a formula becomes a loop over rows, for exactly the outputs that are asked for."""
-# pyright: reportArgumentType=false, reportCallIssue=false, reportAttributeAccessIssue=false, reportOptionalCall=false
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ from numba.core import types
 
 from matchloss.engine import elementary, special
 from matchloss.engine.cache import compiled, key, names_of, steady
-from matchloss.engine.elementary import FLAGS, inlined
+from matchloss.engine.elementary import FLAGS, inlined, intrinsic
 from matchloss.engine.namespaces import Namespace
 
 
@@ -25,8 +24,8 @@ def lower(function: FunctionType) -> Any:
     cells = tuple(CellType(outside[name]) for name in function.__code__.co_freevars)
     copy = FunctionType(function.__code__, {**function.__globals__, **outside}, function.__name__, function.__defaults__, cells)
     copy.__qualname__ = function.__qualname__
-    lowered = inlined(copy)
-    lowered._set_uuid(str(uuid.UUID(key(function)[:32])))  # else a fresh one each process, and the cache never hits
+    lowered: Any = inlined(copy)
+    lowered._set_uuid(str(uuid.UUID(key(function)[:32])))  # as `steady` does
     return lowered
 
 
@@ -66,13 +65,79 @@ COMPILED = _BASE._replace(
 )
 
 
+@intrinsic
+def wide_vectors(typingctx):
+    """Vectors of 512 bits in the loop that calls this, on processors where they win.
+
+    LLVM prefers 256 bits on all of Intel's, since the first to have 512 ran them at a lower clock. Those with AVX512-FP16 (Sapphire Rapids
+    and later) do not. numba's own cache key holds the features that this looks at.
+    """
+
+    def generate(context, builder, signature, arguments):
+        if "+avx512fp16" in context.codegen().magic_tuple()[2].split(","):
+            attributes = builder.function.attributes
+            attributes.add("noinline")  # else a loop inlined into numba's wrapper loses what it prefers
+            set.add(attributes, '"prefer-vector-width"="512"')  # llvmlite's own `add` knows only attributes without a value
+        return context.get_dummy_value()
+
+    return types.none(), generate
+
+
+@inlined
+def allowed(y, low, high):
+    """Whether a target lies in the domain."""
+    return (y >= low) & (y <= high)
+
+
+@inlined
+def times_weight(x, w):
+    """w x, 0 in a row of weight 0 whatever x is."""
+    return x * w if w != 0.0 else 0.0
+
+
+@inlined
+def first_outside(target, weight, low, high):
+    """The first row with a target outside the domain and a weight that is not 0, or -1."""
+    for i in range(target.shape[0]):
+        if not allowed(np.float64(target[i]), low, high) and (weight is None or weight[i] != 0.0):
+            return i
+    return -1
+
+
+for _helper in (allowed, times_weight, first_outside):
+    steady(_helper, _helper.py_func.__name__)
+
+
+def _types(dtype: str, constants: int) -> tuple[types.Array, types.Array, types.Type]:
+    """What a loop reads, what it writes, and the formula's constants."""
+    scalar = types.float32 if dtype == "f4" else types.float64
+    numbers = types.UniTuple(types.float64, constants) if constants else types.Tuple(())
+    return types.Array(scalar, 1, "C", readonly=True), types.Array(scalar, 1, "C"), numbers
+
+
+@cache
+def target_loop(dtype: str, weighted: bool) -> Callable[..., int]:
+    """loop(target, weight, low, high) -> the first row outside the domain whose weight is not 0, or -1; arrays as pointwise_loop's."""
+
+    def loop(target, weight, low, high):
+        good = True
+        for i in range(target.shape[0]):
+            inside = allowed(np.float64(target[i]), low, high)
+            good &= inside if weight is None else inside | (weight[i] == 0.0)
+        return -1 if good else first_outside(target, weight, low, high)
+
+    reads, _, _ = _types(dtype, 0)
+    name = f"targets_{dtype}{'_w' if weighted else ''}_{key()[:24]}"
+    return compiled(loop, name, (reads, reads if weighted else types.none, types.float64, types.float64), FLAGS)
+
+
 @cache
 def pointwise_loop(
     formula: FunctionType,
     curvature: FunctionType | None,
     constants: int,
     dtype: str,
-    outputs: tuple[bool, bool, bool],
+    outputs: tuple[bool, ...],
     weighted: bool,
     in_place: bool,
 ) -> Callable[..., int]:
@@ -82,10 +147,11 @@ def pointwise_loop(
     written over raw, through one pointer: through two, LLVM cannot rule out overlap and gives up on vector code.
     """
     step = lower(formula)
-    second = None if curvature is None else lower(curvature)
+    second: Any = None if curvature is None else lower(curvature)
     plain = second is None
 
     def loop(raw, target, weight, low, high, in_place, value, gradient, hessian, constants):
+        wide_vectors()
         good = True
         for i in range(raw.shape[0]):
             y = np.float64(target[i])
@@ -93,14 +159,12 @@ def pointwise_loop(
             f, g, h = step(COMPILED, z, y, *constants)
             if not plain:
                 h = second(COMPILED, z, y, *constants)
-            if weight is None:
-                good &= (y >= low) & (y <= high)
-            else:
+            inside = allowed(y, low, high)
+            if weight is not None:
                 w = np.float64(weight[i])
-                good &= ((y >= low) & (y <= high)) | (w == 0.0)
-                f = f * w if w != 0.0 else 0.0
-                g = g * w if w != 0.0 else 0.0
-                h = h * w if w != 0.0 else 0.0
+                inside |= w == 0.0
+                f, g, h = times_weight(f, w), times_weight(g, w), times_weight(h, w)
+            good &= inside
             if value is not None:
                 value[i] = f
             if gradient is not None:
@@ -109,15 +173,9 @@ def pointwise_loop(
                 hessian[i] = h
             if in_place is not None:
                 raw[i] = g
-        if not good:
-            for i in range(target.shape[0]):
-                y = np.float64(target[i])
-                if not ((y >= low) & (y <= high)) and (weight is None or weight[i] != 0.0):
-                    return i
-        return -1
+        return -1 if good else first_outside(target, weight, low, high)
 
-    scalar = types.float32 if dtype == "f4" else types.float64
-    reads, writes = types.Array(scalar, 1, "C", readonly=True), types.Array(scalar, 1, "C")
+    reads, writes, numbers = _types(dtype, constants)
     signature = (
         writes if in_place else reads,
         reads,
@@ -126,7 +184,7 @@ def pointwise_loop(
         types.float64,
         types.boolean if in_place else types.none,
         *(writes if wanted else types.none for wanted in outputs),
-        types.UniTuple(types.float64, constants) if constants else types.Tuple(()),
+        numbers,
     )
     variant = "".join(letter if on else "_" for letter, on in zip("vghwi", (*outputs, weighted, in_place), strict=True))
     name = f"pointwise_{formula.__name__}_{dtype}_{variant}_{constants}_{key(formula, curvature)[:24]}"
@@ -145,6 +203,7 @@ def total_loop(formula: FunctionType, constants: int, dtype: str, gradient: bool
     step = lower(formula)
 
     def loop(raw, target, weight, low, high, scale, gradient, constants):
+        wide_vectors()
         rows = raw.shape[0]
         lanes, values = np.zeros(LANES), np.empty(CHUNK)
         good = True
@@ -157,17 +216,15 @@ def total_loop(formula: FunctionType, constants: int, dtype: str, gradient: bool
             for i in range(size):
                 y = np.float64(y_part[i])
                 f, g, _h = step(COMPILED, np.float64(z_part[i]), y, *constants)
-                if w_part is None:
-                    good &= (y >= low) & (y <= high)
-                    g = g * scale
-                else:
+                inside = allowed(y, low, high)
+                if w_part is not None:
                     w = np.float64(w_part[i])
-                    good &= ((y >= low) & (y <= high)) | (w == 0.0)
-                    f = f * w if w != 0.0 else 0.0
-                    g = g * w * scale if w != 0.0 else 0.0
+                    inside |= w == 0.0
+                    f, g = times_weight(f, w), times_weight(g, w)
+                good &= inside
                 values[i] = f
                 if g_part is not None:
-                    g_part[i] = g
+                    g_part[i] = g * scale
             whole = size // LANES * LANES
             for j in range(0, whole, LANES):
                 for q in range(LANES):
@@ -177,15 +234,9 @@ def total_loop(formula: FunctionType, constants: int, dtype: str, gradient: bool
         total = 0.0
         for q in range(LANES):
             total += lanes[q]
-        if not good:
-            for i in range(rows):
-                y = np.float64(target[i])
-                if not ((y >= low) & (y <= high)) and (weight is None or weight[i] != 0.0):
-                    return total, i
-        return total, -1
+        return total, -1 if good else first_outside(target, weight, low, high)
 
-    scalar = types.float32 if dtype == "f4" else types.float64
-    reads = types.Array(scalar, 1, "C", readonly=True)
+    reads, writes, numbers = _types(dtype, constants)
     signature = (
         reads,
         reads,
@@ -193,8 +244,8 @@ def total_loop(formula: FunctionType, constants: int, dtype: str, gradient: bool
         types.float64,
         types.float64,
         types.float64,
-        types.Array(scalar, 1, "C") if gradient else types.none,
-        types.UniTuple(types.float64, constants) if constants else types.Tuple(()),
+        writes if gradient else types.none,
+        numbers,
     )
     name = f"total_{formula.__name__}_{dtype}_{'g' if gradient else '_'}{'w' if weighted else '_'}_{constants}_{key(formula)[:24]}"
     return compiled(loop, name, signature, FLAGS)

@@ -4,19 +4,19 @@ Each is within about 1 ulp. The methods are the classical ones: reduce the argum
 polynomial (Muller, Elementary Functions, 3rd ed., chapters 3 and 11; the logarithm's coefficients are fdlibm's).
 `nnan` and `ninf` stay off: with them a NaN or an infinite argument gives nonsense.
 """
-# pyright: reportCallIssue=false, reportIndexIssue=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
 
 from __future__ import annotations
 
 import importlib
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.extending import intrinsic
+from numba.extending import intrinsic as _intrinsic
 
 
 def _without_blas() -> None:
@@ -34,7 +34,12 @@ def _without_blas() -> None:
 _without_blas()
 
 FLAGS: dict[str, Any] = {"fastmath": {"contract": True, "nsz": True}, "error_model": "numpy"}
-inlined = numba.njit(forceinline=True, **FLAGS)
+inlined: Callable[[Callable[..., Any]], Any] = numba.njit(forceinline=True, **FLAGS)
+
+
+def intrinsic(make: Callable[..., Any]) -> Any:
+    """numba's, whose own type does not say that what it makes is called without the first parameter."""
+    return _intrinsic(make)
 
 
 @intrinsic

@@ -15,6 +15,10 @@ import numpy as np
 from matchloss.engine import special
 
 
+class NotCompilable(TypeError):
+    """A formula that numba cannot compile, or that names what a formula may not: more than helpers over `m` and numbers."""
+
+
 class Namespace(NamedTuple):
     """The functions of one variable, and `where`, that a formula may call as `m.exp(x)` and so on."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from types import FunctionType
 from typing import Any
 
@@ -25,7 +26,7 @@ from matchloss.engine.arrays import (
     same_memory,
     same_shape,
 )
-from matchloss.engine.namespaces import NUMPY
+from matchloss.engine.namespaces import NUMPY, NotCompilable
 
 COMPILE_FROM = 1000  # rows; below, NumPy runs the formula and numba need not be imported
 BLOCK = 1 << 16
@@ -58,15 +59,15 @@ def evaluate(program: Program, raw: Any, target: Any, sample_weight: Any, want: 
     if raw.size < COMPILE_FROM:
         _by_numpy(program, raw, target, weight, outs)
     else:
-        with threads.FIRST_CALLS:
-            from matchloss.engine.cache import NotCompilable
         try:
             by_loop(program, raw, target, weight, outs, check_first=out is not None)
         except NotCompilable:
             if not program.fallback:
                 raise
             _by_numpy(program, raw, target, weight, outs)
-    return Evaluation(*(o if o is None or o.shape or out is not None else o[()] for o in outs))
+    if raw.shape or out is not None:
+        return Evaluation(*outs)
+    return Evaluation(*(None if o is None else o[()] for o in outs))
 
 
 def check(program: Program, target: NDArray[Any], weight: NDArray[Any] | None) -> None:
@@ -82,13 +83,9 @@ Step = Callable[[NDArray[Any], NDArray[Any], NDArray[Any] | None, NDArray[Any], 
 def step(program: Program, rows: int, weighted: bool, hessian: bool) -> Step:
     """step(raw, target, weight, value, gradient, hessian) on plain float64 lines, targets checked before: for passes over `rows` rows."""
     if rows >= COMPILE_FROM:
-        with threads.FIRST_CALLS:
-            from matchloss.engine.cache import NotCompilable
-            from matchloss.engine.compiled import pointwise_loop
         try:
             curvature = program.curvature if hessian else None
-            with threads.FIRST_CALLS:
-                loop = pointwise_loop(program.formula, curvature, len(program.constants), "f8", (True, True, hessian), weighted, False)
+            loop = _pointwise_loop(program.formula, curvature, len(program.constants), "f8", (True, True, hessian), weighted, False)
         except NotCompilable:
             if not program.fallback:
                 raise
@@ -112,6 +109,30 @@ def _by_numpy(
                 out[...] = result if weight is None else np.where(weight == 0, 0.0, result * weight)
 
 
+@cache  # without the lock where the loop is known
+def _pointwise_loop(
+    formula: FunctionType,
+    curvature: FunctionType | None,
+    constants: int,
+    dtype: str,
+    outputs: tuple[bool, ...],
+    weighted: bool,
+    in_place: bool,
+) -> Callable[..., int]:
+    with threads.FIRST_CALLS:
+        from matchloss.engine.compiled import pointwise_loop
+
+        return pointwise_loop(formula, curvature, constants, dtype, outputs, weighted, in_place)
+
+
+@cache
+def _target_loop(dtype: str, weighted: bool) -> Callable[..., int]:
+    with threads.FIRST_CALLS:
+        from matchloss.engine.compiled import target_loop
+
+        return target_loop(dtype, weighted)
+
+
 def by_loop(
     program: Program,
     raw: NDArray[Any],
@@ -121,75 +142,84 @@ def by_loop(
     check_first: bool,
 ) -> None:
     """The compiled loop over arrays of any layout, targets checked in the pass (DomainError, `outs` then half written) or before."""
-    with threads.FIRST_CALLS:
-        from matchloss.engine.compiled import pointwise_loop
+    z, y = _line(raw), _line(target)
+    w = None if weight is None else _line(weight)
+    lines = [None if a is None else _line(a) for a in outs]
+    low, high, constants = program.low, program.high, program.constants
+    bad = _first_outside(y, w, low, high) if check_first else -1
+    if bad < 0:
+        dtype, direct = _layout([z, y, w, *lines])
+        in_place = check_first and direct and lines[1] is not None and same_memory(z, lines[1])  # what we allocate is never raw
+        sinks = [lines[0], None if in_place else lines[1], lines[2]]
+        curvature = None if lines[2] is None else program.curvature
+        wanted = tuple(a is not None for a in sinks)
+        loop = _pointwise_loop(program.formula, curvature, len(constants), dtype, wanted, w is not None, in_place)
+        flag = True if in_place else None
 
-    arrays, restore = _flat([raw, target, weight, *outs])
-    z, y, w, *written = arrays
-    if z is None or y is None:
-        raise AssertionError("raw and target are always there")
-    dtype = "f4" if all(a is None or (a.dtype.itemsize == 4 and a.dtype.kind == "f") for a in arrays) else "f8"
-    direct = all(a is None or is_plain(a, NATIVE[dtype]) for a in arrays)
-    in_place = check_first and direct and written[1] is not None and same_memory(z, written[1])  # what we allocate is never raw
-    wanted = tuple(a is not None and not (in_place and i == 1) for i, a in enumerate(written))
-    curvature = program.curvature if wanted[2] else None
+        def run(z: Any, y: Any, w: Any, value: Any, gradient: Any, hessian: Any) -> int:
+            return loop(z, y, w, low, high, flag, value, gradient, hessian, constants)
 
-    def loop_for(outputs: tuple[bool, ...], in_place: bool) -> Callable[..., int]:
-        with threads.FIRST_CALLS:
-            return pointwise_loop(program.formula, curvature, len(program.constants), dtype, outputs, w is not None, in_place)  # pyright: ignore[reportArgumentType]
-
-    def run(loop: Callable[..., int], targets: list[NDArray[Any] | None], flag: bool | None) -> int:
-        def block(start: int, stop: int) -> int:
-            part = [None if a is None else a[start:stop] for a in (z, y, w, *targets)]
-            bad = (
-                loop(*part[:3], program.low, program.high, flag, *part[3:], program.constants)
-                if direct
-                else _staged(loop, program, part, dtype)
-            )
-            return bad if bad < 0 else bad + start
-
-        return threads.over_blocks(z.shape[0], BLOCK if direct else STAGE, block)
-
-    if check_first and (bad := run(loop_for((False,) * 3, False), [None] * 3, None)) >= 0:
+        bad = _over_blocks(run, [z, y, w], sinks, dtype, direct)
+    if bad >= 0:
         refuse_at("target", target, bad, program.allowed)
-    sinks = [a if on else None for a, on in zip(written, wanted, strict=True)]
-    if (bad := run(loop_for(wanted, in_place), sinks, True if in_place else None)) >= 0:
-        refuse_at("target", target, bad, program.allowed)
-    restore()
-
-
-def _flat(arrays: list[NDArray[Any] | None]) -> tuple[list[NDArray[Any] | None], Callable[[], None]]:
-    """One-dimensional arrays in C order (views where possible), and what copies results back where an output is no view."""
-    flat: list[NDArray[Any] | None] = []
-    back: list[tuple[NDArray[Any], NDArray[Any]]] = []
-    for i, a in enumerate(arrays):
-        line = a if a is None or a.ndim == 1 else a.reshape(-1)
-        flat.append(line)
-        if a is not None and line is not None and line is not a and i >= 3 and not np.may_share_memory(a, line):
-            back.append((a, line))
-
-    def restore() -> None:
-        for a, line in back:
+    for a, line in zip(outs, lines, strict=True):
+        if a is not None and line is not None and line is not a and not np.may_share_memory(a, line):
             a[...] = line.reshape(a.shape)
 
-    return flat, restore
+
+def _first_outside(y: NDArray[Any], w: NDArray[Any] | None, low: float, high: float) -> int:
+    """The first row with a target outside the domain and a weight that is not 0, or -1: one read of the targets."""
+    dtype, direct = _layout([y, w])
+    loop = _target_loop(dtype, w is not None)
+    return _over_blocks(lambda y, w: loop(y, w, low, high), [y, w], [], dtype, direct)
+
+
+def _line(a: NDArray[Any]) -> NDArray[Any]:
+    """The array with one dimension, in C order; a view where possible."""
+    return a if a.ndim == 1 else a.reshape(-1)
+
+
+Lines = list[NDArray[Any] | None]
+
+
+def _layout(lines: Lines) -> tuple[str, bool]:
+    """The dtype to compute in, f4 where all are float32, and whether a loop can run over the lines as they are."""
+    there = [a for a in lines if a is not None]
+    dtype = "f4" if all(a.dtype.itemsize == 4 and a.dtype.kind == "f" for a in there) else "f8"
+    native = NATIVE[dtype]
+    return dtype, all(is_plain(a, native) for a in there)
+
+
+def _over_blocks(run: Callable[..., int], reads: Lines, writes: Lines, dtype: str, direct: bool) -> int:
+    """run(*reads, *writes) over blocks of rows on threads, on copies where a loop cannot take the lines themselves; the first bad row."""
+    lines = reads + writes
+    rows = 0 if lines[0] is None else lines[0].shape[0]
+    if direct and rows <= BLOCK:
+        return run(*lines)
+
+    def block(start: int, stop: int) -> int:
+        part = [None if a is None else a[start:stop] for a in lines]
+        bad = run(*part) if direct else _staged(run, part, len(reads), dtype)
+        return bad if bad < 0 else bad + start
+
+    return threads.over_blocks(rows, BLOCK if direct else STAGE, block)
 
 
 _buffers = threading.local()
 
 
-def _staged(loop: Callable[..., int], program: Program, part: list[NDArray[Any] | None], dtype: str) -> int:
+def _staged(run: Callable[..., int], part: Lines, reads: int, dtype: str) -> int:
     """The loop on contiguous copies of a block: faster than a loop over strides, and one loop serves all layouts."""
     buffers = getattr(_buffers, dtype, None)
     if buffers is None:
         buffers = np.empty((6, STAGE), dtype)
         setattr(_buffers, dtype, buffers)
     lines = [None if a is None else buffers[i, : a.shape[0]] for i, a in enumerate(part)]
-    for line, a in zip(lines[:3], part[:3], strict=True):
+    for line, a in zip(lines[:reads], part, strict=False):
         if line is not None and a is not None:
             np.copyto(line, a)
-    bad = loop(*lines[:3], program.low, program.high, None, *lines[3:], program.constants)
-    for line, a in zip(lines[3:], part[3:], strict=True):
+    bad = run(*lines)
+    for line, a in zip(lines[reads:], part[reads:], strict=True):
         if line is not None and a is not None:
             with np.errstate(over="ignore"):
                 np.copyto(a, line, casting="same_kind")

@@ -83,7 +83,7 @@ class _Shared:
         return self._starts[i]
 
 
-def _drain(starts, rows: int, block: int, work: Callable[[int, int], int]) -> int:
+def _drain(starts: Iterator[int], rows: int, block: int, work: Callable[[int, int], int]) -> int:
     bad = -1
     for start in starts:
         found = work(start, min(start + block, rows))

@@ -24,7 +24,7 @@ def loop_of(program: Program, dtype: str, gradient: bool, weighted: bool) -> Loo
     with threads.FIRST_CALLS:
         from matchloss.engine.compiled import total_loop
 
-        return total_loop(program.formula, len(program.constants), dtype, gradient, weighted)  # pyright: ignore[reportArgumentType]
+        return total_loop(program.formula, len(program.constants), dtype, gradient, weighted)
 
 
 def total(
