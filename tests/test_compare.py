@@ -6,11 +6,14 @@ import numpy as np
 import polars as pl
 import pytest
 
+from matchloss import scoring
 from matchloss.compare.candidates import CANDIDATES
 from matchloss.compare.result import Comparison, Fit, Score
 from matchloss.compare.run import compare
 from matchloss.compare.text import comparison_text
+from matchloss.losses import CATALOGUE
 from matchloss.tables.errors import DataError
+from matchloss.tables.scores import RULES
 from matchloss.terminal import console
 
 ROWS = 400
@@ -62,6 +65,28 @@ def test_each_kind_of_target_gets_its_candidates_and_scores_that_beat_a_constant
         assert found.target_range == (0.0, 1.0)
     else:
         assert found.target_range[0] < found.target_range[1]
+
+
+def test_the_candidates_follow_from_the_classes_in_this_order():
+    assert CANDIDATES == {
+        "number": ("squared_error", "absolute_error", "huber", "log_cosh", "quartic", "sine_squared"),
+        "binary": ("logistic", "sigmoid_brier", "binary_brier", "binary_spherical", "hinge"),
+        "multiclass": ("cross_entropy", "softmax_brier", "softmax_spherical", "sparsemax", "spherical"),
+        "count": ("poisson", "negative_binomial", "squared_error"),
+    }
+
+
+@pytest.mark.parametrize("loss", [cls() for cls in CATALOGUE.values()], ids=lambda loss: loss.name)
+def test_what_a_class_says_of_targets_and_scores_agrees_with_the_rest(loss):
+    assert set(loss.usual_for) <= set(loss.suits)
+    labels = {"binary", "multiclass"} if loss.kind == "simplex" else {"binary"} if loss.kind == "binary" else set()
+    assert {"binary", "multiclass"} & set(loss.suits) == labels
+    if loss.score:  # half or twice the score, whatever the prediction
+        raw, target = np.array([-1.0, 0.5, 2.0]), np.array([1.0, 3.0, 0.5])
+        kind = next(kind for kind in RULES if loss.score in RULES[kind])
+        score = scoring.per_row(RULES[kind][loss.score], target, loss.predict(raw))
+        ratio = score / loss.divergence(raw, target)
+        assert np.allclose(ratio, ratio[0])
 
 
 @pytest.mark.parametrize(

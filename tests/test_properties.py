@@ -171,6 +171,13 @@ def test_linear_in_the_target_where_flagged_and_only_there(loss: Any) -> None:
 
 
 @pytest.mark.parametrize("loss", ALL, ids=label)
+def test_blind_to_a_shift_of_all_raw_predictions_where_flagged_and_only_there(loss: Any) -> None:
+    z, y = sample(loss, 50)
+    same = np.allclose(loss.gradient(z + 0.75, y), loss.gradient(z, y), rtol=1e-9, atol=1e-12)
+    assert same == loss.shift_invariant
+
+
+@pytest.mark.parametrize("loss", ALL, ids=label)
 def test_convex_where_flagged_and_only_there(loss: Any) -> None:
     n = 240 if is_simplex(loss) else 400  # 4 n < 1000: no loop is compiled for this alone
     z, y = sample(loss, n)

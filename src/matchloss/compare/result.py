@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from matchloss.tables.scores import Kind, Score
+from matchloss.tables.scores import Score
 
 if TYPE_CHECKING:
-    from matchloss.losses import Loss
+    from matchloss.losses import Loss, TargetKind
 
-__all__ = ["Comparison", "Fit", "Kind", "Score"]
+__all__ = ["Comparison", "Fit", "Score"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Comparison:
 
     source: str  # where the data came from, as a person would say it
     target: str
-    kind: Kind
+    kind: TargetKind
     classes: tuple[str, ...]  # empty for numbers
     frequencies: tuple[float, ...]  # of the classes in the training rows; empty for numbers
     target_range: tuple[float, float]  # 5th and 95th percentile of a numeric training target; (0, 1) for labels

@@ -9,30 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.fit.result import Bin, Effect, Reliability
-from matchloss.tables.scores import Score, held_out, mean_score
+from matchloss.tables.scores import Score, held_out, mean_score, score_names
 
 if TYPE_CHECKING:
     from matchloss.linear.rows import Rows
-    from matchloss.losses import Loss
-    from matchloss.tables.scores import Kind
+    from matchloss.losses import Loss, TargetKind
 
 Floats = NDArray[np.float64]
 BINS = 10
 MOST_CLASSES = 4  # reliability diagrams
-JUDGED = {"squared_error", "absolute_error", "poisson"}  # a score of the same meaning is among the usual ones
-BLIND_TO_SHIFTS = {
-    "cross_entropy",
-    "sparsemax",
-    "entmax",
-    "softmax_brier",
-    "softmax_spherical",
-}  # adding a number to all raw outputs does nothing
 
 
-def scores(loss: Loss, kind: Kind, raw: Floats, target: NDArray[Any], sample_weight: Floats | None) -> dict[str, Score]:
+def scores(loss: Loss, kind: TargetKind, raw: Floats, target: NDArray[Any], sample_weight: Floats | None) -> dict[str, Score]:
     """Held-out scores by name, lower is better; first what the loss itself judges by, where none of the usual scores does."""
     own = {}
-    if kind in ("number", "count") and loss.name not in JUDGED:
+    if kind in ("number", "count") and loss.score not in score_names(kind):
         with np.errstate(over="ignore"):
             own[f"{loss.name} loss"] = mean_score(np.asarray(loss.divergence(raw, target)), sample_weight)
     return own | held_out(loss, kind, raw, target, sample_weight)
@@ -72,7 +63,7 @@ def effects(
     With an output for each class there is one for each pair of column and class, measured from their mean where only differences count.
     """
     deviation, share = _spread(rows, sample_weight)
-    if coef.ndim == 2 and loss.name in BLIND_TO_SHIFTS:
+    if coef.ndim == 2 and loss.shift_invariant:
         coef = coef - coef.mean(axis=1, keepdims=True)
     sizes = np.abs(coef) * (deviation if coef.ndim == 1 else deviation[:, None])
     order = np.argsort(-sizes.ravel(), kind="stable")

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from matchloss.compare.result import Kind, Score
     from matchloss.linear.model import Model
+    from matchloss.losses import TargetKind
+    from matchloss.tables.scores import Score
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class FitResult:
     """A fit to a table, and how the model did on the rows that it never saw."""
 
     source: str
-    kind: Kind
+    kind: TargetKind
     why: str  # why this loss, in a sentence
     model: Model
     rows: int  # in the table

@@ -233,7 +233,7 @@ class LinearClassifier(ClassifierMixin, _Linear):
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fits the model to X (n, p), to labels y (n,) of one type or distributions (n, K), and a weight a row."""
         loss = self._loss()
-        if loss.kind not in ("simplex", "binary"):
+        if not {"binary", "multiclass"}.intersection(loss.suits):
             raise ValueError(
                 f"{loss!r} is a loss of a number: LinearRegressor takes it; labels ask for cross_entropy, logistic, hinge, ..."
             )
@@ -245,7 +245,7 @@ class LinearClassifier(ClassifierMixin, _Linear):
             only = self.classes_.tolist()
             raise ValueError(f"{type(self).__name__} needs two classes or more; the rows of positive weight hold 1 class: {only}")
         loss = loss.of_classes(classes)
-        if loss.kind == "binary":
+        if loss.kind != "simplex":
             if classes > 2:
                 raise ValueError(f"Only binary classification is supported by {loss.name}; there are {classes} classes")
             if shares is not None:

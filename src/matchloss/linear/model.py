@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,19 +16,18 @@ from matchloss.errors import DomainError
 from matchloss.files import replacing, strict_json
 from matchloss.linear.columns import kind_of
 from matchloss.linear.plan import Category, Design, Number
-from matchloss.losses import CATALOGUE, Loss
+from matchloss.losses import CATALOGUE, Loss, TargetKind
 
 if TYPE_CHECKING:
     from matchloss.linear.plan import Level
 
 Floats = NDArray[np.float64]
-Kind = Literal["number", "count", "binary", "multiclass"]  # of a target
 
 FORMAT = "matchloss model"
 SCHEMA = 1
 LIMIT = 2**30  # bytes
 INTEGERS = range(-(2**63), 2**64)  # what a column of a table can hold
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS: tuple[TargetKind, ...] = get_args(TargetKind)
 ABOUT_DEPTH = 3
 
 
@@ -48,7 +47,7 @@ class Model:
     intercept: float | Floats
     coef: Floats
     target: str
-    kind: Kind
+    kind: TargetKind
     classes: tuple[str, ...] = ()  # of labels; with one column of raw predictions the second is what speaks for a positive one
     about: Mapping[str, Any] = field(default_factory=dict)  # how it came about: texts, finite numbers, None, and groups of them
 
@@ -207,8 +206,7 @@ def _check_classes(kind: str, classes: tuple[str, ...], loss: Loss) -> None:
     fits = {"number": not classes, "count": not classes, "binary": len(classes) == 2, "multiclass": len(classes) > 2}
     if not fits[kind]:
         raise _Wrong(f"{len(classes)} classes do not go with the kind {kind}")
-    simplex, binary = loss.kind == "simplex", loss.kind == "binary"
-    if (simplex and not classes) or (kind == "multiclass" and not simplex) or (kind == "binary" and not (simplex or binary)):
+    if kind not in loss.suits:
         raise _Wrong(f"the loss {loss.name} does not go with the kind {kind}")
 
 

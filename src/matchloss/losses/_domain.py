@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+TargetKind = Literal["number", "count", "binary", "multiclass"]  # what a column of a table holds for a loss to predict
+
 
 @dataclass(frozen=True)
 class Interval:

@@ -15,7 +15,7 @@ from matchloss.engine import pointwise
 from matchloss.engine.arrays import Evaluation, as_array, as_weight, refuse, result_dtype
 from matchloss.engine.namespaces import NUMPY
 from matchloss.errors import DomainError, ShapeError
-from matchloss.losses._domain import REAL, Interval
+from matchloss.losses._domain import REAL, Interval, TargetKind
 from matchloss.losses._hosts import host_of, refuse_foreign
 from matchloss.losses._solve import least_mean, root_of_mean_gradient
 
@@ -41,6 +41,12 @@ class Loss:
     raw_domain: ClassVar[Interval] = REAL
     token: ClassVar[str] = ""  # on each instance: a plain string that equal losses share, which tracers can guard on
 
+    # What the commands on a table ask.
+    usual_for: ClassVar[tuple[TargetKind, ...]] = ()  # kinds of target on which it is compared unasked, the likeliest first
+    score: ClassVar[str] = ""  # the usual score of a table's predictions (matchloss.tables.scores) that judges as this loss does
+    shift_invariant: ClassVar[bool] = False  # adding one number to all raw predictions of a row changes nothing
+    advice: ClassVar[str] = ""  # a sentence on its error signal, for who looks at a picture of it
+
     # Some of these depend on a parameter, and are properties there.
     target_domain: ClassVar[Any] = REAL
     functional: ClassVar[Any] = "mean"  # what minimising the expected loss elicits
@@ -53,7 +59,10 @@ class Loss:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if "name" in cls.__dict__ and cls.__module__.startswith("matchloss."):  # a person's own loss is not in the catalogue
+        own = not cls.__module__.startswith("matchloss.")  # a person's own loss is not in the catalogue
+        if own and "name" not in cls.__dict__:
+            cls.name = cls.__name__
+        if not own and "name" in cls.__dict__:
             CATALOGUE[cls.name] = cls
 
     def __post_init__(self) -> None:
@@ -86,6 +95,15 @@ class Loss:
     def reduced(self) -> Loss:
         """The loss that this one is at its parameters, where another's formula is the same function and better conditioned."""
         return self
+
+    @property
+    def suits(self) -> tuple[TargetKind, ...]:
+        """The kinds of target that it takes, where their values lie in target_domain; a column may be of several, and is the first."""
+        raise NotImplementedError
+
+    def tuned_to(self, target: NDArray[Any]) -> tuple[Loss, str]:
+        """The loss with the parameters that suit a training target, and a note on how they came about: itself and "" if it tunes none."""
+        return self, ""
 
     def of_classes(self, classes: int) -> Loss:
         """The loss to fit so many classes with: itself, or for two what it is in the difference of their raw predictions."""
@@ -225,6 +243,12 @@ class PointwiseLoss(Loss):
     def link_formula(m: Any, prediction: Any, *constants: float) -> Any:
         """The inverse of predict_formula."""
         return prediction
+
+    @property
+    def suits(self) -> tuple[TargetKind, ...]:
+        low, high = self.target_domain.bounds
+        labels: tuple[TargetKind, ...] = ("binary",) if low >= 0 and high <= 1 else ()
+        return tuple(dict.fromkeys((*self.usual_for, *labels, "number", "count")))
 
     @property
     def prediction_domain(self) -> Interval:

@@ -18,7 +18,7 @@ from matchloss.engine.namespaces import NUMPY, NUMPY_ROWS
 from matchloss.engine.row_targets import as_target, check_targets, distributions
 from matchloss.engine.row_text import Parts, RowProgram, parts
 from matchloss.errors import ShapeError
-from matchloss.losses._domain import Simplex
+from matchloss.losses._domain import Simplex, TargetKind
 from matchloss.losses._hosts import host_of, refuse_foreign
 from matchloss.losses._loss import Evaluation, Loss
 from matchloss.losses._terms import times
@@ -32,8 +32,13 @@ class SimplexLoss(Loss):
     proper = True
     linear_in_target = True
     zero_iff_right = True
+    shift_invariant = True  # a row program sees how far each raw prediction lies below the largest
     threshold: ClassVar[Any] = None  # the map: softmax, or a Threshold
     majorizer: ClassVar[Any] = None
+
+    @property
+    def suits(self) -> tuple[TargetKind, ...]:
+        return ("multiclass", "binary")
 
     @staticmethod
     def terms(m: Any, u: Any, t: Any, *constants: float) -> tuple[Any, Any, Any]:

@@ -37,7 +37,12 @@ def losses() -> list[dict[str, Any]]:
     >>> [row["name"] for row in ml.losses() if row["matching"]][:3]
     ['squared_error', 'logistic', 'binary_brier']
     """
-    return [_row(cls()) for cls in sorted(CATALOGUE.values(), key=lambda cls: KINDS.index(cls.kind))]
+    return [_row(cls()) for cls in in_order()]
+
+
+def in_order() -> list[type[Loss]]:
+    """The classes of the catalogue: kind by kind, within a kind as they are defined."""
+    return sorted(CATALOGUE.values(), key=lambda cls: KINDS.index(cls.kind))
 
 
 def _row(loss: Loss) -> dict[str, Any]:

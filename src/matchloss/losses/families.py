@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from matchloss.losses._domain import NON_NEGATIVE, POSITIVE, Interval
 from matchloss.losses._loss import Loss, PointwiseLoss
 from matchloss.losses._terms import exp_of_product, split_factor, times, times_exp_of_product
 
 __all__ = ["Gamma", "InverseGaussian", "NegativeBinomial", "Poisson", "Tweedie"]
+
+
+POISSON_LIKE = 1e6  # a negative binomial of this size is a Poisson law to all intents
 
 
 class LogLinkLoss(PointwiseLoss):
@@ -51,6 +57,9 @@ class Poisson(LogLinkLoss):
     equation = "e^z - y z"
     error_signal = "mu - y"
     sources = ("McCullagh & Nelder 1989",)
+    usual_for = ("count",)
+    score = "Poisson deviance"
+    advice = "Poisson’s mean is an exponential, and its signal is the straight line as soon as it is drawn against that mean."
     convex = True
     target_domain = NON_NEGATIVE
     matching = True
@@ -202,6 +211,8 @@ class NegativeBinomial(LogLinkLoss):
     equation = "size softplus(t) + y softplus(-t), t = z - log(size)"
     error_signal = "(mu - y) size / (size + mu)"
     sources = ("McCullagh & Nelder 1989",)
+    usual_for = ("count",)
+    advice = "The negative binomial trusts large counts less: its signal levels off."
     convex = True
     parameter_domains: ClassVar[dict[str, Interval]] = {"size": POSITIVE}
     target_domain = NON_NEGATIVE
@@ -209,6 +220,15 @@ class NegativeBinomial(LogLinkLoss):
     @property
     def constants(self) -> tuple[float, ...]:
         return self.size, math.log(self.size)
+
+    def tuned_to(self, target: NDArray[Any]) -> tuple[NegativeBinomial, str]:
+        """The size at which variance = mean + mean^2 / size holds for the target as a whole."""
+        y = np.asarray(target, dtype=np.float64)
+        mean, excess = float(y.mean()), float(y.var() - y.mean())
+        if excess <= mean**2 / POISSON_LIKE:
+            return replace(self, size=POISSON_LIKE), f"size = {POISSON_LIKE:g}: the variance does not exceed the mean"
+        size = float(f"{mean**2 / excess:.6g}")
+        return replace(self, size=size), f"size = {size:g}: mean^2 / (variance - mean)"
 
     @staticmethod
     def formula(m: Any, raw: Any, target: Any, size: float, log_size: float) -> tuple[Any, Any, Any]:

@@ -38,6 +38,8 @@ class BinaryBrier(BinaryLoss):
     error_signal = "p - y"
     link_name = "2p - 1"
     sources = ("Brier 1950", "Blondel, Martins & Niculae 2020")
+    usual_for = ("binary",)
+    advice = "Brier and spherical scores fall on that line too, each behind the link that suits it."
     convex = True
     matching = True
 
@@ -90,6 +92,7 @@ class BinarySpherical(BinaryLoss):
     error_signal = "p - y"
     link_name = "(2p - 1) / |p|"
     sources = ("Gneiting & Raftery 2007", "Buja, Stuetzle & Shen 2005")
+    usual_for = ("binary",)
     convex = True
     matching = True
 
@@ -133,6 +136,11 @@ class SigmoidBrier(SigmoidLoss):
     equation = "y q^2 + (1 - y) p^2"
     error_signal = "2 p (1 - p) (p - y)"
     sources = ("Brier 1950",)
+    usual_for = ("binary",)
+    advice = (
+        "The Brier score of a sigmoid is also zero only at the right answer, but its signal fades just where the model is "
+        "confidently wrong."
+    )
     convex = False
 
     @staticmethod
@@ -210,6 +218,8 @@ class Hinge(BinaryLoss):
     error_signal = "(1 - y) [z > -1] - y [z < 1]"
     link_name = "none"
     sources = ("Cortes & Vapnik 1995",)
+    usual_for = ("binary",)
+    advice = "Hinge has no link: its prediction is only a side, so it is drawn against raw output alone."
     convex = True
     functional = "mode"
     proper = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import pi
 from typing import Any, ClassVar
 
@@ -18,6 +18,7 @@ __all__ = ["AbsoluteError", "Expectile", "Huber", "LogCosh", "Pinball", "Quartic
 
 OPEN_UNIT = Interval(0, 1)
 LOG_2 = 0.6931471805599453
+MAD_TO_SD = 1.4826  # the median absolute deviation of a normal law, times this, is its standard deviation
 REACH = 32768.0  # half the longest line on which the best constant of the sines is looked for
 
 
@@ -60,6 +61,8 @@ class SquaredError(LocationLoss):
     equation = "(z - y)^2 / 2"
     error_signal = "z - y"
     sources = ("Gauss 1809", "Auer, Herbster & Warmuth 1996")
+    usual_for = ("number", "count")
+    score = "squared error"
     convex = True
     matching = True
     proper = True
@@ -93,6 +96,9 @@ class AbsoluteError(LocationLoss):
     equation = "|z - y|"
     error_signal = "sgn(z - y)"
     sources = ("Laplace 1774", "Koenker & Bassett 1978")
+    usual_for = ("number",)
+    score = "absolute error"
+    advice = "Absolute error knows on which side the model is wrong, not how far: it seeks the median."
     convex = True
     functional = "median"
     smooth = False
@@ -201,9 +207,22 @@ class Huber(LocationLoss):
     equation = "d^2/2 if |d| <= delta else delta (|d| - delta/2), d = z - y"
     error_signal = "clip(z - y, -delta, delta)"
     sources = ("Huber 1964",)
+    usual_for = ("number",)
+    advice = "Huber is straight near the answer and level beyond: an outlier is heard, but no louder than that."
     convex = True
     parameter_domains: ClassVar[dict[str, Interval]] = {"delta": POSITIVE}
     functional = "Huber functional"
+
+    def tuned_to(self, target: NDArray[Any]) -> tuple[Huber, str]:
+        """delta = 1.345 standard deviations, by the median absolute deviation: 95 % efficient for a normal law (Huber 1964)."""
+        y = np.asarray(target, dtype=np.float64)
+        mad = float(np.median(np.abs(y - np.median(y))))
+        scale, what = MAD_TO_SD * mad, f"1.345 x {MAD_TO_SD} x the median absolute deviation {mad:.5g}"
+        if scale == 0:  # more than half of the targets are equal
+            scale = float(y.std()) or 1.0
+            what = "1.345 x the standard deviation (the median absolute deviation is 0)"
+        delta = float(f"{1.345 * scale:.6g}")
+        return replace(self, delta=delta), f"delta = {delta:g}: {what}"
 
     @staticmethod
     def formula(m: Any, raw: Any, target: Any, delta: float) -> tuple[Any, Any, Any]:
@@ -238,6 +257,8 @@ class LogCosh(LocationLoss):
     equation = "log cosh(z - y)"
     error_signal = "tanh(z - y)"
     sources = ("Green 1990",)
+    usual_for = ("number",)
+    advice = "Log-cosh rounds off the same idea: straight close up, level far away."
     convex = True
     functional = "log-cosh functional"
 
@@ -278,6 +299,8 @@ class Quartic(LocationLoss):
     equation = "(z - y)^4"
     error_signal = "4 (z - y)^3"
     sources = ("Why do we use cross entropy and mean squared error? 2020",)
+    usual_for = ("number",)
+    advice = "The quartic hardly speaks near the answer and shouts far from it."
     convex = True
     functional = "third-moment root"
 
@@ -305,6 +328,8 @@ class SineSquared(LocationLoss):
     equation = "sin^2(z - y) + sin^2(pi (z - y))"
     error_signal = "sin 2(z - y) + pi sin 2 pi(z - y)"
     sources = ("Why do we use cross entropy and mean squared error? 2020",)
+    usual_for = ("number",)
+    advice = "The sines are zero only at the right answer, yet send the model the wrong way in one place after another."
     functional = "none"
     convex = False
 

@@ -44,6 +44,8 @@ class CrossEntropy(SimplexLoss):
     error_signal = "p - y"
     link_name = "log"
     sources = ("Bridle 1990", "Gneiting & Raftery 2007")
+    usual_for = ("multiclass",)
+    advice = "Against raw output, cross entropy’s signal is a curve; against its own prediction it is the line of squared error."
     convex = True
     matching = True
 
@@ -98,6 +100,8 @@ class Sparsemax(SimplexLoss):
     error_signal = "p - y"
     link_name = "identity"
     sources = ("Martins & Astudillo 2016",)
+    usual_for = ("multiclass",)
+    advice = "Sparsemax and the spherical score fall on that line too, each behind the link that suits it."
     convex = True
     matching = True
     threshold = Threshold(power=1.0, scale=1.0)
@@ -218,6 +222,7 @@ class Spherical(SimplexLoss):
     error_signal = "p - y"
     link_name = "p / |p|"
     sources = ("Gneiting & Raftery 2007", "Blondel, Martins & Niculae 2020")
+    usual_for = ("multiclass",)
     convex = True
     matching = True
     threshold = Threshold(power=2.0, scale=1.0)
@@ -264,6 +269,10 @@ class SoftmaxBrier(SimplexLoss):
     error_signal = "p (r - <p, r>), r = p - y"
     link_name = "log"
     sources = ("Brier 1950",)
+    usual_for = ("multiclass",)
+    advice = (
+        "The Brier score of softmax is also zero only at the right answer, but its signal fades just where the model is confidently wrong."
+    )
     convex = False
 
     @staticmethod
@@ -306,6 +315,8 @@ class SoftmaxSpherical(SimplexLoss):
     error_signal = "p (<y, p> p / |p|^3 - y / |p|)"
     link_name = "log"
     sources = ("Gneiting & Raftery 2007",)
+    usual_for = ("multiclass",)
+    advice = "The spherical score of softmax does the same."
     convex = False
 
     @staticmethod

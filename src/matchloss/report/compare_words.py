@@ -1,4 +1,4 @@
-"""What the page of comparisons says in words: facts, the ranking, and a remark for each loss that deserves one."""
+"""What the page of comparisons says in words: facts, the ranking, and what each loss says of its own signal."""
 
 from __future__ import annotations
 
@@ -13,28 +13,7 @@ if TYPE_CHECKING:
 
 MANY = 6  # class frequencies are listed up to here
 
-_FADES = "is also zero only at the right answer, but its signal fades just where the model is confidently wrong."
 _SHARED = "Every loss that matches its link has one and the same straight line for a signal."
-
-# One sentence beside picture 1, shown only where the loss is on the page.
-REMARKS = {
-    "quartic": "The quartic hardly speaks near the answer and shouts far from it.",
-    "sine_squared": "The sines are zero only at the right answer, yet send the model the wrong way in one place after another.",
-    "absolute_error": "Absolute error knows on which side the model is wrong, not how far: it seeks the median.",
-    "huber": "Huber is straight near the answer and level beyond: an outlier is heard, but no louder than that.",
-    "log_cosh": "Log-cosh rounds off the same idea: straight close up, level far away.",
-    "logistic": "The logistic loss is cross entropy for two classes. Against raw output its signal is a curve; "
-    "against its own prediction it is the line of squared error.",
-    "cross_entropy": "Against raw output, cross entropy’s signal is a curve; against its own prediction it is the line of squared error.",
-    "binary_brier": "Brier and spherical scores fall on that line too, each behind the link that suits it.",
-    "sparsemax": "Sparsemax and the spherical score fall on that line too, each behind the link that suits it.",
-    "sigmoid_brier": f"The Brier score of a sigmoid {_FADES}",
-    "softmax_brier": f"The Brier score of softmax {_FADES}",
-    "softmax_spherical": "The spherical score of softmax does the same.",
-    "hinge": "Hinge has no link: its prediction is only a side, so it is drawn against raw output alone.",
-    "poisson": "Poisson’s mean is an exponential, and its signal is the straight line as soon as it is drawn against that mean.",
-    "negative_binomial": "The negative binomial trusts large counts less: its signal levels off.",
-}
 
 OPENING = {
     "number": "Move the target: squared error’s signal stays one straight line through it.",
@@ -68,8 +47,8 @@ def facts(comparison: Comparison) -> list[str]:
 
 def remarks(comparison: Comparison, width: int) -> list[str]:
     """The caption of picture 1: the line, then those that share it and those that bend."""
-    said = [REMARKS[fit.loss.name] for fit in comparison.fits if fit.loss.name in REMARKS]
-    return [OPENING[comparison.kind].format(width=width), " ".join(dict.fromkeys(said))]
+    said = dict.fromkeys(fit.loss.advice for fit in comparison.fits)
+    return [OPENING[comparison.kind].format(width=width), " ".join(filter(None, said))]
 
 
 def titles(fits: Sequence[Fit]) -> list[str]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from matchloss.losses import Loss
-    from matchloss.tables.scores import Kind, Score
+    from matchloss.losses import Loss, TargetKind
+    from matchloss.tables.scores import Score
 
 LETTERS = {"alpha": "α", "delta": "δ", "gamma": "γ", "mu": "μ", "phi": "φ", "Phi": "Φ", "pi": "π", "sum": "Σ", "sqrt": "√"}
 _SYMBOL = rf"(?<![A-Za-z])({'|'.join(LETTERS)})(?![A-Za-z])|[<>]=|\^[234](?![\d.])|\^-?z\b|(?<=\))\+"
@@ -76,7 +76,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def kind(kind: Kind, classes: int) -> str:
+def kind(kind: TargetKind, classes: int) -> str:
     """What the target is."""
     if kind in ("binary", "multiclass"):
         return f"a label with {count(classes, 'class', 'classes')}"

@@ -1,31 +1,39 @@
-"""The loss that a person names: found, held against the target, its parameter chosen from the training rows where none was given."""
+"""The loss that a person names, or the usual ones for a target: found by what their classes say, and held against the target."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 import matchloss as ml
 from matchloss.errors import DomainError
+from matchloss.losses import Interval, TargetKind
+from matchloss.losses.catalogue import in_order
 from matchloss.tables.errors import DataError
-from matchloss.tables.scores import Kind
 from matchloss.tables.target import Target
 from matchloss.tables.words import suggest
 
 if TYPE_CHECKING:
     from matchloss.losses import Loss
 
-CANDIDATES: dict[Kind, tuple[str, ...]] = {
-    "number": ("squared_error", "absolute_error", "huber", "log_cosh", "quartic", "sine_squared"),
-    "binary": ("logistic", "sigmoid_brier", "binary_brier", "binary_spherical", "hinge"),
-    "multiclass": ("cross_entropy", "softmax_brier", "softmax_spherical", "sparsemax", "spherical"),
-    "count": ("poisson", "negative_binomial", "squared_error"),
-}
-MAD_TO_SD = 1.4826  # the median absolute deviation of a normal law, times this, is its standard deviation
-POISSON_LIKE = 1e6  # a negative binomial of this size is a Poisson law to all intents
+
+def usual(kind: TargetKind) -> tuple[str, ...]:
+    """The losses that a kind of target gets where none is named, by their `usual_for`; the first of them where one is wanted.
+
+    First those for which it is the likeliest kind, and of these the ones behind the first one's link; else in the catalogue's order.
+
+    >>> usual("count")
+    ('poisson', 'negative_binomial', 'squared_error')
+    """
+    found = sorted((cls for cls in in_order() if kind in cls.usual_for), key=lambda cls: cls.usual_for.index(kind))
+    own = found[0].link_name
+    found.sort(key=lambda cls: (cls.usual_for.index(kind), cls.link_name != own))
+    return tuple(cls.name for cls in found)
+
+
+CANDIDATES = {kind: usual(kind) for kind in get_args(TargetKind)}
 
 
 def get_loss(name: str, parameters: Mapping[str, float] | None = None) -> Loss:
@@ -53,45 +61,17 @@ def get_loss(name: str, parameters: Mapping[str, float] | None = None) -> Loss:
 
 def check_suits(loss: Loss, target: Target) -> None:
     """DataError for a loss that is not defined for the target."""
-    labels = target.kind in ("binary", "multiclass")
-    simplex = loss.kind == "simplex"
-    if labels and not (simplex or (target.kind == "binary" and loss.kind == "binary")):
-        raise DataError(f"{loss.name} is no loss for {len(target.classes)} labels; {_default(target.kind)} are")
-    if not labels:
-        values = np.asarray(target.values, dtype=np.float64)
-        outside = simplex or not all(float(end) in loss.target_domain for end in (values.min(), values.max()))
-        if outside:
-            allowed = "labels" if simplex else f"targets in {loss.target_domain}"
-            raise DataError(f"{loss.name} is for {allowed}; {target.name} goes from {values.min():g} to {values.max():g}")
+    if target.classes:
+        if target.kind not in loss.suits:
+            raise DataError(f"{loss.name} is no loss for {len(target.classes)} labels; {_default(target.kind)} are")
+        return
+    domain, values = loss.target_domain, np.asarray(target.values, dtype=np.float64)
+    labels = not isinstance(domain, Interval)
+    if labels or not all(float(end) in domain for end in (values.min(), values.max())):
+        allowed = "labels" if labels else f"targets in {domain}"
+        raise DataError(f"{loss.name} is for {allowed}; {target.name} goes from {values.min():g} to {values.max():g}")
 
 
-def tune(loss: Loss, training: NDArray[np.generic]) -> tuple[Loss, str]:
-    """Huber and negative binomial with the parameter that suits the training target, and a note that says so; others as they are."""
-    if loss.name == "huber":
-        return _huber(np.asarray(training, dtype=np.float64))
-    if loss.name == "negative_binomial":
-        return _negative_binomial(np.asarray(training, dtype=np.float64))
-    return loss, ""
-
-
-def _default(kind: Kind) -> str:
+def _default(kind: TargetKind) -> str:
     *first, last = CANDIDATES[kind]
     return f"{', '.join(first)} and {last}"
-
-
-def _huber(y: NDArray[np.float64]) -> tuple[Loss, str]:
-    mad = float(np.median(np.abs(y - np.median(y))))
-    scale, what = MAD_TO_SD * mad, f"1.345 x {MAD_TO_SD} x the median absolute deviation {mad:.5g}"
-    if scale == 0:  # more than half of the targets are equal
-        scale = float(y.std()) or 1.0
-        what = "1.345 x the standard deviation (the median absolute deviation is 0)"
-    delta = float(f"{1.345 * scale:.6g}")
-    return ml.get("huber", delta=delta), f"delta = {delta:g}: {what}"
-
-
-def _negative_binomial(y: NDArray[np.float64]) -> tuple[Loss, str]:
-    mean, excess = float(y.mean()), float(y.var() - y.mean())
-    if excess <= mean**2 / POISSON_LIKE:
-        return ml.get("negative_binomial", size=POISSON_LIKE), f"size = {POISSON_LIKE:g}: the variance does not exceed the mean"
-    size = float(f"{mean**2 / excess:.6g}")
-    return ml.get("negative_binomial", size=size), f"size = {size:g}: mean^2 / (variance - mean)"

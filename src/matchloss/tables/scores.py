@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from matchloss import scoring
-from matchloss.linear.model import Kind
-
-if TYPE_CHECKING:
-    from matchloss.losses import Loss
+from matchloss.losses import Loss, TargetKind
 
 Floats = NDArray[np.float64]
 NUMBERS = {"squared error": scoring.squared_error, "absolute error": scoring.absolute_error}
 COUNTS = {"Poisson deviance": scoring.poisson_deviance, "squared error": scoring.squared_error}
 LABELS = {"log": scoring.log_score, "Brier": scoring.brier_score, "spherical": scoring.spherical_score}
 ERROR_RATE = "error rate"  # the share of wrong labels: the only one for a loss that predicts no probability
-RULES: dict[Kind, dict[str, Callable[..., float]]] = {"number": NUMBERS, "count": COUNTS, "binary": LABELS, "multiclass": LABELS}
+RULES: dict[TargetKind, dict[str, Callable[..., float]]] = {"number": NUMBERS, "count": COUNTS, "binary": LABELS, "multiclass": LABELS}
 
 
 @dataclass(frozen=True)
@@ -31,12 +28,12 @@ class Score:
     infinite: int = 0
 
 
-def score_names(kind: Kind) -> tuple[str, ...]:
+def score_names(kind: TargetKind) -> tuple[str, ...]:
     """The names of the scores for a kind of target, in the order in which they are shown."""
     return (*RULES[kind], *((ERROR_RATE,) if kind in ("binary", "multiclass") else ()))
 
 
-def held_out(loss: Loss, kind: Kind, raw: Floats, target: NDArray[Any], sample_weight: Floats | None = None) -> dict[str, Score]:
+def held_out(loss: Loss, kind: TargetKind, raw: Floats, target: NDArray[Any], sample_weight: Floats | None = None) -> dict[str, Score]:
     """Mean scores of `loss.predict(raw)`; those that ask for probabilities are left out where the loss predicts a sign."""
     prediction = np.asarray(loss.predict(raw))
     scores = {}

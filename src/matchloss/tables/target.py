@@ -13,7 +13,7 @@ from matchloss.tables.errors import DataError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from matchloss.tables.scores import Kind
+    from matchloss.losses import TargetKind
 
 MAX_CLASSES = 200
 As = Literal["number", "count", "label"]
@@ -24,7 +24,7 @@ class Target:
     """The target column, read: numbers, counts, or labels 0..K-1 with the names of their classes."""
 
     name: str
-    kind: Kind
+    kind: TargetKind
     values: NDArray[np.generic]  # float64; integer labels for more than two classes
     classes: tuple[str, ...]
     message: str
