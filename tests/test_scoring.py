@@ -52,6 +52,11 @@ def test_exact_at_the_edges():
     assert scoring.log_score([[0.0, 1.0, 0.0]], [[0.0, 1.0, 0.0]]) == 0.0
     assert scoring.log_score([2], [[0.5, 0.5, 0.0]]) == np.inf
     assert scoring.log_score([1], [1e-300]) == -np.log(1e-300)
+    assert scoring.log_score([0, 0], [1e-17, 1e-300]) == 5e-18
+    assert scoring.log_score([0], [[1.0, 1e-17]]) == scoring.log_score([1], [[5e-18, 1.0, 5e-18]]) == 1e-17
+    assert scoring.log_score([0], [[0.7, 0.2999999]]) == -np.log(0.7)  # a rounded row: the formula, not the rest
+    assert scoring.log_score([0], [1e-9]) == pytest.approx(1e-9 + 5e-19, rel=1e-15)
+    assert scoring.log_score(np.float16([0, 1]), np.float16([0.25, 0.5])) == pytest.approx((np.log(4 / 3) + np.log(2)) / 2)
     assert scoring.brier_score([1], [1 - 1e-9]) == pytest.approx(1e-18, rel=1e-6)
     assert scoring.spherical_score([0, 0], [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]) == 0.5
     assert scoring.poisson_deviance([0.0], [0.0]) == 0.0
@@ -71,16 +76,16 @@ def test_weights_are_repeated_rows_and_rows_of_weight_0_are_not_looked_at(rule):
 @pytest.mark.parametrize(
     ("rule", "target", "prediction", "says"),
     [
-        (scoring.log_score, [0, 1], [0.5, 1.5], r"prediction 1.5 in row 1 is not in \[0, 1\]"),
-        (scoring.log_score, [0, 2], [0.5, 0.5], r"target 2.0 in row 1 is not in \[0, 1\]"),
-        (scoring.brier_score, [0, 3], [[0.5, 0.5], [0.5, 0.5]], r"target 3 in row 1 is not in the labels 0\.\.1"),
-        (scoring.spherical_score, [0], [[0.5, 0.6]], r"row 0 is not in the distributions"),
-        (scoring.log_score, [[0.5, 0.6]], [[0.5, 0.5]], r"target .* row 0 is not in the distributions"),
-        (scoring.log_score, [0], [[np.nan, 0.5]], r"row 0 is not in \[0, 1\] throughout"),
-        (scoring.squared_error, [np.nan], [0.0], r"target nan in row 0 is not in the real numbers"),
-        (scoring.absolute_error, [0.0], [np.inf], r"prediction inf in row 0"),
-        (scoring.poisson_deviance, [-1.0], [1.0], r"target -1.0 in row 0 is not in \[0, inf\)"),
-        (scoring.poisson_deviance, [1.0], [-1.0], r"prediction -1.0 in row 0 is not in \[0, inf\)"),
+        (scoring.log_score, [0, 1], [0.5, 1.5], r"prediction\[1\] is 1.5; allowed: \[0, 1\]"),
+        (scoring.log_score, [0, 2], [0.5, 0.5], r"target\[1\] is 2.0; allowed: \[0, 1\]"),
+        (scoring.brier_score, [0, 3], [[0.5, 0.5], [0.5, 0.5]], r"target\[1\] is 3; allowed: labels 0\.\.1"),
+        (scoring.spherical_score, [0], [[0.5, 0.6]], r"prediction\[0\] sums to 1.1; allowed: probabilities that sum to 1 within"),
+        (scoring.log_score, [[0.5, 0.6]], [[0.5, 0.5]], r"target\[0\] sums to 1.1; allowed"),
+        (scoring.log_score, [0], [[np.nan, 0.5]], r"prediction\[0, 0\] is nan; allowed: probabilities"),
+        (scoring.squared_error, [np.nan], [0.0], r"target\[0\] is nan; allowed: finite numbers"),
+        (scoring.absolute_error, [0.0], [np.inf], r"prediction\[0\] is inf; allowed"),
+        (scoring.poisson_deviance, [-1.0], [1.0], r"target\[0\] is -1.0; allowed: \[0, inf\)"),
+        (scoring.poisson_deviance, [1.0], [-1.0], r"prediction\[0\] is -1.0; allowed: \[0, inf\)"),
     ],
 )
 def test_values_outside_the_allowed_set_are_named(rule, target, prediction, says):
@@ -95,9 +100,9 @@ def test_shapes_and_types(rule):
             rule(target, prediction)
     with pytest.raises(ShapeError):
         rule([1, 0], [0.5, 0.5], sample_weight=[1.0])
-    with pytest.raises(TypeError, match="real numbers"):
+    with pytest.raises(TypeError, match="dtype <U1"):
         rule([1, 0], ["a", "b"])
-    with pytest.raises(DomainError, match=r"sample_weight -1.0 in row 1"):
+    with pytest.raises(DomainError, match=r"sample_weight\[1\] is -1.0"):
         rule([1, 0], [0.5, 0.5], sample_weight=[1, -1])
     with pytest.raises(DomainError, match="0 in every row"):
         rule([1, 0], [0.5, 0.5], sample_weight=[0, 0])

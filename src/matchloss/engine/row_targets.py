@@ -41,24 +41,25 @@ def check_targets(
     classes: int,
     weight: NDArray[Any] | None,
     tolerance: float | None = None,
+    name: str = "target",
 ) -> None:
     """DomainError for the first label out of range or row that is no distribution, in a row whose weight is not 0."""
     if labels and (not target.size or (target.min() >= 0 and target.max() < classes)):
         return  # the common case, without a temporary array
     counted = np.ones(target.shape[: target.ndim - (not labels)], np.bool_) if weight is None else weight != 0
     if labels:
-        refuse("target", target, ((target < 0) | (target >= classes)) & counted, f"labels 0..{classes - 1}")
+        refuse(name, target, ((target < 0) | (target >= classes)) & counted, f"labels 0..{classes - 1}")
         return
     tolerance = sum_tolerance(target.dtype) if tolerance is None else tolerance
     with np.errstate(invalid="ignore", over="ignore"):
         entries = ~(target >= 0) | ~(target <= 1 + tolerance)
-        refuse("target", target, entries & np.expand_dims(counted, -1), "probabilities >= 0 that sum to 1")
+        refuse(name, target, entries & np.expand_dims(counted, -1), "probabilities >= 0 that sum to 1")
         total = np.asarray(np.sum(target, axis=-1, dtype=np.float64))
         bad = ~(np.abs(total - 1) <= tolerance) & counted
     if bad.any():
         place = np.unravel_index(int(np.argmax(bad)), bad.shape)
         row = f"[{', '.join(map(str, place))}]" if place else ""
-        raise DomainError(f"target{row} sums to {float(total[place])!r}; allowed: probabilities that sum to 1 within {tolerance:g}")
+        raise DomainError(f"{name}{row} sums to {float(total[place])!r}; allowed: probabilities that sum to 1 within {tolerance:g}")
 
 
 def sum_tolerance(dtype: Any) -> float:

@@ -121,7 +121,7 @@ class SimplexLoss(Loss):
         p = as_array("prediction", prediction)
         if p.ndim == 0:
             raise ShapeError("prediction is a scalar; a simplex loss takes distributions (..., K)")
-        check_targets(p, False, p.shape[-1], None)
+        check_targets(p, False, p.shape[-1], None, name="prediction")
         with np.errstate(all="ignore"):
             core = self.reduced
             assert isinstance(core, SimplexLoss)

@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import kl_div, xlogy
+from scipy.special import kl_div
 
-from matchloss.errors import DomainError
-from matchloss.scoring._check import Floats, Mask, numbers, probabilities, refuse, weights
+from matchloss.engine.namespaces import NUMPY
+from matchloss.losses import PointwiseLoss
+from matchloss.losses.regression import AbsoluteError, Pinball, SquaredError
+from matchloss.scoring._check import Floats, Mask, numbers, probabilities, weights
 
 Rows = Callable[..., Floats]
 
@@ -59,6 +61,8 @@ def pinball(target: ArrayLike, prediction: ArrayLike, sample_weight: ArrayLike |
 def log_score(target: ArrayLike, prediction: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
     """Mean of -sum_k target_k log prediction_k (Good 1952); 0 log 0 is 0, and a label given probability 0 makes it infinite.
 
+    Exact near certainty: where a row's entries sum to 1, the log of one near 1 is that of 1 less the others, through log1p.
+
     Binary: `target` in [0, 1] and `prediction` = P(1), both (n,). Else `prediction` is (n, K), `target` integer labels (n,)
     or distributions (n, K). ShapeError for other shapes, DomainError for what is no label, probability or distribution.
 
@@ -66,6 +70,8 @@ def log_score(target: ArrayLike, prediction: ArrayLike, sample_weight: ArrayLike
     0.3465735903
     >>> log_score([1, 0], [0.0, 0.0])
     inf
+    >>> log_score([0], [1e-17])
+    1e-17
     """
     return _mean(_log, target, prediction, sample_weight)
 
@@ -129,25 +135,38 @@ def _mean(rows: Rows, target: ArrayLike, prediction: ArrayLike, sample_weight: A
 
 
 def _squared(target: ArrayLike, prediction: ArrayLike, live: Mask | None) -> Floats:
-    y, p = numbers(target, prediction, live)
-    return (p - y) ** 2
+    return 2 * _value(SquaredError(), target, prediction, live)
 
 
 def _absolute(target: ArrayLike, prediction: ArrayLike, live: Mask | None) -> Floats:
-    y, p = numbers(target, prediction, live)
-    return np.abs(p - y)
+    return _value(AbsoluteError(), target, prediction, live)
 
 
 def _pinball(target: ArrayLike, prediction: ArrayLike, live: Mask | None, alpha: float = 0.5) -> Floats:
-    if not 0 < alpha < 1:
-        raise DomainError(f"alpha {alpha} is not in (0, 1)")
+    return _value(Pinball(alpha=alpha), target, prediction, live)
+
+
+def _value(loss: PointwiseLoss, target: ArrayLike, prediction: ArrayLike, live: Mask | None) -> Floats:
+    """The loss's own formula, for losses whose prediction is the raw prediction."""
     y, p = numbers(target, prediction, live)
-    return np.where(p >= y, 1 - alpha, -alpha) * (p - y)
+    return np.asarray(loss.formula(NUMPY, p, y, *loss.constants)[0])
+
+
+def _log_probability(p: Floats) -> Floats:
+    """log p; where p is what the rest of its row leaves of 1, by way of the rest, which near 1 is known better than p."""
+    top = p.argmax(axis=1)[:, np.newaxis]  # no other entry comes near 1
+    most, rest = np.take_along_axis(p, top, 1), np.where(np.arange(p.shape[1]) == top, 0.0, p).sum(axis=1, keepdims=True)
+    with np.errstate(divide="ignore"):
+        result, by_rest = np.log(p), np.log1p(-np.minimum(rest, 1.0))
+        np.put_along_axis(result, top, np.where((most >= 0.5) & (1 - rest == most), by_rest, np.log(most)), 1)
+    return result
 
 
 def _log(target: ArrayLike, prediction: ArrayLike, live: Mask | None) -> Floats:
     y, p = probabilities(target, prediction, live)
-    return np.abs(xlogy(y, p).sum(axis=1))  # of numbers <= 0: the absolute value only spares a -0.0
+    with np.errstate(invalid="ignore"):
+        terms = np.where(y == 0, 0.0, y * _log_probability(p))
+    return 0.0 - terms.sum(axis=1)  # not -0.0
 
 
 def _brier(target: ArrayLike, prediction: ArrayLike, live: Mask | None) -> Floats:
@@ -164,10 +183,7 @@ def _spherical(target: ArrayLike, prediction: ArrayLike, live: Mask | None) -> F
 
 
 def _deviance(target: ArrayLike, prediction: ArrayLike, live: Mask | None) -> Floats:
-    y, p = numbers(target, prediction, live)
-    on = np.ones(p.shape, bool) if live is None else live
-    refuse((y < 0) & on, y, "target", "[0, inf)")
-    refuse((p < 0) & on, p, "prediction", "[0, inf)")
+    y, p = numbers(target, prediction, live, low=0.0)
     return 2 * np.maximum(kl_div(y, p), 0.0)
 
 
