@@ -12,33 +12,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import polars as pl
 from glum import GeneralizedLinearRegressor
 from sklearn.linear_model import GammaRegressor, LogisticRegression, PoissonRegressor
 from sklearn.preprocessing import OneHotEncoder
 
 import matchloss as ml
+from benchmarks.linear_data import LEVELS, NUMBERS, dense, flights
 from benchmarks.tables import Line, Table
 from benchmarks.timing import best_of
 from matchloss.linear import LinearClassifier, LinearRegressor
 from matchloss.linear.rows import of_array
 from matchloss.linear.solve import raw_of
-from matchloss.tables.flights import read_flights
 
-NUMBERS, LEVELS = ["distance", "minute", "day"], ["carrier", "origin", "dest", "month", "hour"]
 GAP = 1e-9  # relative: how far a fit may lie above the best objective that any of them reached
 Fit = Callable[[], tuple[Any, Any]]  # -> intercept, coefficients: what scores the result
-
-
-def flights(times: int) -> tuple[pd.DataFrame, pl.DataFrame, np.ndarray]:
-    """The late flights, so many times over: numbers standardised, categories declared, as pandas and as polars have them."""
-    table = read_flights().drop_nulls(["arr_delay", "minute", "distance"])
-    numbers = [((pl.col(c) - pl.col(c).mean()) / pl.col(c).std(ddof=0)).alias(c) for c in NUMBERS]
-    made = table.select(*numbers, *(pl.col(c).cast(pl.String).cast(pl.Categorical) for c in LEVELS))
-    made = pl.concat([made] * times).rechunk()
-    late = np.tile((table["arr_delay"] > 15).to_numpy().astype(float), times)
-    frame = pd.DataFrame({c: made[c].to_numpy() for c in NUMBERS} | {c: pd.Categorical(made[c].cast(pl.String).to_list()) for c in LEVELS})
-    return frame, made, late
 
 
 def one_hot(frame: pd.DataFrame) -> Any:
@@ -95,14 +82,6 @@ def add_ratios(table: Table, what: str, t: dict[str, float], ours: tuple[str, ..
         table.add(
             Line(f"{what}{from_}", peers[best] / t[name], limit, least=True, digits=1, detail=f"{others}; ours {1e3 * t[name]:.0f} ms")
         )
-
-
-def dense(kind: str) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(0)
-    n = 1_000_000 if kind == "poisson" else 500_000
-    x = rng.normal(size=(n, 50))
-    mean = np.exp(x @ rng.normal(size=50) / 10 + 0.5)
-    return x, rng.poisson(mean).astype(float) if kind == "poisson" else rng.gamma(2.0, mean / 2)
 
 
 def dense_table() -> Table:

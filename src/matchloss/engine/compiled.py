@@ -120,7 +120,11 @@ def _types(dtype: str, constants: int) -> tuple[types.Array, types.Array, types.
 def target_loop(dtype: str, weighted: bool) -> Callable[..., int]:
     """loop(target, weight, low, high) -> the first row outside the domain whose weight is not 0, or -1; arrays as pointwise_loop's."""
 
+    wide = dtype == "f8"
+
     def loop(target, weight, low, high):
+        if wide:
+            wide_vectors()
         good = True
         for i in range(target.shape[0]):
             inside = allowed(np.float64(target[i]), low, high)
