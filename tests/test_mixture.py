@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from matchloss.engine.namespaces import NUMPY, NUMPY_ROWS
-from matchloss.engine.row_targets import Mixture
-from matchloss.engine.row_text import Options, hessian_product, jet
+from matchloss.engine.row_targets import Mixture, sum_tolerance
+from matchloss.engine.row_text import Options, deficit, hessian_product, jet
 from matchloss.engine.rows import Stats, run_mixture
 from sweeps import sweep
 
@@ -190,3 +190,20 @@ def test_parts_of_rows_make_up_the_whole() -> None:
 
 def test_stats_have_a_column_each() -> None:
     assert len(Stats._fields) == 7
+
+
+def test_sums_may_be_as_far_from_1_in_every_library() -> None:
+    torch, jnp = pytest.importorskip("torch"), pytest.importorskip("jax.numpy")
+    for name, allowed in (("float64", 1e-6), ("float32", 1e-4), ("float16", 1e-2), ("bfloat16", 1e-2), ("int32", 1e-6)):
+        dtypes = [getattr(torch, name), jnp.dtype(name)] + ([] if name == "bfloat16" else [np.dtype(name), np.dtype(name).newbyteorder()])
+        assert [sum_tolerance(dtype) for dtype in dtypes] == [allowed] * len(dtypes)
+
+
+@pytest.mark.parametrize("power", [0.4, 1.0, 1.7, 2.0, 5.0])
+def test_the_solver_solves(power: float) -> None:
+    w = 1.0 - np.abs(np.random.default_rng(0).normal(size=(50, 30))) * 0.7
+    w[:, 3] = -np.inf  # the largest entry
+    w[0] = -np.inf
+    d = deficit(NUMPY, NUMPY_ROWS, w, power)
+    total = (1.0 - d[:, 0]) ** power + np.sum(np.where(w > d, np.abs(w - d), 0.0) ** power * (w > d), axis=-1)
+    assert np.allclose(total, 1.0, rtol=1e-13, atol=0) and d[0] == 0.0 and np.all((d >= 0) & (d < 1))

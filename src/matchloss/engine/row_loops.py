@@ -1,9 +1,10 @@
-"""numba: the row loops of simplex losses. All passes over a row are made while it is in cache, into a scratch row, and the results
-are written once: so the gradient may overwrite raw.
+"""numba: the loop over rows. A row's passes are made while it is in cache, in a scratch row, and the results are written once: so the
+gradient may overwrite raw, and half precision is converted on the way in and out. The largest entry stands apart from the sum of the
+others, and so does a label, which keeps confident rows exact.
 
-Two layouts: long rows one by one, and rows of fewer than 32 columns side by side, transposed, so that every loop runs over rows.
+Two layouts: long rows one by one, here, and rows of fewer than 32 columns side by side (matchloss.engine.short_rows).
 """
-# pyright: reportArgumentType=false, reportCallIssue=false, reportOptionalCall=false, reportOptionalSubscript=false
+# pyright: reportArgumentType=false, reportCallIssue=false, reportGeneralTypeIssues=false, reportOptionalCall=false, reportOptionalSubscript=false, reportPossiblyUnboundVariable=false
 
 from __future__ import annotations
 
@@ -13,7 +14,6 @@ from math import inf, nan
 from types import FunctionType
 from typing import Any
 
-import numba
 import numpy as np
 from numba.core import types
 
@@ -21,196 +21,127 @@ from matchloss.engine import elementary, row_text
 from matchloss.engine.cache import compiled, key, steady
 from matchloss.engine.compiled import COMPILED, lower
 from matchloss.engine.elementary import FLAGS, inlined
+from matchloss.engine.row_steps import (
+    CHUNK,
+    DTYPES,
+    Recipe,
+    any_equal,
+    bender,
+    bonus,
+    exp_gap,
+    half_gap,
+    highest,
+    mass_and_least,
+    mean_half_gap,
+    one_minus_gap,
+    signal,
+    summing,
+)
 from matchloss.engine.row_text import RowProgram
 from matchloss.engine.short_rows import side_by_side
-
-SUMS: dict[str, Any] = {"fastmath": {"contract": True, "nsz": True, "reassoc": True}, "error_model": "numpy"}
-summing = numba.njit(forceinline=True, **SUMS)  # sums over a row may be reordered, or they do not vectorise
-LANES = 64  # entries that fill a few registers
-CHUNK = 1024  # entries that are summed in the row's own precision before they join a float64 sum
-
-EXP32 = COMPILED._replace(exp=elementary.exp32)
-exp_gap, one_minus_gap = lower(row_text.exp_gap), lower(row_text.one_minus_gap)
-
-
-@summing
-def largest_of(row):
-    """The largest entry; NaN where there is one."""
-    big = row[0]
-    for j in range(row.size):
-        big = elementary.maximum(big, row[j])
-    return big
-
-
-@summing
-def highest(row):
-    """The largest entry, NaN where there is a NaN, and where it first stands, 0 for NaN. Entry by entry, this would not vectorise."""
-    big, start = row[0], 0
-    for a in range(0, row.size, CHUNK):
-        x = elementary.maximum(big, largest_of(row[a : min(row.size, a + CHUNK)]))
-        if x != big:
-            big, start = x, a
-    while start < row.size and not any_equal(row[start : min(row.size, start + LANES)], big):
-        start += LANES
-    for j in range(start, row.size):
-        if row[j] == big:
-            return big, j
-    return big, 0
-
-
-@summing
-def any_equal(row, big):
-    """Whether an entry equals big. Hits are counted in the row's own type: of another width, they would fill registers by halves."""
-    zero, one = row.dtype.type(0), row.dtype.type(1)
-    hits = zero
-    for j in range(row.size):
-        hits += one if row[j] == big else zero
-    return hits > zero
-
-
-@summing
-def power_sums(w, d, power):
-    """Over the entries x = w - d > 0: sum x^power and its slope; for power 1 the sum of w and how many there are."""
-    a, b = 0.0, 0.0
-    if power == 1.0:
-        for j in range(w.size):
-            inside = w[j] > d
-            a += w[j] if inside else 0.0
-            b += 1.0 if inside else 0.0
-    elif power == 2.0:
-        for j in range(w.size):
-            x = w[j] - d
-            x = x if x > 0.0 else 0.0
-            a += x * x
-            b += x
-    else:
-        for j in range(w.size):
-            x = w[j] - d
-            safe = x if x > 0.0 else 1.0
-            y = elementary.exp(power * elementary.log(safe))
-            y = y if x > 0.0 else 0.0
-            a += y
-            b += y / safe
-    return a, b
-
-
-@summing
-def mass_and_least(t):
-    """The sum of a row, and its least entry or 0; NaN is passed on."""
-    mass, least = 0.0, 0.0
-    for j in range(t.size):
-        x = np.float64(t[j])
-        mass += x
-        least = least if x >= least else x
-    return mass, least
-
-
-@inlined
-def half_gap(z, big):
-    """(big - z) / 2: the whole may overflow where t times it does not. Apart, so that no sum's `reassoc` undoes the halves."""
-    return 0.5 * np.float64(big) - 0.5 * np.float64(z)
-
-
-@summing
-def mean_half_gap(z, t, big):
-    """sum t (big - z) / 2."""
-    gap = 0.0
-    for j in range(t.size):
-        x = np.float64(t[j])
-        gap += x * half_gap(z[j], big) if x != 0.0 and z[j] != big else 0.0
-    return gap
-
-
-@inlined
-def deficit(w, power):
-    """matchloss.engine.row_text.deficit for one row."""
-    d = 0.0
-    if power == 1.0 or power == 2.0:
-        for _ in range(100):
-            a, b = power_sums(w, d, power)
-            new = a / (b + 1.0) if power == 1.0 else d + (a - d * (2.0 - d)) / (2.0 * b + 2.0 * (1.0 - d))
-            grown = new > d * (1 + 1e-15)
-            d = max(d, new)
-            if not grown:
-                break
-        return d
-    low, high = 0.0, 1.0
-    for _ in range(200):
-        a, b = power_sums(w, d, power)
-        left = elementary.log1p(-d)
-        f = a + elementary.expm1(power * left)
-        slope = -power * (b + elementary.exp((power - 1.0) * left))
-        if f == 0.0:
-            break
-        if f > 0.0:
-            low = d
-        else:
-            high = d
-        new = d - f / slope
-        new = new if low < new < high else 0.5 * (low + high)
-        done = abs(new - d) <= 1e-16 * d
-        d = new
-        if done:
-            break
-    return d
 
 
 @cache
 def row_loop(
-    program: RowProgram, dtype: str, outputs: tuple[bool, bool, bool], labels: bool, weighted: bool, short: bool
+    program: RowProgram | None, dtype: str, outputs: tuple[bool, bool, bool], target: str, weighted: bool, short: bool
 ) -> Callable[..., int]:
-    """loop(raw, target, weight, tolerance, power, scale, value, gradient, hessian, constants) -> the first bad row, or -1."""
-    soft = program.threshold is None
-    work = np.float32 if dtype == "f4" and soft else np.float64
-    m = EXP32 if dtype == "f4" and soft else COMPILED
-    power = 0.0 if program.threshold is None else program.threshold.power if program.threshold.power in (1.0, 2.0) else inf
-    variant = "".join(letter if on else "_" for letter, on in zip("vghlw", (*outputs, labels, weighted), strict=True))
-    digest = key(program.terms, program.base, program.entry, program.curvature)[:24]
-    name = f"rows_{'short' if short else 'long'}_{dtype}_{variant}_{power:g}_{digest}"
-    steps = _steps(program)
-    made = (
-        side_by_side(steps, m, work, power, labels, exp_gap, one_minus_gap, name)
-        if short
-        else _one_by_one(steps, m, work, power, labels, name)
-    )
-    scalar = types.float32 if dtype == "f4" else types.float64
-    matrix, line = types.Array(scalar, 2, "C"), types.Array(scalar, 1, "C")
+    """loop(raw, target, weight, tolerance, power, scale, value, gradient, hessian, constants) -> the first bad row, or -1.
+
+    The target is labels (n,), distributions (n, K) or a "mixture". This is cross entropy with options, and no program: the target is then
+    a tuple of index, share, base, dense and scale (matchloss.engine.row_targets.Mixture), empty where not there, and of `known` (n, 3),
+    the largest entry, the sum of the others and the target's mass over all processes, where a row is only a part of one; the value is
+    the lines of matchloss.engine.rows.Stats, weights are float64, constants are softcap, 1 / temperature, z_loss, and whether to
+    compute `spread`.
+    """
+    memory, load, store = DTYPES[dtype]
+    formulas: tuple[Any, ...] = row_text.weight_and_target, None, None, None
+    power, solver = 0.0, (None, None)
+    if program is not None:
+        formulas = program.terms, program.base, program.entry, program.curvature
+        if program.threshold is not None:
+            power = program.threshold.power if program.threshold.power in (1.0, 2.0) else inf
+            solver = tuple(map(lower, row_text.solver_of(power)))
+    variant = "".join(letter if on else "_" for letter, on in zip("vghw", (*outputs, weighted), strict=True))
+    name = f"rows_{'short' if short else 'long'}_{dtype}_{target}_{variant}_{power:g}_{key(*formulas)[:24]}"
+    narrow = dtype != "float64" and not power
+    m, work = (COMPILED._replace(exp=elementary.exp32), np.float32) if narrow else (COMPILED, np.float64)
+    recipe = Recipe(name, target, load, m, work, store, *(None if f is None else lower(f) for f in formulas), *solver)
+    scalar = types.float64 if dtype == "float64" else types.float32
+
+    def array(of: Any, dimensions: int, readonly: bool = True, layout: str = "C") -> Any:
+        return types.Array(of, dimensions, layout, readonly=readonly)
+
+    mixture = (
+        array(types.int64, 2), array(types.float64, 2), array(scalar, 1, False), array(scalar, 2), array(scalar, 1), array(types.float64, 2)
+    )  # fmt: skip
+    value = array(types.float64, 2, False, "A") if program is None else array(scalar, 1, False)
+    sinks = (value, array(memory, 2, False), array(memory, 2, False))
+    constants = 4 if program is None else len(program.constants)
     signature = (
-        types.Array(scalar, 2, "C", readonly=True),
-        types.Array(types.int64, 1, "C", readonly=True) if labels else types.Array(scalar, 2, "C", readonly=True),
-        types.Array(scalar, 1, "C", readonly=True) if weighted else types.none,
+        array(memory, 2),
+        {"labels": array(types.int64, 1), "distributions": array(scalar, 2), "mixture": types.Tuple(mixture)}[target],
+        array(types.float64 if program is None else scalar, 1) if weighted else types.none,
         types.float64,
         types.float64,
         types.float64,
-        *(sink if wanted else types.none for sink, wanted in zip((line, matrix, matrix), outputs, strict=True)),
-        types.UniTuple(types.float64, len(program.constants)) if program.constants else types.Tuple(()),
+        *(sink if wanted else types.none for sink, wanted in zip(sinks, outputs, strict=True)),
+        types.UniTuple(types.float64, constants) if constants else types.Tuple(()),
     )
-    return compiled(made, name, signature, FLAGS)
+    return compiled((side_by_side if short else one_by_one)(recipe), name, signature, FLAGS)
 
 
-def _steps(program: RowProgram) -> tuple[Any, ...]:
-    lowered = [lower(f) for f in (program.terms, program.base, program.entry)]
-    return *lowered, lowered[2] if program.curvature is None else lower(program.curvature), program.curvature is None
-
-
-def _one_by_one(steps: tuple[Any, ...], m: Any, work: Any, fixed_power: float, labels: bool, name: str) -> FunctionType:
-    terms, base, entry, curvature, plain = steps
-    soft = fixed_power == 0.0
-    special = fixed_power if fixed_power in (1.0, 2.0) else 0.0
+def one_by_one(x: Recipe) -> FunctionType:
+    """The loop of `row_loop` for long rows."""
+    m, work, store, terms, base, entry, curvature, summand, step = x[3:]
+    labels, mixed, soft, exact = x.target == "labels", x.target == "mixture", summand is None, curvature is None
+    bend, limit = bender(x), row_text.LIMIT
 
     @inlined
     def add(a, b):
         return a[0] + b[0], a[1] + b[1], a[2] + b[2]
 
+    @summing
+    def solver_sums(w, d, power):
+        a, b = 0.0, 0.0
+        for j in range(w.size):
+            one, two = summand(m, w[j], d, power)
+            a += one
+            b += two
+        return a, b
+
+    @inlined
+    def deficit(w, power):
+        state = (0.0, 0.0, 1.0)
+        for _ in range(limit):
+            a, b = solver_sums(w, state[0], power)
+            state, going = step(m, state, a, b, power)
+            if not going:
+                break
+        return state[0]
+
     @inlined
     def weights(z, u, big, d):
+        """z None: softmax, in place."""
         for j in range(u.size):
-            if soft:
-                x = exp_gap(m, z[j], big)
+            if z is None:
+                v = exp_gap(m, u[j], big)
+            elif soft:
+                v = exp_gap(m, z[j], big)
             else:
-                x = u[j] - d
-                x = x if x > 0.0 else (0.0 if x == x else x)
-            u[j] = x
+                v = u[j] - d
+                v = v if v > 0.0 else (0.0 if v == v else v)
+            u[j] = v
+
+    @summing
+    def weights_and_spread(u, big):
+        """Softmax in place, and the sum of e (big - u), of which entropy is made."""
+        spread = work(0)
+        for j in range(u.size):
+            gap = big - u[j]
+            e = exp_gap(m, u[j], big)
+            u[j] = e
+            spread += e * gap if e > work(0) else work(0)
+        return np.float64(spread)
 
     @summing
     def sum_terms(u, t, constants):
@@ -223,25 +154,30 @@ def _one_by_one(steps: tuple[Any, ...], m: Any, work: Any, fixed_power: float, l
         return np.float64(c0), np.float64(c1), np.float64(c2)
 
     @inlined
-    def weigh(z, u, t, top, label, big, d, constants):
-        """u of all entries, 0 at top and label, and the sums of the others' terms; t None: the target is 0 there."""
-        sums = (0.0, 0.0, 0.0)
+    def weigh(z, u, t, top, label, big, d, spread_wanted, constants):
+        """u of all entries, 0 at top and label; the sums of the others' terms, and the spread; t None: the target is 0 there."""
+        sums, spread = (0.0, 0.0, 0.0), 0.0
         for start in range(0, u.size, CHUNK):
             stop = min(u.size, start + CHUNK)  # slices, not offsets: LLVM must see that no index is negative
             part = u[start:stop]
-            weights(z[start:stop], part, big, d)
+            if spread_wanted is None:
+                weights(None if z is None else z[start:stop], part, big, d)
+            elif spread_wanted:
+                spread += weights_and_spread(part, big)
+            else:
+                weights(None, part, big, d)
             for j in (top, label):
                 if start <= j < stop:
                     u[j] = 0.0
             sums = add(sums, sum_terms(part, None if t is None else t[start:stop], constants))
-        return sums
+        return sums, spread
 
     @inlined
     def put(gradient, hessian, j, p, g, h, w):
         if gradient is not None:
             gradient[j] = g * work(w)
         if hessian is not None:
-            hessian[j] = (h if plain else curvature(m, p)) * work(w)
+            hessian[j] = (h if exact else curvature(m, p)) * work(w)
 
     @summing
     def write(u, t, total, share, w, gradient, hessian, constants):
@@ -269,49 +205,98 @@ def _one_by_one(steps: tuple[Any, ...], m: Any, work: Any, fixed_power: float, l
         put(gradient, hessian, j, p, g, h, w)
         return v * t if t != 0.0 else 0.0
 
-    for helper in (add, weights, sum_terms, weigh, put, write, single):
-        steady(helper, f"{name} {helper.py_func.__name__}")
+    @inlined
+    def blend(dense, scale, fixed, t):
+        for j in range(t.size):
+            t[j] = dense[j]
+        if scale.size:
+            for j in range(t.size):
+                t[j] *= scale[j]
+        if fixed.size:
+            for j in range(t.size):
+                t[j] += fixed[j]
+
+    @inlined
+    def slopes(e, t, bent, factor, w, out):
+        """factor p - w t, times the cap's slope."""
+        for j in range(e.size):
+            g = factor * e[j]
+            if t.size:
+                g -= w * t[j]
+            if bent.size:
+                g *= bent[j]
+            out[j] = store(g)
+
+    for helper in (add, solver_sums, deficit, weights, weights_and_spread, sum_terms, weigh, put, write, single, blend, slopes):
+        steady(helper, f"{x.name} {helper.py_func.__name__}")
 
     def loop(raw, target, weight, tolerance, power, scale, value, gradient, hessian, constants):
         n, classes = raw.shape
         u = np.empty(classes, work)
-        if special != 0.0:
-            power = special
+        if mixed:
+            index, share_of, fixed, dense, factor, known = target
+            cap, cool, z_loss, spread_wanted = constants
+            named, blended = index.shape[1], dense.shape[0] > 0
+            bent = np.empty(classes if cap > 0.0 else 0, work)
+            y_all = np.empty(classes if blended else 0, work)
+            at, held = np.empty(named), np.empty(named)  # the weights of the entries named, and the shares that stand at their places
+            fixed_mass = 0.0
+            if not blended:
+                fixed_mass, _ = mass_and_least(fixed)
         for i in range(n):
-            z = raw[i]
             w = 1.0 if weight is None else np.float64(weight[i])
             g_row = None if gradient is None else gradient[i]
             h_row = None if hessian is None else hessian[i]
             if w == 0.0:
                 if value is not None:
-                    value[i] = 0.0
+                    if mixed:
+                        value[:, i] = 0.0
+                    else:
+                        value[i] = 0.0
                 if gradient is not None:
-                    g_row[:] = 0.0
+                    for j in range(classes):
+                        g_row[j] = store(work(0))
                 if hessian is not None:
                     h_row[:] = 0.0
                 continue
-            label = 0
             if labels:
-                label = target[i]
+                z, label = raw[i], target[i]
                 if label < 0 or label >= classes:
                     return i
+            elif mixed:
+                y, mass = fixed, fixed_mass
+                if blended:
+                    whole, least = mass_and_least(dense[i])
+                    if not (abs(whole - 1.0) <= tolerance and least >= 0.0):
+                        return i
+                    y = y_all
+                    blend(dense[i], factor, fixed, y)
+                    mass, _ = mass_and_least(y)
+                for q in range(named):
+                    if share_of[i, q] != 0.0 and (index[i, q] < 0 or index[i, q] >= classes):
+                        return i
+                    mass += share_of[i, q]
+                bend(raw[i], u, bent, cap, cool)
+                z = u
             else:
-                mass, least = mass_and_least(target[i])
-                if not (abs(mass - 1.0) <= tolerance and least >= 0.0):
+                z, y = raw[i], target[i]
+                whole, least = mass_and_least(y)
+                if not (abs(whole - 1.0) <= tolerance and least >= 0.0):
                     return i
             big, top = highest(z)
-            if abs(big) == inf:
-                for j in range(classes):
-                    if j != top and z[j] == big:
-                        big = z.dtype.type(nan)
+            if abs(big) == inf and (any_equal(z[:top], big) or any_equal(z[top + 1 :], big)):
+                big = z.dtype.type(nan)  # two infinities: which is greater?
+            if mixed and known.shape[0] and big != work(known[i, 0]):
+                top = -1  # the largest entry is another process's
+                big = work(known[i, 0])
             at_top = np.float64(big)
-            wide = work(1.0) * big  # in the scratch row's precision
-            gap, d = 0.0, 0.0
             if labels:
                 gap = 0.0 if z[label] == big else at_top - np.float64(z[label])
             else:
-                gap = 2.0 * mean_half_gap(z, target[i], big)
+                gap = 2.0 * mean_half_gap(z, y, big)
+            d = 0.0
             if not soft:
+                wide = work(1.0) * big  # in the scratch row's precision
                 spoilt = 0.0
                 for j in range(classes):
                     u[j] = one_minus_gap(m, work(z[j]), wide, scale)
@@ -320,42 +305,83 @@ def _one_by_one(steps: tuple[Any, ...], m: Any, work: Any, fixed_power: float, l
                 d = deficit(u, power)
                 d = d if spoilt == 0.0 and big == big else nan
             u_top = work(1.0 - d) if big == big else work(nan)
+            if mixed:
+                label_gap = 0.0
+                for q in range(named):
+                    if index[i, q] >= 0 and index[i, q] < classes:
+                        v = u[index[i, q]]
+                        between = 0.0 if v == big else half_gap(0.5, np.float64(v), at_top)
+                        if share_of[i, q] != 0.0:
+                            gap += 2.0 * share_of[i, q] * between
+                        if q == 0:
+                            label_gap = 2.0 * between
+                rest, spread = weigh(None, u, None, top, top, big, d, spread_wanted != 0.0, constants)
+                others = rest[0]
+                if top >= 0:
+                    u[top] = u_top
+                value[0, i], value[1, i], value[2, i], value[3, i] = at_top, others, gap, mass
+                value[4, i], value[5, i], value[6, i] = label_gap, top, spread
+                if gradient is not None:
+                    if known.shape[0]:
+                        others, mass = known[i, 1], known[i, 2]
+                    lift = 0.0 if z_loss == 0.0 else bonus(COMPILED, at_top, others, z_loss)
+                    out = w if cap > 0.0 else w * cool
+                    p = 1.0 / (1.0 + others)
+                    for q in range(named):
+                        at[q], held[q] = 0.0, 0.0
+                        if share_of[i, q] != 0.0:
+                            at[q] = np.float64(u[index[i, q]])
+                            for k in range(named):
+                                held[q] += share_of[i, k] if index[i, k] == index[i, q] else 0.0
+                    slopes(u, y, bent, work(out * (mass + lift) * p), work(out), g_row)
+                    for q in range(named):
+                        if share_of[i, q] != 0.0 and index[i, q] != top:
+                            j = index[i, q]
+                            own = held[q] + (np.float64(y[j]) if y.size else 0.0)
+                            g = out * ((mass + lift) * p * at[q] - own)
+                            g_row[j] = store(work(g * (np.float64(bent[j]) if cap > 0.0 else 1.0)))
+                    if top >= 0:
+                        own = np.float64(y[top]) if y.size else 0.0
+                        for q in range(named):
+                            own += share_of[i, q] if index[i, q] == top else 0.0
+                        g = out * signal(mass - own + lift, own, p, others * p)
+                        g_row[top] = store(work(g * (np.float64(bent[top]) if cap > 0.0 else 1.0)))
+                continue
+            u_label = u_top
             if labels:
-                u_label = u_top
+                t_top = 1.0 if label == top else 0.0
                 if label != top:
                     if soft:
                         u_label = exp_gap(m, z[label], big)
                     else:
-                        x = u[label] - d
-                        u_label = x if x > 0.0 else (0.0 if x == x else x)
-                rest = weigh(z, u, None, top, label, big, d, constants)
-                own_top = terms(m, np.float64(u_top), 1.0 if label == top else 0.0, *constants)
-                own_label = terms(m, np.float64(u_label), 1.0, *constants)
-                top_others = rest if label == top else add(rest, own_label)
-                total = add(top_others, own_top)
-                share = 1.0 / total[0]
-                v = base(m, gap, d, top_others, *constants)
-                write(u, None, total, share, w, g_row, h_row, constants)
-                if label != top:
-                    single(np.float64(u_top), top, 0.0, top_others, share, w, g_row, h_row, constants)
-                    v += single(np.float64(u_label), label, 1.0, add(rest, own_top), share, w, g_row, h_row, constants)
-                else:
-                    v += single(np.float64(u_top), top, 1.0, top_others, share, w, g_row, h_row, constants)
+                        v = u[label] - d
+                        u_label = v if v > 0.0 else (0.0 if v == v else v)
+                rest, _ = weigh(z, u, None, top, label, big, d, None, constants)
             else:
-                y = target[i]
                 t_top = np.float64(y[top])
-                spans = ((0, top), (top + 1, classes))
-                rest = weigh(z, u, y, top, top, big, d, constants)
-                total = add(rest, terms(m, np.float64(u_top), t_top, *constants))
-                share = 1.0 / total[0]
-                v = base(m, gap, d, rest, *constants)
-                for a, b in spans:
+                rest, _ = weigh(z, u, y, top, top, big, d, None, constants)
+            own_top = terms(m, np.float64(u_top), t_top, *constants)
+            others = rest
+            if labels and label != top:
+                others = add(rest, terms(m, np.float64(u_label), 1.0, *constants))
+            total = add(others, own_top)
+            share = 1.0 / total[0]
+            f = base(m, gap, d, others, *constants)
+            if labels:
+                write(u, None, total, share, w, g_row, h_row, constants)
+                if label == top:
+                    f += single(np.float64(u_top), top, 1.0, others, share, w, g_row, h_row, constants)
+                else:
+                    single(np.float64(u_top), top, 0.0, others, share, w, g_row, h_row, constants)
+                    f += single(np.float64(u_label), label, 1.0, add(rest, own_top), share, w, g_row, h_row, constants)
+            else:
+                for a, b in ((0, top), (top + 1, classes)):
                     g_part = None if gradient is None else g_row[a:b]
                     h_part = None if hessian is None else h_row[a:b]
-                    v += write(u[a:b], y[a:b], total, share, w, g_part, h_part, constants)
-                v += single(np.float64(u_top), top, t_top, rest, share, w, g_row, h_row, constants)
+                    f += write(u[a:b], y[a:b], total, share, w, g_part, h_part, constants)
+                f += single(np.float64(u_top), top, t_top, others, share, w, g_row, h_row, constants)
             if value is not None:
-                value[i] = v * w
+                value[i] = f * w
         return -1
 
     return loop  # pyright: ignore[reportReturnType]

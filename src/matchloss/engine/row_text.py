@@ -56,19 +56,6 @@ class Options:
     z_loss: float = 0.0
 
 
-class Parts(NamedTuple):
-    """What the formulas of a row are made of, as arrays."""
-
-    p: Any
-    c: Any
-    own: tuple[Any, Any, Any]
-    others: tuple[Any, Any, Any]
-    share: Any
-    gap: Any
-    d: Any
-    rest: tuple[Any, Any, Any]
-
-
 def exp_gap(m: Any, z: Any, big: Any) -> Any:
     """exp(z - big), z <= big, with the rounding of the difference put back: at -88 it would cost 44 eps."""
     high = z - big
@@ -87,14 +74,149 @@ def one_minus_gap(m: Any, z: Any, big: Any, scale: Any) -> Any:
     return m.where(high < inf, far - scale * low, far)
 
 
+def half_gap(half: Any, z: Any, big: Any) -> Any:
+    """(big - z) / 2: the whole may overflow where t times it does not. half: 0.5, in the type to compute in."""
+    return half * big - half * z
+
+
+def bonus(m: Any, big: Any, rest: Any, z_loss: Any) -> Any:
+    """d (z_loss L^2) / dL, L the row's log sum exp."""
+    return 2.0 * z_loss * (big + m.log1p(rest))
+
+
+def signal(held: Any, own: Any, p: Any, c: Any) -> Any:
+    """The gradient of an entry of cross entropy: of share p = 1 - c, target `own`, and a mass `held` (and bonus) at the others."""
+    return held * p - own * c
+
+
+def cap_slope(m: Any, x: Any, steep: Any) -> Any:
+    """steep (1 - tanh(x)^2), which does not cancel where tanh is near 1."""
+    e = m.exp(-2.0 * m.abs(x))
+    return steep * 4.0 * e / ((1.0 + e) * (1.0 + e))
+
+
+class Solver(NamedTuple):
+    """How d is found with (1 - d)^power + sum [w - d]+^power = 1, w being -inf at the largest entry, whose own weight is (1 - d)^power.
+
+    Solving for d, not for the threshold, leaves no cancellation: near a certain row d is tiny and exact. Newton from 0 climbs
+    monotonically for power >= 1, since the sum is convex; below 1 a bracket guards it.
+    """
+
+    summand: Callable[..., Any]  # (m, w, d, power) -> two terms of an entry, of which sums over the row are wanted
+    step: Callable[..., Any]  # (m, (d, low, high), sum, sum, power) -> the next such three, whether to go on
+
+
+LIMIT = 200  # steps; a handful is usual
+
+
+def on_support(m: Any, w: Any, d: Any, power: Any) -> tuple[Any, Any]:
+    """w, and 1, where the weight is not 0."""
+    return m.where(w > d, w, 0.0), m.where(w > d, 1.0, 0.0 * d)
+
+
+def climb_support(m: Any, state: tuple[Any, Any, Any], a: Any, b: Any, power: Any) -> tuple[tuple[Any, Any, Any], Any]:
+    """Power 1: d is the mean over the support, and 0."""
+    d, low, high = state
+    new = a / (b + 1.0)
+    return (m.where(new > d, new, d), low, high), new > d * (1 + 1e-15)
+
+
+def squares(m: Any, w: Any, d: Any, power: Any) -> tuple[Any, Any]:
+    """[w - d]+ squared, and itself."""
+    x = m.where(w > d, w - d, 0.0)
+    return x * x, x
+
+
+def climb_squares(m: Any, state: tuple[Any, Any, Any], a: Any, b: Any, power: Any) -> tuple[tuple[Any, Any, Any], Any]:
+    """Power 2: a step of Newton's method."""
+    d, low, high = state
+    new = d + (a - d * (2.0 - d)) / (2.0 * b + 2.0 * (1.0 - d))
+    return (m.where(new > d, new, d), low, high), new > d * (1 + 1e-15)
+
+
+def powers(m: Any, w: Any, d: Any, power: Any) -> tuple[Any, Any]:
+    """[w - d]+^power, and its slope over the power."""
+    x = m.where(w > d, w - d, 0.0)
+    safe = m.where(x > 0, x, 1.0)
+    y = m.where(x > 0, m.exp(power * m.log(safe)), 0.0)
+    return y, y / safe
+
+
+def climb_bracket(m: Any, state: tuple[Any, Any, Any], a: Any, b: Any, power: Any) -> tuple[tuple[Any, Any, Any], Any]:
+    """Any power: Newton's step where it stays within the bracket, else half of that."""
+    d, low, high = state
+    left = m.log1p(-d)
+    f = a + m.expm1(power * left)
+    slope = -power * (b + m.exp((power - 1.0) * left))
+    low, high = m.where(f > 0, d, low), m.where(f > 0, high, d)
+    new = d - f / slope
+    new = m.where((new > low) & (new < high), new, 0.5 * (low + high))
+    return (m.where(f == 0, d, new), low, high), (m.abs(new - d) > 1e-16 * d) & (f != 0)
+
+
+def solver_of(power: float) -> Solver:
+    """The solver for a power."""
+    if power == 1.0:
+        return Solver(on_support, climb_support)
+    if power == 2.0:
+        return Solver(squares, climb_squares)
+    return Solver(powers, climb_bracket)
+
+
+def deficit(m: Namespace, r: RowReductions, w: Any, power: float) -> Any:
+    """The d of `Solver`, for whole rows."""
+    summand, step = solver_of(power)
+    d = 0.0 * r.sum(m.where(w > 0, w, 0.0))
+
+    def turn(state: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
+        a, b = summand(m, w, state[0], power)
+        return step(m, state, r.sum(a), r.sum(b), power)
+
+    return r.iterate(turn, (d, d, d + 1.0), LIMIT)[0]
+
+
+def largest(m: Namespace, r: RowReductions, z: Any) -> tuple[Any, Any]:
+    """The largest entry, NaN where there is a NaN or a second infinity like it, and where it first stands."""
+    big, top = r.max(z), r.first_max(z)
+    several = r.sum(m.where(z == big, 1.0, m.where(z == z, 0.0, z))) > 1
+    return m.where((m.abs(big) == inf) & several, float("nan"), big), top
+
+
+def weight_and_target(m: Any, u: Any, t: Any, *options: float) -> tuple[Any, Any, Any]:
+    """The terms (see RowProgram) of cross entropy with options."""
+    return u, t, 0.0
+
+
+def exponentials(m: Namespace, z: Any, big: Any, top: Any) -> Any:
+    """The weights of softmax."""
+    return m.where(top, m.where(big == big, 1.0, big), exp_gap(m, z, big))
+
+
+def mean_gap(m: Namespace, r: RowReductions, z: Any, t: Any, big: Any) -> Any:
+    """sum t (big - z)."""
+    half = m.where(z == big, 0.0, half_gap(0.5, z, big))
+    return 2.0 * r.sum(m.where(t == 0, 0.0, t * half))
+
+
+class Parts(NamedTuple):
+    """What the formulas of a row are made of, as arrays."""
+
+    p: Any
+    c: Any
+    own: tuple[Any, Any, Any]
+    others: tuple[Any, Any, Any]
+    share: Any
+    gap: Any
+    d: Any
+    rest: tuple[Any, Any, Any]
+
+
 def parts(m: Namespace, r: RowReductions, program: RowProgram, raw: Any, t: Any, solve: Callable[..., Any] | None = None) -> Parts:
-    """The reference: the same text as the compiled loops run, over whole arrays. t: distributions; solve: stands in for `deficit`."""
-    big, top = r.max(raw), r.first_max(raw)
-    several = r.sum(m.where(raw == big, 1.0, m.where(raw == raw, 0.0, raw))) > 1
-    big = m.where((m.abs(big) == inf) & several, m.where(big == big, float("nan"), big), big)
+    """A row's parts, of which its value, gradient and hessian are made. t: distributions; solve: stands in for `deficit`."""
+    big, top = largest(m, r, raw)
     if program.threshold is None:
         d = 0.0 * m.where(m.abs(big) == inf, 0.0, big)
-        u = m.where(top, m.where(big == big, 1.0, big), exp_gap(m, raw, big))
+        u = exponentials(m, raw, big, top)
     else:
         w = m.where(top, -inf, one_minus_gap(m, raw, big, program.threshold.scale))
         d = m.where(r.sum(w) == r.sum(w), (solve or deficit)(m, r, w, program.threshold.power), float("nan"))
@@ -105,45 +227,8 @@ def parts(m: Namespace, r: RowReductions, program: RowProgram, raw: Any, t: Any,
     total = tuple(s + r.sum(m.where(top, o, 0.0)) for s, o in zip(rest, own, strict=True))
     others = tuple(m.where(top, s, a - o) for s, a, o in zip(rest, total, own, strict=True))
     share = 1.0 / total[0]
-    half = m.where(raw == big, 0.0, 0.5 * big - 0.5 * raw)  # half, since the whole may overflow where t times it does not
-    gap = 2.0 * r.sum(m.where(t == 0, 0.0, t * half))
+    gap = mean_gap(m, r, raw, t, big)
     return Parts(own[0] * share, others[0] * share, own, others, share, gap, d, rest)  # pyright: ignore[reportArgumentType]
-
-
-def deficit(m: Namespace, r: RowReductions, w: Any, power: float) -> Any:
-    """d with (1 - d)^power + sum [w - d]+^power = 1; w holds -inf at the largest entry, whose own weight is (1 - d)^power.
-
-    Solving for d, not for the threshold, leaves no cancellation: near a certain row d is tiny and exact. Newton from 0 climbs
-    monotonically for power >= 1, since the sum is convex; below 1 a bracket guards it.
-    """
-    d = 0.0 * r.sum(m.where(w > 0, w, 0.0))
-
-    def climb(state: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
-        (d,) = state
-        x = m.where(w > d, w - d, 0.0)
-        if power == 1.0:
-            new = r.sum(m.where(w > d, w, 0.0)) / (r.sum(m.where(w > d, 1.0, 0.0 * x)) + 1.0)
-        else:
-            new = d + (r.sum(x * x) - d * (2.0 - d)) / (2.0 * r.sum(x) + 2.0 * (1.0 - d))
-        return (m.where(new > d, new, d),), new > d * (1 + 1e-15)
-
-    def bracket(state: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
-        d, low, high = state
-        x = m.where(w > d, w - d, 0.0)
-        safe = m.where(x > 0, x, 1.0)
-        y = m.where(x > 0, m.exp(power * m.log(safe)), 0.0)
-        left = m.log1p(-d)
-        f = r.sum(y) + m.expm1(power * left)
-        slope = -power * (r.sum(m.where(x > 0, y / safe, 0.0)) + m.exp((power - 1.0) * left))
-        low, high = m.where(f > 0, d, low), m.where(f > 0, high, d)
-        new = d - f / slope
-        new = m.where((new > low) & (new < high), new, 0.5 * (low + high))
-        going = (m.abs(new - d) > 1e-16 * d) & (f != 0)
-        return (m.where(f == 0, d, new), low, high), going
-
-    if power in (1.0, 2.0):
-        return r.iterate(climb, (d,), 100)[0]
-    return r.iterate(bracket, (d, d, d + 1.0), 200)[0]
 
 
 class Jet(NamedTuple):
@@ -158,31 +243,26 @@ class Jet(NamedTuple):
 
 
 def jet(m: Namespace, r: RowReductions, z: Any, t: Any, options: Options) -> Jet:
-    """The reference, over whole arrays of any library; the compiled loop is its fast form. t: the mixture as one (..., K) array."""
+    """Cross entropy with options, over whole arrays of any library. t: the target as one (..., K) array."""
     cool = 1.0 / options.temperature
     if options.softcap:
         tanh = m.tanh(z / options.softcap)
         u = m.where(z > -inf, options.softcap * cool * tanh, z)
-        e = m.exp(-2.0 * m.abs(z / options.softcap))
-        bend = cool * 4.0 * e / ((1.0 + e) * (1.0 + e))
+        bend = cap_slope(m, z / options.softcap, cool)
     else:
         tanh, u, bend = None, z if cool == 1.0 else z * cool, cool
-    big, top = r.max(u), r.first_max(u)
-    several = r.sum(m.where(u == big, 1.0, m.where(u == u, 0.0, u))) > 1
-    big = m.where((m.abs(big) == inf) & several, big * float("nan"), big)
-    e = m.where(top, m.where(big == big, 1.0, big), exp_gap(m, u, big))
+    big, top = largest(m, r, u)
+    e = exponentials(m, u, big, top)
     rest = r.sum(m.where(top, 0.0, e))
     total = 1.0 + rest
     mass, own = r.sum(t), r.sum(m.where(top, t, 0.0))
-    half = m.where(u == big, 0.0, 0.5 * big - 0.5 * u)
-    gap = 2.0 * r.sum(m.where(t == 0, 0.0, t * half))
     log_total = m.log1p(rest)
     lse = big + log_total
-    bonus = 2.0 * options.z_loss * lse if options.z_loss else 0.0 * rest
+    lift = bonus(m, big, rest, options.z_loss) if options.z_loss else 0.0 * rest
     p = e / total
-    at_top = (mass - own + bonus) / total - own * (rest / total)
-    gradient = m.where(top, at_top, (mass + bonus) * p - t) * bend
-    value = mass * log_total + gap
+    at_top = (mass - own + lift) / total - own * (rest / total)
+    gradient = m.where(top, at_top, (mass + lift) * p - t) * bend
+    value = mass * log_total + mean_gap(m, r, u, t, big)
     return Jet(value + options.z_loss * lse * lse if options.z_loss else value, lse, gradient, p, bend, tanh)
 
 

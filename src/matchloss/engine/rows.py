@@ -61,7 +61,8 @@ def loop_of(
         from matchloss.engine.row_loops import row_loop
 
         short = classes < SIDE_BY_SIDE_BELOW and (program.threshold is None or program.threshold.power in (1.0, 2.0))
-        loop = row_loop(program, dtype, wanted, labels, weighted, short)
+        form = "labels" if labels else "distributions"
+        loop = row_loop(program, np.dtype(dtype).name, wanted, form, weighted, short)
     return loop, (0.0, 0.0) if program.threshold is None else (program.threshold.power, program.threshold.scale)
 
 
@@ -179,43 +180,44 @@ class Stats(NamedTuple):
 
 
 def run_mixture(
-    kind: str,
+    dtype: str,
     logits: NDArray[Any],
     target: Mixture,
     weight: NDArray[Any],
     options: Options,
     gradient: NDArray[Any] | None = None,
     *,
-    tolerance: float = 1e-4,
+    tolerance: float | None = None,
     spread: bool = False,
     known: NDArray[Any] | None = None,
 ) -> tuple[Stats, int]:
     """One pass over rows of contiguous logits, the gradient written to an array that may be the logits', and the first bad row or -1.
 
-    kind: float32, float64, bfloat16 or float16, the latter two as uint16. A bad row has a label out of range or a `dense` that is
+    dtype: float32, float64, bfloat16 or float16, the latter two as uint16. A bad row has a label out of range or a `dense` that is
     no distribution; from it on results are not to be used. Rows of weight 0 have gradient 0 and are not looked at. `known`: (n, 3) top,
     rest and mass of the whole rows, where these are parts of rows; the gradient is that of the whole.
     """
     n, classes = logits.shape
     with threads.FIRST_CALLS:
-        from matchloss.engine.mixture_loops import mixture_loop
+        from matchloss.engine.row_loops import row_loop
 
-        loop = mixture_loop(kind, gradient is not None, classes < SIDE_BY_SIDE_BELOW and known is None)
-    work = np.dtype(np.float64 if kind == "float64" else np.float32)
+        short = classes < SIDE_BY_SIDE_BELOW and known is None
+        loop = row_loop(None, dtype, (True, gradient is not None, False), "mixture", True, short)
+    work = np.dtype(np.float64 if dtype == "float64" else np.float32)
+    allowed = sum_tolerance(work) if tolerance is None else tolerance
     stats = np.empty((len(Stats._fields), n))
     index, share = _matrix(target.index, np.int64, n), _matrix(target.share, np.float64, n)
     base, scale = _line(target.base, work), _line(target.scale, work)
     weight, seen = np.ascontiguousarray(weight, np.float64), np.empty((0, 3)) if known is None else known
     none = np.empty((0, classes), work)
+    constants = options.softcap, 1.0 / options.temperature, options.z_loss, float(spread)
 
     def block(start: int, stop: int) -> int:
         part = slice(start, stop)
         dense = none if target.dense is None else np.ascontiguousarray(target.dense[part], work)
-        bad = loop(
-            logits[part], index[part], share[part], base, dense, scale, weight[part], seen[part], tolerance,
-            options.softcap, 1.0 / options.temperature, options.z_loss, spread, stats[:, part],
-            None if gradient is None else gradient[part],
-        )  # fmt: skip
+        mixture = index[part], share[part], base, dense, scale, seen[part]
+        out = None if gradient is None else gradient[part]
+        bad = loop(logits[part], mixture, weight[part], allowed, 0.0, 0.0, stats[:, part], out, None, constants)
         return bad if bad < 0 else bad + start
 
     bad = threads.over_blocks(n, height(classes), block) if n else -1
@@ -254,7 +256,7 @@ def _hard_loop(program: RowProgram, dtype: str, graded: bool, short: bool) -> An
         with threads.FIRST_CALLS:
             from matchloss.engine.row_loops import row_loop
 
-            loop = _hard_loops[dtype, graded, short] = row_loop(program, dtype, (True, graded, False), True, True, short)
+            loop = _hard_loops[dtype, graded, short] = row_loop(program, np.dtype(dtype).name, (True, graded, False), "labels", True, short)
     return loop
 
 

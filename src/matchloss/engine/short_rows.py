@@ -1,17 +1,18 @@
-"""numba: the row loop for rows of fewer than 32 columns. 128 rows stand side by side, transposed, and every inner loop runs over them."""
-# pyright: reportArgumentType=false, reportCallIssue=false, reportOptionalCall=false
+"""numba: the loop for rows of fewer than 32 columns. 128 rows stand side by side, transposed, and every inner loop runs over them."""
+# pyright: reportArgumentType=false, reportCallIssue=false, reportGeneralTypeIssues=false, reportOptionalCall=false, reportOptionalSubscript=false, reportPossiblyUnboundVariable=false
 
 from __future__ import annotations
 
 from math import inf, nan
 from types import FunctionType
-from typing import Any
 
 import numpy as np
 
+from matchloss.engine import row_text
 from matchloss.engine.cache import steady
 from matchloss.engine.compiled import COMPILED
 from matchloss.engine.elementary import inlined
+from matchloss.engine.row_steps import Recipe, bender, bonus, exp_gap, half_gap, one_minus_gap, signal
 
 SIDE = 128
 
@@ -38,154 +39,240 @@ def largest(z, big, top, spoilt):
 steady(largest, "short_rows largest")
 
 
-def side_by_side(
-    steps: tuple[Any, ...], m: Any, work: Any, power: float, labels: bool, exp_gap: Any, one_minus_gap: Any, name: str
-) -> FunctionType:
-    """The loop of matchloss.engine.row_loops.row_loop; power 0 is softmax."""
-    terms, base, entry, curvature, plain = steps
-    soft = power == 0.0
-    half = work(0.5)  # of a gap, since the whole may overflow where t times it does not
+def side_by_side(x: Recipe) -> FunctionType:
+    """The loop of matchloss.engine.row_loops.row_loop; of a mixture, for whole rows: `known` is not looked at."""
+    m, work, store, terms, base, entry, curvature, summand, step = x[3:]
+    labels, mixed, soft, exact = x.target == "labels", x.target == "mixture", summand is None, curvature is None
+    zero, one, half = work(0), work(1), work(0.5)
+    weight_type = np.float64 if mixed else work
+    bend, limit = bender(x), row_text.LIMIT
 
     @inlined
     def load(source, sink):
-        sink[:] = 0.0
+        sink[:] = 0
         for r in range(source.shape[0]):
             for j in range(source.shape[1]):
                 sink[j, r] = source[r, j]
 
     @inlined
-    def solve(w, d):
+    def distributions(source, tolerance, w, t, mass, least):
+        """Some rows, transposed; the first that is no distribution and has a weight other than 0, or SIDE."""
+        load(source, t)
+        mass[:] = 0.0
+        least[:] = 0.0
+        for j in range(t.shape[0]):
+            for r in range(SIDE):
+                y = np.float64(t[j, r])
+                mass[r] += y
+                least[r] = least[r] if y >= least[r] else y
+        for r in range(source.shape[0]):
+            if w[r] != 0.0 and not (abs(mass[r] - 1.0) <= tolerance and least[r] >= 0.0):
+                return r
+        return SIDE
+
+    @inlined
+    def mix(index, share, fixed, scale, w, t):
+        """The other parts of a mixture joined to `t`; the first row of weight other than 0 with a label out of range, or SIDE."""
+        if scale.size:
+            for j in range(t.shape[0]):
+                for r in range(SIDE):
+                    t[j, r] *= scale[j]
+        if fixed.size:
+            for j in range(t.shape[0]):
+                for r in range(SIDE):
+                    t[j, r] += fixed[j]
+        for r in range(index.shape[0]):
+            for q in range(index.shape[1]):
+                j = index[r, q]
+                if w[r] != 0.0 and share[r, q] != 0.0:
+                    if j < 0 or j >= t.shape[0]:
+                        return r
+                    t[j, r] += share[r, q]
+        return SIDE
+
+    @inlined
+    def solve(w, power, d):
         a, b = np.empty(SIDE), np.empty(SIDE)
         d[:] = 0.0
-        for _ in range(100):
+        for _ in range(limit):
             a[:] = 0.0
             b[:] = 0.0
             for j in range(w.shape[0]):
                 for r in range(SIDE):
-                    x = w[j, r] - d[r]
-                    inside = x > 0.0
-                    if power == 1.0:
-                        a[r] += w[j, r] if inside else 0.0
-                        b[r] += 1.0 if inside else 0.0
-                    else:
-                        x = x if inside else 0.0
-                        a[r] += x * x
-                        b[r] += x
-            grown = 0
+                    left, right = summand(m, w[j, r], d[r], power)
+                    a[r] += left
+                    b[r] += right
+            going = 0
             for r in range(SIDE):
-                if power == 1.0:
-                    new = a[r] / (b[r] + 1.0)
-                else:
-                    new = d[r] + (a[r] - d[r] * (2.0 - d[r])) / (2.0 * b[r] + 2.0 * (1.0 - d[r]))
-                grown += 1 if new > d[r] * (1 + 1e-15) else 0
-                d[r] = new if new > d[r] else d[r]
-            if grown == 0:
+                (new, _low, _high), more = step(m, (d[r], 0.0, 1.0), a[r], b[r], power)
+                going += 1 if more else 0
+                d[r] = new
+            if going == 0:
                 break
 
-    for helper in (load, solve):
-        steady(helper, f"{name} {helper.py_func.__name__}")
+    @inlined
+    def spreads(u, big, top, e, spread):
+        spread[:] = 0.0
+        for j in range(u.shape[0]):
+            for r in range(SIDE):
+                spread[r] += e[j, r] * (big[r] - u[j, r]) if e[j, r] > zero and top[r] != j else zero
 
-    def loop(raw, target, weight, tolerance, ignored, scale, value, gradient, hessian, constants):
+    @inlined
+    def slopes(e, t, bent, top, at_top, factor, w, out):
+        """factor p - w t, apart at the largest entry, times the cap's slope."""
+        for j in range(e.shape[0]):
+            for r in range(SIDE):
+                g = at_top[r] if top[r] == j else factor[r] * e[j, r] - w[r] * t[j, r]
+                out[j, r] = g if w[r] != zero else zero
+        if bent.size:
+            for j in range(e.shape[0]):
+                for r in range(SIDE):
+                    out[j, r] *= bent[j * SIDE + r] if w[r] != zero else zero
+
+    for helper in (load, distributions, mix, solve, spreads, slopes):
+        steady(helper, f"{x.name} {helper.py_func.__name__}")
+
+    def loop(raw, target, weight, tolerance, power, scale, value, gradient, hessian, constants):
         n, classes = raw.shape
-        z, u = np.empty((classes, SIDE), work), np.empty((classes, SIDE), work)
-        g_side, h_side = np.empty((classes, SIDE), work), np.empty((classes, SIDE), work)
+        flat = np.empty(classes * SIDE, work)
+        z, u, h_side = flat.reshape(classes, SIDE), np.empty((classes, SIDE), work), np.empty((classes, SIDE), work)
+        g_side = z  # which is read no more by then
         t_side = np.empty((1 if labels else classes, SIDE), work)
         big, gap = np.empty(SIDE, work), np.empty(SIDE, work)
         top, label = np.empty(SIDE, np.int32), np.empty(SIDE, np.int32)
         spoilt = np.empty(SIDE, np.bool_)
         s0, s1, s2 = np.empty(SIDE, work), np.empty(SIDE, work), np.empty(SIDE, work)
         q0, q1, q2 = np.empty(SIDE, work), np.empty(SIDE, work), np.empty(SIDE, work)
-        share, factor = np.empty(SIDE, work), np.empty(SIDE, work)
-        d, v = np.zeros(SIDE), np.empty(SIDE)
+        share, factor = np.empty(SIDE, work), np.empty(SIDE, weight_type)
+        d, v, mass, least = np.zeros(SIDE), np.empty(SIDE), np.empty(SIDE), np.empty(SIDE)
+        if mixed:
+            index, share_of, fixed, dense, by_class, _ = target
+            cap, cool, z_loss, spread_wanted = constants
+            bits, bent = np.empty(classes * SIDE, raw.dtype), np.empty(classes * SIDE if cap > 0.0 else 0, work)
+            spread, label_gap, at_top, out = np.zeros(SIDE, work), np.zeros(SIDE, work), np.empty(SIDE, work), np.empty(SIDE, work)
         for i in range(0, n, SIDE):
             rows = min(SIDE, n - i)
-            load(raw[i : i + rows], z)
-            label[:] = 0
-            factor[:] = 1.0
-            if weight is not None:
-                for r in range(rows):
-                    factor[r] = weight[i + r]
+            factor[:] = 0.0
+            for r in range(rows):
+                factor[r] = 1.0 if weight is None else weight[i + r]
+            bad = SIDE
             if labels:
+                label[:] = 0
                 for r in range(rows):
                     inside = target[i + r] >= 0 and target[i + r] < classes
                     if not inside and factor[r] != 0.0:
                         return i + r
                     label[r] = target[i + r] if inside else 0
+            elif mixed:
+                t_side[:] = 0.0
+                if dense.shape[0]:
+                    bad = distributions(dense[i : i + rows], tolerance, factor, t_side, mass, least)
+                bad = min(bad, mix(index[i : i + rows], share_of[i : i + rows], fixed, by_class, factor, t_side))
             else:
-                load(target[i : i + rows], t_side)
-                for r in range(rows):
-                    mass, least = 0.0, 0.0
-                    for j in range(classes):
-                        t = np.float64(target[i + r, j])
-                        mass += t
-                        least = least if t >= least else t
-                    if not (abs(mass - 1.0) <= tolerance and least >= 0.0) and factor[r] != 0.0:
-                        return i + r
+                bad = distributions(target[i : i + rows], tolerance, factor, t_side, mass, least)
+            if bad < SIDE:
+                return i + bad
+            if mixed:
+                load(raw[i : i + rows], bits.reshape(classes, SIDE))
+                bend(bits, flat, bent, cap, cool)
+            else:
+                load(raw[i : i + rows], z)
             largest(z, big, top, spoilt)
             if not soft:
                 for j in range(classes):
                     for r in range(SIDE):
                         w = one_minus_gap(m, z[j, r], big[r], scale)
                         u[j, r] = -inf if top[r] == j else w
-                solve(u, d)
+                solve(u, power, d)
             for a in (gap, s0, s1, s2, q0, q1, q2):
                 a[:] = 0.0
             for j in range(classes):
                 for r in range(SIDE):
                     highest = top[r] == j
                     if labels:
-                        t = work(1) if label[r] == j else work(0)
+                        t = one if label[r] == j else zero
                     else:
                         t = t_side[j, r]
                     if soft:
-                        x = exp_gap(m, z[j, r], big[r])
-                        x = work(1) if highest else x
+                        e = exp_gap(m, z[j, r], big[r])
+                        e = one if highest else e
                     else:
-                        x = u[j, r] - d[r]
-                        x = x if x > 0.0 else 0.0
-                        x = 1.0 - d[r] if highest else x
-                    x = x if big[r] == big[r] else work(nan)
-                    u[j, r] = x
-                    o0, o1, o2 = terms(m, x, t, *constants)
-                    s0[r] += work(0) if highest else work(o0)
-                    s1[r] += work(0) if highest else work(o1)
-                    s2[r] += work(0) if highest else work(o2)
-                    q0[r] = work(o0) if highest else q0[r]
+                        e = u[j, r] - d[r]
+                        e = e if e > 0.0 else 0.0
+                        e = 1.0 - d[r] if highest else e
+                    e = e if big[r] == big[r] else work(nan)
+                    u[j, r] = e
+                    o0, o1, o2 = terms(m, e, t, *constants)
+                    s0[r] += zero if highest else work(o0)
+                    s1[r] += zero if highest else work(o1)
                     q1[r] = work(o1) if highest else q1[r]
-                    q2[r] = work(o2) if highest else q2[r]
-                    gap[r] += t * (half * big[r] - half * z[j, r]) if t != 0.0 and z[j, r] != big[r] else work(0)
-            for r in range(SIDE):
-                others = (np.float64(s0[r]), np.float64(s1[r]), np.float64(s2[r]))
-                v[r] = base(COMPILED, 2.0 * np.float64(gap[r]), d[r], others, *constants)
-                q0[r], q1[r], q2[r] = q0[r] + s0[r], q1[r] + s1[r], q2[r] + s2[r]
-                share[r] = work(1.0 / np.float64(q0[r]))
-            for j in range(classes):
+                    if not mixed:
+                        s2[r] += zero if highest else work(o2)
+                        q0[r] = work(o0) if highest else q0[r]
+                        q2[r] = work(o2) if highest else q2[r]
+                    gap[r] += t * half_gap(half, z[j, r], big[r]) if t != 0.0 and z[j, r] != big[r] else zero
+            if mixed:
+                if spread_wanted != 0.0:
+                    spreads(z, big, top, u, spread)
+                if index.shape[1]:
+                    for r in range(rows):
+                        j = index[i + r, 0]
+                        if j >= 0 and j < classes:
+                            label_gap[r] = zero if z[j, r] == big[r] else half_gap(half, z[j, r], big[r])
+                for r in range(rows):
+                    live = factor[r] != 0.0
+                    value[0, i + r] = big[r] if live else 0.0
+                    value[1, i + r] = s0[r] if live else 0.0
+                    value[2, i + r] = 2.0 * np.float64(gap[r]) if live else 0.0
+                    value[3, i + r] = np.float64(s1[r]) + np.float64(q1[r]) if live else 0.0
+                    value[4, i + r] = 2.0 * np.float64(label_gap[r]) if live else 0.0
+                    value[5, i + r] = top[r] if live else 0.0
+                    value[6, i + r] = spread[r] if live else 0.0
+                if gradient is not None:
+                    for r in range(SIDE):
+                        others, own, held, w = np.float64(s0[r]), np.float64(q1[r]), np.float64(s1[r]), factor[r]
+                        if z_loss != 0.0:
+                            held += bonus(COMPILED, np.float64(big[r]), others, z_loss)
+                        if cap == 0.0:
+                            w *= cool
+                        p = 1.0 / (1.0 + others)
+                        at_top[r] = w * signal(held, own, p, others * p)
+                        share[r], out[r] = w * (held + own) * p, w
+                    slopes(u, t_side, bent, top, at_top, share, out, g_side)
+            else:
                 for r in range(SIDE):
-                    highest = top[r] == j
-                    if labels:
-                        t = work(1) if label[r] == j else work(0)
-                    else:
-                        t = t_side[j, r]
-                    o0, o1, o2 = terms(m, u[j, r], t, *constants)
-                    x0 = s0[r] if highest else q0[r] - work(o0)
-                    x1 = s1[r] if highest else q1[r] - work(o1)
-                    x2 = s2[r] if highest else q2[r] - work(o2)
-                    p = work(o0) * share[r]
-                    f, g, h = entry(m, p, x0 * share[r], t, (o0, o1, o2), (x0, x1, x2), share[r], *constants)
-                    v[r] += t * f if t != 0.0 else 0.0
-                    k = factor[r]
-                    if gradient is not None:
-                        g_side[j, r] = g * k if k != 0.0 else 0.0
-                    if hessian is not None:
-                        if not plain:
-                            h = curvature(m, p)
-                        h_side[j, r] = h * k if k != 0.0 else 0.0
-            for r in range(rows):
+                    rest = (np.float64(s0[r]), np.float64(s1[r]), np.float64(s2[r]))
+                    v[r] = base(COMPILED, 2.0 * np.float64(gap[r]), d[r], rest, *constants)
+                    q0[r], q1[r], q2[r] = q0[r] + s0[r], q1[r] + s1[r], q2[r] + s2[r]
+                    share[r] = work(1.0 / np.float64(q0[r]))
+                for j in range(classes):
+                    for r in range(SIDE):
+                        highest = top[r] == j
+                        if labels:
+                            t = one if label[r] == j else zero
+                        else:
+                            t = t_side[j, r]
+                        o0, o1, o2 = terms(m, u[j, r], t, *constants)
+                        x0 = s0[r] if highest else q0[r] - work(o0)
+                        x1 = s1[r] if highest else q1[r] - work(o1)
+                        x2 = s2[r] if highest else q2[r] - work(o2)
+                        p = work(o0) * share[r]
+                        f, g, h = entry(m, p, x0 * share[r], t, (o0, o1, o2), (x0, x1, x2), share[r], *constants)
+                        v[r] += t * f if t != 0.0 else 0.0
+                        k = factor[r]
+                        if gradient is not None:
+                            g_side[j, r] = g * k if k != 0.0 else 0.0
+                        if hessian is not None:
+                            if not exact:
+                                h = curvature(m, p)
+                            h_side[j, r] = h * k if k != 0.0 else 0.0
                 if value is not None:
-                    value[i + r] = v[r] * factor[r] if factor[r] != 0.0 else 0.0
+                    for r in range(rows):
+                        value[i + r] = v[r] * factor[r] if factor[r] != 0.0 else 0.0
+            for r in range(rows):
                 for j in range(classes):
                     if gradient is not None:
-                        gradient[i + r, j] = g_side[j, r]
+                        gradient[i + r, j] = store(g_side[j, r])
                     if hessian is not None:
                         hessian[i + r, j] = h_side[j, r]
         return -1

@@ -31,11 +31,17 @@ ERF_SERIES = (
 )  # fmt: skip
 
 
-def sigmoid(m: Any, x: Any) -> Any:
-    """1 / (1 + exp(-x)), relative accuracy in both tails."""
+def sigmoids(m: Any, x: Any) -> tuple[Any, Any, Any]:
+    """exp(-|x|), and 1 / (1 + exp(-x)), 1 / (1 + exp(x)) apart, so that neither is 1 minus the other."""
     e = m.exp(-m.abs(x))
     p = 1 / (1 + e)
-    return m.where(x >= 0, p, e * p)
+    q = e * p
+    return e, m.where(x >= 0, p, q), m.where(x >= 0, q, p)
+
+
+def sigmoid(m: Any, x: Any) -> Any:
+    """1 / (1 + exp(-x)), relative accuracy in both tails."""
+    return sigmoids(m, x)[1]
 
 
 def softplus(m: Any, x: Any) -> Any:

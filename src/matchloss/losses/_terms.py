@@ -6,6 +6,8 @@ import math
 from math import inf
 from typing import Any
 
+from matchloss.engine.special import sigmoids as sigmoids
+
 
 def times(m: Any, weight: Any, x: Any) -> Any:
     """weight * x, and 0 where the weight is 0, also at infinite x: a hard target switches its term off."""
@@ -25,14 +27,6 @@ def constant(m: Any, c: Any, x: Any) -> Any:
 def at_labels(m: Any, target: Any, at_one: Any, at_zero: Any) -> Any:
     """target * at_one + (1 - target) * at_zero: what makes a binary loss linear in its target."""
     return times(m, target, at_one) + times(m, 1 - target, at_zero)
-
-
-def sigmoids(m: Any, x: Any) -> Any:
-    """exp(-|x|), and sigmoid(x), sigmoid(-x) apart, so that neither is 1 minus the other."""
-    e = m.exp(-m.abs(x))
-    p = 1 / (1 + e)
-    q = e * p
-    return e, m.where(x >= 0, p, q), m.where(x >= 0, q, p)
 
 
 def split_factor(a: float) -> tuple[float, float, float]:

@@ -1,0 +1,159 @@
+"""numba: what the loops over long and over short rows share: dtypes, formulas as functions that numba inlines, softcap and temperature."""
+# pyright: reportArgumentType=false, reportCallIssue=false
+
+from __future__ import annotations
+
+from math import inf
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numba.core import types
+
+from matchloss.engine import elementary, halves, row_text
+from matchloss.engine.cache import steady
+from matchloss.engine.compiled import COMPILED, lower
+from matchloss.engine.elementary import inlined
+
+SUMS: dict[str, Any] = {"fastmath": {"contract": True, "nsz": True, "reassoc": True}, "error_model": "numpy"}
+summing = numba.njit(forceinline=True, **SUMS)  # sums over a row may be reordered, or they do not vectorise
+
+DTYPES: dict[str, tuple[Any, Any, Any]] = {  # of raw and the gradient: its numba type, and conversions from it and to it
+    "float32": (types.float32, halves.same, halves.same),
+    "float64": (types.float64, halves.same, halves.same),
+    "bfloat16": (types.uint16, halves.from_bfloat16, halves.to_bfloat16),
+    "float16": (types.uint16, halves.from_float16, halves.to_float16),
+}
+
+LANES = 64  # entries that fill a few registers
+CHUNK = 1024  # entries that are summed in the row's own precision before they join a float64 sum
+
+exp_gap, one_minus_gap, half_gap = lower(row_text.exp_gap), lower(row_text.one_minus_gap), lower(row_text.half_gap)
+bonus, signal = lower(row_text.bonus), lower(row_text.signal)
+cap_slope = lower(row_text.cap_slope)
+
+f32 = np.float32
+TANH32 = tuple(f32(c) for c in (-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1))
+
+
+@inlined
+def tanh_slope32(x):
+    """tanh and 1 - tanh^2 in float32: Cephes' polynomial near 0, else from e^-2|x|."""
+    a = abs(x)
+    e = elementary.exp32(f32(-2.0) * a)
+    far = (f32(1.0) - e) / (f32(1.0) + e)
+    z = x * x
+    p = TANH32[0]
+    for c in TANH32[1:]:
+        p = p * z + c
+    near = p * z * x + x
+    tanh = near if a < f32(0.625) else (far if x >= f32(0.0) else -far)
+    return tanh, f32(4.0) * e / ((f32(1.0) + e) * (f32(1.0) + e))
+
+
+@inlined
+def tanh_slope(x):
+    """tanh and 1 - tanh^2 in float64."""
+    return COMPILED.tanh(x), cap_slope(COMPILED, x, 1.0)
+
+
+for _helper in (tanh_slope32, tanh_slope):
+    steady(_helper, f"row_steps {_helper.py_func.__name__}")
+
+
+@summing
+def largest_of(row):
+    """The largest entry; NaN where there is one."""
+    big = row[0]
+    for j in range(row.size):
+        big = elementary.maximum(big, row[j])
+    return big
+
+
+@summing
+def highest(row):
+    """The largest entry, NaN where there is a NaN, and where it first stands, 0 for NaN. Entry by entry, this would not vectorise."""
+    big, start = row[0], 0
+    for a in range(0, row.size, CHUNK):
+        x = elementary.maximum(big, largest_of(row[a : min(row.size, a + CHUNK)]))
+        if x != big:
+            big, start = x, a
+    while start < row.size and not any_equal(row[start : min(row.size, start + LANES)], big):
+        start += LANES
+    for j in range(start, row.size):
+        if row[j] == big:
+            return big, j
+    return big, 0
+
+
+@summing
+def any_equal(row, big):
+    """Whether an entry equals big. Hits are counted in the row's own type: of another width, they would fill registers by halves."""
+    zero, one = row.dtype.type(0), row.dtype.type(1)
+    hits = zero
+    for j in range(row.size):
+        hits += one if row[j] == big else zero
+    return hits > zero
+
+
+@summing
+def mass_and_least(t):
+    """The sum of a row, and its least entry or 0; NaN is passed on."""
+    mass, least = 0.0, 0.0
+    for j in range(t.size):
+        x = np.float64(t[j])
+        mass += x
+        least = least if x >= least else x
+    return mass, least
+
+
+@summing
+def mean_half_gap(z, t, big):
+    """sum t (big - z) / 2."""
+    gap = 0.0
+    for j in range(t.size):
+        x = np.float64(t[j])
+        gap += x * half_gap(0.5, np.float64(z[j]), np.float64(big)) if x != 0.0 and z[j] != big else 0.0
+    return gap
+
+
+class Recipe(NamedTuple):
+    """Of what a loop is made."""
+
+    name: str
+    target: str  # labels, distributions or mixture
+    load: Any  # conversions from the dtype in memory, and to it
+    m: Any
+    work: Any  # the type computed in
+    store: Any
+    terms: Any  # the program's formulas
+    base: Any
+    entry: Any
+    curvature: Any  # None: `entry` has the hessian
+    summand: Any  # the solver's; None: softmax
+    step: Any
+
+
+def bender(x: Recipe) -> Any:
+    """u = softcap(z) / temperature of a row, and its derivative where there is a cap; -inf, a mask, stays one."""
+    work, load = x.work, x.load
+    tanh_and_slope = tanh_slope32 if work is np.float32 else tanh_slope
+
+    @inlined
+    def bend(z, u, slope, cap, cool):
+        if cap > 0.0:
+            inverse, high, steep = work(1.0 / cap), work(cap * cool), work(cool)
+            for j in range(u.size):
+                x = load(z[j])
+                tanh, bent = tanh_and_slope(x * inverse)
+                u[j] = high * tanh if x > -inf else work(-inf)
+                slope[j] = steep * bent
+        elif cool != 1.0:
+            factor = work(cool)
+            for j in range(u.size):
+                u[j] = load(z[j]) * factor
+        else:
+            for j in range(u.size):
+                u[j] = load(z[j])
+
+    return steady(bend, f"{x.name} bend")
