@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from matchloss.audit.names import resolve
+from matchloss.names import resolve
 
 
 @dataclass(frozen=True, eq=False)

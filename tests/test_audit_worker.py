@@ -17,8 +17,8 @@ import pytest
 
 from audit_runs import audited, gone, posix, square
 from matchloss.audit import Report, UnknownName, audit
-from matchloss.audit.names import resolve
 from matchloss.audit.running import worker as processes
+from matchloss.names import resolve
 
 # --- what travels ------------------------------------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 FENCE = re.compile(r"^```(\w+)(?: title=\"(\w+\.py)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMANDS = [DOCS / "audit.md", DOCS / "compare.md", DOCS / "fit.md"]  # whose console blocks are run too
+RUN = [*COMMANDS, DOCS / "add-a-loss.md"]
 HOME = "/home/you"  # where these pages say that they are
 STEPS = [f"S{n}" for n in range(1, 13)]
 
@@ -57,9 +58,9 @@ def catalogue_as_it_is() -> Iterator[None]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 @pytest.mark.usefixtures("catalogue_as_it_is")
 def test_every_python_and_console_block_does_what_it_says(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    found = blocks(page, "python", "console") if page in COMMANDS else blocks(page, "python")
+    found = blocks(page, "python", "console") if page in RUN else blocks(page, "python")
     for name in ("torch", "jax", "sklearn", "polars", "pandas"):
-        if any(re.search(rf"(import|from) {name}\b", block) for _, _, block in found) or (name == "polars" and page in COMMANDS):
+        if any(re.search(rf"(import|from) {name}\b", block) for _, _, block in found) or (name == "polars" and page in RUN):
             pytest.importorskip(name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)  # for the files that a page writes

@@ -17,7 +17,9 @@ except ImportError as error:
 if TYPE_CHECKING:
     from matchloss.compare.result import Comparison
     from matchloss.fit.result import FitResult
+    from matchloss.losses import Loss
 
+OWN_LOSS = "The loss of your own that the model was made with, as module:class; no model has code imported by itself."
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -40,7 +42,7 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 def compare(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="A CSV (plain or gzip) or Parquet file; empty fields and NA are missing.")],
     target: Annotated[str, typer.Option(help="The column to predict.")],
-    losses: Annotated[str, typer.Option(help="Losses to compare instead of the usual ones, with commas between.")] = "",
+    losses: Annotated[str, typer.Option(help="Losses to compare instead of the usual ones, with commas; module:class for your own.")] = "",
     drop: Annotated[str, typer.Option(help="Columns to leave out, with commas between.")] = "",
     categorical: Annotated[str, typer.Option(help="Numeric columns to take as categories, with commas between.")] = "",
     rows: Annotated[int | None, typer.Option(help="Take so many rows, drawn at random.")] = None,
@@ -51,11 +53,12 @@ def compare(
 ) -> None:
     """Fit the same linear model under each loss that suits the target, and score all of them on held-out rows."""
     from matchloss.compare import run, text
+    from matchloss.names import modules_from_here
     from matchloss.tables.read import read_table
     from matchloss.terminal import console
 
     _check_writable(report)
-    with _progress() as tell:
+    with _progress() as tell, modules_from_here():
         tell(f"reading {data}")
         found = run.compare(
             read_table(data),
@@ -80,7 +83,7 @@ def compare(
 def fit(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="A CSV (plain or gzip) or Parquet file; empty fields and NA are missing.")],
     target: Annotated[str, typer.Option(help="The column to predict.")],
-    loss: Annotated[str | None, typer.Option(help="The loss, instead of the one that suits the target.")] = None,
+    loss: Annotated[str | None, typer.Option(help="The loss, instead of the one that suits the target; module:class for your own.")] = None,
     param: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the loss, such as power=1.5; may be repeated.")
     ] = None,
@@ -98,13 +101,17 @@ def fit(
 ) -> None:
     """Fit a linear model under one loss, and score it on held-out rows."""
     from matchloss.fit import run, text
-    from matchloss.linear.model import write_model
+    from matchloss.linear.model import name_of, write_model
+    from matchloss.names import modules_from_here
+    from matchloss.tables.losses import get_loss
     from matchloss.tables.read import read_table
     from matchloss.terminal import console
 
     _check_writable(out, "the model")
     _check_writable(report)
-    with _progress() as tell:
+    with _progress() as tell, modules_from_here():
+        if out and loss:
+            name_of(type(get_loss(loss, _parameters(param or []))))  # before any work is done
         tell(f"reading {data}")
         found = run.fit(
             read_table(data),
@@ -138,6 +145,7 @@ def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model that `matchloss fit` wrote.")],
     data: Annotated[Path, typer.Argument(metavar="DATA", help="A CSV (plain or gzip) or Parquet file, of any size.")],
     out: Annotated[Path, typer.Option(help="Where the predictions go, a row for each: .parquet or .csv.")],
+    loss: Annotated[str | None, typer.Option(help=OWN_LOSS)] = None,
 ) -> None:
     """Predict each row of a table, in batches, so that it may be larger than memory."""
     from matchloss.fit.predict import predict_file
@@ -147,7 +155,7 @@ def predict(
     from matchloss.terminal import console, sentence
 
     _check_writable(out, "the predictions")
-    fitted = read_model(model)
+    fitted = read_model(model, _own(loss))
     with _progress() as tell:
         tell(f"reading {data}")
         done = predict_file(fitted, data, out, tell)
@@ -161,13 +169,16 @@ def predict(
 
 
 @app.command()
-def show(model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model that `matchloss fit` wrote.")]) -> None:
+def show(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model that `matchloss fit` wrote.")],
+    loss: Annotated[str | None, typer.Option(help=OWN_LOSS)] = None,
+) -> None:
     """The card of a model: what it predicts and from what, how it came about, its scores and coefficients."""
     from matchloss.fit import text
     from matchloss.linear.model import read_model
     from matchloss.terminal import console
 
-    console().print(text.model_text(read_model(model), model.name))
+    console().print(text.model_text(read_model(model, _own(loss)), model.name))
 
 
 @app.command()
@@ -189,6 +200,7 @@ def audit(
     import matchloss.audit as auditing
     from matchloss.audit import given, text
     from matchloss.errors import UsageError
+    from matchloss.names import modules_from_here
     from matchloss.report import write_audit_page
     from matchloss.terminal import console, sentence
 
@@ -202,7 +214,7 @@ def audit(
     several = list(dict.fromkeys(names))
     for i, name in enumerate(several, 1):
         try:
-            with _progress(f"{i} of {len(several)}, " if len(several) > 1 else "") as tell, given.modules_from_here():
+            with _progress(f"{i} of {len(several)}, " if len(several) > 1 else "") as tell, modules_from_here():
                 tell(f"importing {name}")
                 found.append(auditing.audit(name, seed=seed, time_limit=time_limit, checks=checks, progress=tell, **convention))
         except auditing.UnknownName as error:  # the others are audited all the same
@@ -229,6 +241,7 @@ def losses(name: Annotated[str | None, typer.Argument(metavar="NAME", help="A lo
     """The catalogue, or the card of one loss."""
     import matchloss as ml
     from matchloss.compare import text
+    from matchloss.names import modules_from_here
     from matchloss.tables.losses import get_loss
     from matchloss.terminal import console
 
@@ -238,7 +251,8 @@ def losses(name: Annotated[str | None, typer.Argument(metavar="NAME", help="A lo
         print(f"  {text.LETTERS}")
         print("  `matchloss losses NAME` shows the card of one")
     else:
-        out.print(text.card(get_loss(name)))
+        with modules_from_here():
+            out.print(text.card(get_loss(name)))
 
 
 @app.command()
@@ -279,6 +293,19 @@ def demo(
 
 def _names(option: str) -> list[str]:
     return [name for name in (part.strip() for part in option.split(",")) if name]
+
+
+def _own(name: str | None) -> type[Loss] | None:
+    """The class of the loss that the person names."""
+    from matchloss.losses import Loss
+    from matchloss.names import modules_from_here
+    from matchloss.tables.losses import named
+
+    if name is None:
+        return None
+    with modules_from_here():
+        found = named(name)
+    return type(found) if isinstance(found, Loss) else found
 
 
 def _parameters(options: Sequence[str]) -> dict[str, float]:

@@ -6,7 +6,7 @@
 from matchloss.audit.calling.convention import Convention
 from matchloss.audit.checks import CHECKS
 from matchloss.audit.finding import Finding, Outcome, Report
-from matchloss.audit.names import UnknownName
 from matchloss.audit.running.run import assert_sound, audit
+from matchloss.names import UnknownName
 
 __all__ = ["CHECKS", "Convention", "Finding", "Outcome", "Report", "UnknownName", "assert_sound", "audit"]

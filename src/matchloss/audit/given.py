@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -77,16 +74,3 @@ def failed(report: Report, severities: Sequence[str]) -> bool:
     """Whether a report fails a run: by a finding, or since nothing of it came to an end."""
     ended = not report.outcomes or any(outcome.status != "stopped" for outcome in report.outcomes)
     return bool(severities) and (not ended or any(report.of(severity) for severity in severities))
-
-
-@contextlib.contextmanager
-def modules_from_here() -> Iterator[None]:
-    """Modules in the working directory can be imported, as under `python -m`."""
-    here = os.getcwd()
-    before = sys.path[:]
-    if here not in sys.path and "" not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        yield
-    finally:
-        sys.path[:] = before

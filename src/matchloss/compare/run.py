@@ -32,7 +32,7 @@ def compare(
     target: str,
     *,
     source: str = "the table",
-    losses: Sequence[str] | None = None,
+    losses: Sequence[str | Loss] | None = None,
     drop: Collection[str] = (),
     categorical: Collection[str] = (),
     rows: int | None = None,
@@ -43,7 +43,8 @@ def compare(
 ) -> Comparison:
     """Fit and score every candidate loss for the column `target` of `table`.
 
-    `losses` replaces the candidates for the target's kind; `rows` takes that many at random; `progress` is told what goes on.
+    `losses` replaces the candidates for the target's kind: names of the catalogue, "module:class" for a person's own, or losses.
+    `rows` takes that many at random; `progress` is told what goes on.
     DataError for a table, a column or an option that no comparison can be made from.
 
     >>> table = pl.DataFrame({"x": list(range(40)), "y": [2 * x + x % 3 for x in range(40)]})

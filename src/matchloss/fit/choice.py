@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from matchloss.tables.errors import DataError
-from matchloss.tables.losses import CANDIDATES, check_suits, get_loss
+from matchloss.tables.losses import CANDIDATES, check_suits, get_loss, named
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,13 +22,14 @@ ZEROS = 0.05  # share of rows
 SKEWED = 1.0  # third standardised moment
 
 
-def named(name: str | None, parameters: Mapping[str, float]) -> Loss | None:
-    """The loss that the person asked for, None where they did not; DataError for what there is none of."""
+def asked_for(name: str | Loss | None, parameters: Mapping[str, float]) -> tuple[Loss | None, bool]:
+    """The loss that the person asked for, None where they did not, and whether its parameters are settled; DataError for no loss."""
     if name is None:
         if parameters:
             raise DataError(f"--param {next(iter(parameters))} needs --loss: parameters are those of a loss")
-        return None
-    return get_loss(name, parameters)
+        return None, False
+    loss = get_loss(name, parameters)
+    return loss, bool(loss.parameters) and (bool(parameters) or named(name) is loss)
 
 
 def as_what(loss: Loss | None, counts: bool, label: bool) -> As | None:
@@ -40,7 +41,7 @@ def as_what(loss: Loss | None, counts: bool, label: bool) -> As | None:
     return None if loss is None else TAKEN_AS[loss.suits[0]]
 
 
-def settle(loss: Loss | None, given: Mapping[str, float], target: Target, training: NDArray[np.generic]) -> tuple[Loss, str, Target]:
+def settle(loss: Loss | None, settled: bool, target: Target, training: NDArray[np.generic]) -> tuple[Loss, str, Target]:
     """The loss to fit, why it is this one, and the target as it is then taken.
 
     Where none was named it is the first of the usual ones for the kind of target. A loss that can, such as Huber's, takes its parameters
@@ -49,7 +50,7 @@ def settle(loss: Loss | None, given: Mapping[str, float], target: Target, traini
     if loss is None:
         return _usual(target)
     check_suits(loss, target)
-    if given:
+    if settled:
         return loss, f"{loss.name}, as --loss says, with {_parameters(loss)}.", target
     loss, note = loss.tuned_to(training)
     if note:

@@ -11,7 +11,7 @@ import numpy as np
 
 import matchloss
 from matchloss.fit import measure
-from matchloss.fit.choice import as_what, named, settle
+from matchloss.fit.choice import as_what, asked_for, settle
 from matchloss.fit.data import Missing, gather, shares
 from matchloss.fit.result import FitResult, Step
 from matchloss.fit.suspects import suspicious
@@ -24,6 +24,7 @@ from matchloss.tables.read import pl, require_columns
 
 if TYPE_CHECKING:
     from matchloss.linear.solve import Solution
+    from matchloss.losses import Loss
 
 Tell = Callable[[str], None]
 MAX_PASSES = 300  # cross entropy over many classes wants more than the estimators' 100
@@ -35,7 +36,7 @@ def fit(
     target: str,
     *,
     source: str = "the table",
-    loss: str | None = None,
+    loss: str | Loss | None = None,
     parameters: Mapping[str, float] | None = None,
     l2: float = 0.0,
     categorical: Collection[str] = (),
@@ -50,6 +51,7 @@ def fit(
 ) -> FitResult:
     """Fit a linear model for the column `target` of `table`, under the loss that is named or the one that suits the target.
 
+    `loss` is a name of the catalogue, "module:class" for a person's own, or a loss, which is taken as it is.
     `weight` names a column of weights, which is no feature. `missing` says what becomes of rows with missing values: "error" refuses
     them, "drop" leaves them out, "indicate" fills numbers with the mean and adds an indicator. `progress` is told what goes on.
     DataError for a table, a column or an option that no fit can be made from.
@@ -59,8 +61,8 @@ def fit(
     >>> found.model.loss, found.rows_train, found.rows_test, found.converged
     (SquaredError(), 32, 8, True)
     """
-    tell, given = progress or (lambda text: None), dict(parameters or {})
-    asked = named(loss, given)
+    tell = progress or (lambda text: None)
+    asked, settled = asked_for(loss, parameters or {})
     _check(table, target, source, categorical, weight, drop, l2, missing)
     take = as_what(asked, counts, label=target in categorical)
     data = gather(
@@ -76,7 +78,7 @@ def fit(
         seed=seed,
         policy=missing,
     )
-    chosen, why, wanted = settle(asked, given, data.target, data.train.target)
+    chosen, why, wanted = settle(asked, settled, data.target, data.train.target)
     outputs = len(wanted.classes) if chosen.kind == "simplex" else None
     fit_to, judge_by = (side.target.astype(np.float64 if outputs is None else np.int64) for side in (data.train, data.test))
     frequencies = shares(wanted, data.train)

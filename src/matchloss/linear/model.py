@@ -70,8 +70,8 @@ class Model:
 def write_model(path: str | Path, model: Model) -> None:
     """Write `model` to `path` in one step: a killed process leaves the old file. OSError where the disk will not have it.
 
-    Floats are written so that reading gives the same bits. ModelError for a loss that is not in the catalogue, or numbers that are not
-    finite.
+    Floats are written so that reading gives the same bits. A loss of your own is written as module:class. ModelError for a loss that no
+    file can name, or numbers that are not finite.
     """
     path = Path(path)
     text = _as_text(path, model)
@@ -79,8 +79,22 @@ def write_model(path: str | Path, model: Model) -> None:
         partial.write_text(text, encoding="utf-8", newline="\n")
 
 
-def read_model(path: str | Path) -> Model:
-    """The model in the file at `path`; ModelError, with one sentence, for anything else that may lie there."""
+def name_of(loss: type[Loss]) -> str:
+    """What a file calls a loss: its name in the catalogue, or module:class for a person's own; ModelError for one that it cannot name."""
+    if CATALOGUE.get(loss.name) is loss:
+        return loss.name
+    if loss.__module__.startswith("matchloss."):
+        raise ModelError(f"{loss.__name__} is not in the catalogue, so that no file can name it")
+    if loss.__module__ == "__main__" or "<locals>" in loss.__qualname__:
+        raise ModelError(f"{loss.__name__} is not in a module that can be imported, so that no file can name it")
+    return f"{loss.__module__}:{loss.__qualname__}"
+
+
+def read_model(path: str | Path, loss: type[Loss] | None = None) -> Model:
+    """The model in the file at `path`; ModelError, with one sentence, for anything else that may lie there.
+
+    Nothing is imported because a file names it. A model with a loss of your own is read only if you pass its class as `loss`.
+    """
     path = Path(path)
     try:
         with path.open("rb") as file:
@@ -101,9 +115,11 @@ def read_model(path: str | Path) -> Model:
     if type(schema) is int and schema > SCHEMA:
         raise ModelError(f"{path} was written by a later version of matchloss (schema {schema}; this one reads {SCHEMA})")
     try:
-        return _as_model(found)
+        return _as_model(found, loss)
     except _Wrong as error:
         raise ModelError(f"{path} is a damaged model: {error}") from error
+    except _OtherLoss as error:
+        raise ModelError(f"{path} {error}") from error
 
 
 # ---- out ----
@@ -112,12 +128,14 @@ def read_model(path: str | Path) -> Model:
 def _as_text(path: Path, model: Model) -> str:
     """JSON, a column of the table to a line, so that two models can be compared by their lines."""
     loss = model.loss
-    if CATALOGUE.get(loss.name) is not type(loss):
-        raise ModelError(f"{path} is not written: {loss!r} is not in the catalogue, so that no file can name it")
+    try:
+        name = name_of(type(loss))
+    except ModelError as error:
+        raise ModelError(f"{path} is not written: {error}") from error
     head = {
         "format": FORMAT,
         "schema": SCHEMA,
-        "loss": {"name": loss.name, "parameters": loss.parameters},
+        "loss": {"name": name, "parameters": loss.parameters},
         "target": {"name": model.target, "kind": model.kind, "classes": list(model.classes)},
         "about": dict(model.about),
         "intercept": np.asarray(model.intercept, dtype=np.float64).tolist(),
@@ -133,7 +151,7 @@ def _as_text(path: Path, model: Model) -> str:
         lines = [f" {json.dumps(key)}: {_dumps(value)}" for key, value in head.items()]
         rows = ",\n".join(f"  {_dumps(column)}" for column in columns)
         text = "{\n" + ",\n".join([*lines, f' "columns": [\n{rows}\n ]']) + "\n}\n"
-        _as_model(strict_json(text.encode("utf-8")))  # what is written can be read
+        _as_model(strict_json(text.encode("utf-8")), type(loss))  # what is written can be read
     except ValueError as error:
         raise ModelError(f"{path} is not written: {error}") from error
     return text
@@ -156,11 +174,15 @@ class _Wrong(ValueError):
     """What is wrong, and where in the file."""
 
 
-def _as_model(found: dict[str, Any]) -> Model:
+class _OtherLoss(ValueError):
+    """The file is sound, and wants another loss than was given."""
+
+
+def _as_model(found: dict[str, Any], own: type[Loss] | None) -> Model:
     parts = _object(found, "the model", ("format", "schema", "loss", "target", "about", "intercept", "columns"))
     if type(parts["schema"]) is not int or parts["schema"] != SCHEMA:
         raise _Wrong(f"schema is {_short(parts['schema'])}; this version reads {SCHEMA}")
-    loss = _loss(parts["loss"])
+    loss = _loss(parts["loss"], own)
     target = _object(parts["target"], "target", ("name", "kind", "classes"))
     kind, classes = target["kind"], tuple(_text(name, "a class") for name in _list(target["classes"], "classes"))
     if not (isinstance(kind, str) and kind in KINDS):
@@ -187,11 +209,17 @@ def _as_model(found: dict[str, Any]) -> Model:
     )
 
 
-def _loss(value: Any) -> Loss:
+def _loss(value: Any, own: type[Loss] | None) -> Loss:
     parts = _object(value, "loss", ("name", "parameters"))
-    cls = CATALOGUE.get(_text(parts["name"], "the loss's name"))
+    name = _text(parts["name"], "the loss's name")
+    cls = CATALOGUE.get(name)
+    if own is not None and name != name_of(own):
+        raise _OtherLoss(f"was made with the loss {_short(name)}, not with {name_of(own)}")
+    if cls is None and own is None and all(part.isidentifier() for part in name.replace(":", ".", 1).split(".")) and ":" in name:
+        raise _OtherLoss(f"was made with {name}, a loss that is not in the catalogue; it is imported only if you name it: --loss {name}")
+    cls = cls or own
     if cls is None:
-        raise _Wrong(f"there is no loss {_short(parts['name'])}")
+        raise _Wrong(f"there is no loss {_short(name)}")
     wanted = tuple(f.name for f in fields(cls))
     given = _object(parts["parameters"], f"the parameters of {cls.name}", wanted)
     try:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, get_args
+from dataclasses import fields
+from typing import get_args
 
 import numpy as np
 
 import matchloss as ml
 from matchloss.errors import DomainError
-from matchloss.losses import Interval, TargetKind
+from matchloss.losses import Interval, Loss, TargetKind
 from matchloss.losses.catalogue import in_order
+from matchloss.names import UnknownName, resolve
 from matchloss.tables.errors import DataError
 from matchloss.tables.target import Target
 from matchloss.tables.words import suggest
-
-if TYPE_CHECKING:
-    from matchloss.losses import Loss
 
 
 def usual(kind: TargetKind) -> tuple[str, ...]:
@@ -36,27 +35,51 @@ def usual(kind: TargetKind) -> tuple[str, ...]:
 CANDIDATES = {kind: usual(kind) for kind in get_args(TargetKind)}
 
 
-def get_loss(name: str, parameters: Mapping[str, float] | None = None) -> Loss:
-    """The loss of that name or alias; DataError, with the nearest name, if there is none or it has no such parameter.
+def get_loss(name: str | Loss, parameters: Mapping[str, float] | None = None) -> Loss:
+    """The loss of that name or alias, or a person's own, "module:class"; DataError, with the nearest name, where there is none.
+
+    So it is for a parameter that the loss does not have, and for parameters of what is a loss already.
 
     >>> get_loss("quantile", {"alpha": 0.9})
     Pinball(alpha=0.9)
     """
-    given = dict(parameters or {})
-    try:
-        plain = ml.get(name)
-    except (KeyError, ValueError, TypeError) as error:
-        near = suggest(name, [str(row["name"]) for row in ml.losses()])
-        raise DataError(f"there is no loss {name}{near or '; `matchloss losses` lists them all'}") from error
+    found, given = named(name), dict(parameters or {})
+    if isinstance(found, Loss):
+        if given:
+            raise DataError(f"{found!r} is a loss with its parameters; {next(iter(given))} is one of a class")
+        return found
+    known = [field.name for field in fields(found)]
     for parameter in given:
-        if parameter not in plain.parameters:
-            has = ", ".join(plain.parameters)
-            near = suggest(parameter, plain.parameters)
-            raise DataError(f"{plain.name} has no parameter {parameter}{near or (f'; it has {has}' if has else '; it has none')}")
+        if parameter not in known:
+            near = suggest(parameter, known)
+            has = f"; it has {', '.join(known)}" if known else "; it has none"
+            raise DataError(f"{found.name} has no parameter {parameter}{near or has}")
     try:
-        return ml.get(name, **given)
-    except DomainError as error:
+        return found(**given)
+    except (DomainError, TypeError) as error:
         raise DataError(str(error)) from error
+
+
+def named(name: str | Loss) -> type[Loss] | Loss:
+    """The class that a name stands for; a loss itself where it is one, or "module:attribute" names one.
+
+    The names of the catalogue come first. Only a name with a colon that is none of them has anything imported: its module.
+    """
+    if isinstance(name, Loss):
+        return name
+    try:
+        return type(ml.get(name))
+    except (KeyError, ValueError, TypeError) as error:
+        if ":" not in name:
+            near = suggest(name, [str(row["name"]) for row in ml.losses()])
+            raise DataError(f"there is no loss {name}{near or '; `matchloss losses` lists them all'}") from error
+    try:
+        found = resolve(name)
+    except UnknownName as error:
+        raise DataError(str(error)) from error
+    if isinstance(found, Loss) or (isinstance(found, type) and issubclass(found, Loss)):
+        return found
+    raise DataError(f"{name} is no loss: a loss is a class made from ml.PointwiseLoss or ml.SimplexLoss, or an object of one")
 
 
 def check_suits(loss: Loss, target: Target) -> None:

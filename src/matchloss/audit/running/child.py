@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from matchloss.audit.names import UnknownName
 from matchloss.audit.running.messages import Begun, Done, Failed, Order, Ready, Stale, Unloadable
 from matchloss.audit.running.perform import FRAMEWORKS, defect, perform
+from matchloss.names import UnknownName
 
 GRACE = 5.0  # seconds after which a worker ends by itself what its parent should have ended
 

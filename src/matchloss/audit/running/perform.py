@@ -17,9 +17,9 @@ from matchloss.audit.calling.probe import Unprobable, subject_of
 from matchloss.audit.calling.subject import Subject
 from matchloss.audit.checks import CHECKS, Skip
 from matchloss.audit.finding import Finding, Outcome
-from matchloss.audit.names import resolve
 from matchloss.audit.running.failures import FAILURES, failure, said
 from matchloss.audit.running.messages import Begun, Call, Event, Probed, Task, Unreached
+from matchloss.names import resolve
 
 FRAMEWORKS = tuple(CLASSES)  # besides NumPy
 ALL = "there was no time left: a higher time_limit gives more"

@@ -16,11 +16,11 @@ from matchloss.audit.calling.convention import Convention
 from matchloss.audit.calling.subject import silence
 from matchloss.audit.checks import CHECKS
 from matchloss.audit.finding import SEVERITIES, Outcome, Report
-from matchloss.audit.names import nearest
 from matchloss.audit.running.isolated import isolated
 from matchloss.audit.running.messages import Task, Unloadable
 from matchloss.audit.running.perform import FRAMEWORKS, perform, run_checks
 from matchloss.audit.running.record import Record
+from matchloss.names import nearest
 
 __all__ = ["assert_sound", "audit", "run_checks"]
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import importlib.util
+import os
 import pkgutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -23,7 +25,7 @@ def resolve(name: str) -> Any:
     True
     >>> resolve("statistics:fmeen")
     Traceback (most recent call last):
-    matchloss.audit.names.UnknownName: statistics has no fmeen; did you mean fmean or mean?
+    matchloss.names.UnknownName: statistics has no fmeen; did you mean fmean or mean?
     """
     module, colon, path = name.partition(":")
     parts = module.split(".") + (path.split(".") if colon else [])
@@ -40,6 +42,19 @@ def resolve(name: str) -> Any:
     if isinstance(at, ModuleType):
         raise UnknownName(f"{where} is a module; name a function in it, as {where}:function")
     return at
+
+
+@contextlib.contextmanager
+def modules_from_here() -> Iterator[None]:
+    """Modules in the working directory can be imported, as under `python -m`."""
+    here = os.getcwd()
+    before = sys.path[:]
+    if here not in sys.path and "" not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        sys.path[:] = before
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
