@@ -15,13 +15,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sweeps import examples
-from torch_differences import DIFFERENCES, LOCATIONS, Call, Difference
+from torch_differences import DIFFERENCES, LOCATIONS, PROBABILITIES, WEIGHTS, Call, Difference
 
 torch = pytest.importorskip("torch")
 import torch.nn.functional as F  # noqa: E402
 
 import matchloss.torch as mt  # noqa: E402
 
+MORE = ("soft_margin_loss", "multilabel_soft_margin_loss", "gaussian_nll_loss")
+NAMES = (*LOCATIONS, "binary_cross_entropy_with_logits", "poisson_nll_loss", "soft_margin_loss", "cross_entropy")
 TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-12}
 SHAPES = [(), (1,), (5,), (4, 3), (2, 3, 4), (3, 1, 2, 2), (0,), (0, 3), (1500,), (40, 31)]  # from 1,000 numbers on, compiled loops
 FAST = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -52,7 +54,7 @@ def reductions(draw: Any) -> dict[str, Any]:
 @st.composite
 def pointwise_calls(draw: Any) -> Call:
     """A call of a loss of numbers; the deliberate differences come up now and then."""
-    name = draw(st.sampled_from([*LOCATIONS, *["binary_cross_entropy_with_logits"] * 3, *["poisson_nll_loss"] * 2, "soft_margin_loss"]))
+    name = draw(st.sampled_from([*LOCATIONS, *["binary_cross_entropy_with_logits"] * 3, *["poisson_nll_loss"] * 2, *MORE]))
     r = torch.Generator().manual_seed(draw(st.integers(0, 2**32)))
     dtype, shape = draw(st.sampled_from([torch.float32, torch.float64])), draw(st.sampled_from(SHAPES))
     scale = draw(st.sampled_from([0.2, 1.0, 5.0, 20.0]))
@@ -66,7 +68,7 @@ def pointwise_calls(draw: Any) -> Call:
         return -made if draw(st.integers(0, 29)) == 0 else made
 
     raw, options = scale * normal(), draw(reductions())
-    if name == "huber_loss" and "reduction" not in options:
+    if name in ("huber_loss", "gaussian_nll_loss") and "reduction" not in options:
         options = {"reduction": "mean"}
     target = raw + normal() * draw(st.sampled_from([0.1, 1.0, 10.0]))
     if name == "huber_loss":
@@ -75,11 +77,18 @@ def pointwise_calls(draw: Any) -> Call:
         options["beta"] = draw(st.sampled_from([0.0, 0.1, 1.0, 2.5]))
     if name in ("mse_loss", "l1_loss", "huber_loss") and draw(st.booleans()):
         options["weight"] = weight()
-    if name == "binary_cross_entropy_with_logits":
+    if name == "gaussian_nll_loss":
+        options |= {"full": draw(st.booleans()), "eps": draw(st.sampled_from([1e-6, 0.3])), "var": draw(st.sampled_from([0.01, 2.0]))}
+        if shape and draw(st.booleans()):
+            shapes = [shape, shape[:-1], (*shape[:-1], 1)]
+            options["var"] = 3 * torch.rand(draw(st.sampled_from(shapes)), dtype=dtype, generator=r)
+    if name == "multilabel_soft_margin_loss" and not shape:
+        raw, shape = raw.reshape(1), (1,)
+    if name in PROBABILITIES:
         target = torch.rand(shape, dtype=dtype, generator=r)
         target = target if draw(st.booleans()) else target.round()
         target = 3 * target if draw(st.integers(0, 29)) == 0 else target
-        for option in ("weight", "pos_weight"):
+        for option in WEIGHTS if name == PROBABILITIES[0] else WEIGHTS[:1]:
             if draw(st.booleans()):
                 options[option] = weight((), shape[-1:], (1,) * len(shape))
     if name == "poisson_nll_loss":
@@ -151,7 +160,7 @@ def run(function: Callable[..., Any], call: Call, as_double: bool = False) -> tu
     raw = fit(call.input).detach().requires_grad_()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="size_average and reduce args will be deprecated|Using a target size")
-        result = function(raw, fit(call.target), **options)
+        result = function(raw, target=fit(call.target), **options)
     direction = torch.linspace(0.5, 1.5, max(result.numel(), 1), dtype=torch.float64)[: result.numel()].reshape(result.shape)
     (gradient,) = torch.autograd.grad(result, raw, direction.to(result.dtype))
     return result.detach(), gradient
@@ -199,7 +208,7 @@ def terms(call: Call) -> tuple[float, float]:
     size, mass = rows[rows.isfinite()].abs(), 0.0
     if not size.numel() or not call.input.numel():
         return 0.0, 0.0
-    if call.name in ("cross_entropy", "binary_cross_entropy_with_logits", "soft_margin_loss"):
+    if call.name in ("cross_entropy", "soft_margin_loss", *PROBABILITIES):
         mass = float(torch.stack([weight.max().double() for weight in (*call.weights, torch.ones(()))]).prod())
         mass *= float(call.target.abs().max()) if call.name == "soft_margin_loss" else 1.0
     elif call.name == "poisson_nll_loss":
@@ -246,6 +255,7 @@ def example(key: str) -> Call:
         "domain": Call(bce, x, 2 * y),
         "negative_weight": Call(ce, x, labels, {"weight": -weight}),
         "weightless": Call("l1_loss", x, y, {"weight": 0 * x.abs()}),
+        "many_dimensions": Call("linear_cross_entropy", x[None], labels[None], {"linear_weight": y}),
         "weight_grad": Call("mse_loss", x, y, {"weight": weight.expand(2, 2).clone().requires_grad_()}),
     }[key]
 
@@ -270,7 +280,7 @@ def test_each_deliberate_difference_is_one(difference: Difference) -> None:
         assert ours[1].isfinite().all() and not (difference.key != "weightless" and ours[0].isnan().any())
 
 
-@pytest.mark.parametrize("name", [*LOCATIONS, "binary_cross_entropy_with_logits", "poisson_nll_loss", "soft_margin_loss", "cross_entropy"])
+@pytest.mark.parametrize("name", NAMES)
 def test_arguments_are_pytorchs_and_more_by_keyword(name: str) -> None:
     ours, theirs = inspect.signature(getattr(mt, name)).parameters, inspect.signature(getattr(F, name)).parameters
     mine = [p for p in ours.values() if p.kind is not p.KEYWORD_ONLY]
@@ -280,7 +290,7 @@ def test_arguments_are_pytorchs_and_more_by_keyword(name: str) -> None:
         getattr(mt, name)(torch.zeros(2, 2), torch.zeros(2, 2), reduction="median")
 
 
-@pytest.mark.parametrize("name", [*LOCATIONS, "binary_cross_entropy_with_logits", "poisson_nll_loss", "soft_margin_loss", "cross_entropy"])
+@pytest.mark.parametrize("name", NAMES)
 def test_rows_take_back_whatever_factors_arrive(name: str) -> None:
     r = torch.Generator().manual_seed(4)
     raw = torch.randn(6, 4, generator=r, dtype=torch.float64, requires_grad=True)
@@ -297,7 +307,7 @@ def test_rows_take_back_whatever_factors_arrive(name: str) -> None:
     torch.testing.assert_close(gradient(factors.repeat_interleave(2)[::2]), gradient(factors), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("name", [*LOCATIONS, "binary_cross_entropy_with_logits", "poisson_nll_loss", "soft_margin_loss", "cross_entropy"])
+@pytest.mark.parametrize("name", NAMES)
 def test_weights_and_normalizer(name: str) -> None:
     r = torch.Generator().manual_seed(3)
     raw = torch.randn(6, 4, generator=r, dtype=torch.float64)

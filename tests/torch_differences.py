@@ -12,7 +12,9 @@ from math import inf
 from typing import Any
 
 LOCATIONS = ("mse_loss", "l1_loss", "huber_loss", "smooth_l1_loss")
-POINTWISE = (*LOCATIONS, "binary_cross_entropy_with_logits", "poisson_nll_loss", "soft_margin_loss")
+PROBABILITIES = ("binary_cross_entropy_with_logits", "multilabel_soft_margin_loss")
+POINTWISE = (*LOCATIONS, *PROBABILITIES, "poisson_nll_loss", "soft_margin_loss", "gaussian_nll_loss")
+CLASSES = ("cross_entropy", "linear_cross_entropy")
 WEIGHTS = ("weight", "pos_weight")
 
 
@@ -28,7 +30,13 @@ class Call:
     @property
     def soft(self) -> bool:
         """Cross entropy of distributions."""
-        return self.name == "cross_entropy" and bool(self.target.is_floating_point())
+        return self.name in CLASSES and bool(self.target.is_floating_point())
+
+    @property
+    def classes(self) -> int:
+        """The number of classes."""
+        layer = self.options.get("linear_weight")
+        return self.input.shape[min(1, self.input.ndim - 1)] if layer is None else layer.shape[0]
 
     @property
     def weights(self) -> list[Any]:
@@ -51,7 +59,7 @@ class Difference:
 
 def off_sum(call: Call) -> bool:
     """Some distribution's sum is too far from 1."""
-    if not call.soft or call.target.shape != call.input.shape:
+    if not call.soft or (call.name == "cross_entropy" and call.target.shape != call.input.shape):
         return False
     tolerance = {2: 1e-2, 4: 1e-4}.get(call.target.element_size(), 1e-6)
     dim = min(1, call.target.ndim - 1)
@@ -63,7 +71,9 @@ def out_of_domain(call: Call) -> bool:
     if call.name not in POINTWISE or not call.target.numel():
         return False
     y = call.target.double()
-    outside = {"binary_cross_entropy_with_logits": (y < 0) | (y > 1), "poisson_nll_loss": y < 0}.get(call.name, y != y) | (y != y)
+    outside = y != y
+    if call.name in PROBABILITIES or call.name == "poisson_nll_loss":
+        outside = outside | (y < 0) | ((y > 1) if call.name in PROBABILITIES else outside)
     weight = call.options.get("weight")
     return bool((outside if weight is None else outside & (weight != 0)).any())  # a row of weight 0 is not looked at
 
@@ -77,7 +87,7 @@ def overflows(call: Call) -> bool:
 
 def negative(call: Call) -> bool:
     """A weight below 0, of a row (of no row there is none to refuse), a class, or the label 1."""
-    of_rows = call.name != "cross_entropy" and call.input.numel() == 0
+    of_rows = call.name not in CLASSES and call.input.numel() == 0
     return any(bool((w < 0).any()) for w in ([call.options.get("pos_weight")] if of_rows else call.weights) if w is not None)
 
 
@@ -92,23 +102,24 @@ def weightless(call: Call) -> bool:
 
 def out_of_range(call: Call) -> bool:
     """A label that is neither a class nor ignored."""
-    if call.name != "cross_entropy" or call.soft:
+    if call.name not in CLASSES or call.soft:
         return False
-    classes = call.input.shape[min(1, call.input.ndim - 1)]
-    kept = call.target[call.target != call.options.get("ignore_index", -100)]
-    return bool(((kept < 0) | (kept >= classes)).any())
+    ignored = call.options.get("ignore_index")
+    kept = call.target[call.target != (-100 if ignored is None else ignored)]
+    return bool(((kept < 0) | (kept >= call.classes)).any())
 
 
 def other_dtypes(call: Call) -> bool:
     """Floating tensors of different dtypes."""
-    floating = [x.dtype for x in (call.target, *call.weights) if x.is_floating_point()]
-    return any(dtype != call.input.dtype for dtype in floating)
+    var = call.options.get("var")
+    given = (call.target, *call.weights, *([] if var is None or isinstance(var, float) else [var]))
+    return call.input.is_floating_point() and any(x.is_floating_point() and x.dtype != call.input.dtype for x in given)
 
 
 DIFFERENCES = (
     Difference(
         "soft_targets_sum",
-        "`cross_entropy`, distributions that do not sum to 1, or with negative entries",
+        "`cross_entropy`, `linear_cross_entropy`: distributions that do not sum to 1, or with negative entries",
         "computes with them",
         "DomainError that names the row and its sum (allowed: 1 within 1e-6; float32 1e-4; half dtypes 1e-2)",
         off_sum,
@@ -124,23 +135,23 @@ DIFFERENCES = (
     ),
     Difference(
         "broadcast",
-        "`mse_loss`, `l1_loss`, `huber_loss`, `smooth_l1_loss`, `poisson_nll_loss`, `soft_margin_loss`: shapes that differ",
-        "broadcasts, the first four with a warning",
+        "every loss of numbers but `binary_cross_entropy_with_logits`: shapes of input and target that differ",
+        "broadcasts; `mse_loss`, `l1_loss`, `huber_loss`, `smooth_l1_loss` with a warning",
         "ShapeError",
         lambda call: call.name in POINTWISE and call.target.shape != call.input.shape and call.name != "binary_cross_entropy_with_logits",
         raises="ShapeError",
     ),
     Difference(
         "label_dtype",
-        "`cross_entropy`, labels of int8, int16, int32, uint8",
+        "`cross_entropy`, `linear_cross_entropy`: labels of int8, int16, int32, uint8",
         "RuntimeError; uint8 works in part: not with dimensions after the classes, nor with weight and label smoothing",
         "accepted, as int64 are",
-        lambda call: call.name == "cross_entropy" and not call.soft and str(call.target.dtype) != "torch.int64",
+        lambda call: call.name in CLASSES and not call.soft and str(call.target.dtype) != "torch.int64",
         pytorch_raises="RuntimeError",
     ),
     Difference(
         "label_range",
-        "`cross_entropy`, a label out of range",
+        "`cross_entropy`, `linear_cross_entropy`: a label out of range",
         "IndexError on the CPU, an assertion that ends the process on a GPU",
         "DomainError (a ValueError) that names row and label; NaN where values are not visible",
         out_of_range,
@@ -173,7 +184,7 @@ DIFFERENCES = (
         "inputs of float16 and bfloat16",
         "a loss of the same dtype, with 8 or 11 bits, infinite above 65504 in float16",
         "a float32 loss; the gradient has the input's dtype",
-        lambda call: call.input.element_size() == 2,
+        lambda call: call.input.is_floating_point() and call.input.element_size() == 2,
     ),
     Difference(
         "mixed_dtypes",
@@ -192,7 +203,7 @@ DIFFERENCES = (
     ),
     Difference(
         "domain",
-        "targets outside the domain: no probability (`binary_cross_entropy_with_logits`), a negative count (`poisson_nll_loss`), NaN",
+        "targets outside the domain: no probability (of a label, or of each class), a negative count (`poisson_nll_loss`), NaN",
         "computes with them",
         "DomainError that names the row and the value",
         out_of_domain,
@@ -220,5 +231,13 @@ DIFFERENCES = (
         "ValueError: pass `weight.detach()`",
         lambda call: any(w.requires_grad for w in call.weights),
         raises="ValueError",
+    ),
+    Difference(
+        "many_dimensions",
+        "`linear_cross_entropy`, an input of three or more dimensions",
+        "RuntimeError",
+        "accepted: (..., D), with labels (...)",
+        lambda call: call.name == "linear_cross_entropy" and call.input.ndim > 2,
+        pytorch_raises="RuntimeError",
     ),
 )

@@ -1,21 +1,50 @@
-"""What the drop-ins share: PyTorch's reductions and broadcasts, and a loss with weights over a denominator."""
+"""What the drop-ins share: PyTorch's reductions, broadcasts and overriding, and a loss with weights over a denominator."""
 
 from __future__ import annotations
 
+import math
 import warnings
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function
 
-from matchloss.errors import ShapeError
+from matchloss.errors import DomainError, ShapeError
 from matchloss.losses import PointwiseLoss
 from matchloss.torch import _autograd, _overwrite
 from matchloss.torch._loss import inverse, loss
 from matchloss.torch._plain import plain
 from matchloss.torch._rules import check_weight, rule_of
+from matchloss.torch._targets import check_weights, refuse_gradient
 
+P = ParamSpec("P")
+R = TypeVar("R")
 Number = float | Tensor
+HALVES = (torch.float16, torch.bfloat16)
 WHOLE = (torch.float32, torch.float64)  # halves are computed in a float32 copy, which leaves nothing to overwrite
+
+
+def overridable(function: Callable[P, R]) -> Callable[P, R]:
+    """PyTorch's protocol for its functions: an argument with a __torch_function__ of its own, such as an fx.Proxy, decides what is done."""
+
+    @wraps(function)
+    def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        given = (*args, *kwargs.values())
+        if has_torch_function(given):
+            return handle_torch_function(called, given, *args, **kwargs)
+        return function(*args, **kwargs)
+
+    return called
+
+
+def check_tensors(**given: object) -> None:
+    """TypeError for the first that is no tensor."""
+    for name, x in given.items():
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{name} is a {type(x).__name__}; it must be a torch.Tensor: pass torch.as_tensor({name})")
 
 
 def reduction_of(size_average: bool | None, reduce: bool | None, reduction: str, normalizer: Number | None) -> str:
@@ -34,18 +63,36 @@ def reduction_of(size_average: bool | None, reduce: bool | None, reduction: str,
     return reduction
 
 
+def check_input(input: Tensor) -> None:
+    """A floating input."""
+    if input.dtype not in WHOLE and input.dtype not in HALVES:
+        raise TypeError(f"input has dtype {input.dtype}; allowed: float32, float64, bfloat16, float16")
+
+
 def check_target(input: Tensor, target: Tensor) -> None:
-    """Equal shapes, and a target that asks for no gradient."""
+    """Tensors of equal shapes, and a target that asks for no gradient."""
+    if not (isinstance(input, Tensor) and isinstance(target, Tensor)):
+        check_tensors(input=input, target=target)
     if target.shape != input.shape:
         raise ShapeError(f"target has shape {tuple(target.shape)}, input {tuple(input.shape)}; shapes are never broadcast")
     if target.requires_grad:
         raise ValueError("target requires grad; a loss has no gradient in its target: pass target.detach()")
 
 
-def check_classes(input: Tensor, target: Tensor) -> None:
-    """Labels (N, d...) or distributions (N, C, d...) for an input (N, C, d...)."""
+def check_classes(input: Tensor, target: object, ignore_index: int) -> None:
+    """Labels (N, d...) or distributions (N, C, d...) for an input (N, C, d...), or a pair (labels, probabilities)."""
+    pair = isinstance(target, tuple)
+    check_tensors(input=input)
+    if not isinstance(target, Tensor) and not (pair and len(target) == 2 and all(isinstance(part, Tensor) for part in target)):
+        hint = "a torch.Tensor: pass torch.as_tensor(target)" if not pair else "a torch.Tensor, or a pair of them: labels and probabilities"
+        raise TypeError(f"target is a {type(target).__name__}; it must be {hint}")
+    check_input(input)
     if input.ndim == 0:
         raise ShapeError("input is a scalar; cross entropy takes (C,), (N, C) or (N, C, d...)")
+    if ignore_index >= 0 and (not isinstance(target, Tensor) or target.is_floating_point()):
+        raise ValueError(f"ignore_index is {ignore_index}, which is of labels; target holds probabilities")
+    if not isinstance(target, Tensor):
+        return
     labels = input.shape[:1] + input.shape[2:] if input.ndim > 1 else input.shape[:0]
     if target.shape == input.shape:
         if not target.is_floating_point():
@@ -59,11 +106,33 @@ def check_classes(input: Tensor, target: Tensor) -> None:
 
 def spread(name: str, weight: Tensor, input: Tensor) -> Tensor:
     """A weight of PyTorch's that broadcasts to the input's shape."""
+    check_tensors(**{name: weight})
     try:
         return weight.expand(input.shape)
     except RuntimeError:
         shapes = f"{name} has shape {tuple(weight.shape)}, which does not broadcast to the input's {tuple(input.shape)}"
         raise ShapeError(shapes) from None
+
+
+def variance_of(var: Tensor | float, input: Tensor, eps: float, sample_weight: Tensor | None) -> Tensor:
+    """The variance of each number of the input, at least eps, by PyTorch's rules; its gradient is taken as if it were not held up."""
+    if isinstance(var, float | int):
+        var = torch.full_like(input, var)
+    check_tensors(var=var)
+    given = tuple(var.shape)
+    if given != tuple(input.shape) and given == tuple(input.shape[:-1]):
+        var = var.unsqueeze(-1)
+    elif len(given) != input.ndim or [a for a, b in zip(given, input.shape, strict=True) if a != b] not in ([], [1]):
+        raise ShapeError(f"var has shape {given}; input {tuple(input.shape)} asks for the same, a dimension of 1, or one dimension fewer")
+    if sample_weight is not None:
+        var = torch.where(sample_weight == 0, 1.0, var)  # a row of weight 0 is not looked at
+    if plain(var) and bool((var < 0).any()):
+        place = tuple((var < 0).nonzero()[0].tolist())
+        raise DomainError(f"var[{', '.join(map(str, place))}] is {var[place].item()!r}; allowed: 0 or greater")
+    held = var.clone()
+    with torch.no_grad():
+        held.clamp_(min=eps)
+    return torch.where(var < 0, math.nan, held)
 
 
 def product(a: Tensor | None, b: Tensor | None) -> Tensor | None:
@@ -92,9 +161,48 @@ def reduced(
 ) -> Tensor:
     """factor * rule, weighted; the mean is over sample_weight, times `weight` if it is over that too."""
     check_target(input, target)
-    if weight is not None and weight.shape != input.shape:
-        raise ShapeError(f"weight has shape {tuple(weight.shape)}, input {tuple(input.shape)}; they must be the same")
+    check_input(input)
+    if weight is not None or sample_weight is not None:
+        check_shapes(input, weight=weight, sample_weight=sample_weight)
     both = product(weight, sample_weight)
+    if weight is not None:
+        try:
+            return weighted(
+                rule, input, target, reduction, both, both if mean_over_weight else sample_weight, normalizer, factor, overwrite
+            )
+        except DomainError:
+            for name, given in (("weight", weight), ("sample_weight", sample_weight)):
+                if given is not None:  # named as the person named it; of their product nobody knows
+                    check_weights(name, given, tuple(given.shape), "", True)
+            raise
+    return weighted(rule, input, target, reduction, both, both, normalizer, factor, overwrite)
+
+
+def check_shapes(input: Tensor, **weights: Tensor | None) -> None:
+    """Weights of the input's shape, which ask for no gradient."""
+    for name, weight in weights.items():
+        if weight is None:
+            continue
+        check_tensors(**{name: weight})
+        if weight.shape != input.shape:
+            raise ShapeError(f"{name} has shape {tuple(weight.shape)}, input {tuple(input.shape)}; they must be the same")
+        if weight.is_complex():
+            raise TypeError(f"{name} has dtype {weight.dtype}; it must be real")
+    refuse_gradient(**weights)
+
+
+def weighted(
+    rule: PointwiseLoss,
+    input: Tensor,
+    target: Tensor,
+    reduction: str,
+    both: Tensor | None,
+    by: Tensor | None,
+    normalizer: Number | None,
+    factor: float,
+    overwrite: bool,
+) -> Tensor:
+    """factor * rule, under weights that are checked; the mean is over `by`."""
     if reduction == "none":
         value = loss(rule, input, target, sample_weight=both, reduction="none")
         return value if factor == 1 else factor * value
@@ -102,10 +210,9 @@ def reduced(
         _overwrite.refuse_shared(input)
     else:
         overwrite = False
-    by = both if mean_over_weight else sample_weight  # what the mean is over
     if (
         target.dtype is input.dtype in WHOLE
-        and (both is None or (both.shape == input.shape and not both.requires_grad and both.dtype in WHOLE))
+        and (both is None or both.dtype in WHOLE)
         and plain(input, target, both)
         and (made := rule_of(rule)).can_run
     ):  # what `loss` would check is checked: in a small batch that costs as much as the loss
@@ -116,14 +223,14 @@ def reduced(
     else:
         over = denominator(input, by, normalizer) if reduction == "mean" else 1.0
         result = loss(rule, input, target, sample_weight=both, normalizer=over if factor == 1 else over / factor, overwrite=overwrite)
+        result = result.to(input.dtype if input.dtype in WHOLE else torch.float32)  # the denominator is in float64
     if overwrite:
         _overwrite.consume(input)
     return result
 
 
-def over_rows(constant: Tensor, reduction: str, sample_weight: Tensor | None, normalizer: Number | None) -> Tensor:
-    """A number a row that no input changes, weighted and reduced as the losses are."""
-    value = constant if sample_weight is None else torch.where(sample_weight == 0, 0.0, sample_weight * constant)
+def total_of(rows: Tensor, reduction: str, sample_weight: Tensor | None, normalizer: Number | None) -> Tensor:
+    """A number a row, times its weight, reduced as the losses are."""
     if reduction == "none":
-        return value
-    return value.sum() / denominator(constant, sample_weight, normalizer) if reduction == "mean" else value.sum()
+        return rows
+    return (rows.sum() / denominator(rows, sample_weight, normalizer)).to(rows.dtype) if reduction == "mean" else rows.sum()

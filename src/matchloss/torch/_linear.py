@@ -12,6 +12,7 @@ from torch import Tensor
 from matchloss.errors import ShapeError
 from matchloss.torch._composite import loss_dtype
 from matchloss.torch._cross_entropy import check_call, cross_entropy_rows, factor_of, shape_of
+from matchloss.torch._dropin import overridable
 from matchloss.torch._layer import OUTPUTS, Layer, Plan, TokenOutputs
 from matchloss.torch._plain import plain
 from matchloss.torch._products import product_library, set_product_library
@@ -21,6 +22,7 @@ from matchloss.torch._targets import FLOATS, refuse_gradient, rows_of
 __all__ = ["TokenOutputs", "product_library", "set_product_library"]  # functional has linear_cross_entropy
 
 
+@overridable
 def linear_cross_entropy(
     input: Tensor,
     linear_weight: Tensor,

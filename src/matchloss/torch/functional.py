@@ -17,20 +17,37 @@ import torch
 from torch import Tensor
 
 import matchloss as ml
-from matchloss.errors import DomainError
+from matchloss.errors import DomainError, ShapeError
 from matchloss.torch import _handed, _overwrite
 from matchloss.torch._cross_entropy import cross_entropy_rows
-from matchloss.torch._dropin import Number, check_classes, check_target, over_rows, product, reduced, reduction_of, spread
+from matchloss.torch._dropin import (
+    Number,
+    check_classes,
+    check_input,
+    check_shapes,
+    check_target,
+    check_tensors,
+    overridable,
+    product,
+    reduced,
+    reduction_of,
+    spread,
+    total_of,
+    variance_of,
+)
 from matchloss.torch._linear import linear_cross_entropy
+from matchloss.torch._loss import inverse, loss
 from matchloss.torch._plain import plain
 
 __all__ = [
     "binary_cross_entropy_with_logits",
     "cross_entropy",
+    "gaussian_nll_loss",
     "huber_loss",
     "l1_loss",
     "linear_cross_entropy",
     "mse_loss",
+    "multilabel_soft_margin_loss",
     "poisson_nll_loss",
     "smooth_l1_loss",
     "soft_margin_loss",
@@ -48,6 +65,7 @@ def huber(delta: str) -> str:
     return delta
 
 
+@overridable
 def cross_entropy(
     input: Tensor,
     target: Any,
@@ -85,8 +103,10 @@ def cross_entropy(
     tensor(0.2038, grad_fn=<...>)
     """
     reduction = reduction_of(size_average, reduce, reduction, normalizer)
-    if not isinstance(target, tuple):
-        check_classes(input, target)
+    check_classes(input, target, ignore_index)
+    for name, given in (("weight", weight), ("sample_weight", sample_weight)):
+        if given is not None:
+            check_tensors(**{name: given})
     over = overwrite and _overwrite.applies(input)
     if over:
         _overwrite.refuse_shared(input, min(input.ndim - 1, 1))
@@ -120,6 +140,7 @@ def cross_entropy(
     return result
 
 
+@overridable
 def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
@@ -150,22 +171,24 @@ def binary_cross_entropy_with_logits(
         return reduced(LOGISTIC, input, target, reduction, weight, sample_weight, normalizer, overwrite=overwrite)
     # linear in the target: the labels 1 and 0 apart, each with its weight, so that no 1 - y is rounded twice
     check_target(input, target)
+    at_positive = spread("pos_weight", pos_weight, input)
+    check_shapes(input, weight=weight, pos_weight=at_positive, sample_weight=sample_weight)
     if plain(pos_weight) and not bool((pos_weight >= 0).all()):
         raise DomainError(f"pos_weight has {float(pos_weight[~(pos_weight >= 0)][0])!r}; allowed: 0 or greater")
     y = target.to(input.dtype) if not target.is_floating_point() else target
-    if plain(input, y, weight, pos_weight) and torch.equal(y * y, y):  # labels 0 and 1: a weight each, in one pass
-        at_label = product(spread("pos_weight", pos_weight, input) * y + (1 - y), weight)
-        return reduced(LOGISTIC, input, y, reduction, at_label, sample_weight, normalizer)
-    ones, zeros = product(spread("pos_weight", pos_weight, input) * y, weight), product(1 - y, weight)
     unit = input.detach().new_ones(()).expand(input.shape)
     try:
-        at_one = reduced(LOGISTIC, input, unit, reduction, ones, sample_weight, normalizer)
-        return at_one + reduced(LOGISTIC, input, 0 * unit, reduction, zeros, sample_weight, normalizer)
-    except DomainError:  # of a weight made of the target: is it the target that is wrong?
-        reduced(LOGISTIC, input.detach(), target, "sum", None, sample_weight, None)
+        if plain(input, y, weight, pos_weight) and torch.equal(y * y, y):  # labels 0 and 1: a weight each, in one pass
+            at_label = product(at_positive * y + (1 - y), weight)
+            return reduced(LOGISTIC, input, y, reduction, at_label, sample_weight, normalizer)
+        at_one = reduced(LOGISTIC, input, unit, reduction, product(at_positive * y, weight), sample_weight, normalizer)
+        return at_one + reduced(LOGISTIC, input, 0 * unit, reduction, product(1 - y, weight), sample_weight, normalizer)
+    except DomainError:  # of a weight made of the target: is it the target, or the weight itself?
+        reduced(LOGISTIC, input.detach(), target, "sum", weight, sample_weight, None)
         raise
 
 
+@overridable
 def mse_loss(
     input: Tensor,
     target: Tensor,
@@ -189,6 +212,7 @@ def mse_loss(
     return reduced(SQUARED, input, target, reduction, weight, sample_weight, normalizer, 2.0, True, overwrite)
 
 
+@overridable
 def l1_loss(
     input: Tensor,
     target: Tensor,
@@ -209,9 +233,17 @@ def l1_loss(
     tensor(2.)
     """
     reduction = reduction_of(size_average, reduce, reduction, normalizer)
+    check_target(input, target)
+    real = input.is_floating_point() or target.is_floating_point()
+    if sample_weight is None and normalizer is None and (not real or input.is_complex() or target.is_complex()):
+        given: dict[str, Any] = {} if weight is None else {"weight": weight}  # no other loss: integers stay such
+        return torch.nn.functional.l1_loss(input, target, reduction=reduction, **given)
+    if not input.is_floating_point() and not input.is_complex():
+        input = input.to(torch.result_type(input, target) if real else torch.get_default_dtype())
     return reduced(ABSOLUTE, input, target, reduction, weight, sample_weight, normalizer, 1.0, True, overwrite)
 
 
+@overridable
 def huber_loss(
     input: Tensor,
     target: Tensor,
@@ -234,6 +266,7 @@ def huber_loss(
     return reduced(HUBERS[huber(float(delta).hex())], input, target, reduction, weight, sample_weight, normalizer, overwrite=overwrite)
 
 
+@overridable
 def smooth_l1_loss(
     input: Tensor,
     target: Tensor,
@@ -256,10 +289,13 @@ def smooth_l1_loss(
     reduction = reduction_of(size_average, reduce, reduction, normalizer)
     if not 0 <= beta < math.inf:
         raise DomainError(f"beta is {beta!r}; allowed: [0, inf)")
-    rule, factor = (ABSOLUTE, 1.0) if beta == 0 else (HUBERS[huber(float(beta).hex())], 1 / beta)
-    return reduced(rule, input, target, reduction, None, sample_weight, normalizer, factor, overwrite=overwrite)
+    if beta == 0:
+        return l1_loss(input, target, reduction=reduction, sample_weight=sample_weight, normalizer=normalizer, overwrite=overwrite)
+    rule = HUBERS[huber(float(beta).hex())]
+    return reduced(rule, input, target, reduction, None, sample_weight, normalizer, 1 / beta, overwrite=overwrite)
 
 
+@overridable
 def poisson_nll_loss(
     input: Tensor,
     target: Tensor,
@@ -285,7 +321,7 @@ def poisson_nll_loss(
     """
     reduction = reduction_of(size_average, reduce, reduction, normalizer)
     check_target(input, target)
-    raw = input
+    raw = input = input if input.is_floating_point() or input.is_complex() else input.to(torch.get_default_dtype())
     if not log_input:
         raw, overwrite = (input.double() + eps).log(), False
     value = reduced(POISSON, raw, target, reduction, None, sample_weight, normalizer, overwrite=overwrite)
@@ -294,10 +330,13 @@ def poisson_nll_loss(
         if full:
             y = target.double()
             constant = torch.where(y > 1, constant + y * y.log() - y + 0.5 * (2 * math.pi * y).log(), constant)
-        value = value + over_rows(constant, reduction, sample_weight, normalizer)
+        if sample_weight is not None:
+            constant = torch.where(sample_weight == 0, 0.0, sample_weight * constant)
+        value = value + total_of(constant, reduction, sample_weight, normalizer)
     return value.to(input.dtype if input.dtype in (torch.float32, torch.float64) else torch.float32)
 
 
+@overridable
 def soft_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -323,6 +362,84 @@ def soft_margin_loss(
             return reduced(LOGISTIC, input, y, reduction, None, sample_weight, normalizer)
     margin = input * target.to(input.dtype)
     return reduced(LOGISTIC, margin, margin.new_ones(()).expand(margin.shape), reduction, None, sample_weight, normalizer)
+
+
+@overridable
+def multilabel_soft_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    *,
+    sample_weight: Tensor | None = None,
+    normalizer: Number | None = None,
+    overwrite: bool = False,
+) -> Tensor:
+    """`torch.nn.functional.multilabel_soft_margin_loss`: `ml.Logistic`, averaged over the classes of each row.
+
+    input and target (..., C), targets in [0, 1]: of each class, whether it applies. weight broadcasts to that shape, and the mean is not
+    over it, as in PyTorch. sample_weight (...): one number a row. The result is (...) with reduction="none".
+
+    Raises DomainError for a target outside [0, 1] or a negative weight, ShapeError for shapes that do not match, TypeError for dtypes,
+    ValueError for a target or weight that requires grad.
+
+    >>> import torch
+    >>> from matchloss.torch import multilabel_soft_margin_loss
+    >>> multilabel_soft_margin_loss(torch.tensor([[0.0, 2.0], [0.0, -2.0]]), torch.tensor([[1.0, 1.0], [0.0, 1.0]]), reduction="none")
+    tensor([0.4100, 1.4100])
+    """
+    reduction = reduction_of(size_average, reduce, reduction, normalizer)
+    check_target(input, target)
+    if input.ndim == 0:
+        raise ShapeError("input is a scalar; multilabel_soft_margin_loss takes (C,) or (..., C)")
+    weight = None if weight is None else spread("weight", weight, input)
+    if sample_weight is not None:
+        check_shapes(input[..., 0], sample_weight=sample_weight)
+        sample_weight = sample_weight.unsqueeze(-1).expand(input.shape)
+    if reduction == "none":
+        return reduced(LOGISTIC, input, target, reduction, weight, sample_weight, None).mean(-1)
+    classes = input.shape[-1]
+    normalizer = None if normalizer is None else normalizer * classes
+    factor = 1.0 if reduction == "mean" else inverse(classes)
+    return reduced(LOGISTIC, input, target, reduction, weight, sample_weight, normalizer, factor, overwrite=overwrite)
+
+
+@overridable
+def gaussian_nll_loss(
+    input: Tensor,
+    target: Tensor,
+    var: Tensor | float,
+    full: bool = False,
+    eps: float = 1e-6,
+    reduction: str = "mean",
+    *,
+    sample_weight: Tensor | None = None,
+    normalizer: Number | None = None,
+) -> Tensor:
+    """`torch.nn.functional.gaussian_nll_loss`: `ml.SquaredError` over the variance, plus half its logarithm; `full` adds log(2 pi) / 2.
+
+    input and target of equal shape, in the same units; var in their square: a number, of the input's shape, with one dimension of size 1,
+    or with the last dimension missing. It is held at eps or more, and has a gradient of its own.
+
+    Raises ValueError for a negative var (DomainError), one of another shape (ShapeError), and a target that requires grad.
+
+    >>> import torch
+    >>> from matchloss.torch import gaussian_nll_loss
+    >>> gaussian_nll_loss(torch.tensor([3.0, 1.0]), torch.tensor([1.0, 1.0]), torch.tensor([4.0, 1.0]), reduction="none")
+    tensor([1.1931, 0.0000])
+    """
+    reduction = reduction_of(None, None, reduction, normalizer)
+    check_target(input, target)
+    check_input(input)
+    if sample_weight is not None:
+        check_shapes(input, sample_weight=sample_weight)
+    squared = loss(SQUARED, input, target, sample_weight, reduction="none")
+    held = variance_of(var, input, eps, sample_weight).to(squared.dtype)
+    rest = 0.5 * held.log() + (0.5 * math.log(2 * math.pi) if full else 0.0)
+    rows = squared / held + (rest if sample_weight is None else sample_weight * rest)
+    return total_of(rows.to(squared.dtype), reduction, sample_weight, normalizer)
 
 
 def __getattr__(name: str) -> Any:

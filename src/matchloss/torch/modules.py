@@ -7,6 +7,7 @@ Each has PyTorch's constructor, plus the options of its function in `matchloss.t
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,7 +18,6 @@ from matchloss.torch import _handed
 from matchloss.torch import functional as F
 from matchloss.torch._cross_entropy import shape_of
 from matchloss.torch._dropin import Number
-from matchloss.torch._linear import linear_cross_entropy
 
 if TYPE_CHECKING:
     from torch.nn import LinearCrossEntropyLoss as LinearBase
@@ -27,10 +27,12 @@ else:  # PyTorch before 2.13 has none
 __all__ = [
     "BCEWithLogitsLoss",
     "CrossEntropyLoss",
+    "GaussianNLLLoss",
     "HuberLoss",
     "L1Loss",
     "LinearCrossEntropyLoss",
     "MSELoss",
+    "MultiLabelSoftMarginLoss",
     "PoissonNLLLoss",
     "SmoothL1Loss",
     "SoftMarginLoss",
@@ -87,7 +89,23 @@ class CrossEntropyLoss(nn.CrossEntropyLoss):
         )
 
 
-class BCEWithLogitsLoss(nn.BCEWithLogitsLoss):
+class Criterion(nn.Module):
+    """What the modules below share: the call of our function, with what PyTorch's constructor keeps."""
+
+    function: Callable[..., Tensor]
+    options: tuple[str, ...] = ("reduction",)
+
+    def forward(self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None, normalizer: Number | None = None) -> Tensor:
+        """The loss of a batch: arguments, errors and result are the function's."""
+        return self.call(input, target, sample_weight=sample_weight, normalizer=normalizer)
+
+    def call(self, *tensors: Tensor | float, sample_weight: Tensor | None, normalizer: Number | None) -> Tensor:
+        """Our function of these tensors."""
+        options = {name: getattr(self, name) for name in self.options}
+        return self.function(*tensors, **options, sample_weight=sample_weight, normalizer=normalizer)
+
+
+class BCEWithLogitsLoss(Criterion, nn.BCEWithLogitsLoss):
     """`torch.nn.BCEWithLogitsLoss`, by `matchloss.torch.binary_cross_entropy_with_logits`.
 
     >>> import torch
@@ -95,6 +113,9 @@ class BCEWithLogitsLoss(nn.BCEWithLogitsLoss):
     >>> BCEWithLogitsLoss(pos_weight=torch.tensor([3.0]))(torch.zeros(2), torch.tensor([1.0, 0.0]))
     tensor(1.3863)
     """
+
+    function = staticmethod(F.binary_cross_entropy_with_logits)
+    options = ("weight", "reduction", "pos_weight", "overwrite")
 
     def __init__(
         self,
@@ -109,21 +130,8 @@ class BCEWithLogitsLoss(nn.BCEWithLogitsLoss):
         super().__init__(weight, size_average, reduce, reduction, pos_weight)
         self.overwrite = overwrite
 
-    def forward(self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None, normalizer: Number | None = None) -> Tensor:
-        """The loss of a batch."""
-        return F.binary_cross_entropy_with_logits(
-            input,
-            target,
-            self.weight,
-            reduction=self.reduction,
-            pos_weight=self.pos_weight,
-            sample_weight=sample_weight,
-            normalizer=normalizer,
-            overwrite=self.overwrite,
-        )
 
-
-class MSELoss(nn.MSELoss):
+class MSELoss(Criterion, nn.MSELoss):
     """`torch.nn.MSELoss`, by `matchloss.torch.mse_loss`.
 
     >>> import torch
@@ -132,12 +140,10 @@ class MSELoss(nn.MSELoss):
     tensor(2.)
     """
 
-    def forward(self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None, normalizer: Number | None = None) -> Tensor:
-        """The loss of a batch."""
-        return F.mse_loss(input, target, reduction=self.reduction, sample_weight=sample_weight, normalizer=normalizer)
+    function = staticmethod(F.mse_loss)
 
 
-class L1Loss(nn.L1Loss):
+class L1Loss(Criterion, nn.L1Loss):
     """`torch.nn.L1Loss`, by `matchloss.torch.l1_loss`.
 
     >>> import torch
@@ -146,12 +152,10 @@ class L1Loss(nn.L1Loss):
     tensor(1.)
     """
 
-    def forward(self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None, normalizer: Number | None = None) -> Tensor:
-        """The loss of a batch."""
-        return F.l1_loss(input, target, reduction=self.reduction, sample_weight=sample_weight, normalizer=normalizer)
+    function = staticmethod(F.l1_loss)
 
 
-class HuberLoss(nn.HuberLoss):
+class HuberLoss(Criterion, nn.HuberLoss):
     """`torch.nn.HuberLoss`, by `matchloss.torch.huber_loss`.
 
     >>> import torch
@@ -160,12 +164,11 @@ class HuberLoss(nn.HuberLoss):
     tensor(16.)
     """
 
-    def forward(self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None, normalizer: Number | None = None) -> Tensor:
-        """The loss of a batch."""
-        return F.huber_loss(input, target, reduction=self.reduction, delta=self.delta, sample_weight=sample_weight, normalizer=normalizer)
+    function = staticmethod(F.huber_loss)
+    options = ("reduction", "delta")
 
 
-class SmoothL1Loss(nn.SmoothL1Loss):
+class SmoothL1Loss(Criterion, nn.SmoothL1Loss):
     """`torch.nn.SmoothL1Loss`, by `matchloss.torch.smooth_l1_loss`.
 
     >>> import torch
@@ -174,12 +177,11 @@ class SmoothL1Loss(nn.SmoothL1Loss):
     tensor(8.)
     """
 
-    def forward(self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None, normalizer: Number | None = None) -> Tensor:
-        """The loss of a batch."""
-        return F.smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta, sample_weight=sample_weight, normalizer=normalizer)
+    function = staticmethod(F.smooth_l1_loss)
+    options = ("reduction", "beta")
 
 
-class PoissonNLLLoss(nn.PoissonNLLLoss):
+class PoissonNLLLoss(Criterion, nn.PoissonNLLLoss):
     """`torch.nn.PoissonNLLLoss`, by `matchloss.torch.poisson_nll_loss`.
 
     >>> import torch
@@ -188,23 +190,17 @@ class PoissonNLLLoss(nn.PoissonNLLLoss):
     tensor(1.)
     """
 
+    function = staticmethod(F.poisson_nll_loss)
+    options = ("log_input", "full", "eps", "reduction")
+
     def forward(
         self, log_input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None, normalizer: Number | None = None
     ) -> Tensor:
-        """The loss of a batch."""
-        return F.poisson_nll_loss(
-            log_input,
-            target,
-            log_input=self.log_input,
-            full=self.full,
-            eps=self.eps,
-            reduction=self.reduction,
-            sample_weight=sample_weight,
-            normalizer=normalizer,
-        )
+        """The loss of a batch: arguments, errors and result are the function's."""
+        return self.call(log_input, target, sample_weight=sample_weight, normalizer=normalizer)
 
 
-class SoftMarginLoss(nn.SoftMarginLoss):
+class SoftMarginLoss(Criterion, nn.SoftMarginLoss):
     """`torch.nn.SoftMarginLoss`, by `matchloss.torch.soft_margin_loss`.
 
     >>> import torch
@@ -213,9 +209,45 @@ class SoftMarginLoss(nn.SoftMarginLoss):
     tensor(0.6931)
     """
 
-    def forward(self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None, normalizer: Number | None = None) -> Tensor:
-        """The loss of a batch."""
-        return F.soft_margin_loss(input, target, reduction=self.reduction, sample_weight=sample_weight, normalizer=normalizer)
+    function = staticmethod(F.soft_margin_loss)
+
+
+class MultiLabelSoftMarginLoss(Criterion, nn.MultiLabelSoftMarginLoss):
+    """`torch.nn.MultiLabelSoftMarginLoss`, by `matchloss.torch.multilabel_soft_margin_loss`.
+
+    >>> import torch
+    >>> from matchloss.torch import MultiLabelSoftMarginLoss
+    >>> MultiLabelSoftMarginLoss()(torch.tensor([[0.0, 2.0]]), torch.tensor([[1.0, 1.0]]))
+    tensor(0.4100)
+    """
+
+    function = staticmethod(F.multilabel_soft_margin_loss)
+    options = ("weight", "reduction")
+
+
+class GaussianNLLLoss(Criterion, nn.GaussianNLLLoss):
+    """`torch.nn.GaussianNLLLoss`, by `matchloss.torch.gaussian_nll_loss`.
+
+    >>> import torch
+    >>> from matchloss.torch import GaussianNLLLoss
+    >>> GaussianNLLLoss()(torch.tensor([3.0, 1.0]), torch.tensor([1.0, 1.0]), torch.tensor([4.0, 1.0]))
+    tensor(0.5966)
+    """
+
+    function = staticmethod(F.gaussian_nll_loss)
+    options = ("full", "eps", "reduction")
+
+    def forward(
+        self,
+        input: Tensor,
+        target: Tensor,
+        var: Tensor | float,
+        *,
+        sample_weight: Tensor | None = None,
+        normalizer: Number | None = None,
+    ) -> Tensor:
+        """The loss of a batch: arguments, errors and result are the function's."""
+        return self.call(input, target, var, sample_weight=sample_weight, normalizer=normalizer)
 
 
 class LinearCrossEntropyLoss(LinearBase):
@@ -261,7 +293,7 @@ class LinearCrossEntropyLoss(LinearBase):
     def forward(self, input: Tensor, target: Any, sample_weight: Tensor | None = None, normalizer: Number | None = None) -> Any:
         """The loss of these inputs and targets."""
         shape, bias = (self.num_classes, *self.out_features), self.linear.bias
-        return linear_cross_entropy(
+        return F.linear_cross_entropy(
             input, self.linear.weight if not self.out_features else self.linear.weight.reshape(*shape, -1), target,
             linear_bias=None if bias is None else bias.reshape(shape), weight=self.weight, reduction=self.reduction,
             ignore_index=self.ignore_index, label_smoothing=self.label_smoothing, options=self.options,
