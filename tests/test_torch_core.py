@@ -14,6 +14,7 @@ from cases import DEFAULTS, INSTANCES, POINTWISE, is_simplex, label, moderate, m
 from matchloss.engine import threads
 from matchloss.torch import Loss, _plain, _rules, loss
 from references import pointwise_at
+from sweeps import sweep
 from test_accuracy import allowed, error
 
 MATCHED = ml.match(lambda m, raw: m.tanh(raw), potential=lambda m, raw: m.softplus(2 * raw) - raw)
@@ -117,7 +118,7 @@ def test_float32_is_computed_in_float64_and_rounded_once() -> None:
 
 
 @pytest.mark.parametrize("case", FEW, ids=label)
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("dtype", sweep([torch.bfloat16, torch.float16], lambda dtype: dtype is torch.bfloat16))
 def test_halves_give_a_float32_loss_and_a_half_gradient(case: Any, dtype: Any) -> None:
     z, y, w = tensors(case, 6, dtype)
     raw = z.requires_grad_()

@@ -23,6 +23,7 @@ from matchloss.torch import (  # noqa: E402
     product_library,
     set_product_library,
 )
+from sweeps import sweep  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # forward derivatives use it
 N, D, V = 37, 8, 50
@@ -165,7 +166,7 @@ def test_only_what_is_asked_for() -> None:
     assert w.grad is None and x.grad is not None
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("dtype", sweep([torch.bfloat16, torch.float16], lambda dtype: dtype is torch.bfloat16))
 def test_half_precision_sums_in_float32(dtype: Any) -> None:
     x, w, _ = (t.detach().to(dtype).requires_grad_() for t in layer(torch.float32))
     y = targets("labels", None)
