@@ -133,7 +133,7 @@ def test_derivatives_are_the_formulas(loss: Any) -> None:
         return mj.loss(loss, z, y).sum()
 
     assert np.array_equal(jax.grad(total)(z), expected.gradient)
-    if not (sweeps.everything or few(loss)):
+    if not (sweeps.everything or few(loss) or loss is TANH):
         return
     full = jax.hessian(total)(z)
     assert np.array_equal(np.diag(full), expected.hessian) and np.count_nonzero(full - np.diag(np.diag(full))) == 0
