@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from sweeps import examples
+from sweeps import examples, sweep
 
 jax = pytest.importorskip("jax")
 optax = pytest.importorskip("optax")
@@ -33,6 +34,8 @@ OPTIONS: list[dict[str, Any]] = [
     {"softcap": 3.0, "temperature": 0.7},
     {"label_smoothing": 0.2, "z_loss": 1e-3, "softcap": 5.0, "temperature": 2.0},
 ]
+
+PRODUCTS = [("mean", False, OPTIONS[0]), ("mean", True, OPTIONS[3]), ("none", False, OPTIONS[3]), ("sum", True, OPTIONS[0])]
 
 
 def plainly(
@@ -75,9 +78,12 @@ def test_masks_cost_nothing_unless_they_hide_the_label() -> None:
     assert np.isfinite(mj.cross_entropy(z[0], jnp.array([0.5, 0.0, 0.5])))
 
 
-@pytest.mark.parametrize("options", OPTIONS[::3], ids=str)
-@pytest.mark.parametrize("soft", [False, True])
-@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize(
+    ("reduction", "soft", "options"),
+    # `make test`: each reduction, and labels and distributions with and without options
+    sweep(itertools.product(["mean", "sum", "none"], [False, True], OPTIONS[::3]), lambda *case: case in PRODUCTS),
+    ids=str,
+)
 def test_linear_cross_entropy_is_cross_entropy_of_the_product(reduction: str, soft: bool, options: dict[str, Any]) -> None:
     r = np.random.default_rng(3)
     x, w, b, weight = (jnp.asarray(r.normal(size=s)) for s in ((7, 3), (5, 3), (5,), (7,)))
