@@ -18,7 +18,7 @@ from matchloss.tables.read import pl, require_columns
 from matchloss.tables.scores import held_out, score_names
 
 if TYPE_CHECKING:
-    from matchloss.linear.rows import Rows
+    from matchloss.linear.rows import TableRows
     from matchloss.losses import Loss
     from matchloss.tables.target import Target
 
@@ -88,7 +88,9 @@ def compare(
     )
 
 
-def _fit(loss: Loss, note: str, wanted: Target, learned: Rows, fit_to: NDArray[Any], held: Rows, judge_by: NDArray[Any], tell: Tell) -> Fit:
+def _fit(
+    loss: Loss, note: str, wanted: Target, learned: TableRows, fit_to: NDArray[Any], held: TableRows, judge_by: NDArray[Any], tell: Tell
+) -> Fit:
     tell(f"{loss.name}: loading")
     outputs = len(wanted.classes) if loss.kind == "simplex" else None
     fit_to = fit_to.astype(np.float64 if outputs is None else np.int64)

@@ -12,7 +12,7 @@ from matchloss.fit.result import Bin, Effect, Reliability
 from matchloss.tables.scores import Score, held_out, mean_score, score_names
 
 if TYPE_CHECKING:
-    from matchloss.linear.rows import Rows
+    from matchloss.linear.rows import TableRows
     from matchloss.losses import Loss, TargetKind
 
 Floats = NDArray[np.float64]
@@ -56,7 +56,7 @@ def reliability(
 
 
 def effects(
-    rows: Rows, coef: Floats, names: Sequence[str], classes: Sequence[str], loss: Loss, sample_weight: Floats | None
+    rows: TableRows, coef: Floats, names: Sequence[str], classes: Sequence[str], loss: Loss, sample_weight: Floats | None
 ) -> tuple[Effect, ...]:
     """Each coefficient with its effect, |coef| times the standard deviation of its column over the training rows, the greatest first.
 
@@ -88,7 +88,7 @@ def _bins(prediction: Floats, observed: Floats, sample_weight: Floats | None) ->
     return tuple(made)
 
 
-def _spread(rows: Rows, sample_weight: Floats | None) -> tuple[Floats, Floats]:
+def _spread(rows: TableRows, sample_weight: Floats | None) -> tuple[Floats, Floats]:
     """Of each coefficient's column: its standard deviation, and the share of rows in which it is not 0."""
     total = float(rows.n if sample_weight is None else sample_weight.sum())
     deviation, share = np.zeros(rows.width), np.zeros(rows.width)

@@ -9,7 +9,7 @@ import numpy as np
 from matchloss.linear.endless import endless
 from matchloss.linear.objective import Measure, Objective
 from matchloss.linear.passes import Block
-from matchloss.linear.rows import Floats
+from matchloss.linear.rows import Floats, TableRows
 
 EPS = float(np.finfo(np.float64).eps)
 GROWING = 0.25  # of the largest effect: coefficients named
@@ -49,6 +49,15 @@ def advise(f: Objective, at: Measure, converged: bool, tol: float, names: Sequen
     if not converged:
         said.append(f"Not converged: the gradient's largest entry is {at.norm:.1e}, above tol = {tol:g}. More passes or an l2 may help.")
     return tuple(said)
+
+
+def not_centred(rows: TableRows, names: Sequence[str]) -> tuple[str, ...]:
+    """A sentence on the columns that a fit without an intercept cannot centre, where there are such columns."""
+    far = [int(np.flatnonzero(rows.slots == 1 + j)[0]) for j in np.flatnonzero(rows.far_means())]
+    if not far:
+        return ()
+    which = _list([names[j] if names else f"column {j}" for j in far])
+    return (f"Far from 0 for their spread, and without an intercept not centred: {which}. An intercept, or their means subtracted, helps.",)
 
 
 def _list(names: Sequence[str], most: int = 8) -> str:

@@ -15,6 +15,7 @@ from matchloss.linear.rows import Floats
 MOVING = 1e-3  # of a raw prediction, at least: near a finite optimum none moves so far any more
 STILL = 1e-3  # of 1 and of the farthest move: `_pure` then makes it exact
 FAR = 40.0  # raw predictions to infinity and back, where every loss keeps its sign
+GONE = 20.0  # a level's coefficient on its way to infinity: e^-20 of a count in its rows
 NULL = 1e-10  # eigenvalues of a Gram matrix of unit diagonal: below it rows stand still
 FEW = 1000  # rows, on which most candidates fail
 MOST = 1500  # coefficients of a direction that is purified: others are taken as they are
@@ -28,6 +29,10 @@ def endless(f: Objective, at: Measure, before: Sequence[Floats]) -> Floats | Non
     """
     if not np.isfinite(at.value) or not f.loss.smooth or getattr(f.loss.programs["exact"], "threshold", None) is not None:
         return None  # these are flat, or linear, beyond a margin: the best is finite
+    if f.arrow:  # levels without a finite best have gone far at once, and few rows have them
+        gone = np.where(f.levels & (np.abs(at.theta) > GONE), at.theta, 0.0)
+        if _falls(f, at.theta, gone):
+            return gone
     few = f.strided(max(1, f.rows.n // FEW))
     for direction in (*(at.theta - theta for theta in before if theta.shape == at.theta.shape), at.theta):
         if _falls(few, at.theta, direction) and _falls(f, at.theta, direction):

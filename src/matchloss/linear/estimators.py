@@ -14,7 +14,7 @@ from matchloss.engine.row_targets import check_targets
 from matchloss.linear.inputs import column_labels, distributions, is_frame, labels, numbers, refuse_infinite, refuse_mapping
 from matchloss.linear.objective import NotFinite
 from matchloss.linear.plan import Design, Number, learn_rows
-from matchloss.linear.rows import Floats, Rows, of_array
+from matchloss.linear.rows import Floats, TableRows, of_array
 from matchloss.linear.solve import Solution, raw_of, solve
 from matchloss.losses import Interval, Loss
 
@@ -60,7 +60,7 @@ class _Linear(BaseEstimator):
     def _loss(self) -> Loss:
         return self.loss if isinstance(self.loss, Loss) else ml.get(self.loss)
 
-    def _learn(self, X: Any, y: Any, sample_weight: Any) -> tuple[Rows, NDArray[Any] | None]:
+    def _learn(self, X: Any, y: Any, sample_weight: Any) -> tuple[TableRows, NDArray[Any] | None]:
         """The rows of X, as many as y has, and the weights; sets what scikit-learn wants to know of the columns."""
         refuse_mapping("X", X, TABLE)
         refuse_mapping("y", y, "an array, a list or a column")
@@ -90,7 +90,7 @@ class _Linear(BaseEstimator):
             raise ValueError("every sample_weight is zero: there is no row to fit to")
         return rows, weight
 
-    def _solve(self, loss: Loss, rows: Rows, target: NDArray[Any], weight: Any, outputs: int | None) -> Solution:
+    def _solve(self, loss: Loss, rows: TableRows, target: NDArray[Any], weight: Any, outputs: int | None) -> Solution:
         options = {name: getattr(self, name) for name in ("l2", "fit_intercept", "tol", "max_passes", "method")}
         try:
             found = solve(loss, rows, target, sample_weight=weight, outputs=outputs, names=self._names(), **options)
@@ -100,7 +100,7 @@ class _Linear(BaseEstimator):
             raise
         for message in found.messages:
             warnings.warn(message, ConvergenceWarning, stacklevel=3)
-        self.loss_ = loss
+        self.loss_, self._centre = loss, found.centre if found.centre.any() else None
         self.converged_ = found.converged
         self.n_passes_ = found.passes
         self.objective_ = found.objective
@@ -117,7 +117,7 @@ class _Linear(BaseEstimator):
         check_is_fitted(self)
         return np.array(self._names(), dtype=object)
 
-    def _rows(self, X: Any) -> Rows:
+    def _rows(self, X: Any) -> TableRows:
         """The rows of X for prediction: a frame's columns are matched by name, in any order."""
         check_is_fitted(self)
         if self.design_ is not None and is_frame(X):
@@ -130,6 +130,10 @@ class _Linear(BaseEstimator):
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False, reset=False)
         refuse_infinite(X)
         return of_array(X)
+
+    def _raw_of(self, X: Any, intercept: Any, coef: Floats) -> Floats:
+        centre = getattr(self, "_centre", None)
+        return raw_of(self._rows(X), intercept, coef, centre if centre is not None and len(centre) == len(coef) else None)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coef_")
@@ -175,8 +179,7 @@ class LinearRegressor(RegressorMixin, _Linear):
 
     def predict(self, X: Any) -> Floats:
         """loss.predict(raw), in the target's own units: (n,)."""
-        rows = self._rows(X)
-        return np.asarray(self.loss_.predict(raw_of(rows, self.intercept_, self.coef_)))
+        return np.asarray(self.loss_.predict(self._raw_of(X, self.intercept_, self.coef_)))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -259,10 +262,9 @@ class LinearClassifier(ClassifierMixin, _Linear):
         return self
 
     def _raw(self, X: Any) -> Floats:
-        rows = self._rows(X)
         if len(self.coef_) == 1:
-            return raw_of(rows, self.intercept_[0], self.coef_[0])
-        return raw_of(rows, self.intercept_, np.ascontiguousarray(self.coef_.T))
+            return self._raw_of(X, self.intercept_[0], self.coef_[0])
+        return self._raw_of(X, self.intercept_, np.ascontiguousarray(self.coef_.T))
 
     def decision_function(self, X: Any) -> Floats:
         """Raw predictions: (n, K), or (n,) for two classes, above 0 for the second."""

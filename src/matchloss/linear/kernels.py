@@ -67,8 +67,11 @@ def _scatter_rows(codes, first, error, gradient):
 
 
 def _gram(codes, first, numbers, factor, weight, whole, place, gram):
-    """Adds to the lower triangle what categories have a part in and, with `whole`, what numbers have: factor * numbers is weight * x."""
-    q, categories = numbers.shape[1], codes.shape[1]
+    """Adds to the lower triangle what categories have a part in and, with `whole`, what numbers have: factor * numbers is weight * x.
+
+    Of an arrow (see passes.Matrix) the last column is the diagonal of the last category.
+    """
+    q, categories, last = numbers.shape[1], codes.shape[1], gram.shape[1] - 1
     for i in range(codes.shape[0]):
         w, f = weight[i], factor[i]
         if whole:
@@ -84,8 +87,9 @@ def _gram(codes, first, numbers, factor, weight, whole, place, gram):
             row[0] += w
             for j in range(q):
                 row[1 + j] += f * numbers[i, j]
-            for b in range(c + 1):
+            for b in range(c):
                 row[place[b]] += w
+            row[min(place[c], last)] += w
 
 
 def _gather_by_numpy(codes, first, numbers, coef, raw):
@@ -107,7 +111,7 @@ def _scatter_rows_by_numpy(codes, first, error, gradient):
 
 
 def _gram_by_numpy(codes, first, numbers, factor, weight, whole, place, gram):
-    q = numbers.shape[1]
+    q, last = numbers.shape[1], gram.shape[1] - 1
     if whole:
         gram[1 : 1 + q, 0] += factor @ numbers
         gram[1 : 1 + q, 1 : 1 + q] += numbers.T @ (factor[:, None] * numbers)
@@ -116,7 +120,7 @@ def _gram_by_numpy(codes, first, numbers, factor, weight, whole, place, gram):
         np.add.at(gram[:, 0], slot, weight)
         np.add.at(gram[:, 1 : 1 + q], slot, factor[:, None] * numbers)
         for b in range(c + 1):
-            np.add.at(gram, (slot, first[b] + codes[:, b]), weight)
+            np.add.at(gram, (slot, np.minimum(first[b] + codes[:, b], last)), weight)
 
 
 BY_NUMPY = Kernels(_gather_by_numpy, _scatter_by_numpy, _gather_rows_by_numpy, _scatter_rows_by_numpy, _gram_by_numpy)

@@ -11,19 +11,19 @@ from matchloss.linear.interior import interior
 from matchloss.linear.objective import Log, Measure, Objective
 from matchloss.linear.passes import Matrix
 from matchloss.linear.pieces import merged, pieces
-from matchloss.linear.rows import Floats, Rows
+from matchloss.linear.rows import Floats, TableRows
 
 
 @dataclass(frozen=True, eq=False)
 class Narrow:
     """The design matrix in its free columns."""
 
-    rows: Rows
+    rows: TableRows
     slots: NDArray[np.intp]
 
     @property
     def n(self) -> int:
-        """Rows."""
+        """TableRows."""
         return self.rows.n
 
     @property

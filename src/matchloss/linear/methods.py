@@ -11,14 +11,15 @@ from matchloss.linear import metric as metrics
 from matchloss.linear.advice import at_rounding
 from matchloss.linear.lbfgs import lbfgs
 from matchloss.linear.newton import newton
-from matchloss.linear.objective import Log, Measure, Objective, Suspected
+from matchloss.linear.objective import Log, Measure, Objective, Suspected, full_hessian
 from matchloss.linear.rows import Floats
-from matchloss.linear.simplex import block_metric, full_hessian, start_metric
+from matchloss.linear.simplex import block_metric, start_metric
 
 if TYPE_CHECKING:
     from matchloss.linear.metric import Metric
 
 NEWTON_COLUMNS = 1500  # a hessian of more takes longer to factor than many gradients take, and 200 MB with its copies
+ARROW_BYTES = 1 << 28  # of the rows of an arrow's levels, which a few threads have at once
 SUBSAMPLE_FROM = 40_000  # rows
 SUBSAMPLE = 10_000  # rows at least
 SHORT_SUBSAMPLE = 5_000  # for the whole hessian of a simplex loss
@@ -42,11 +43,39 @@ def choose(f: Objective) -> str:
     """The method that costs least: a key of RUN."""
     if not f.loss.smooth and f.outputs is None:
         return "interior_point"
-    if f.outputs is None and f.loss.convex and f.size <= NEWTON_COLUMNS:
-        return "newton"
+    if f.outputs is None and f.loss.convex and (f.size <= NEWTON_COLUMNS or (f.loss.kind == "positive" and _has_many_levels(f))):
+        return "newton"  # by arrows where curvature has no bound; where it has, L-BFGS with a diagonal is as quick
     if f.outputs is not None and f.loss.convex and f.rows.n * f.outputs**2 * max(100, f.size**2) <= FLOPS:
         return "newton"
     return "lbfgs"
+
+
+def eliminating(f: Objective) -> Objective:
+    """The objective for Newton's method: with arrows for hessians where whole ones are too large for one category's levels."""
+    if f.outputs is None and f.size > NEWTON_COLUMNS and _has_many_levels(f):
+        return replace(f, rows=f.rows.largest_last(), arrow=True)
+    return f
+
+
+def _has_many_levels(f: Objective) -> bool:
+    """Whether without the levels of one category a hessian is small, and what they have with the others can be held."""
+    largest = max(f.rows.levels, default=0)
+    others = f.rows.width - largest
+    return largest > 0 and others <= NEWTON_COLUMNS and 8 * others * largest <= ARROW_BYTES
+
+
+def _working_start(f: Objective) -> Floats:
+    """R's start: weighted least squares to the raw predictions of half the target and half the mean, by one Gram matrix.
+
+    From a constant Newton's method overshoots in levels that lie far from it.
+    """
+    with np.errstate(all="ignore"):
+        raw = np.asarray(f.loss.link((f.target + np.average(f.target, weights=f.weight)) / 2), np.float64)
+        curvature = "fisher" if "fisher" in f.loss.programs else "exact"
+        at = f.loss.evaluate(raw, f.target, f.weight, value=False, hessian=True, curvature=curvature)
+        metric = f.metric(f.penalised(f.matrix.gram(at.hessian)))
+        theta = metric.solve(f.matrix.transposed(at.hessian * raw - at.gradient)[f.slots] / f.total)
+    return theta if np.isfinite(theta).all() else f.start()
 
 
 def _step(f: Objective, least: int) -> int:
@@ -55,8 +84,8 @@ def _step(f: Objective, least: int) -> int:
 
 
 def _by_newton(f: Objective, tol: float, log: Log) -> Found:
-    theta, metric, before = _subsampled(f)
-    said = "Newton's method" + (", from a subsample's optimum" if before else "")
+    theta, metric, before = (_working_start(f), None, ()) if f.arrow else _subsampled(f)
+    said = "Newton's method" + (", from a subsample's optimum" if before else ", levels eliminated" if f.arrow else "")
     if metric is not None and f.rows.q >= SOME_NUMBERS:  # one hessian, or none, and L-BFGS makes up for its age
         at = f.measure(theta, log, "none" if f.rows.q > MANY_NUMBERS else "part")
         if at.second is not None and np.isfinite(at.second).all():

@@ -52,19 +52,49 @@ def _scaled(scale: Floats, g: Floats) -> Floats:
 def _independent(scaled: Floats, scale: Floats, intercepts: int) -> Metric:
     first = np.ones(len(scale))
     first[:intercepts] = 2.0  # the greatest diagonal is the first pivot: an intercept stays
-    factor, pivots, rank, _ = linalg.lapack.dpstrf(scaled * first * first[:, None], lower=1, tol=DEPENDENT)  # pyright: ignore[reportAttributeAccessIssue]
-    pivots = pivots - 1
-    kept, left_out = pivots[:rank], np.sort(pivots[rank:])
-    block = np.asfortranarray(factor[:rank, :rank])
+    inner = pivoted(scaled * first * first[:, None], DEPENDENT)
     scale = scale * first
+    return Metric(lambda g: _scaled(scale, inner.solve(_scaled(scale, g))), inner.dependent)
+
+
+def pivoted(matrix: Floats, least: float) -> Metric:
+    """The metric of a symmetric matrix >= 0 by Cholesky's factors, the greatest pivot first; columns whose pivots are `least` or less are
+    dependent.
+    """
+    factor, pivots, rank, _ = linalg.lapack.dpstrf(matrix, lower=1, tol=least)  # pyright: ignore[reportAttributeAccessIssue]
+    kept, left_out = pivots[:rank] - 1, np.sort(pivots[rank:] - 1)
+    block = np.asfortranarray(factor[:rank, :rank])
 
     def solve(g: Floats) -> Floats:
         made = np.zeros_like(g)
         if rank:
-            made[kept] = _scaled(scale[kept], linalg.cho_solve((block, True), _scaled(scale, g)[kept], check_finite=False))
+            made[kept] = linalg.cho_solve((block, True), g[kept], check_finite=False)
         return made
 
     return Metric(solve, left_out)
+
+
+def of_arrow(arrow: Floats, levels: NDArray[np.bool_], intercepts: int, damping: float = 0.0) -> Metric:
+    """The metric of [[A, B'], [B, D]], D diagonal. `arrow` has a row [a, -] or [b, d] for each coefficient: `levels` says which are D's.
+
+    The levels are eliminated. S = A - B' D^-1 B is solved with for the others, of g - B' D^-1 g_levels; then D for the levels, of
+    g_levels - B others. A column that is constant within levels leaves in S no more than rounding of A's diagonal: it is dependent.
+    """
+    a, b, d = arrow[~levels, :-1], arrow[levels, :-1], arrow[levels, -1] * (1 + damping)
+    d = np.where(d > 0, d, np.inf)  # a level of no rows stays where it is
+    part = b / d[:, None]
+    schur = a - b.T @ part
+    kept = np.flatnonzero(np.diagonal(schur) > DEPENDENT * np.diagonal(a))
+    inner = of_matrix(schur[np.ix_(kept, kept)], int(intercepts > 0 and 0 in kept), damping)
+
+    def solve(g: Floats) -> Floats:
+        made, others = np.zeros_like(g), np.zeros(len(a))
+        others[kept] = inner.solve((g[~levels] - part.T @ g[levels])[kept])
+        made[~levels], made[levels] = others, g[levels] / d - part @ others
+        return made
+
+    left_out = np.concatenate([np.delete(np.arange(len(a)), kept), kept[inner.dependent]])
+    return Metric(solve, np.sort(np.concatenate([np.flatnonzero(~levels)[left_out], np.flatnonzero(levels)[np.isinf(d)]])))
 
 
 def of_diagonal(diagonal: Floats) -> Metric:

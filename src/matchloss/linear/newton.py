@@ -82,7 +82,10 @@ def newton(f: Objective, theta: Floats, tol: float, log: Log, enough: float = 0.
                 f.suspect(metric)
         assert metric is not None
         quick = ratio < KEEP and at.norm * (ratio**2 if at.second is not None else ratio) <= tol
-        direction = -metric.solve(at.gradient)
+        step = -metric.solve(at.gradient)
+        direction = f.bent(step)
+        if not np.vdot(at.gradient, direction) < 0:  # bent too far
+            direction = step
         found = search(at, direction, lambda t: g.measure(t, log, "none" if quick else "hessian"), lambda: not log.full)  # noqa: B023
         if found is None or not np.isfinite(found.value):
             if at.second is None and not log.full:  # the old hessian is of no more use: once again with its own

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matchloss.linear.metric import Metric, of_matrix
+from matchloss.linear.metric import Metric, of_arrow, of_matrix
 from matchloss.linear.passes import Matrix, Second, pointwise_pass, simplex_pass
-from matchloss.linear.rows import Floats, Rows
-from matchloss.linear.simplex import full_hessian
+from matchloss.linear.rows import Floats, TableRows
 
 if TYPE_CHECKING:
     from matchloss.losses import Loss
@@ -79,7 +78,7 @@ class Objective:
     """A loss on the rows of a table; theta is (P,) or, for K raw predictions a row, (P, K), the intercept first where there is one."""
 
     loss: Loss
-    rows: Rows
+    rows: TableRows
     target: NDArray[Any]  # float64 (n,); of K classes labels 0..K-1, or distributions (n, K)
     weight: Floats | None
     l2: float
@@ -88,11 +87,12 @@ class Objective:
     curvature: str = "exact"
     independent: bool = False  # whether it is known that no column is made up by others, or a ridge shares among them
     left_out: tuple[int, ...] = ()  # columns that were, by their places among all
+    arrow: bool = False  # whether hessians are arrows (see passes.Matrix)
 
     @cached_property
     def matrix(self) -> Matrix:
         """The design matrix."""
-        return Matrix(self.rows, self.outputs or 1)
+        return Matrix(self.rows, self.outputs or 1, self.arrow)
 
     @cached_property
     def total(self) -> float:
@@ -103,6 +103,11 @@ class Objective:
     def slots(self) -> NDArray[np.intp]:
         """Where theta's entries stand in the wide vector."""
         return np.concatenate([np.zeros(int(self.intercept), np.intp), self.rows.slots])
+
+    @cached_property
+    def levels(self) -> NDArray[np.bool_]:
+        """Which of theta's entries are levels of the last category: in an arrow, those of the diagonal."""
+        return self.slots >= self.rows.width - self.rows.levels[-1]
 
     @property
     def size(self) -> int:
@@ -130,7 +135,7 @@ class Objective:
     def collinear(self) -> NDArray[np.intp]:
         """The columns that others make up, by the Gram matrix of all rows."""
         weight = np.ones(self.rows.n) if self.weight is None else self.weight
-        return of_matrix(self.narrow(self.matrix.gram(weight)) / self.total, int(self.intercept)).dependent
+        return self._metric(self.narrow(self.matrix.gram(weight)) / self.total, int(self.intercept)).dependent
 
     def without(self, columns: NDArray[np.intp]) -> Objective:
         """The same in all other columns, which are independent."""
@@ -155,8 +160,18 @@ class Objective:
         return made
 
     def narrow(self, matrix: Floats) -> Floats:
-        """The free rows and columns of a wide matrix."""
-        return matrix[np.ix_(self.slots, self.slots)]
+        """The free rows and columns of a wide matrix, or arrow."""
+        columns = np.append(self.slots[~self.levels], matrix.shape[1] - 1) if self.arrow else self.slots
+        return matrix[np.ix_(self.slots, columns)]
+
+    def penalised(self, gram: Floats) -> Floats:
+        """The second derivatives of the objective, of a wide Gram matrix of its curvatures."""
+        made = self.narrow(gram) / self.total
+        if not self.arrow:
+            return made + np.diag(self.ridge)
+        made[~self.levels, np.arange(made.shape[1] - 1)] += self.ridge[~self.levels]
+        made[self.levels, -1] += self.ridge[self.levels]
+        return made
 
     def measure(self, theta: Floats, log: Log, second: Second = "none") -> Measure:
         """One pass over the rows; the hessian is (P, P), or (P K, P K)."""
@@ -181,14 +196,30 @@ class Objective:
             return full_hessian(self, theta)
         if second == "diagonal":
             return found[self.slots] / self.total + self.ridge
-        return self.narrow(found) / self.total + np.diag(self.ridge)
+        return self.penalised(found)
 
     def metric(self, second: Floats, damping: float = 0.0) -> Metric:
         """The metric of a hessian that `measure` returned, for arrays of theta's shape."""
         if self.outputs is None:
-            return of_matrix(second, int(self.intercept), damping)
+            return self._metric(second, int(self.intercept), damping)
         flat = of_matrix(second, self.outputs * int(self.intercept), damping)
         return Metric(lambda g: flat.solve(g.ravel()).reshape(g.shape), flat.dependent // self.outputs)
+
+    def _metric(self, second: Floats, intercepts: int, damping: float = 0.0) -> Metric:
+        return of_arrow(second, self.levels, intercepts, damping) if self.arrow else of_matrix(second, intercepts, damping)
+
+    def bent(self, step: Floats) -> Floats:
+        """Newton's step, that of each level of an arrow taken to the level's own minimum, which lies far from it where the step is long.
+
+        Where the curvature changes as e^(c t), a level's gradient is zero after t = log(1 + c step) / c: as the step, but for its square.
+        A level whose counts are all zero goes to about -30 at once, where Newton's steps would be -1 each.
+        """
+        rate = getattr(self.loss.reduced, "curvature_rate", None)
+        if not (self.arrow and rate):
+            return step
+        made = step.copy()
+        made[self.levels] = np.log1p(np.maximum(rate * step[self.levels], 1e-13 - 1)) / rate
+        return made
 
     def raw(self, theta: Floats) -> Floats:
         """Raw predictions of all rows."""
@@ -212,3 +243,27 @@ class Objective:
             constant = np.nan_to_num(constant, nan=0.0, posinf=30.0, neginf=-30.0)
             theta[0] = constant - constant.mean() if self.outputs else constant
         return theta
+
+
+def full_hessian(f: Objective, theta: Floats) -> Floats:
+    """The hessian at theta, (P K, P K): K (K + 1) / 2 Gram matrices, so of few rows. Made positive along shifts of all K alike."""
+    classes, size = f.shape[1], f.size
+    raw = f.raw(theta)
+    curves = np.empty((f.rows.n, classes, classes))
+    for k in range(classes):
+        unit = np.zeros_like(raw)
+        unit[:, k] = 1.0
+        curves[:, :, k] = f.loss.hessian_product(raw, f.target, unit)  # pyright: ignore[reportAttributeAccessIssue]
+    if f.weight is not None:
+        curves *= f.weight[:, None, None]
+    hessian = np.empty((size, classes, size, classes))
+    level = np.zeros((size, size))
+    matrix = Matrix(f.rows)
+    for a in range(classes):
+        for b in range(a + 1):
+            part = f.narrow(matrix.gram(np.ascontiguousarray(curves[:, a, b]))) / f.total
+            hessian[:, a, :, b] = hessian[:, b, :, a] = part
+        level += hessian[:, a, :, a]
+        hessian[:, a, :, a] += np.diag(f.ridge)
+    hessian += (level / classes**2)[:, None, :, None]  # no prediction depends on such a shift: any curvature will do along it, but 0
+    return hessian.reshape(size * classes, size * classes)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from matchloss.engine import pointwise, threads
 from matchloss.engine import rows as row_engine
 from matchloss.linear.kernels import Kernels, kernels
-from matchloss.linear.rows import Floats, Rows
+from matchloss.linear.rows import Floats, TableRows
 
 BLOCK_BYTES = 1 << 20  # of a block's numbers: they and their weighted copy stay near
 FEW = 8  # numeric columns that the kernels multiply themselves
@@ -40,10 +40,15 @@ class Block:
 
 @dataclass(frozen=True, eq=False)
 class Matrix:
-    """The design matrix [1, numbers, one-hot levels] as products with wide vectors; see Rows for their slots."""
+    """The design matrix [1, numbers, one-hot levels] as products with wide vectors; see TableRows for their slots.
 
-    rows: Rows
+    Levels of one category never meet in a row: their block of a Gram matrix is diagonal. An `arrow` is a Gram matrix (width, width) whose
+    columns of the last category are left out, and one is added at the end: that diagonal.
+    """
+
+    rows: TableRows
     outputs: int = 1  # raw predictions a row
+    arrow: bool = False  # whether Gram matrices are arrows
 
     @cached_property
     def kernels(self) -> Kernels:
@@ -59,6 +64,11 @@ class Matrix:
     def ones(self) -> Floats:
         """For sums over the rows of a block."""
         return np.ones(self.height)
+
+    @property
+    def gram_shape(self) -> tuple[int, int]:
+        """(width, width), or that of an arrow."""
+        return self.rows.width, self.rows.width - self.rows.levels[-1] + 1 if self.arrow else self.rows.width
 
     @property
     def few(self) -> bool:
@@ -117,8 +127,8 @@ class Matrix:
         return total(self.over_slabs(0, slab), (self.rows.width, *error.shape[1:]))
 
     def gram(self, weight: Floats) -> Floats:
-        """[1, X]' diag(weight) [1, X], (width, width); weights of either sign."""
-        shape = (self.rows.width, self.rows.width)
+        """[1, X]' diag(weight) [1, X], (width, width) or an arrow; weights of either sign."""
+        shape = self.gram_shape
 
         def slab(start: int, stop: int) -> Floats:
             made = np.zeros(shape)
@@ -126,7 +136,15 @@ class Matrix:
                 self.add_gram(block, weight[block.start : block.stop], made)
             return made
 
-        return mirrored(total(self.over_slabs(8 * self.rows.width**2, slab), shape))
+        return self.whole(total(self.over_slabs(8 * shape[0] * shape[1], slab), shape))
+
+    def whole(self, lower: Floats) -> Floats:
+        """The Gram matrix of which add_gram made the lower triangle; of an arrow the rows that are no diagonal's."""
+        if not self.arrow:
+            return mirrored(lower)
+        square = lower.shape[1] - 1
+        lower[:square, :square] = mirrored(lower[:square, :square])
+        return lower
 
     def raw(self, block: Block, wide: Floats, out: Floats) -> None:
         """Writes the raw predictions of a block."""
@@ -180,7 +198,7 @@ class Sums:
 
     value: float
     gradient: Floats  # (width,) or (width, K)
-    second: Floats | None = None  # (width, width), or (width,) for a diagonal
+    second: Floats | None = None  # (width, width) or an arrow, or (width,) for a diagonal
 
 
 def pointwise_pass(
@@ -198,7 +216,7 @@ def pointwise_pass(
     width, height = matrix.rows.width, matrix.height
     curved = second in ("hessian", "part", "diagonal")
     step = pointwise.step(program, matrix.rows.n, weight is not None, curved)
-    shape = () if second == "none" else (width,) if second == "diagonal" else (width, width)
+    shape = () if second == "none" else (width,) if second == "diagonal" else matrix.gram_shape
 
     def slab(start: int, stop: int) -> Sums:
         lines = np.empty((4, min(height, stop - start)))
@@ -225,7 +243,7 @@ def pointwise_pass(
         parts = matrix.over_slabs(8 * int(np.prod(shape)), slab)
         made = total([p.second for p in parts], shape)
         value, gradient = float(sum(p.value for p in parts)), total([p.gradient for p in parts], (width,))
-    return Sums(value, gradient, None if second == "none" else made if second == "diagonal" else mirrored(made))
+    return Sums(value, gradient, None if second == "none" else made if second == "diagonal" else matrix.whole(made))
 
 
 def simplex_pass(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from matchloss.errors import ShapeError
 from matchloss.linear.columns import Coded, ColumnError, Level, Table, kind_of, open_table
-from matchloss.linear.rows import Floats, Rows
+from matchloss.linear.rows import Floats, TableRows
 
 __all__ = ["Category", "ColumnError", "Design", "Level", "Number", "learn", "learn_rows"]
 
@@ -75,7 +75,7 @@ class Design:
         """One for each coefficient, in their order."""
         return tuple(name for column in self.columns for name in column.names)
 
-    def rows(self, frame: Any) -> Rows:
+    def rows(self, frame: Any) -> TableRows:
         """The rows of any table that has these columns, found by name: in any order, among any others.
 
         ColumnError where a column is missing, or has numbers where text was learned, or the like.
@@ -90,7 +90,9 @@ def learn(frame: Any, categorical: Collection[str] = (), missing: Missing = "err
     return learn_rows(frame, categorical, missing, sample_weight)[0]
 
 
-def learn_rows(frame: Any, categorical: Collection[str] = (), missing: Missing = "error", sample_weight: Any = None) -> tuple[Design, Rows]:
+def learn_rows(
+    frame: Any, categorical: Collection[str] = (), missing: Missing = "error", sample_weight: Any = None
+) -> tuple[Design, TableRows]:
     """The design of a table of training rows, every column of which enters, and these rows.
 
     Text, booleans, categories, and the columns named in `categorical`, become levels: those of the rows with a positive weight.
@@ -159,7 +161,7 @@ def _learn_category(name: str, found: Coded, indicate: bool, weight: Floats | No
     return Category(name, (*known, None) if None in values else tuple(known), required=not indicate)
 
 
-def _assemble(n: int, columns: Iterable[tuple[Number | Category, NDArray[Any] | Coded]]) -> tuple[Design, Rows]:
+def _assemble(n: int, columns: Iterable[tuple[Number | Category, NDArray[Any] | Coded]]) -> tuple[Design, TableRows]:
     """Of columns and their values, read one at a time, since a column's text is larger than its codes."""
     entered: list[Number | Category] = []
     numbers: list[NDArray[Any]] = []
@@ -179,7 +181,7 @@ def _assemble(n: int, columns: Iterable[tuple[Number | Category, NDArray[Any] | 
         joined[:, c] = made
     design = Design(tuple(entered))
     levels = tuple(_width(column) for column in entered if isinstance(column, Category))
-    return design, Rows(n, tuple(numbers), joined, levels, _slots(design), unseen)
+    return design, TableRows(n, tuple(numbers), joined, levels, _slots(design), unseen)
 
 
 def _width(category: Category) -> int:

@@ -1,18 +1,14 @@
-"""Curvature of losses of K raw predictions a row: the hessian where predictions do not vary, and the whole one."""
+"""Metrics for losses of K raw predictions a row: the hessian where predictions do not vary, and its blocks where they do."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from matchloss.linear import metric as metrics
 from matchloss.linear.metric import Metric
+from matchloss.linear.objective import Objective
 from matchloss.linear.passes import Matrix
 from matchloss.linear.rows import Floats
-
-if TYPE_CHECKING:
-    from matchloss.linear.objective import Objective
 
 CERTAIN = 1e-4  # share of the start's curvature
 MOST_CURVES = 1 << 23  # of rows times classes, whose second derivatives are held at once
@@ -61,27 +57,3 @@ def block_metric(f: Objective, theta: Floats) -> Metric:
         return made - made.mean(axis=1, keepdims=True)
 
     return Metric(solve, metrics.NONE)
-
-
-def full_hessian(f: Objective, theta: Floats) -> Floats:
-    """The hessian at theta, (P K, P K): K (K + 1) / 2 Gram matrices, so of few rows. Made positive along shifts of all K alike."""
-    classes, size = f.shape[1], f.size
-    raw = f.raw(theta)
-    curves = np.empty((f.rows.n, classes, classes))
-    for k in range(classes):
-        unit = np.zeros_like(raw)
-        unit[:, k] = 1.0
-        curves[:, :, k] = f.loss.hessian_product(raw, f.target, unit)  # pyright: ignore[reportAttributeAccessIssue]
-    if f.weight is not None:
-        curves *= f.weight[:, None, None]
-    hessian = np.empty((size, classes, size, classes))
-    level = np.zeros((size, size))
-    matrix = Matrix(f.rows)
-    for a in range(classes):
-        for b in range(a + 1):
-            part = f.narrow(matrix.gram(np.ascontiguousarray(curves[:, a, b]))) / f.total
-            hessian[:, a, :, b] = hessian[:, b, :, a] = part
-        level += hessian[:, a, :, a]
-        hessian[:, a, :, a] += np.diag(f.ridge)
-    hessian += (level / classes**2)[:, None, :, None]  # no prediction depends on such a shift: any curvature will do along it, but 0
-    return hessian.reshape(size * classes, size * classes)

@@ -16,11 +16,11 @@ from matchloss.engine import pointwise
 from matchloss.engine.arrays import as_weight
 from matchloss.engine.row_targets import check_targets
 from matchloss.errors import ShapeError
-from matchloss.linear.advice import advise, at_rounding
-from matchloss.linear.methods import RUN, choose
+from matchloss.linear.advice import advise, at_rounding, not_centred
+from matchloss.linear.methods import RUN, choose, eliminating
 from matchloss.linear.objective import Log, Objective, Suspected
 from matchloss.linear.passes import Matrix
-from matchloss.linear.rows import Floats, Rows
+from matchloss.linear.rows import Floats, TableRows, moved
 
 if TYPE_CHECKING:
     from matchloss.losses import Loss
@@ -34,6 +34,7 @@ class Solution:
 
     intercept: Any  # float, or (K,)
     coef: Floats  # (p,), or (p, K)
+    centre: Floats  # (p,): what a number was read less by, 0 for most: raw_of with it loses no digits to large numbers
     passes: int  # over all rows
     seconds: float
     method: str
@@ -46,7 +47,7 @@ class Solution:
 
 def solve(
     loss: Loss,
-    rows: Rows,
+    rows: TableRows,
     target: NDArray[Any],
     *,
     sample_weight: Any = None,
@@ -75,10 +76,13 @@ def solve(
     began = time.perf_counter()
     with blas_on_one_thread():
         f = _objective(loss, rows, target, sample_weight, float(l2), outputs, fit_intercept)
+        rows = f.rows
         log = Log(max_passes, progress or (lambda passes: None))
         chosen = choose(f) if method == "auto" else method
         if chosen == "interior_point" and getattr(loss.reduced, "pieces_formula", None) is None:
             raise ValueError(f'method="interior_point" takes losses that are linear but for kinks; {loss!r} is not')
+        if chosen == "newton":
+            f = eliminating(f)
         try:
             found = RUN[chosen](f, tol, log)
         except Suspected:
@@ -88,11 +92,15 @@ def solve(
             f.measure(f.start(), Log(1))  # NotFinite if the rows are to blame
         converged = found.at.norm <= tol or (found.stuck and (chosen == "interior_point" or at_rounding(f, found.at)))
         messages = advise(f, found.at, converged, tol, names, log.before(found.at.norm))
+        if not fit_intercept and (f.left_out or not converged):
+            messages += not_centred(rows, names)
     theta = f.whole(found.at.theta)
-    intercept = (theta[0] if outputs is not None else float(theta[0])) if fit_intercept else (0.0 if outputs is None else np.zeros(outputs))
+    coef = theta[int(fit_intercept) :]
+    intercept, centre = rows.uncentred(theta[0] if fit_intercept else np.zeros(theta.shape[1:]), coef)
     return Solution(
-        intercept=intercept,
-        coef=theta[int(fit_intercept) :],
+        intercept=float(intercept) if outputs is None else intercept,
+        coef=coef,
+        centre=centre,
         passes=len(log.steps),
         seconds=time.perf_counter() - began,
         method=found.method,
@@ -104,8 +112,10 @@ def solve(
     )
 
 
-def raw_of(rows: Rows, intercept: Any, coef: Floats) -> Floats:
-    """The raw predictions of a fitted model: (n,), or (n, K) where coef is (p, K)."""
+def raw_of(rows: TableRows, intercept: Any, coef: Floats, centre: Floats | None = None) -> Floats:
+    """The raw predictions of a fitted model: (n,), or (n, K) where coef is (p, K). `centre` is Solution's: with it no digits are lost."""
+    if centre is not None and centre.any():
+        rows, intercept = rows.shifted(centre), moved(np.asarray(intercept, np.float64), centre, coef)
     wide = np.zeros((rows.width, *coef.shape[1:]))
     wide[rows.slots] = coef
     wide[0] = intercept
@@ -140,7 +150,7 @@ def _check_options(l2: float, fit_intercept: bool, tol: float, max_passes: int, 
 
 
 def _objective(
-    loss: Loss, rows: Rows, target: NDArray[Any], sample_weight: Any, l2: float, outputs: int | None, intercept: bool
+    loss: Loss, rows: TableRows, target: NDArray[Any], sample_weight: Any, l2: float, outputs: int | None, intercept: bool
 ) -> Objective:
     if target.shape != (rows.n,) and (outputs is None or target.shape != (rows.n, outputs)):
         wanted = f"({rows.n},)" + (f" or ({rows.n}, {outputs})" if outputs else "")
@@ -162,4 +172,5 @@ def _objective(
             rows, target, weight = rows.take(kept), target[kept], weight[kept]
     if rows.n == 0:
         raise ShapeError("there is no row to fit to: none at all, or each sample_weight is zero")
+    rows = rows.centred() if intercept else rows
     return Objective(loss, rows, target, weight, l2, outputs, intercept, independent=l2 > 0)

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from matchloss.linear.solve import solve
 
 if TYPE_CHECKING:
-    from matchloss.linear.rows import Rows
+    from matchloss.linear.rows import TableRows
     from matchloss.losses import Loss
 
 ROWS = 2_000  # fewer are not given to compiled loops
 
 
-def warm(loss: Loss, rows: Rows, target: NDArray[Any], outputs: int | None = None, weighted: bool = False) -> None:
+def warm(loss: Loss, rows: TableRows, target: NDArray[Any], outputs: int | None = None, weighted: bool = False) -> None:
     """Two passes over a few rows, so that the time of the fit that follows is the time of its work; what they find is forgotten."""
     few = np.arange(min(ROWS, rows.n))
     weight = np.ones(len(few)) if weighted else None

@@ -223,11 +223,13 @@ class PointwiseLoss(Loss):
     exist, `fisher_formula(m, raw, target)` and `majorizer_formula(m, raw, target)`. A loss that is linear but for kinks in raw also has
     `pieces_formula(m, target)`, a tuple of (kink, slope below, slope above), each a number or an array: at every target the sum over
     the pieces of slope * (raw - kink) is the value but for a constant. A linear model under such a loss is a linear program.
+    Where the hessian grows in raw as e^(c raw) at every target, `curvature_rate` is c: how the trainer bends long Newton steps of levels.
     """
 
     fisher_formula: ClassVar[Any] = None
     majorizer_formula: ClassVar[Any] = None
     pieces_formula: ClassVar[Any] = None
+    curvature_rate: ClassVar[float | None] = None
 
     @staticmethod
     def formula(m: Any, raw: Any, target: Any, *constants: float) -> tuple[Any, Any, Any]:

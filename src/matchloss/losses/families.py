@@ -63,6 +63,7 @@ class Poisson(LogLinkLoss):
     convex = True
     target_domain = NON_NEGATIVE
     matching = True
+    curvature_rate = 1.0
 
     @staticmethod
     def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
@@ -89,6 +90,7 @@ class Gamma(LogLinkLoss):
     error_signal = "(mu - y) / mu"
     sources = ("McCullagh & Nelder 1989",)
     convex = True
+    curvature_rate = -1.0
 
     @staticmethod
     def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:

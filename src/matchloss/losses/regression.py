@@ -67,6 +67,7 @@ class SquaredError(LocationLoss):
     matching = True
     proper = True
     linear_in_target = True
+    curvature_rate = 0.0
 
     @staticmethod
     def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:

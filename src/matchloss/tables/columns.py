@@ -15,7 +15,7 @@ from matchloss.tables.words import plural
 
 if TYPE_CHECKING:
     from matchloss.linear.plan import Category, Design, Level, Missing
-    from matchloss.linear.rows import Rows
+    from matchloss.linear.rows import TableRows
 
 MAX_LEVELS = 200  # a text column with more is likelier an identifier than a category
 ID_SHARE = 0.9  # a text column with a different value in more of its rows names them
@@ -68,7 +68,7 @@ def gap(column: pl.Series, row: int) -> str:
 
 def enter(
     training: pl.DataFrame, n: int, choice: Choice, categorical: Collection[str] = (), missing: Missing = "indicate", weight: Any = None
-) -> tuple[Design, Rows]:
+) -> tuple[Design, TableRows]:
     """The design learned from the columns of the `n` training rows that enter, and these rows in it."""
     from matchloss.linear.plan import Design, learn_rows
 
@@ -77,7 +77,7 @@ def enter(
     return learn_rows(training.select(choice.kept), [name for name in categorical if name in choice.kept], missing, weight)
 
 
-def rows_of(design: Design, table: pl.DataFrame, n: int) -> Rows:
+def rows_of(design: Design, table: pl.DataFrame, n: int) -> TableRows:
     """The `n` rows of `table` in the design; a frame without columns has no rows of its own."""
     return design.rows(table if table.width else pl.DataFrame({"": np.zeros(n)}))
 
