@@ -12,9 +12,9 @@ from matchloss.linear.objective import Measure, Objective
 from matchloss.linear.passes import Matrix
 from matchloss.linear.rows import Floats
 
-MOVING = 1e-3  # of a raw prediction, at least: near a finite optimum none moves so far any more
-STILL = 1e-3  # of 1 and of the farthest move: `_pure` then makes it exact
-FAR = 40.0  # raw predictions to infinity and back, where every loss keeps its sign
+MOVING = 1e-3  # the least change of a raw prediction that counts as a move: near a finite optimum, changes are smaller
+STILL = 1e-3  # rows that move less than this, and less than this share of the farthest move, are taken to stand still; see `_pure`
+FAR = 40.0  # the change of a raw prediction after which no loss's slope changes its sign
 GONE = 20.0  # a level's coefficient on its way to infinity: e^-20 of a count in its rows
 NULL = 1e-10  # eigenvalues of a Gram matrix of unit diagonal: below it rows stand still
 FEW = 1000  # rows, on which most candidates fail

@@ -26,10 +26,13 @@ BLOCK = 1 << 13  # rows whose temporaries stay in the second cache
 EPS, TINY = float(np.finfo(float).eps), float(np.finfo(float).tiny)
 ROUNDING = 32.0  # a row is on its kink within so many eps of its terms
 NEAR, INSIDE = 0.1, 0.01  # u and v start above 0 by so much of the rows' mean distance from their kinks; s and t by so much
-TO_BOUNDARY, HELD = 0.9995, 0.1  # the part of the way to 0 that a step may go, less so much of what it lacks of a whole one
-SHORT, FARTHER, BAND = 0.7, 0.3, 10.0  # a shorter step is centred: so much farther, u s and v t are to be within this factor of their aim
-MIN_STEP, SPENT = 1e-8, 1e-19  # the path ends at steps so short, or a gap of so much of the objective
-WHOLE = 0.9  # after a longer step, rows on their kinks can be told from others
+TO_BOUNDARY = 0.9995  # the largest part of the way to the boundary, where u, v, s or t is 0, that a step goes
+HELD = 0.1  # a step of length a < 1 is shortened further, by the factor 1 - HELD (1 - a)
+SHORT = 0.7  # steps below this length are corrected towards the central path
+FARTHER = 0.3  # how much longer the corrected step tries to be
+BAND = 10.0  # at its end, u s and v t should be within this factor of their target mu
+MIN_STEP, SPENT = 1e-8, 1e-19  # the path ends at a step this short, or a gap of this share of the objective
+WHOLE = 0.9  # after a step longer than this, rows on their kinks can be told from others
 REFINEMENTS = 5
 
 

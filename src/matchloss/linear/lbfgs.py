@@ -11,9 +11,11 @@ from matchloss.linear.newton import search
 from matchloss.linear.objective import Log, Measure, Objective
 from matchloss.linear.rows import Floats
 
-MEMORY, RENEW = 12, 15  # pairs that are kept; steps after which a metric is made anew
-IDLE, AGAIN = 6, 3  # steps that may gain nothing, and how often they may
-LOWER = 1e-14  # of the objective, which it falls by in earnest: less is rounding
+MEMORY = 12  # pairs of steps and gradient changes that are kept
+RENEW = 15  # the metric is computed anew after this many steps
+IDLE = 6  # after this many steps without progress the search starts again from the best point, without pairs
+AGAIN = 3  # how many such restarts in a row are allowed
+LOWER = 1e-14  # a decrease of the objective by a smaller share is rounding, and no progress
 
 
 def lbfgs(

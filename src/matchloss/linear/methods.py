@@ -18,15 +18,16 @@ from matchloss.linear.simplex import block_metric, start_metric
 if TYPE_CHECKING:
     from matchloss.linear.metric import Metric
 
-NEWTON_COLUMNS = 1500  # a hessian of more takes longer to factor than many gradients take, and 200 MB with its copies
+NEWTON_COLUMNS = 1500  # with more, factoring a hessian costs more than many gradient passes, and its copies take 200 MB
 ARROW_BYTES = 1 << 28  # of the rows of an arrow's levels, which a few threads have at once
 SUBSAMPLE_FROM = 40_000  # rows
 SUBSAMPLE = 10_000  # rows at least
 SHORT_SUBSAMPLE = 5_000  # for the whole hessian of a simplex loss
-FLOPS = 1e8  # of the whole hessian of a simplex loss, by rows: up to here it is had in milliseconds
-MOST_COEFFICIENTS = 1000  # P K, whose hessian a subsample may have
-SOME_NUMBERS, STEPS = 16, 10  # numeric columns from which one hessian has to do for so many steps
-MANY_NUMBERS = 100  # numeric columns: a pass for the hessian costs 4 for the gradient, and more; then a subsample's has to do
+FLOPS = 1e8  # operations up to which the whole hessian of a simplex loss takes milliseconds
+MOST_COEFFICIENTS = 1000  # P K up to which the whole hessian of a subsample is computed
+SOME_NUMBERS = 16  # numeric columns from which one hessian serves many steps: it costs several gradient passes
+STEPS = 10  # L-BFGS steps that are taken with that hessian
+MANY_NUMBERS = 100  # numeric columns beyond which the subsample's hessian is used: one of all rows costs 4 gradient passes or more
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,13 +115,14 @@ def _telling(few: Objective) -> bool:
 def _subsampled(f: Objective) -> tuple[Floats, Metric | None, tuple[tuple[float, float, int], ...]]:
     """The optimum of a subsample, or two that grow; its hessian's metric; and the passes. Where rows are few, the start and nothing.
 
-    With categories too: in a few rows a rare level would be taken for certain, and its coefficient start far off.
+    Nor is a subsample taken where there are categories: it has few rows of a rare level, whose coefficient would start far off.
     """
     step = _step(f, 20 * f.size)
     if step == 1 or f.rows.levels:
         return f.start(), None, ()
     log, metric, theta = Log(50), None, None
-    for every, enough in ((step, 1e-3), (8, 0.1)) if step > 32 else ((step, 1e-3),):  # of the gradient at the start: nearer is in vain
+    # `enough`: the gradient left, as a share of the start's. To solve a subsample more closely gains nothing.
+    for every, enough in ((step, 1e-3), (8, 0.1)) if step > 32 else ((step, 1e-3),):
         few = f.strided(every)
         if not _telling(few):
             continue
