@@ -17,6 +17,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
 
 from matchloss.engine import threads
 from matchloss.linear.metric import pivoted
@@ -66,8 +67,15 @@ def _solver(h: Floats) -> Callable[[Floats], Floats]:
     """b -> x with h x = b, by a pivoted Cholesky factor of h scaled to unit diagonal; 0 in columns that depend on others."""
     size = np.sqrt(np.diagonal(h))
     size = np.where(size > 0, size, 1.0)
-    solve = pivoted(h / size / size[:, None], max(64, 4 * len(h)) * EPS).solve
-    return lambda b: solve(b / size) / size
+    factor, kept, _ = pivoted(h / size / size[:, None], max(64, 4 * len(h)) * EPS)
+
+    def solve(b: Floats) -> Floats:
+        x = np.zeros_like(b)
+        half = solve_triangular(factor, (b / size)[kept], lower=True, check_finite=False)
+        x[kept] = solve_triangular(factor, half, lower=True, trans=1, check_finite=False)
+        return x / size
+
+    return solve
 
 
 @dataclass(frozen=True, eq=False)

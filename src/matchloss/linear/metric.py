@@ -52,26 +52,23 @@ def _scaled(scale: Floats, g: Floats) -> Floats:
 def _independent(scaled: Floats, scale: Floats, intercepts: int) -> Metric:
     first = np.ones(len(scale))
     first[:intercepts] = 2.0  # the greatest diagonal is the first pivot: an intercept stays
-    inner = pivoted(scaled * first * first[:, None], DEPENDENT)
+    factor, kept, left_out = pivoted(scaled * first * first[:, None], DEPENDENT)
+    block = np.asfortranarray(factor)
     scale = scale * first
-    return Metric(lambda g: _scaled(scale, inner.solve(_scaled(scale, g))), inner.dependent)
-
-
-def pivoted(matrix: Floats, least: float) -> Metric:
-    """The metric of a symmetric matrix >= 0 by Cholesky's factors, the greatest pivot first; columns whose pivots are `least` or less are
-    dependent.
-    """
-    factor, pivots, rank, _ = linalg.lapack.dpstrf(matrix, lower=1, tol=least)  # pyright: ignore[reportAttributeAccessIssue]
-    kept, left_out = pivots[:rank] - 1, np.sort(pivots[rank:] - 1)
-    block = np.asfortranarray(factor[:rank, :rank])
 
     def solve(g: Floats) -> Floats:
         made = np.zeros_like(g)
-        if rank:
-            made[kept] = linalg.cho_solve((block, True), g[kept], check_finite=False)
+        if len(kept):
+            made[kept] = _scaled(scale[kept], linalg.cho_solve((block, True), _scaled(scale, g)[kept], check_finite=False))
         return made
 
     return Metric(solve, left_out)
+
+
+def pivoted(matrix: Floats, least: float) -> tuple[Floats, NDArray[np.intp], NDArray[np.intp]]:
+    """Cholesky's factor of a symmetric matrix >= 0, the greatest pivot first, and the columns it is of; and those with pivots <= least."""
+    factor, pivots, rank, _ = linalg.lapack.dpstrf(matrix, lower=1, tol=least)  # pyright: ignore[reportAttributeAccessIssue]
+    return factor[:rank, :rank], pivots[:rank] - 1, np.sort(pivots[rank:] - 1)
 
 
 def of_arrow(arrow: Floats, levels: NDArray[np.bool_], intercepts: int, damping: float = 0.0) -> Metric:
