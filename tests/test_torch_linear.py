@@ -311,7 +311,7 @@ def test_product_library_is_a_setting() -> None:
 
 
 def test_memory_is_that_of_a_chunk() -> None:
-    from matchloss.torch._sweep import tokens_of
+    from matchloss.torch._layer import tokens_of
 
     assert tokens_of(2048, 50257, 4, 256 << 20, None) == 1024
     assert tokens_of(1024, 131072, 4, 256 << 20, None) == 512
@@ -320,7 +320,7 @@ def test_memory_is_that_of_a_chunk() -> None:
 
 
 def test_compiled_code_uses_our_backward(monkeypatch: pytest.MonkeyPatch) -> None:
-    from matchloss.torch._composite import Value
+    from matchloss.torch._autograd import Value
 
     x, w, _ = layer()
     y, options = targets("ignored", None), {"softcap": 3.0, "z_loss": 0.1, "temperature": 0.7}

@@ -28,9 +28,8 @@ if TYPE_CHECKING:  # for type checkers and editors; at run time it is __getattr_
     from torch.nn.functional import *  # pyright: ignore[reportWildcardImportFromLibrary]
     from torch.nn.modules import *  # pyright: ignore[reportWildcardImportFromLibrary]
 
-from matchloss.torch._evaluate import host_call, host_evaluate, host_predict
 from matchloss.torch._linear import *
-from matchloss.torch._loss import Loss, loss
+from matchloss.torch._loss import Loss, host_call, host_evaluate, host_predict, loss
 from matchloss.torch._sampling import sample_targets
 from matchloss.torch.functional import *
 from matchloss.torch.modules import *

@@ -1,161 +1,230 @@
-"""Losses as autograd functions: three entry points, one rule.
+"""Where losses meet autograd: one rule, and the functions that PyTorch sees.
 
-Plainly eager calls run `FastRows` or `FastTotal`, on compiled loops. Everything else (torch.func, tracing, other devices) runs `Value`,
-whose derivative is `Gradient`, whose derivative is `Product`, the hessian times a vector. torch.compile sees
-`_compiled.traced`, so that it keeps these derivatives: left alone it would inline the forward and differentiate that, branches
-and all. There are no third derivatives.
+Plainly eager calls run `Rows` or `Total`, on compiled loops. Everything else (torch.func, tracing, other devices) runs `Value`, whose
+derivative is `Gradient`, whose derivative is `Product`, the hessian times a vector. torch.compile sees `traced`, so that it keeps these
+derivatives: left alone it would inline the forward and differentiate that, branches and all. torch.jit.trace sees `linked`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from matchloss.torch._compiled import COMPUTES
-from matchloss.torch._plain import batched, plain, readable, refuse_nested_forward
-from matchloss.torch._rules import Rule
+from matchloss.torch._plain import batched, plain, refuse_nested_forward, tracing
 
 THIRD = "third derivatives of a loss are not offered: PyTorch would differentiate through the branches of its hessian"
+ONCE = "overwrite=True: the gradient took the logits' memory; there is one backward, and no derivative of it"
+UNDERIVED = "the derivative of a loss in its target or its weights is not offered; detach them"
 
 
-def per_row(rule: Rule, raw: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
-    """weight * value of each row; float32 or float64 raw, arguments checked."""
-    if plain(raw, target, weight) and rule.can_run:
+class Rule:
+    """A loss of rows, as autograd must know it. `given` has no derivative: a target and weights, None where there is none.
+
+    `values`, `total` and `gradient` read memory: plain CPU tensors, and only where `can_run`. The others take tensors of any kind. What is
+    returned beside values and gradients, such as the part of the values that is z-loss, has no derivative either.
+    """
+
+    can_run: bool = True
+    thrice: bool = False  # whether PyTorch may differentiate `product`
+
+    def spread(self, per_row: Tensor) -> Tensor:
+        """A number a row, in a shape that multiplies raw's."""
+        return per_row
+
+    def gather(self, terms: Tensor) -> Tensor:
+        """The sum over what belongs to a row."""
+        return terms
+
+    def values(self, raw: Tensor, *given: Tensor | None) -> tuple[Tensor, ...]:
+        """weight * value of each row."""
+        raise NotImplementedError
+
+    def total(self, raw: Tensor, scale: float, graded: bool, overwrite: bool, *given: Tensor | None) -> tuple[Any, ...]:
+        """scale * sum(weight * value), a float, and in the same pass its gradient or None; with `overwrite` in raw's own memory."""
+        raise NotImplementedError
+
+    def gradient(self, raw: Tensor, factor: Tensor | None, overwrite: bool, *given: Tensor | None) -> Tensor:
+        """weight * gradient of each row, times its factor; the target is known to be right."""
+        raise NotImplementedError
+
+    def outcome(self, raw: Tensor, *given: Tensor | None) -> tuple[Tensor, ...]:
+        """weight * value and weight * gradient of each row."""
+        raise NotImplementedError
+
+    def slope(self, raw: Tensor, *given: Tensor | None) -> Tensor:
+        """The second of these alone."""
+        return self.outcome(raw, *given)[1]
+
+    def product(self, raw: Tensor, v: Tensor, *given: Tensor | None) -> Tensor:
+        """weight * hessian of each row, times v."""
+        raise NotImplementedError
+
+    def hessian(self, raw: Tensor, target: Tensor, weight: Tensor | None, curvature: str) -> Tensor:
+        """weight * hessian of each row (of K raw predictions a row: its diagonal), or what stands in for it."""
+        raise NotImplementedError
+
+    def predict(self, raw: Tensor) -> Tensor:
+        """The prediction."""
+        raise NotImplementedError
+
+    def predict_product(self, raw: Tensor, v: Tensor) -> Tensor:
+        """The derivative of the prediction times v."""
+        raise NotImplementedError
+
+
+def loss_dtype(raw: Tensor) -> torch.dtype:
+    """Half precision has a float32 loss."""
+    return torch.float64 if raw.dtype is torch.float64 else torch.float32
+
+
+def per_row(rule: Rule, raw: Tensor, *given: Tensor | None, overwrite: bool = False) -> tuple[Tensor, ...]:
+    """weight * value of each row, and what the rule tells besides; arguments are checked."""
+    if plain(raw, *given) and rule.can_run:
         if raw.requires_grad and torch.is_grad_enabled():
-            return FastRows.apply(rule, raw, target, weight)  # pyright: ignore[reportReturnType]
-        return rule.values(raw, target, weight)
-    return Value.apply(rule, raw, target, weight)[0]  # pyright: ignore[reportIndexIssue, reportOptionalSubscript]
+            return Rows.apply(rule, overwrite, raw, *given)  # pyright: ignore[reportReturnType]
+        return rule.values(raw, *given)
+    return COMPUTES["value"](rule, raw, *given)
 
 
-def total(rule: Rule, raw: Tensor, target: Tensor, weight: Tensor | None, scale: float, overwrite: bool = False) -> Tensor:
+def total(rule: Rule, raw: Tensor, scale: float, overwrite: bool, *given: Tensor | None) -> tuple[Tensor, ...]:
     """scale * sum(weight * value) of plain tensors, its gradient made in the same pass; with `overwrite` in raw's own memory."""
     if raw.requires_grad and torch.is_grad_enabled():
-        return FastTotal.apply(rule, raw, target, weight, scale, overwrite)  # pyright: ignore[reportReturnType]
-    return torch.scalar_tensor(rule.total(raw, target, weight, scale, False, False)[0], dtype=raw.dtype, device="cpu")
+        return Total.apply(rule, scale, overwrite, raw, *given)  # pyright: ignore[reportReturnType]
+    value, _, *others = rule.total(raw, scale, False, False, *given)
+    return _scalars(raw, value, others)
 
 
-class FastRows(Function):
+def _scalars(raw: Tensor, value: float, others: list[float]) -> tuple[Tensor, ...]:
+    dtype = loss_dtype(raw)
+    return tuple([torch.scalar_tensor(x, dtype=dtype, device="cpu") for x in (value, *others)])
+
+
+class Rows(Function):
     """Values by a compiled loop; the gradient is made in backward, multiplied by what arrives there, in one pass."""
 
     @staticmethod
-    def forward(ctx: Any, rule: Rule, raw: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
-        ctx.rule = rule
-        ctx.save_for_backward(raw, target, weight)
-        return rule.values(raw, target, weight)
+    def forward(ctx: Any, rule: Rule, overwrite: bool, raw: Tensor, *given: Tensor | None) -> tuple[Tensor, ...]:
+        ctx.rule, ctx.overwrite = rule, overwrite
+        ctx.memory = raw.detach() if overwrite else None  # by backward, raw itself may refuse to be read
+        ctx.save_for_backward(None if overwrite else raw, *given)
+        made = rule.values(raw, *given)
+        ctx.mark_non_differentiable(*made[1:])
+        return made
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        rule, (raw, target, weight), g = ctx.rule, ctx.saved_tensors, grads[0]
-        if torch.is_grad_enabled() or batched(g):
-            return None, rule.spread(g) * Gradient.apply(rule, raw, target, weight), None, None
-        factor = g if weight is None else torch.where(weight == 0, 0.0, g * weight)
-        return None, rule.gradient(raw, target, factor), None, None
+        rule, (raw, *given), g = ctx.rule, ctx.saved_tensors, grads[0]
+        again = torch.is_grad_enabled() or batched(g)
+        if ctx.overwrite:
+            raw, ctx.memory = ctx.memory, None
+            if raw is None or again:
+                raise RuntimeError(ONCE)
+            torch.autograd.graph.increment_version(raw)
+        if again:
+            return None, None, rule.spread(g).to(raw.dtype) * Gradient.apply(rule, raw, *given), *_nothing(given)
+        return None, None, rule.gradient(raw, g, ctx.overwrite, *given), *_nothing(given)
 
 
-class FastTotal(Function):
+class Total(Function):
     """A scaled sum, and its gradient in the same pass."""
 
     @staticmethod
-    def forward(ctx: Any, rule: Rule, raw: Tensor, target: Tensor, weight: Tensor | None, scale: float, overwrite: bool) -> Tensor:
+    def forward(ctx: Any, rule: Rule, scale: float, overwrite: bool, raw: Tensor, *given: Tensor | None) -> tuple[Tensor, ...]:
         ctx.rule, ctx.scale, ctx.overwrite = rule, scale, overwrite
-        value, ctx.gradient = rule.total(raw, target, weight, scale, True, overwrite)
         if overwrite:
             torch.autograd.graph.increment_version(raw)
         else:
-            ctx.save_for_backward(raw, target, weight)
-        return torch.scalar_tensor(value, dtype=raw.dtype, device="cpu")
+            ctx.save_for_backward(raw, *given)
+            ctx.given = given, _versions(given)
+        # float16's smallest number is 6e-8: its gradient waits for the factor of backward, where a GradScaler puts it
+        value, ctx.gradient, *others = rule.total(raw, scale, overwrite or raw.dtype is not torch.float16, overwrite, *given)
+        made = _scalars(raw, value, others)
+        if others:
+            ctx.mark_non_differentiable(*made[1:])
+        return made
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        factor, gradient = grads[0], ctx.gradient
-        twice = torch.is_grad_enabled()
+        rule, factor, gradient = ctx.rule, grads[0], ctx.gradient
+        many, twice = batched(factor), torch.is_grad_enabled()
         if ctx.overwrite:
-            if twice or gradient is None:
-                raise RuntimeError(
-                    "the logits' memory was given to the gradient (overwrite=True): there is one backward pass, and no second order"
-                )
-        elif twice or gradient is None:
-            raw, target, weight = ctx.saved_tensors
-            if twice:
-                return None, factor * ctx.scale * Gradient.apply(ctx.rule, raw, target, weight), None, None, None, None
-            gradient = ctx.rule.total(raw, target, weight, ctx.scale, True, False)[1]  # a second pass over a retained graph
-        if batched(factor):  # a batch of factors
-            return None, gradient * factor, None, None, None, None
+            if many or twice or gradient is None:
+                raise RuntimeError(ONCE)
+            given = ()
+        else:
+            given, versions = ctx.given
+            if twice or gradient is None or _versions(given) != versions:
+                raw, *given = ctx.saved_tensors  # which raises for what has been changed in place
+                if twice:
+                    gradient = (factor * ctx.scale).to(raw.dtype) * Gradient.apply(rule, raw, *given)
+                    return None, None, None, gradient, *_nothing(given)
+                late = raw.dtype is torch.float16 and not many
+                gradient = rule.total(raw, ctx.scale * factor.item() if late else ctx.scale, True, False, *given)[1]
+                if late:
+                    return None, None, None, gradient, *_nothing(given)
+        if many:
+            return None, None, None, gradient * factor.to(gradient.dtype), *_nothing(given)
         ctx.gradient = None
-        return None, gradient if factor.item() == 1.0 else gradient.mul_(factor), None, None, None, None
+        return None, None, None, gradient if factor.item() == 1.0 else gradient.mul_(factor), *_nothing(given)
 
 
-def front(t: Tensor | None, dim: int | None, size: int) -> Tensor | None:
-    """The tensor with the batch in front, repeated where it has none."""
-    if t is None:
-        return None
-    return t.expand(size, *t.shape) if dim is None else t.movedim(dim, 0)
+def _versions(tensors: Any) -> list[int]:
+    """How often each was changed in place. A gradient that exists already is right whatever happened to raw, as PyTorch's."""
+    return [t._version for t in tensors if t is not None]
 
 
-def _batched(function: Any, info: Any, in_dims: Any, args: Any) -> Any:
-    return function.apply(args[0], *(front(t, d, info.batch_size) for t, d in zip(args[1:], in_dims[1:], strict=True)))
-
-
-def _only_raw(ctx: Any) -> None:
-    if ctx.needs_input_grad[2] or ctx.needs_input_grad[3]:
-        raise NotImplementedError("the derivative of a loss in its target or its weights is not offered; detach them")
-
-
-def _only_raw_forward(target: Any, weight: Any) -> None:
-    if target is not None or weight is not None:
-        raise NotImplementedError("the derivative of a loss in its target or its weights is not offered; detach them")
+def _nothing(given: Any) -> tuple[None, ...]:
+    return (None,) * len(given)
 
 
 class Value(Function):
-    """(weight * value of each row, weight * gradient); the second is not differentiable."""
+    """(weight * value of each row, weight * gradient, what the rule tells besides); the first alone is differentiable."""
 
     @staticmethod
-    def forward(rule: Rule, raw: Tensor, target: Tensor, weight: Tensor | None) -> Any:
-        if readable(raw, target, weight) and rule.can_run:
-            return rule.values(raw, target, weight), rule.gradient(raw, target, weight)
-        made = rule.composite(raw, target, weight)
-        return made.value, made.gradient
+    def forward(rule: Rule, raw: Tensor, *given: Tensor | None) -> Any:
+        return rule.outcome(raw, *given)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        ctx.rule = inputs[0]
-        ctx.save_for_backward(*inputs[1:], output[1])
+        ctx.rule, ctx.others = inputs[0], len(output) - 1
+        ctx.save_for_backward(output[1], *inputs[1:])
         ctx.save_for_forward(*inputs[1:])
-        ctx.mark_non_differentiable(output[1])
+        ctx.mark_non_differentiable(*output[1:])
         ctx.set_materialize_grads(False)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
+        gradient, raw, *given = ctx.saved_tensors
         if grads[0] is None:
-            return None, None, None, None
-        _only_raw(ctx)
-        raw, target, weight, gradient = ctx.saved_tensors
+            return None, None, *_nothing(given)
+        _raw_alone(ctx.needs_input_grad)
         if torch.is_grad_enabled():
-            gradient = Gradient.apply(ctx.rule, raw, target, weight)
-        return None, ctx.rule.spread(grads[0]) * gradient, None, None
+            gradient = Gradient.apply(ctx.rule, raw, *given)
+        return None, ctx.rule.spread(grads[0]).to(gradient.dtype) * gradient, *_nothing(given)
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Any:
         refuse_nested_forward()
-        _only_raw_forward(*tangents[2:])
-        return ctx.rule.gather(tangents[1] * Gradient.apply(ctx.rule, *ctx.saved_tensors[:3])), None
+        _raw_alone(t is not None for t in tangents)
+        value = ctx.rule.gather(tangents[1] * Gradient.apply(ctx.rule, *ctx.saved_tensors))
+        return value, *(None,) * ctx.others
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, *args: Any) -> Any:
-        return _batched(Value, info, in_dims, args), (0, 0)
+        made = _batched(Value, info, in_dims, args)
+        return made, (0,) * len(made)
 
 
 class Gradient(Function):
     """weight * gradient of each row."""
 
     @staticmethod
-    def forward(rule: Rule, raw: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
-        if readable(raw, target, weight) and rule.can_run:
-            return rule.gradient(raw, target, weight)
-        return rule.composite(raw, target, weight).gradient
+    def forward(rule: Rule, raw: Tensor, *given: Tensor | None) -> Tensor:
+        return rule.slope(raw, *given)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -166,53 +235,164 @@ class Gradient(Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
+        raw, *given = ctx.saved_tensors
         if grads[0] is None:
-            return None, None, None, None
-        _only_raw(ctx)
-        return None, Product.apply(ctx.rule, *ctx.saved_tensors, grads[0]), None, None
+            return None, None, *_nothing(given)
+        _raw_alone(ctx.needs_input_grad)
+        return None, _product(ctx.rule, raw, grads[0], given), *_nothing(given)
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Any:
-        _only_raw_forward(*tangents[2:])
-        return Product.apply(ctx.rule, *ctx.saved_tensors, tangents[1])
+        _raw_alone(t is not None for t in tangents)
+        raw, *given = ctx.saved_tensors
+        return _product(ctx.rule, raw, tangents[1], given)
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, *args: Any) -> Any:
         return _batched(Gradient, info, in_dims, args), 0
 
 
+def _product(rule: Rule, raw: Tensor, v: Tensor, given: Any) -> Tensor:
+    return rule.product(raw, v, *given) if rule.thrice else Product.apply(rule, raw, v, *given)  # pyright: ignore[reportReturnType]
+
+
 class Product(Function):
     """The hessian of each row, weighted, times v: symmetric, so that its derivative in v is itself."""
 
     @staticmethod
-    def forward(rule: Rule, raw: Tensor, target: Tensor, weight: Tensor | None, v: Tensor) -> Tensor:
-        return rule.product(raw, target, weight, v)
+    def forward(rule: Rule, raw: Tensor, v: Tensor, *given: Tensor | None) -> Tensor:
+        return rule.product(raw, v, *given)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         ctx.rule = inputs[0]
-        ctx.save_for_backward(*inputs[1:4])
-        ctx.save_for_forward(*inputs[1:4])
+        ctx.save_for_backward(inputs[1], *inputs[3:])
+        ctx.save_for_forward(inputs[1], *inputs[3:])
         ctx.set_materialize_grads(False)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
+        raw, *given = ctx.saved_tensors
         if grads[0] is None:
-            return None, None, None, None, None
+            return None, None, None, *_nothing(given)
         if ctx.needs_input_grad[1]:
             raise NotImplementedError(THIRD)
-        return None, None, None, None, Product.apply(ctx.rule, *ctx.saved_tensors, grads[0])
+        return None, None, Product.apply(ctx.rule, raw, grads[0], *given), *_nothing(given)
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Any:
         if tangents[1] is not None:
             raise NotImplementedError(THIRD)
-        return Product.apply(ctx.rule, *ctx.saved_tensors, tangents[4])
+        raw, *given = ctx.saved_tensors
+        return Product.apply(ctx.rule, raw, tangents[2], *given)
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, *args: Any) -> Any:
         return _batched(Product, info, in_dims, args), 0
 
 
-COMPUTES["value"] = lambda rule, raw, target, weight, _: Value.apply(rule, raw, target, weight)[0]  # pyright: ignore[reportIndexIssue, reportOptionalSubscript]
-COMPUTES["gradient"] = lambda rule, raw, target, weight, _: Gradient.apply(rule, raw, target, weight)  # pyright: ignore[reportAssignmentType]
+class Hessian(Function):
+    """weight * hessian of each row, or what stands in for it."""
+
+    @staticmethod
+    def forward(rule: Rule, raw: Tensor, target: Tensor, weight: Tensor | None, curvature: str) -> Tensor:
+        return rule.hessian(raw, target, weight, curvature)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        raise NotImplementedError(THIRD)
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Any:
+        raise NotImplementedError(THIRD)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *args: Any) -> Any:
+        return _batched(Hessian, info, in_dims, args), 0
+
+
+class Prediction(Function):
+    """The prediction of each row."""
+
+    @staticmethod
+    def forward(rule: Rule, raw: Tensor) -> Tensor:
+        return rule.predict(raw)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.rule = inputs[0]
+        ctx.save_for_backward(inputs[1])
+        ctx.save_for_forward(inputs[1])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        return None, ctx.rule.predict_product(*ctx.saved_tensors, grads[0])
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Any:
+        refuse_nested_forward()
+        return ctx.rule.predict_product(*ctx.saved_tensors, tangents[1])
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *args: Any) -> Any:
+        return _batched(Prediction, info, in_dims, args), 0
+
+
+def _batched(function: Any, info: Any, in_dims: Any, args: Any) -> Any:
+    """The function of tensors whose batch stands in front, repeated where there is none: rows may have any number of dimensions."""
+    n = info.batch_size
+    moved = [x if not isinstance(x, Tensor) else x.expand(n, *x.shape) if d is None else x.movedim(d, 0)
+             for x, d in zip(args, in_dims, strict=True)]  # fmt: skip
+    return function.apply(*moved)
+
+
+def _raw_alone(derived: Any) -> None:
+    if any(list(derived)[2:]):
+        raise NotImplementedError(UNDERIVED)
+
+
+def linked(rule: Rule, raw: Tensor, *given: Tensor | None) -> tuple[Tensor, ...]:
+    """The values by operations that torch.jit.trace records, linked to raw by a step of 0 whose slope is the formula's gradient."""
+    still = raw.detach()
+    value, gradient, *others = rule.outcome(still, *given)
+    limit = torch.finfo(gradient.dtype).max  # infinity times the step of 0 would be NaN
+    step = torch.where(still.isfinite(), raw - still, 0.0)
+    return (value + rule.gather(gradient.detach().clamp(-limit, limit) * step), *others)
+
+
+def _values(rule: Rule, raw: Tensor, *given: Any) -> tuple[Tensor, ...]:
+    if tracing():
+        return linked(rule, raw, *given)
+    value, _, *others = Value.apply(rule, raw, *given)  # pyright: ignore[reportGeneralTypeIssues]
+    return (value, *others)
+
+
+def _recorded(function: Any, method: str) -> Callable[..., Any]:
+    """The function, or under torch.jit.trace the rule's own operations."""
+
+    def compute(rule: Rule, *args: Any) -> Any:
+        return getattr(rule, method)(*args) if tracing() else function.apply(rule, *args)
+
+    return compute
+
+
+COMPUTES: dict[str, Callable[..., Any]] = {  # (rule, raw, *given)
+    "value": _values,
+    "gradient": _recorded(Gradient, "slope"),
+    "hessian": _recorded(Hessian, "hessian"),
+    "predict": _recorded(Prediction, "predict"),
+}
+FINDERS: dict[str, Callable[..., Rule]] = {}  # what makes a rule of the strings and numbers that stand for it in a graph
+
+
+@torch.compiler.allow_in_graph
+def traced(what: str, key: tuple[str | float, ...], raw: Tensor, *given: Any) -> Any:
+    """What COMPUTES holds under this name as one node of torch.compile's graph, for the rule that FINDERS has for the key.
+
+    A graph holds plain strings and numbers: of an object, the tracer would make a stand-in.
+    """
+    return COMPUTES[what](FINDERS[str(key[0])](*key[1:]), raw, *given)

@@ -1,8 +1,4 @@
-"""Cross entropy of rows of logits, with PyTorch's meaning of every option: one computation behind cross_entropy and linear_cross_entropy.
-
-Plainly eager CPU tensors run the compiled row loops, everything else the same formulas over PyTorch's functions. As for all losses, the
-derivative is the formula's own, twice.
-"""
+"""Cross entropy of rows of logits, with PyTorch's meaning of every option: one rule behind cross_entropy and linear_cross_entropy."""
 
 from __future__ import annotations
 
@@ -15,24 +11,129 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from matchloss.engine import threads
-from matchloss.engine.row_targets import Mixture
-from matchloss.engine.row_text import Options
-from matchloss.engine.rows import SMALL, run_labels, run_mixture
+from matchloss.engine import row_text, threads
+from matchloss.engine.row_targets import Mixture, sum_tolerance
+from matchloss.engine.row_text import Jet, Options
+from matchloss.engine.rows import SMALL, Stats, run_labels, run_mixture
 from matchloss.errors import ShapeError
 from matchloss.losses.simplex import CrossEntropy
-from matchloss.torch import _memory
-from matchloss.torch._composite import composite, loss_dtype, slope
-from matchloss.torch._plain import batched, plain
-from matchloss.torch._targets import FLOATS, Rows, losses_of, refuse_gradient, refuse_row, rows_of
+from matchloss.torch import _autograd, _memory
+from matchloss.torch._autograd import Rule, loss_dtype
+from matchloss.torch._namespace import TORCH, TORCH_ROWS
+from matchloss.torch._plain import plain
+from matchloss.torch._targets import FLOATS, BadRow, Rows, refuse_gradient, refuse_row, rows_of
 
 KINDS = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16", torch.float16: "float16"}
-ONCE = "overwrite=True: the gradient took the logits' memory; there is one backward, and no derivative of it"
 REDUCTIONS = ("mean", "sum", "none")
-PLAIN = Options()
 AS_TORCH = nullcontext()  # one thread
 HARD = {torch.float32, torch.float64}
+PLAIN = Options()
+NO_MORE = (None,) * 5
 LABELS = CrossEntropy().programs["exact"]
+
+
+class CrossEntropyRule(Rule):
+    """Cross entropy of rows of K logits; given are the parts of `Rows`, of which labels alone may be passed alone.
+
+    Beside values it tells what part of them is z-loss, where there is one. A row whose target is none raises BadRow.
+    """
+
+    thrice = True
+    whole = True  # whether each row has all its classes here
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def spread(self, per_row: Tensor) -> Tensor:
+        return per_row.unsqueeze(-1)
+
+    def gather(self, terms: Tensor) -> Tensor:
+        return terms.to(loss_dtype(terms)).sum(-1)
+
+    def values(self, raw: Tensor, *given: Tensor | None) -> tuple[Tensor, ...]:
+        made = self.run(raw.detach(), None, 1.0, *given)
+        return tuple(torch.from_numpy(x).to(loss_dtype(raw)) for x in made if x is not None)
+
+    def total(self, raw: Tensor, scale: float, graded: bool, overwrite: bool, *given: Tensor | None) -> tuple[Any, ...]:
+        z = raw.detach()
+        gradient = None if not graded else z if overwrite else _memory.empty_like(z)
+        losses, part = self.run(z, gradient, scale, *given)
+        total = np.add.reduce(losses, dtype=np.float64)
+        total = total if scale < np.inf or total else np.nan  # 0 / 0: no row counts
+        return (total, gradient) if part is None else (total, gradient, part.sum())
+
+    def gradient(self, raw: Tensor, factor: Tensor | None, overwrite: bool, *given: Tensor | None) -> Tensor:
+        z = raw.detach()
+        gradient = z if overwrite else _memory.empty_like(z)
+        self.run(z, gradient, 1.0 if factor is None else factor.detach().double().numpy(), *given)
+        return gradient
+
+    def run(self, z: Tensor, gradient: Tensor | None, factor: Any, *given: Tensor | None) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        """The rows' losses, each times its weight and factor, the part that is z-loss, and the gradient of their sum."""
+        z, n = z.contiguous(), z.shape[0]
+        index, share, base, _, _, weight = (*given, *NO_MORE)[:6]
+        with AS_TORCH if z.numel() <= SMALL else threads.at_most(torch.get_num_threads()):
+            if index is not None and share is None and base is None and self.options == PLAIN and z.dtype in HARD:
+                if weight is None and type(factor) is float:  # as many numbers as there are rows would cost their memory
+                    weights = even_weights(n, factor, z.dtype) if z.numel() <= SMALL else factor
+                else:
+                    weights = weights_of(weight, factor, n)
+                labels = np.ascontiguousarray(index.numpy())
+                losses, bad = run_labels(LABELS, z.numpy(), labels, weights, None if gradient is None else gradient.numpy())
+                if bad >= 0:
+                    raise BadRow(bad)
+                return losses, None
+            weights = weights_of(weight, factor, n)
+            stats = self.sweep(z, gradient, weights, *given)
+        return losses_of(stats, weights, self.options.z_loss)
+
+    def sweep(self, z: Tensor, gradient: Tensor | None, weights: NDArray[np.float64], *given: Tensor | None, spread: bool = False) -> Stats:
+        """Statistics of the rows, of which `weights` do not count, and the gradient of their losses times the weights."""
+        target, into = mixture(*given), None if gradient is None else numbers(gradient)
+        dense = given[3] if len(given) > 3 else None
+        tolerance = 1e-4 if dense is None else max(sum_tolerance(dense.dtype), sum_tolerance(loss_dtype(z)))
+        stats, bad = run_mixture(KINDS[z.dtype], numbers(z), target, weights, self.options, into, tolerance=tolerance, spread=spread)
+        if bad >= 0:
+            raise BadRow(bad)
+        return stats
+
+    def gathered(self, gradient: Tensor) -> Tensor:
+        """The gradient of what the logits are made of, where each process of a group has its part of it."""
+        return gradient
+
+    def outcome(self, raw: Tensor, *given: Tensor | None) -> tuple[Tensor, ...]:
+        x, _, w = self._jet(raw, *given)
+        value, gradient = weighted(w, x.value)[..., 0], weighted(w, x.gradient).to(raw.dtype)
+        z_loss = self.options.z_loss
+        return (value, gradient, weighted(w, z_loss * x.logsumexp * x.logsumexp)[..., 0]) if z_loss else (value, gradient)
+
+    def product(self, raw: Tensor, v: Tensor, *given: Tensor | None) -> Tensor:
+        x, t, w = self._jet(raw, *given)
+        return weighted(w, row_text.hessian_product(TORCH_ROWS, x, t, self.options, v.to(x.p.dtype))).to(v.dtype)
+
+    def _jet(
+        self, z: Tensor, index: Tensor | None = None, share: Tensor | None = None, base: Tensor | None = None,
+        dense: Tensor | None = None, scale: Tensor | None = None, weight: Tensor | None = None,
+    ) -> tuple[Jet, Tensor, Tensor | None]:  # fmt: skip
+        """The formulas over PyTorch's functions; the target as one array, and the weights."""
+        work = loss_dtype(z)
+        z = z.to(work)
+        t: Any = 0.0
+        if dense is not None:
+            t = dense.to(work) if scale is None else dense.to(work) * scale
+        if base is not None:
+            t = t + base
+        if index is not None and (share is None or index.shape[-1] == 1):
+            at = index.unsqueeze(-1) if share is None else index
+            t = t + torch.where(torch.arange(z.shape[-1], device=z.device) == at, 1.0 if share is None else share.to(work), 0.0)
+        elif index is not None and share is not None:
+            t = t + torch.zeros_like(z).scatter_add(-1, index, share.to(work))
+        t = t + torch.zeros_like(z)
+        return row_text.jet(TORCH, TORCH_ROWS, z, t, self.options), t, None if weight is None else weight.to(work).unsqueeze(-1)
+
+
+PLAIN_RULE = CrossEntropyRule(PLAIN)
+_autograd.FINDERS["cross entropy"] = lambda *options: CrossEntropyRule(Options(*options))
 
 
 def cross_entropy_rows(
@@ -63,55 +164,54 @@ def cross_entropy_rows(
         and target.dtype is torch.int64 and logits.ndim == 2 and target.shape == logits.shape[:1] and logits.dtype in HARD
         and logits.shape[1] and plain(logits, target) and reduction in REDUCTIONS
     ):  # fmt: skip
-        n = target.shape[0]
-        factor = 1.0 / n if reduction == "mean" and n else 1.0
-        if n and ignore_index < 0 and logits.numel() <= SMALL and not overwrite and logits.is_contiguous() and target.is_contiguous():
+        n = target.shape[0]  # the common case, at the least cost; where few labels are to be ignored, the loop finds out
+        found_out = ignore_index < 0 and logits.numel() <= SMALL and not overwrite
+        if n and (found_out or not np.count_nonzero(target.numpy() == ignore_index)):
             try:
-                return Small.apply(logits, Call(None, PLAIN, target, factor, overwrite), ignore_index)
-            except Ignored:
-                pass
-        elif n and not np.count_nonzero(target.numpy() == ignore_index):  # the common case, at the least cost
-            return Total.apply(logits, Call(None, PLAIN, target, factor, overwrite))
-    shape = shape_of(softcap, temperature, z_loss)
+                return _autograd.total(PLAIN_RULE, logits, 1.0 / n if reduction == "mean" else 1.0, overwrite, target)[0]
+            except BadRow as error:
+                if ignore_index not in target.numpy():
+                    refuse_row(target, error.row, logits.shape[1])
+    options = options_of(softcap, temperature, z_loss)
     check_call(logits, reduction)
     tensors = (logits, *(target if isinstance(target, tuple | list) else (target,)), weight, sample_weight)
     visible = plain(*tensors)
     refuse_gradient(weight=weight, sample_weight=sample_weight, **{f"target{i or ''}": t for i, t in enumerate(tensors[1:-2])})
     outer, classes = tuple(logits.shape[:-1]), logits.shape[-1]
+    rule, make = CrossEntropyRule(options), rows_of
     if group is not None:
-        from matchloss.torch._group import cross_entropy_split
+        from matchloss.torch._group import Split, SplitRule
 
-        return cross_entropy_split(
-            logits, target, shape, group, visible, reduction, normalizer, overwrite, return_z_loss,
-            weight=weight, ignore_index=ignore_index, label_smoothing=label_smoothing, sample_weight=sample_weight,
-        )  # fmt: skip
-    rows = rows_of(
+        split = Split(group, classes, target, visible)
+        rule, make = SplitRule(options, split, remember=True), split.rows
+    rows = make(
         target, outer, classes, logits.dtype, weight=weight, ignore_index=ignore_index, label_smoothing=label_smoothing,
         sample_weight=sample_weight, visible=visible,
     )  # fmt: skip
     z = logits if logits.ndim == 2 else logits.reshape(-1, classes)
     factor = factor_of(reduction, rows.count, normalizer, visible)
-    if visible:
-        call = Call(rows, shape, target, factor, overwrite)
-        if reduction == "none":
-            loss = PerRow.apply(z, call).reshape(outer)
-            z_part = None if call.z_part is None else torch.from_numpy(call.z_part).to(loss.dtype).reshape(outer)
+    try:
+        if visible and reduction != "none":
+            made = _autograd.total(rule, z, factor, overwrite, *rows.given)
         else:
-            loss = Total.apply(z, call)
-            z_part = None if call.z_part is None else loss.new_tensor(call.z_part.sum())
-    else:
-        loss, z_part = composite(z, rows, shape)
-        if reduction == "none":
-            loss, z_part = loss.reshape(outer), z_part.reshape(outer)
-        else:
-            factor = factor.to(loss.dtype) if isinstance(factor, Tensor) else factor
-            loss, z_part = loss.sum() * factor, z_part.sum() * factor
+            made = per_row(rule, z, rows, overwrite)
+            made = tuple(x.reshape(outer) if reduction == "none" else x.sum() * factor for x in made)
+    except BadRow as error:
+        refuse_row(target, error.row, classes)
     if return_z_loss:
-        return loss, torch.zeros_like(loss, requires_grad=False) if z_part is None else z_part.detach()
-    return loss
+        return made[0], torch.zeros_like(made[0], requires_grad=False) if len(made) < 2 else made[1].detach()
+    return made[0]
 
 
-def shape_of(softcap: float | None, temperature: float, z_loss: float) -> Options:
+def per_row(rule: CrossEntropyRule, z: Tensor, rows: Rows, overwrite: bool = False) -> tuple[Tensor, ...]:
+    """_autograd.per_row for rows of logits, under torch.compile too."""
+    if torch.compiler.is_compiling():
+        o = rule.options
+        return _autograd.traced("value", ("cross entropy", o.softcap, o.temperature, o.z_loss), z, *rows.given)
+    return _autograd.per_row(rule, z, *rows.given, overwrite=overwrite)
+
+
+def options_of(softcap: float | None, temperature: float, z_loss: float) -> Options:
     """The options that bend the logits, checked."""
     cap = 0.0 if softcap is None else float(softcap)
     if softcap is not None and not 0.0 < cap < torch.inf:
@@ -146,63 +246,34 @@ def factor_of(reduction: str, count: Any, normalizer: Any, visible: bool) -> Any
     return 1.0 / divisor if isinstance(divisor, Tensor) or divisor else torch.nan
 
 
-class Call:
-    """A plainly eager call: what backward needs, and where forward leaves what is not a tensor."""
+@lru_cache(64)
+def even_weights(n: int, factor: float, dtype: torch.dtype) -> NDArray[Any]:
+    """The same weight for each of n rows."""
+    return np.full(n, factor, np.float32 if dtype is torch.float32 else np.float64)
 
-    __slots__ = ("_rows", "factor", "gradient", "overwrite", "shape", "target", "z_part")
 
-    def __init__(self, rows: Rows | None, shape: Options, target: Any, factor: float, overwrite: bool) -> None:
-        self._rows, self.shape, self.target, self.factor, self.overwrite = rows, shape, target, factor, overwrite
-        self.gradient: Tensor | None = None
-        self.z_part: NDArray[Any] | None = None
+def weights_of(weight: Tensor | None, factor: Any, n: int) -> NDArray[np.float64]:
+    """A weight for each of n rows, times a factor (a row's own, or one for all); 0 stays 0 where the factor is infinite."""
+    if weight is None:
+        return np.full(n, factor) if np.ndim(factor) == 0 else factor
+    w = weight.numpy()
+    with np.errstate(invalid="ignore"):
+        return np.where(w == 0.0, 0.0, w * factor)
 
-    @property
-    def rows(self) -> Rows:
-        """The target; where there is none yet, plain labels."""
-        if self._rows is None:
-            index = self.target.reshape(-1, 1)
-            self._rows = Rows(index, torch.ones(index.shape, dtype=torch.float64), hard=True)
-        return self._rows
 
-    def weights(self, n: int, factor: Any = 1.0) -> Any:
-        """A weight a row, or one for all rows of plain labels, times a factor; 0 stays 0 where the factor is infinite."""
-        if self._rows is None and np.ndim(factor) == 0:
-            return float(factor)
-        w = None if self._rows is None else self._rows.weight
-        if w is None:
-            return np.full(n, factor) if np.ndim(factor) == 0 else factor
-        w = w.numpy()
-        with np.errstate(invalid="ignore"):
-            return np.where(w == 0.0, 0.0, w * factor)
+def losses_of(stats: Stats, weights: NDArray[np.float64], z_loss: float) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """The loss of each row times its weight, 0 in rows of weight 0 whatever they hold; and the part of it that is z_loss logsumexp^2."""
+    with np.errstate(invalid="ignore"):
+        losses = np.where(weights == 0.0, 0.0, weights * stats.value)
+        if not z_loss:
+            return losses, None
+        part = np.where(weights == 0.0, 0.0, z_loss * weights * stats.logsumexp**2)
+    return part + losses, part
 
-    def run(self, z: Tensor, weights: Any, gradient: Tensor | None, values: bool = True) -> NDArray[np.float64] | None:
-        """The rows' losses, each times its weight, and the gradient of their sum; z and gradient may be one."""
-        z = z.contiguous()
-        if self._rows is None:
-            with AS_TORCH if z.numel() <= SMALL else threads.at_most(torch.get_num_threads()):
-                out = None if gradient is None else gradient.numpy()
-                losses, bad = run_labels(LABELS, z.numpy(), np.ascontiguousarray(self.target.numpy()), weights, out)
-            if bad >= 0:
-                refuse_row(self.target, bad, z.shape[1])
-            return losses
-        rows, shape, classes = self._rows, self.shape, z.shape[1]
-        with threads.at_most(torch.get_num_threads()):
-            if rows.hard and not (shape.softcap or shape.z_loss or shape.temperature != 1.0) and z.dtype in HARD:
-                index = rows.index.numpy().reshape(-1)  # pyright: ignore[reportOptionalMemberAccess]
-                losses, bad = run_labels(LABELS, z.numpy(), index, weights, None if gradient is None else gradient.numpy())
-                if bad >= 0:
-                    refuse_row(self.target, bad, classes)
-                return losses
-            grad = None if gradient is None else numbers(gradient)
-            stats, bad = run_mixture(KINDS[z.dtype], numbers(z), parts(rows), weights, shape, grad, tolerance=rows.tolerance)
-        if bad >= 0:
-            refuse_row(self.target, bad, classes)
-        if not values:
-            return None
-        losses, part = losses_of(stats, weights, shape.z_loss)
-        if shape.z_loss:
-            self.z_part = part
-        return losses
+
+def weighted(w: Tensor | None, x: Tensor) -> Tensor:
+    """w x, and 0 where w is 0."""
+    return x if w is None else torch.where(w == 0, torch.zeros_like(x), w * x)
 
 
 def numbers(t: Tensor) -> NDArray[Any]:
@@ -210,110 +281,13 @@ def numbers(t: Tensor) -> NDArray[Any]:
     return t.numpy() if t.dtype in HARD else t.view(torch.int16).numpy().view(np.uint16)
 
 
-def parts(rows: Rows) -> Mixture:
-    """The rows' target as the loop takes it."""
-    index, share = (None if a is None else a.numpy() for a in (rows.index, rows.share))
-    base, scale = (None if a is None else a.reshape(-1).numpy() for a in (rows.base, rows.scale))
-    dense = None if rows.dense is None else rows.dense.float() if rows.dense.dtype not in HARD else rows.dense
-    return Mixture(index, share, base, None if dense is None else dense.numpy(), scale)
-
-
-class Total(torch.autograd.Function):
-    """The rows' losses summed, times a factor; the gradient is made in the same pass."""
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, call: Call) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        z = logits.detach()
-        # float16's smallest number is 6e-8: its gradient waits for the factor of backward, where a GradScaler puts it
-        now = ctx.needs_input_grad[0] and (call.overwrite or z.dtype is not torch.float16)
-        gradient = None if not now else z if call.overwrite else _memory.empty_like(z)
-        if now and call.overwrite:
-            torch.autograd.graph.increment_version(logits)
-        losses = call.run(z, call.weights(z.shape[0], call.factor), gradient)
-        ctx.call, call.gradient = call, gradient
-        if not call.overwrite:
-            ctx.save_for_backward(logits)
-        total = losses.sum(dtype=np.float64)  # pyright: ignore[reportOptionalMemberAccess]
-        return torch.tensor(total if call.factor < np.inf or total else np.nan, dtype=loss_dtype(z))  # 0 / 0: no row counts
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        call: Call = ctx.call
-        if call.overwrite and (torch.is_grad_enabled() or call.gradient is None or batched(g)):
-            raise RuntimeError(ONCE)
-        if torch.is_grad_enabled() or batched(g):  # a second derivative, or many first ones at once
-            (logits,) = ctx.saved_tensors
-            return (g * call.factor).to(logits.dtype) * slope(logits, call.rows, call.shape), None
-        gradient, call.gradient = call.gradient, None
-        if gradient is None:  # a second backward of a retained graph
-            (logits,) = ctx.saved_tensors
-            gradient = _memory.empty_like(logits)
-            call.run(logits.detach(), call.weights(logits.shape[0], call.factor * g.item()), gradient, values=False)
-            return gradient, None
-        return gradient if g.item() == 1.0 else gradient.mul_(g), None
-
-
-class Ignored(Exception):
-    """There is a label that is to be ignored."""
-
-
-@lru_cache(64)
-def even_weights(n: int, factor: float, dtype: torch.dtype) -> NDArray[Any]:
-    """The same weight for each of n rows."""
-    return np.full(n, factor, np.float32 if dtype is torch.float32 else np.float64)
-
-
-class Small(torch.autograd.Function):
-    """Total for few rows of plain labels: what a call costs beside the loop is all that counts there."""
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, call: Call, ignore_index: int) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        z, labels = logits.detach(), call.target.numpy()
-        n, dtype = labels.shape[0], logits.dtype
-        call.gradient = gradient = torch.empty_like(z) if ctx.needs_input_grad[0] else None
-        out = None if gradient is None else gradient.numpy()
-        losses, bad = run_labels(LABELS, z.numpy(), labels, even_weights(n, call.factor, dtype), out)
-        if bad >= 0:
-            if ignore_index in labels:
-                raise Ignored
-            refuse_row(call.target, bad, z.shape[1])
-        ctx.call = call
-        ctx.save_for_backward(logits)
-        return torch.scalar_tensor(np.add.reduce(losses, dtype=np.float64), dtype=dtype)
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return *Total.backward(ctx, g), None
-
-
-class PerRow(torch.autograd.Function):
-    """The rows' losses; the gradient is made in backward, when each row's factor is known."""
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, call: Call) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        z = logits.detach()
-        losses = call.run(z, call.weights(z.shape[0]), None)
-        ctx.call = call
-        if call.overwrite:
-            call.gradient = z  # the memory; by then `logits` itself may refuse to be read
-        else:
-            ctx.save_for_backward(logits)
-        return torch.from_numpy(losses).to(loss_dtype(z))  # pyright: ignore[reportArgumentType]
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        call: Call = ctx.call
-        if call.overwrite:
-            z, call.gradient = call.gradient, None
-            if z is None or torch.is_grad_enabled() or batched(g):
-                raise RuntimeError(ONCE)
-            torch.autograd.graph.increment_version(z)
-            call.run(z, call.weights(z.shape[0], g.detach().double().numpy()), z, values=False)
-            return z, None
-        (logits,) = ctx.saved_tensors
-        if torch.is_grad_enabled() or batched(g):
-            return g.to(logits.dtype).unsqueeze(-1) * slope(logits, call.rows, call.shape), None
-        z = logits.detach()
-        gradient = _memory.empty_like(z)
-        call.run(z, call.weights(z.shape[0], g.detach().double().numpy()), gradient, values=False)
-        return gradient, None
+def mixture(
+    index: Tensor | None = None, share: Tensor | None = None, base: Tensor | None = None, dense: Tensor | None = None,
+    scale: Tensor | None = None, _: Tensor | None = None,
+) -> Mixture:  # fmt: skip
+    """The parts of a target as the loop takes them."""
+    at = None if index is None else index.numpy().reshape(index.shape[0], -1)
+    shares = np.ones(at.shape) if share is None and at is not None else None if share is None else share.numpy()
+    even, by_class = (None if a is None else a.reshape(-1).numpy() for a in (base, scale))
+    full = None if dense is None else dense.float() if dense.dtype not in HARD else dense
+    return Mixture(at, shares, even, None if full is None else full.numpy(), by_class)

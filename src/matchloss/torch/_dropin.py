@@ -219,7 +219,7 @@ def weighted(
         mass = None if both is None else check_weight(both)
         if reduction == "mean" and normalizer is None:
             normalizer = input.numel() if by is None else mass if by is both else by.sum(dtype=torch.float64)
-        result = _autograd.total(made, input, target, both, factor if normalizer is None else factor * inverse(normalizer), overwrite)
+        result = _autograd.total(made, input, factor if normalizer is None else factor * inverse(normalizer), overwrite, target, both)[0]
     else:
         over = denominator(input, by, normalizer) if reduction == "mean" else 1.0
         result = loss(rule, input, target, sample_weight=both, normalizer=over if factor == 1 else over / factor, overwrite=overwrite)

@@ -14,16 +14,12 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
 
-from matchloss.engine import threads
 from matchloss.engine.row_targets import Mixture, sum_tolerance
 from matchloss.engine.row_text import Options
 from matchloss.engine.rows import Stats, run_mixture
 from matchloss.errors import DomainError, ShapeError
-from matchloss.torch import _memory
-from matchloss.torch._composite import loss_dtype
-from matchloss.torch._cross_entropy import KINDS, ONCE, factor_of, numbers, parts
-from matchloss.torch._plain import batched
-from matchloss.torch._targets import FLOATS, Rows, check_weights, losses_of, rows_of
+from matchloss.torch._cross_entropy import KINDS, CrossEntropyRule, mixture, numbers
+from matchloss.torch._targets import FLOATS, Rows, check_weights, rows_of
 
 Loop = tuple[str, NDArray[Any], Mixture, NDArray[np.float64], Options]  # run_mixture's arguments
 
@@ -49,10 +45,6 @@ class Split:
         """The sum over all processes."""
         dist.all_reduce(x, dist.ReduceOp.SUM, self.group)
         return x
-
-    def total_of(self, x: Tensor) -> Tensor:
-        """The same; half precision in float32."""
-        return self.sum(x) if x.dtype in (torch.float32, torch.float64) else x.copy_(self.sum(x.float()))
 
     def rows(
         self,
@@ -92,12 +84,15 @@ class Split:
         if rows.dense is not None:
             self._check_mass(rows)
         keep, n = 1.0 - label_smoothing, int(np.prod(outer, dtype=int))
-        if rows.index is not None and rows.share is not None:
-            at = rows.index - self.first
+        if rows.index is not None:
+            labels = rows.share is None
+            index = rows.index.unsqueeze(-1) if labels else rows.index
+            at = index - self.first
             mine = (at >= 0) & (at < self.classes)
-            by_class = 1.0 if weight is None else weight.double()[at.clamp(0, max(self.classes - 1, 0))]
-            share = torch.where(mine, rows.share * by_class, 0.0)
-            if weight is not None and rows.hard:
+            share = torch.ones_like(at, dtype=torch.float64) if rows.share is None else rows.share
+            share = share if weight is None else share * weight.double()[at.clamp(0, max(self.classes - 1, 0))]
+            share = torch.where(mine, share, 0.0)
+            if weight is not None and labels:
                 counted = self.sum(share[:, 0].clone())
                 rows.count = float((counted if rows.weight is None else counted * rows.weight).sum())
             rows.index, rows.share = torch.where(mine, at, -1), share * keep
@@ -108,7 +103,6 @@ class Split:
             rows.base = (even * (label_smoothing / self.total)).unsqueeze(0)
         if rows.dense is not None and (label_smoothing or weight is not None):
             rows.scale = ((torch.ones(classes, dtype=work) if weight is None else weight.to(work)) * keep).unsqueeze(0)
-        rows.hard, rows.tolerance = False, np.inf  # a part of a distribution sums to anything
         return rows
 
     def _dense(self, target: Tensor, outer: tuple[int, ...], sample_weight: Tensor | None) -> Rows:
@@ -128,16 +122,9 @@ class Split:
             row = int(wrong.nonzero()[0])
             raise DomainError(f"target's row {row} sums to {mass[row].item()!r} over all processes; allowed: 1 within {limit:g}")
 
-    def run(self, loop: Loop, gradient: NDArray[Any] | None, options: dict[str, Any]) -> tuple[Stats, int]:
-        """run_mixture for parts of rows: statistics and gradient of the whole rows."""
-        stats, known = self.measure(loop, options)
-        if gradient is not None:
-            run_mixture(*loop, gradient, tolerance=np.inf, known=known)
-        return stats, -1
-
-    def measure(self, loop: Loop, options: dict[str, Any]) -> tuple[Stats, NDArray[np.float64]]:
+    def measure(self, loop: Loop, spread: bool) -> tuple[Stats, NDArray[np.float64]]:
         """Statistics of the whole rows, and what the gradient of a part must know of them."""
-        local, _ = run_mixture(*loop, None, **options)
+        local, _ = run_mixture(*loop, None, tolerance=np.inf, spread=spread)  # a part of a distribution sums to anything
         top = torch.from_numpy(np.array(local.top))
         dist.all_reduce(top, dist.ReduceOp.MAX, self.group)
         top = top.numpy()
@@ -160,79 +147,31 @@ class Split:
         return Stats(top, rest, gap, mass, label_gap, place, spread), np.stack([top, rest, mass], axis=-1)
 
 
-def cross_entropy_split(
-    logits: Tensor,
-    target: Any,
-    shape: Options,
-    group: Any,
-    visible: bool,
-    reduction: str,
-    normalizer: Any,
-    overwrite: bool,
-    return_z_loss: bool,
-    **arguments: Any,
-) -> Any:
-    """cross_entropy_rows over this process's columns of the logits; the loss is the same in all processes, the gradient its columns'."""
-    outer, classes = tuple(logits.shape[:-1]), logits.shape[-1]
-    split = Split(group, classes, target, visible)
-    rows = split.rows(target, outer, classes, logits.dtype, visible=visible, **arguments)
-    factor = factor_of(reduction, rows.count, normalizer, True)
-    loss, z_part = Columns.apply(logits.reshape(-1, classes), rows, shape, split, factor, reduction, overwrite)
-    if reduction == "none":
-        loss, z_part = loss.reshape(outer), z_part.reshape(outer)
-    return (loss, z_part.detach()) if return_z_loss else loss
+class SplitRule(CrossEntropyRule):
+    """Cross entropy of whole rows, of which this process has some columns: the value is the same in all processes, the gradient its own.
 
+    With `remember` it is of one call, and keeps what the processes told each other: backward then needs no exchange.
+    """
 
-class Columns(torch.autograd.Function):
-    """The loss of whole rows of which this process has some columns."""
+    whole = False
 
-    @staticmethod
-    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, logits: Tensor, rows: Rows, shape: Options, split: Split, factor: float, reduction: str, overwrite: bool
-    ) -> tuple[Tensor, Tensor]:
-        z = logits.detach().contiguous()
-        weights = np.ones(z.shape[0]) if rows.weight is None else rows.weight.numpy()
-        with np.errstate(invalid="ignore"):
-            weights = np.where(weights == 0.0, 0.0, weights * factor)
-        with threads.at_most(torch.get_num_threads()):
-            loop = (KINDS[z.dtype], numbers(z), parts(rows), weights, shape)
-            stats, known = split.measure(loop, {"tolerance": np.inf})
-            gradient = None
-            if ctx.needs_input_grad[0] and reduction != "none" and (overwrite or z.dtype is not torch.float16):
-                gradient = z if overwrite else _memory.empty_like(z)
-                run_mixture(*loop, numbers(gradient), tolerance=np.inf, known=known)
-        if overwrite:
-            torch.autograd.graph.increment_version(logits)
-        ctx.gradient, ctx.rest = gradient, (rows, shape, weights, known, overwrite)
-        ctx.memory = z if overwrite else None
-        if not overwrite:
-            ctx.save_for_backward(logits)
-        losses, part = losses_of(stats, weights, shape.z_loss)
-        dtype = loss_dtype(z)
-        if reduction == "none":
-            loss, z_part = torch.from_numpy(losses).to(dtype), torch.from_numpy(part).to(dtype)
-        else:
-            total = losses.sum()
-            loss = torch.tensor(total if factor < np.inf or total else np.nan, dtype=dtype)
-            z_part = torch.tensor(part.sum(), dtype=dtype)
-        ctx.mark_non_differentiable(z_part)
-        return loss, z_part
+    def __init__(self, options: Options, split: Split, remember: bool) -> None:
+        super().__init__(options)
+        self.split, self.remember = split, remember
+        self.seen: tuple[Stats, NDArray[np.float64]] | None = None
 
-    @staticmethod
-    def backward(ctx: Any, g: Tensor, _: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        rows, shape, weights, known, overwrite = ctx.rest
-        if torch.is_grad_enabled() or batched(g):
-            raise NotImplementedError("a second derivative of a loss whose classes are split over processes")
-        gradient, ctx.gradient = ctx.gradient, None
+    def sweep(self, z: Tensor, gradient: Tensor | None, weights: NDArray[np.float64], *given: Tensor | None, spread: bool = False) -> Stats:
+        loop = (KINDS[z.dtype], numbers(z), mixture(*given), weights, self.options)
+        stats, known = self.seen or self.split.measure(loop, spread)
         if gradient is not None:
-            return gradient if g.item() == 1.0 else gradient.mul_(g), *(None,) * 6
-        z, ctx.memory = ctx.memory, None
-        if overwrite and z is None:
-            raise RuntimeError(ONCE)
-        z = ctx.saved_tensors[0].detach().contiguous() if z is None else z
-        gradient = z if overwrite else _memory.empty_like(z)
-        weights = np.where(weights == 0.0, 0.0, weights * g.detach().double().numpy())
-        with threads.at_most(torch.get_num_threads()):
-            loop = (KINDS[z.dtype], numbers(z), parts(rows), weights, shape)
             run_mixture(*loop, numbers(gradient), tolerance=np.inf, known=known)
-        return gradient, *(None,) * 6
+        if self.remember:
+            self.seen = stats, known
+        return stats
+
+    def gathered(self, gradient: Tensor) -> Tensor:
+        narrow = gradient.dtype not in (torch.float32, torch.float64)
+        return gradient.copy_(self.split.sum(gradient.float())) if narrow else self.split.sum(gradient)
+
+    def outcome(self, raw: Tensor, *given: Tensor | None) -> tuple[Tensor, ...]:
+        raise NotImplementedError("a second derivative of a loss whose classes are split over processes")

@@ -1,8 +1,9 @@
-"""linear_cross_entropy as one step of autograd: what a call leaves for backward, and the tokens' outputs."""
+"""Cross entropy of a linear layer, chunk by chunk, as one step of autograd: the logits never exist as a whole."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,11 +12,17 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from matchloss.torch._composite import composite, loss_dtype
+from matchloss.engine import threads
+from matchloss.engine.rows import Stats
+from matchloss.torch import _memory, _products
+from matchloss.torch._autograd import loss_dtype
+from matchloss.torch._cross_entropy import CrossEntropyRule, losses_of, per_row, weights_of
 from matchloss.torch._plain import batched
-from matchloss.torch._sweep import BadRow, Sums, sweep, tokens_of
-from matchloss.torch._targets import Rows, losses_of, refuse_row
+from matchloss.torch._targets import BadRow, Rows, refuse_row
 
+CHUNK_BYTES = 256 << 20
+CHUNK_TOKENS = 512  # at least; below, products slow down
+HALF_SCALE = 256.0  # lifts float16's probabilities above its subnormal numbers; undone in float32
 OUTPUTS = ("log_probability", "logsumexp", "argmax", "entropy")
 
 
@@ -28,23 +35,93 @@ class TokenOutputs(NamedTuple):
     entropy: Tensor | None = None
 
 
+@dataclass
+class Sums:
+    """What a sweep leaves: a Stats of all rows, and the gradients asked for, to be multiplied by `factor`."""
+
+    stats: Stats
+    input: Tensor | None = None
+    weight: Tensor | None = None
+    bias: Tensor | None = None
+    factor: float = 1.0
+
+
+def tokens_of(n: int, classes: int, size: int, chunk_bytes: int, chunk_tokens: int | None) -> int:
+    """How many tokens a chunk has: so many bytes of logits, in chunks of equal size."""
+    most = chunk_tokens or max(CHUNK_TOKENS, chunk_bytes // (size * classes))
+    return -(-n // -(-n // min(n, most))) if n else 1
+
+
+def sweep(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    rule: CrossEntropyRule,
+    rows: Rows,
+    weights: NDArray[np.float64],
+    wants: tuple[bool, bool, bool],
+    *,
+    tokens: int,
+    spread: bool = False,
+) -> Sums:
+    """Statistics of every row, and the gradients that are wanted with respect to x (n, D), weight (V, D), bias (V,).
+
+    A chunk's logits are made, turned into their gradient in place, multiplied into the gradients, and their memory is used again.
+    """
+    n, classes, dtype = x.shape[0], weight.shape[0], x.dtype
+    half, graded = dtype not in (torch.float32, torch.float64), any(wants)
+    scale = HALF_SCALE if dtype is torch.float16 and graded else 1.0
+    weights = weights * scale
+    chunks = range(0, n, tokens)
+    z_all = _memory.empty((min(tokens, n), classes), dtype)
+    sums = np.empty((len(Stats._fields), n))
+    gx = torch.empty_like(x) if wants[0] else None
+    gw = None
+    if wants[1]:
+        gw = _memory.empty(tuple(weight.shape), torch.float32 if half and len(chunks) > 1 else dtype)
+        if not n:
+            gw.zero_()
+    gb = torch.zeros(classes, dtype=torch.float64 if dtype is torch.float64 else torch.float32) if wants[2] else None
+    with threads.at_most(torch.get_num_threads()), torch.autocast("cpu", enabled=False):
+        library = _products.choose(x, weight)
+        with _products.as_many_threads(library):
+            for start in chunks:
+                part = slice(start, min(start + tokens, n))
+                z, some = z_all[: part.stop - start], x[part]
+                _products.times_rows(library, some, weight, z)
+                if bias is not None:
+                    z += bias
+                try:
+                    stats = rule.sweep(z, z if graded else None, weights[part], *rows.part(part).given, spread=spread)
+                except BadRow as error:
+                    raise BadRow(error.row + start) from None
+                sums[:, part] = stats
+                if gx is not None:
+                    _products.times_columns(library, z, weight, gx[part])
+                if gw is not None:
+                    _products.add_outer(library, z, some, gw, start == 0)
+                if gb is not None:
+                    gb += z.sum(0, dtype=gb.dtype)
+    gx = None if gx is None else rule.gathered(gx)
+    return Sums(Stats(*sums), gx, gw, gb, 1.0 / scale)
+
+
 class Plan:
     """A call: what backward needs, and where forward leaves what is not a tensor of the graph."""
 
     def __init__(
         self,
+        rule: CrossEntropyRule,
         rows: Rows,
-        shape: Any,
         target: Any,
         factor: float,
         reduction: str,
         outputs: Sequence[str],
         chunk_bytes: int,
         chunk_tokens: int | None,
-        split: Any,
     ) -> None:
-        self.rows, self.shape, self.target, self.factor, self.reduction, self.outputs = rows, shape, target, factor, reduction, outputs
-        self.chunk_bytes, self.chunk_tokens, self.split = chunk_bytes, chunk_tokens, split
+        self.rule, self.rows, self.target, self.factor, self.reduction, self.outputs = rule, rows, target, factor, reduction, outputs
+        self.chunk_bytes, self.chunk_tokens = chunk_bytes, chunk_tokens
         self.kept: Tensor | None = None if rows.kept is None else rows.kept.nonzero()[:, 0]
         self.used = rows if self.kept is None else rows.part(self.kept)
         self.sums: Sums | None = None
@@ -54,24 +131,17 @@ class Plan:
     def weights(self, factors: Any) -> NDArray[np.float64]:
         """A weight for each row that is used, times a factor (for each row of all, or for all)."""
         n = (self.used.index if self.used.dense is None else self.used.dense).shape[0]  # pyright: ignore[reportOptionalMemberAccess]
-        if np.ndim(factors) and self.kept is not None:
-            factors = factors[self.kept.numpy()]
-        w = np.ones(n) if self.used.weight is None else self.used.weight.numpy()
-        with np.errstate(invalid="ignore"):
-            return np.where(w == 0.0, 0.0, w * factors)
+        return weights_of(self.used.weight, factors[self.kept.numpy()] if np.ndim(factors) and self.kept is not None else factors, n)
 
     def sweep(self, x: Tensor, weight: Tensor, bias: Tensor | None, weights: NDArray[np.float64], wants: tuple[bool, bool, bool]) -> Sums:
         """A sweep over the rows that are used; errors name rows of all."""
         x = x if self.kept is None else x.index_select(0, self.kept)
         tokens = tokens_of(x.shape[0], weight.shape[0], x.element_size(), self.chunk_bytes, self.chunk_tokens)
         spread = "entropy" in self.outputs and self.sums is None
-        arrays = (x.contiguous(), weight.contiguous(), bias)
         try:
-            return sweep(*arrays, self.used, weights, self.shape, wants, tokens=tokens, spread=spread, split=self.split)
+            return sweep(x.contiguous(), weight.contiguous(), bias, self.rule, self.used, weights, wants, tokens=tokens, spread=spread)
         except BadRow as error:
-            row = error.args[0] if self.kept is None else int(self.kept[error.args[0]])
-            refuse_row(self.target, row, weight.shape[0])
-            raise
+            refuse_row(self.target, error.row if self.kept is None else int(self.kept[error.row]), weight.shape[0])
 
     def spread_out(self, values: Any, fill: float = 0.0) -> Any:
         """Values of the rows that are used, among all."""
@@ -87,15 +157,14 @@ class Layer(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, plan: Plan) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx.save_for_backward(x, weight, bias)
+        ctx.save_for_backward(x, weight, bias, *plan.rows.given)  # the target too: backward refuses what has been changed in place
         ctx.plan = plan
         now = plan.reduction != "none" and x.dtype is not torch.float16
         wants = tuple(bool(wanted) and now for wanted in ctx.needs_input_grad[:3])
         weights = plan.weights(plan.factor)
         sums = plan.sweep(x.detach(), weight.detach(), None if bias is None else bias.detach(), weights, wants)  # pyright: ignore[reportArgumentType]
         dtype, stats = loss_dtype(x), sums.stats
-        losses, part = losses_of(stats, weights, plan.shape.z_loss)
-        z_part = part if plan.shape.z_loss else None
+        losses, z_part = losses_of(stats, weights, plan.rule.options.z_loss)
         made = {
             "log_probability": lambda: stats.log_probability,
             "logsumexp": lambda: stats.logsumexp,
@@ -114,7 +183,7 @@ class Layer(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        x, weight, bias = ctx.saved_tensors
+        x, weight, bias, *_ = ctx.saved_tensors
         plan: Plan = ctx.plan
         if torch.is_grad_enabled() or batched(g):
             return _again(ctx, x, weight, bias, g)
@@ -143,13 +212,12 @@ def _tensor(plan: Plan, values: Any, name: str, dtype: torch.dtype) -> Tensor:
 def _again(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, g: Tensor) -> Any:
     """The gradients by whole logits, which can be differentiated once more."""
     plan: Plan = ctx.plan
-    if plan.split is not None:
+    if not plan.rule.whole:
         raise NotImplementedError("a second derivative of a loss whose vocabulary is split over processes")
     inputs: Any = [t for t, wanted in zip((x, weight, bias), ctx.needs_input_grad[:3], strict=True) if wanted]
     with torch.enable_grad():
         some = x if plan.kept is None else x.index_select(0, plan.kept)
-        losses, _ = composite(F.linear(some, weight, bias), plan.used, plan.shape)
-        losses = losses * plan.factor
+        losses = per_row(plan.rule, F.linear(some, weight, bias), plan.used)[0] * plan.factor
         if plan.reduction != "none":
             losses = losses.sum()
         elif plan.kept is not None:

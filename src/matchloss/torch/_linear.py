@@ -10,13 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from matchloss.errors import ShapeError
-from matchloss.torch._composite import loss_dtype
-from matchloss.torch._cross_entropy import check_call, cross_entropy_rows, factor_of, shape_of
+from matchloss.torch._autograd import loss_dtype
+from matchloss.torch._cross_entropy import CrossEntropyRule, check_call, cross_entropy_rows, factor_of, options_of
 from matchloss.torch._dropin import overridable
-from matchloss.torch._layer import OUTPUTS, Layer, Plan, TokenOutputs
+from matchloss.torch._layer import CHUNK_BYTES, OUTPUTS, Layer, Plan, TokenOutputs
 from matchloss.torch._plain import plain
 from matchloss.torch._products import product_library, set_product_library
-from matchloss.torch._sweep import CHUNK_BYTES
 from matchloss.torch._targets import FLOATS, refuse_gradient, rows_of
 
 __all__ = ["TokenOutputs", "product_library", "set_product_library"]  # functional has linear_cross_entropy
@@ -65,7 +64,7 @@ def linear_cross_entropy(
     >>> tokens.log_probability, tokens.argmax
     (tensor([-2.7586]), tensor([0]))
     """
-    shape = shape_of(softcap, temperature, z_loss)
+    shape = options_of(softcap, temperature, z_loss)
     input, linear_weight, linear_bias = _common_dtype(input, linear_weight, linear_bias)
     _check_layer(input, linear_weight, linear_bias, reduction, outputs)
     soft = isinstance(target, Tensor) and target.dtype in FLOATS
@@ -89,22 +88,22 @@ def linear_cross_entropy(
     if "log_probability" in outputs and not (isinstance(target, Tensor) and tuple(target.shape) == outer):
         raise ValueError("log_probability is of a label; here the targets are distributions")
     visible = plain(input, linear_weight, linear_bias, *tensors)
-    split = None
+    rule, make = CrossEntropyRule(shape), rows_of
     if group is not None:
-        from matchloss.torch._group import Split
+        from matchloss.torch._group import Split, SplitRule
 
         split = Split(group, classes, target, visible, argmax="argmax" in outputs)
+        rule, make = SplitRule(shape, split, remember=False), split.rows
     elif not visible:
         logits = F.linear(input, linear_weight, linear_bias)
         found = cross_entropy_rows(logits, target, return_z_loss=True, **arguments, **of_loss, **bent)
         return _result(
             found[0], found[1], _token_outputs_of(logits, target, shape, outputs, arguments["ignore_index"]), return_z_loss, outputs
         )
-    make = rows_of if split is None else split.rows
     rows = make(target, outer, classes, input.dtype, visible=visible, **arguments)
     factor = factor_of(reduction, rows.count, normalizer, True)
     tokens = getattr(options, "batch_chunk_size", None)
-    plan = Plan(rows, shape, target, factor, reduction, outputs, chunk_bytes, tokens, split)
+    plan = Plan(rule, rows, target, factor, reduction, outputs, chunk_bytes, tokens)
     loss = Layer.apply(input.reshape(-1, input.shape[-1]), linear_weight, linear_bias, plan)
     loss = loss.reshape(outer) if reduction == "none" else loss
     z_part = plan.z_part.reshape(outer) if reduction == "none" and plan.z_part is not None else plan.z_part

@@ -1,4 +1,5 @@
-"""Every loss of the catalogue, and yours by ml.match, as a PyTorch loss: `loss(...)` and the module `Loss`."""
+"""Every loss of the catalogue, and yours by ml.match, in PyTorch: `loss(...)`, the module `Loss`, and what `ml.Poisson()(raw, target)`,
+`.evaluate`, `.value`, `.gradient`, `.hessian` and `.predict` of tensors call."""
 
 from __future__ import annotations
 
@@ -8,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from matchloss.engine.arrays import Evaluation
 from matchloss.errors import ShapeError
 from matchloss.losses import Loss as MatchLoss
-from matchloss.losses import SimplexLoss
+from matchloss.losses import PointwiseLoss, SimplexLoss
 from matchloss.torch import _autograd
-from matchloss.torch._compiled import traced
-from matchloss.torch._plain import plain
-from matchloss.torch._rules import check_weight, rule_of
+from matchloss.torch._plain import plain, readable
+from matchloss.torch._rules import check_weight, rule_of, traced
 
 REDUCTIONS = ("mean", "sum", "none")
 HALVES = (torch.float16, torch.bfloat16)
@@ -66,14 +67,14 @@ def loss(
     if normalizer is not None and reduction != "mean":
         raise ValueError(f"normalizer replaces what a mean divides by; reduction is {reduction!r}")
     if torch.compiler.is_compiling():
-        return _reduced(traced("value", loss, raw, target, weight), weight, reduction, normalizer)
+        return _reduced(traced("value", loss, raw, target, weight)[0], weight, reduction, normalizer)
     rule = rule_of(loss)
     if plain(raw, target, weight) and rule.can_run:
         mass = None if weight is None else check_weight(weight)
         if reduction != "none":
             scale = 1.0 if reduction == "sum" else inverse(_rows(loss, raw) if mass is None else mass, normalizer)
-            return _autograd.total(rule, raw, target, weight, scale, overwrite)
-    return _reduced(_autograd.per_row(rule, raw, target, weight), weight, reduction, normalizer)
+            return _autograd.total(rule, raw, scale, overwrite, target, weight)[0]
+    return _reduced(_autograd.per_row(rule, raw, target, weight)[0], weight, reduction, normalizer)
 
 
 def _rows(loss: MatchLoss, raw: Tensor) -> int:
@@ -132,6 +133,45 @@ def checked(loss: MatchLoss, raw: Tensor, target: Tensor, weight: Tensor | None)
         if weight.is_complex() or weight.requires_grad:
             raise ValueError("sample_weight must be real and must not require grad; pass sample_weight.detach()")
     return raw, target, weight
+
+
+def host_call(loss_: MatchLoss, raw: Any, target: Any, sample_weight: Any) -> Tensor:
+    """The weighted mean, differentiable in raw."""
+    return loss(loss_, raw, target, sample_weight)
+
+
+def host_evaluate(
+    loss_: MatchLoss, raw: Any, target: Any, sample_weight: Any, value: bool, gradient: bool, hessian: bool, curvature: str
+) -> Evaluation:
+    """Value, gradient and hessian of each row as tensors: value and gradient differentiable in raw, the hessian not."""
+    raw, target, weight = checked(loss_, raw, target, sample_weight)
+    if torch.compiler.is_compiling():
+        return Evaluation(
+            traced("value", loss_, raw, target, weight)[0] if value else None,
+            traced("gradient", loss_, raw, target, weight) if gradient else None,
+            traced("hessian", loss_, raw, target, weight, curvature) if hessian else None,
+        )
+    rule, compute = rule_of(loss_), _autograd.COMPUTES
+    if weight is not None and readable(weight):
+        check_weight(weight)
+    return Evaluation(
+        _autograd.per_row(rule, raw, target, weight)[0] if value else None,
+        compute["gradient"](rule, raw, target, weight) if gradient else None,
+        compute["hessian"](rule, raw, target, weight, curvature) if hessian else None,
+    )
+
+
+def host_predict(loss_: MatchLoss, raw: Any) -> Tensor:
+    """The prediction; differentiable where the loss is matching, since its derivative is then the loss's hessian."""
+    if raw.dtype not in FLOATS:
+        if raw.dtype not in HALVES:
+            raise TypeError(f"raw has dtype {raw.dtype}; allowed: float32, float64, bfloat16, float16")
+        raw = raw.float()
+    if isinstance(loss_, PointwiseLoss) and type(loss_).predict_formula is PointwiseLoss.predict_formula:
+        return raw.clone()
+    if torch.compiler.is_compiling():
+        return traced("predict", loss_, raw)
+    return _autograd.COMPUTES["predict"](rule_of(loss_), raw)
 
 
 class Loss(torch.nn.Module):

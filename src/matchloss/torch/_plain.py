@@ -19,6 +19,7 @@ PRIVATE = (
     (torch, "_C._len_torch_dispatch_stack"),
     (torch, "_C._storage_Use_Count"),
     (torch, "_C._functorch.is_legacy_batchedtensor"),
+    (torch, "_C._is_tracing"),
     (forward_ad, "_current_level"),
 )
 
@@ -30,20 +31,25 @@ def find(root: Any, path: str) -> Any:
     return root
 
 
-_innermost, _interpreters, _is_wrapped, _FORWARD, _modes, _holders, _is_batched, _level = (find(root, path) for root, path in PRIVATE)
-_KNOWN = None not in (_innermost, _is_wrapped, _modes, _is_batched, _level)
+_innermost, _interpreters, _is_wrapped, _FORWARD, _modes, _holders, _is_batched, _tracing, _level = (find(*at) for at in PRIVATE)
+_KNOWN = None not in (_innermost, _is_wrapped, _modes, _is_batched, _tracing, _level)
 _PLAIN = (Tensor, torch.nn.Parameter)
 _compiling = torch.compiler.is_compiling
 
 
 def readable(*tensors: Tensor | None) -> bool:
     """Whether these are ordinary CPU tensors, and nothing traces: their memory may be read by `.detach().numpy()`."""
-    if not _KNOWN or _compiling() or _modes():
+    if not _KNOWN or _compiling() or _modes() or _tracing():
         return False
     for t in tensors:  # a loop: a generator costs as much again
         if t is not None and (type(t) not in _PLAIN or not t.is_cpu or t.layout is not torch.strided or _is_wrapped(t)):
             return False
     return True
+
+
+def tracing() -> bool:
+    """Whether torch.jit.trace records."""
+    return _tracing is not None and _tracing()
 
 
 def batched(gradient: Tensor) -> bool:

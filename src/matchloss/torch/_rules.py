@@ -20,45 +20,30 @@ from matchloss.engine.row_targets import sum_tolerance
 from matchloss.engine.row_text import Parts, parts
 from matchloss.errors import DomainError
 from matchloss.losses import Loss, PointwiseLoss, SimplexLoss
+from matchloss.torch import _autograd
+from matchloss.torch._autograd import Product, Rule
 from matchloss.torch._memory import empty, empty_like
 from matchloss.torch._namespace import TORCH, TORCH_ROWS, solve
+from matchloss.torch._plain import readable
 
 CODES = {torch.float32: "f4", torch.float64: "f8"}
 EXACT_IN_FLOAT32 = {torch.float32, torch.float16, torch.bfloat16, torch.bool, torch.int8, torch.uint8, torch.int16}
 SMALL = 1 << 15  # numbers; work that is not worth a second thread
 
 
-class Rule:
-    """What both kinds share: weights, and what a loop reads."""
+class LossRule(Rule):
+    """What both kinds of loss share. Given are the target and a weight >= 0 a row, or None."""
 
     def __init__(self, loss: Loss) -> None:
         self.loss = loss
         self.core: Any = loss.reduced
         self.program: Any = loss.programs["exact"]
-        self.matching = bool(loss.matching)
-
-    @cached_property
-    def can_run(self) -> bool:
-        """Whether the engine has a compiled loop: a person's own formula may be none that numba compiles."""
-        return True
-
-    def spread(self, per_row: Tensor) -> Tensor:
-        """A number a row, in a shape that multiplies raw's."""
-        return per_row
-
-    def gather(self, terms: Tensor) -> Tensor:
-        """The sum over what belongs to a row."""
-        return terms
 
     def composite(self, raw: Tensor, target: Tensor, weight: Tensor | None, curvature: str = "exact") -> Evaluation:
         """Value, gradient and hessian by the formula over torch functions."""
         raise NotImplementedError
 
-    def product(self, raw: Tensor, target: Tensor, weight: Tensor | None, v: Tensor) -> Tensor:
-        """The hessian times v."""
-        raise NotImplementedError
-
-    def predict(self, raw: Tensor) -> Tensor:
+    def prediction(self, raw: Tensor) -> Tensor:
         """The prediction by the formula over torch functions."""
         raise NotImplementedError
 
@@ -66,24 +51,46 @@ class Rule:
         """Targets that are allowed, for what does not depend on them."""
         raise NotImplementedError
 
-    def values(self, raw: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
-        """The value of each row, by a compiled loop."""
-        raise NotImplementedError
-
-    def gradient(self, raw: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
-        """The gradient, by a compiled loop. The weight may be of either sign, and targets are taken for checked."""
-        made = self.total(raw, target, weight, 1.0, True, False)[1]
+    def gradient(self, raw: Tensor, factor: Tensor | None, overwrite: bool, target: Tensor, weight: Tensor | None) -> Tensor:
+        if factor is not None:
+            weight = factor if weight is None else torch.where(weight == 0, 0.0, factor * weight)
+        made = self.total(raw, 1.0, True, False, target, weight)[1]
         assert made is not None
         return made
 
     def total(
-        self, raw: Tensor, target: Tensor, weight: Tensor | None, scale: float, want_gradient: bool, overwrite: bool
+        self, raw: Tensor, scale: float, graded: bool, overwrite: bool, target: Tensor, weight: Tensor | None
     ) -> tuple[float, Tensor | None]:
-        """scale * sum(weight * value), and its gradient, in one pass of compiled loops."""
         raise NotImplementedError
 
+    def outcome(self, raw: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, ...]:
+        if readable(raw, target, weight) and self.can_run:
+            return (*self.values(raw, target, weight), self.gradient(raw, None, False, target, weight))
+        return self.composite(raw, target, weight)[:2]
 
-class PointwiseRule(Rule):
+    def slope(self, raw: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+        if readable(raw, target, weight) and self.can_run:
+            return self.gradient(raw, None, False, target, weight)
+        return self.composite(raw, target, weight).gradient
+
+    def hessian(self, raw: Tensor, target: Tensor, weight: Tensor | None, curvature: str) -> Tensor:
+        if readable(raw, target, weight):
+            z, y, w = (None if x is None else whole(x) for x in (raw, target, weight))
+            return torch.from_numpy(np.asarray(self.loss.evaluate(z, y, w, False, False, True, curvature).hessian))
+        return self.composite(raw, target, weight, curvature).hessian
+
+    def predict(self, raw: Tensor) -> Tensor:
+        if readable(raw):
+            return torch.from_numpy(np.asarray(self.loss.predict(whole(raw))))
+        return self.prediction(raw)
+
+    def predict_product(self, raw: Tensor, v: Tensor) -> Tensor:
+        if not self.loss.matching:
+            raise NotImplementedError(f"the derivative of predict is not offered for {self.loss!r}: of matching losses it is the hessian")
+        return Product.apply(self, raw, v, self.some_target(raw), None)  # pyright: ignore[reportReturnType]
+
+
+class PointwiseRule(LossRule):
     """One raw prediction a row."""
 
     @cached_property
@@ -111,26 +118,26 @@ class PointwiseRule(Rule):
         fine = (y >= program.low) & (y <= program.high)
         return Evaluation(*(_finish(x + 0.0 * z, fine, weight, raw.dtype) for x in (value, gradient, hessian)))
 
-    def product(self, raw: Tensor, target: Tensor, weight: Tensor | None, v: Tensor) -> Tensor:
+    def product(self, raw: Tensor, v: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
         return self.composite(raw, target, weight).hessian * v
 
-    def predict(self, raw: Tensor) -> Tensor:
+    def prediction(self, raw: Tensor) -> Tensor:
         z = _wide(raw)
         return (self.core.predict_formula(TORCH, z, *self.core.constants) + 0.0 * z).to(raw.dtype)
 
     def some_target(self, raw: Tensor) -> Tensor:
         return torch.full_like(raw, min(max(1.0, self.program.low), self.program.high))
 
-    def values(self, raw: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+    def values(self, raw: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, ...]:
         out = empty_like(raw)
         with threads.at_most(torch.get_num_threads()):
             pointwise.by_loop(
                 self.program, whole(raw), whole(target), None if weight is None else whole(weight), [line(out), None, None], False
             )
-        return out
+        return (out,)
 
     def total(
-        self, raw: Tensor, target: Tensor, weight: Tensor | None, scale: float, want_gradient: bool, overwrite: bool
+        self, raw: Tensor, scale: float, graded: bool, overwrite: bool, target: Tensor, weight: Tensor | None
     ) -> tuple[float, Tensor | None]:
         raw = raw.detach()
         work, given_target, given_weight = raw.dtype, target, weight
@@ -140,11 +147,11 @@ class PointwiseRule(Rule):
         if weight is not None and weight.dtype is not work:
             weight = weight.to(work)
         given, raw = raw, raw if raw.dtype is work else raw.to(work)
-        loop = self._loop(CODES[work], want_gradient, weight is not None)
+        loop = self._loop(CODES[work], graded, weight is not None)
         z, y, w = line(raw), line(target), None if weight is None else line(weight)
         if overwrite:
             self._check(given_target, given_weight)
-        sink = None if not want_gradient else given if overwrite and raw is given else empty_like(raw)
+        sink = None if not graded else given if overwrite and raw is given else empty_like(raw)
         g = None if sink is None else line(sink)
         try:
             if z.shape[0] <= pointwise.BLOCK:  # no threads to limit
@@ -169,7 +176,7 @@ class PointwiseRule(Rule):
         return loop
 
 
-class SimplexRule(Rule):
+class SimplexRule(LossRule):
     """A row of K raw predictions: target labels (...,) or distributions (..., K)."""
 
     def __init__(self, loss: SimplexLoss) -> None:
@@ -198,36 +205,36 @@ class SimplexRule(Rule):
         v, gradient, hessian = program.entry(TORCH, x.p, x.c, t, x.own, x.others, x.share, *program.constants)
         if program.curvature is not None:
             hessian = program.curvature(TORCH, x.p)
-        elif curvature == "fisher" and not self.matching:  # affine in the target: its mean over labels drawn from the prediction
+        elif curvature == "fisher" and not self.loss.matching:  # affine in the target: its mean over labels drawn from the prediction
             hessian = self.composite(raw, x.p, None).hessian
         base = program.base(TORCH, x.gap, x.d, x.rest, *program.constants)
         value = (base + torch.where(t == 0, 0.0, t * v).sum(-1, keepdim=True)).squeeze(-1)
         rest = (_finish(e, fine.unsqueeze(-1), None if weight is None else weight.unsqueeze(-1), raw.dtype) for e in (gradient, hessian))
         return Evaluation(_finish(value, fine, weight, raw.dtype), *rest)
 
-    def product(self, raw: Tensor, target: Tensor, weight: Tensor | None, v: Tensor) -> Tensor:
+    def product(self, raw: Tensor, v: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
         x, t, fine = self._parts(raw, target)
         made = self.core.product(TORCH, TORCH_ROWS, x, t, v.to(x.p.dtype))
         return _finish(made, fine.unsqueeze(-1), None if weight is None else weight.unsqueeze(-1), raw.dtype)
 
-    def predict(self, raw: Tensor) -> Tensor:
+    def prediction(self, raw: Tensor) -> Tensor:
         return self._parts(raw, self.some_target(raw))[0].p.to(raw.dtype)
 
     def some_target(self, raw: Tensor) -> Tensor:
         return torch.zeros(raw.shape[:-1], dtype=torch.int64, device=raw.device)
 
-    def values(self, raw: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+    def values(self, raw: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, ...]:
         out = empty(raw.shape[:-1], raw.dtype)
         self._run(raw, target, weight, [line(out), None, None])
-        return out
+        return (out,)
 
     def total(
-        self, raw: Tensor, target: Tensor, weight: Tensor | None, scale: float, want_gradient: bool, overwrite: bool
+        self, raw: Tensor, scale: float, graded: bool, overwrite: bool, target: Tensor, weight: Tensor | None
     ) -> tuple[float, Tensor | None]:
         if not math.isfinite(scale):  # every weight is 0
             dead = torch.zeros(raw.shape[:-1]) if weight is None else weight
             return math.nan, self.spread(torch.where(dead == 0, 0.0, math.nan)).expand(raw.shape).to(raw.dtype, copy=True)
-        if not want_gradient:
+        if not graded:
             value = np.empty(math.prod(raw.shape[:-1]))
             self._run(raw, target, weight, [value, None, None])
             return float(np.add.reduce(value)) * scale, None
@@ -261,13 +268,40 @@ class SimplexRule(Rule):
 
 
 @lru_cache(maxsize=1024)
-def rule_of(loss: Loss) -> Rule:
+def rule_of(loss: Loss) -> LossRule:
     """The rule of a loss."""
     if isinstance(loss, PointwiseLoss):
         return PointwiseRule(loss)
     if isinstance(loss, SimplexLoss):
         return SimplexRule(loss)
     raise TypeError(f"loss is {loss!r}; it must be a loss of matchloss, for example matchloss.Logistic()")
+
+
+_serials: dict[Loss, str] = {}
+_losses: dict[str, Loss] = {}
+
+
+def traced(what: str, loss: Loss, raw: Tensor, *given: Any) -> Any:
+    """_autograd.traced for a loss."""
+    return _autograd.traced(what, ("loss", _serial_of(loss), loss.token), raw, *given)
+
+
+@torch._dynamo.assume_constant_result
+def _serial_of(loss: Loss) -> str:
+    """A string that stands for the loss in a graph; `traced` reads loss.token besides, on which the tracer then guards."""
+    if loss not in _serials:
+        _serials[loss] = str(len(_serials))
+        _losses[_serials[loss]] = loss
+    return _serials[loss]
+
+
+def _of_serial(serial: str, token: str) -> LossRule:
+    if _losses[serial].token != token:  # the tracer showed _serial_of a stand-in
+        raise NotImplementedError(f"{token} is made inside a compiled function; make the loss outside and use it there")
+    return rule_of(_losses[serial])
+
+
+_autograd.FINDERS["loss"] = _of_serial
 
 
 def is_labels(raw: Tensor, target: Tensor) -> bool:

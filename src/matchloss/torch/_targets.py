@@ -4,27 +4,32 @@ weights, as one mixture (matchloss.engine.row_targets.Mixture) over (n, K) logit
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from matchloss.engine.row_targets import sum_tolerance
-from matchloss.engine.rows import Stats
 from matchloss.errors import DomainError, ShapeError
 
-INTEGERS = {torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8}
+INTEGERS = {torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8, torch.uint16, torch.uint32, torch.uint64}
 FLOATS = {torch.float32, torch.float64, torch.bfloat16, torch.float16}
 Target = Tensor | tuple[Tensor, Tensor]
+
+
+class BadRow(Exception):
+    """The first row whose target is none."""
+
+    def __init__(self, row: int) -> None:
+        super().__init__(row)
+        self.row = row
 
 
 @dataclass
 class Rows:
     """A mixture target of n rows; a part that is None is not there. Tensors on the logits' device."""
 
-    index: Tensor | None = None  # (n, m), int64
+    index: Tensor | None = None  # (n, m), int64; without shares (n,): labels
     share: Tensor | None = None  # (n, m)
     base: Tensor | None = None  # (1, K)
     dense: Tensor | None = None  # (n, K)
@@ -32,13 +37,16 @@ class Rows:
     weight: Tensor | None = None  # (n,), 0 where ignored; None: 1
     kept: Tensor | None = None  # (n,), bool: rows not ignored; None: all
     count: Any = 0.0  # what reduction="mean" divides by
-    hard: bool = False  # one label a row with share 1, and nothing else
-    tolerance: float = 1e-4
+
+    @property
+    def given(self) -> tuple[Tensor | None, ...]:
+        """What a CrossEntropyRule is given."""
+        return self.index, self.share, self.base, self.dense, self.scale, self.weight
 
     def part(self, rows: Any) -> Rows:
         """Some of the rows."""
         index, share, dense, weight = (None if a is None else a[rows] for a in (self.index, self.share, self.dense, self.weight))
-        return Rows(index, share, self.base, dense, self.scale, weight, None, 0.0, self.hard, self.tolerance)
+        return Rows(index, share, self.base, dense, self.scale, weight)
 
 
 def refuse_gradient(**tensors: Tensor | None) -> None:
@@ -80,37 +88,39 @@ def rows_of(
     elif target.dtype in INTEGERS and tuple(target.shape) == shape:
         rows = _labels(target, classes, ignore_index, counted, visible and (check or weight is not None or label_smoothing == 1.0), visible)
     elif target.dtype in FLOATS and tuple(target.shape) == (*shape, classes):
-        rows = Rows(dense=target.reshape(-1, classes), tolerance=max(sum_tolerance(target.dtype), sum_tolerance(work)))
+        rows = Rows(dense=target.reshape(-1, classes))
         if not visible:
-            rows.weight = _poisoned(rows, rows.dense)
+            rows.weight = _poisoned(rows.dense, max(sum_tolerance(target.dtype), sum_tolerance(work)))
     elif tuple(target.shape) in (shape, (*shape, classes)):
         raise TypeError(f"target has dtype {target.dtype}; labels are integers, distributions floats")
     else:
         raise ShapeError(f"target has shape {tuple(target.shape)}; allowed: labels {shape} or distributions {(*shape, classes)}")
-    by_class: Tensor | float = 1.0
-    if rows.index is not None and weight is not None:
-        by_class = weight.double()[rows.index.clamp(0, classes - 1)]
+    by_class = None if rows.index is None or weight is None else weight.double()[rows.index.clamp(0, classes - 1)]
     if sample_weight is not None:
         if rows.weight is None:
             rows.weight = sample_weight
         else:
             rows.weight = (rows.weight * sample_weight).masked_fill(~counted, 0.0)  # pyright: ignore[reportOptionalOperand]
-    n = rows.dense.shape[0] if rows.index is None else rows.index.shape[0]  # pyright: ignore[reportOptionalMemberAccess]
-    if isinstance(target, Tensor) and rows.index is not None and isinstance(by_class, Tensor):
-        total = by_class[:, 0] if rows.weight is None else (rows.weight * by_class[:, 0]).masked_fill(rows.weight == 0, 0.0)
-    else:
-        total = rows.weight
+    total = rows.weight
+    if by_class is not None and rows.share is None:
+        total = by_class if total is None else (total * by_class).masked_fill(total == 0, 0.0)
+    n = (rows.dense if rows.index is None else rows.index).shape[0]  # pyright: ignore[reportOptionalMemberAccess]
     rows.count = float(n) if total is None else total.sum()
     keep = 1.0 - label_smoothing
-    if rows.share is not None and not (isinstance(by_class, float) and keep == 1.0):
-        rows.share, rows.hard = rows.share * by_class * keep, False
+    if rows.index is not None and (by_class is not None or keep != 1.0):
+        if rows.share is None:
+            rows.index = rows.index.unsqueeze(-1)
+            share = torch.ones_like(rows.index, dtype=torch.float64) if by_class is None else by_class.unsqueeze(-1)
+        else:
+            share = rows.share if by_class is None else rows.share * by_class
+        rows.share = share * keep
     if label_smoothing:
         even = (
             torch.ones(classes, dtype=work, device=(target if isinstance(target, Tensor) else target[0]).device)
             if weight is None
             else weight.to(work)
         )
-        rows.base, rows.hard = (even * (label_smoothing / classes)).unsqueeze(0), False
+        rows.base = (even * (label_smoothing / classes)).unsqueeze(0)
         if rows.dense is not None:
             rows.scale = (even * keep).unsqueeze(0)
     elif weight is not None and rows.dense is not None:
@@ -120,7 +130,7 @@ def rows_of(
 
 def _labels(target: Tensor, classes: int, ignore_index: int, counted: Tensor | None, check: bool, visible: bool) -> Rows:
     y = target.reshape(-1).long()
-    rows = Rows(index=y.unsqueeze(-1), share=torch.ones((y.shape[0], 1), dtype=torch.float64, device=y.device), hard=True)
+    rows = Rows(index=y)
     kept = y != ignore_index
     if check or not visible:
         wrong = kept & ((y < 0) | (y >= classes))
@@ -129,7 +139,7 @@ def _labels(target: Tensor, classes: int, ignore_index: int, counted: Tensor | N
             refuse_row(target, int(wrong.nonzero()[0]), classes)
         elif not visible:
             rows.weight = torch.where(wrong, torch.nan, kept.double())
-            rows.index = torch.where(kept & ~wrong, y, 0).unsqueeze(-1)
+            rows.index = torch.where(kept & ~wrong, y, 0)
     if visible and not bool(kept.all()):
         rows.weight, rows.kept = kept.double(), kept
     return rows
@@ -162,8 +172,8 @@ def _top(target: Any, shape: tuple[int, ...], classes: int, counted: Tensor | No
     return rows
 
 
-def _poisoned(rows: Rows, dense: Any) -> Tensor:
-    good = ((dense.double().sum(-1) - 1.0).abs() <= rows.tolerance) & (dense >= 0).all(-1)
+def _poisoned(dense: Any, tolerance: float) -> Tensor:
+    good = ((dense.double().sum(-1) - 1.0).abs() <= tolerance) & (dense >= 0).all(-1)
     return torch.where(good, 1.0, torch.nan).double()
 
 
@@ -178,7 +188,7 @@ def check_weights(name: str, w: Tensor, shape: tuple[int, ...], like: str, visib
             raise DomainError(f"{name}[{', '.join(map(str, place))}] is {w[tuple(place)].item()!r}; allowed: finite and >= 0")
 
 
-def refuse_row(target: Any, row: int, classes: int) -> None:
+def refuse_row(target: Any, row: int, classes: int) -> NoReturn:
     """DomainError for what the pass over the logits found wrong in a row: its label, or its distribution."""
     if target.dtype in INTEGERS:
         where = ", ".join(map(str, _place(row, tuple(target.shape))))
@@ -200,10 +210,3 @@ def _place(row: int, shape: tuple[int, ...]) -> list[int]:
         row, i = divmod(row, size)
         place.append(i)
     return place[::-1]
-
-
-def losses_of(stats: Stats, weights: NDArray[np.float64], z_loss: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The loss of each row times its weight, 0 in rows of weight 0 whatever they hold; and the part of it that is z_loss logsumexp^2."""
-    with np.errstate(invalid="ignore"):
-        part = np.where(weights == 0.0, 0.0, z_loss * weights * stats.logsumexp**2) if z_loss else np.zeros_like(weights)
-        return part + np.where(weights == 0.0, 0.0, weights * stats.value), part

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from matchloss.errors import ShapeError
 from matchloss.torch import _handed
 from matchloss.torch import functional as F
-from matchloss.torch._cross_entropy import shape_of
+from matchloss.torch._cross_entropy import options_of
 from matchloss.torch._dropin import Number
 
 if TYPE_CHECKING:
@@ -285,7 +285,7 @@ class LinearCrossEntropyLoss(LinearBase):
             raise TypeError(f"LinearCrossEntropyLoss has no option {unknown[0]!r}")
         if weight is not None and tuple(weight.shape) != (num_classes,):
             raise ShapeError(f"weight has shape {tuple(weight.shape)}, and one weight a class asks for {(num_classes,)}")
-        shape_of(more.get("softcap"), more.get("temperature", 1.0), more.get("z_loss", 0.0))
+        options_of(more.get("softcap"), more.get("temperature", 1.0), more.get("z_loss", 0.0))
         self.num_classes, self.out_features = num_classes, tuple(out_features)
         self.ignore_index, self.label_smoothing, self.options, self.more = ignore_index, label_smoothing, options, more
         self.linear = nn.Linear(in_features, math.prod(self.out_features, start=num_classes), bias=bias, device=device, dtype=dtype)
