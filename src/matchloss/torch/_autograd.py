@@ -154,7 +154,7 @@ class Total(Function):
         if ctx.overwrite:
             if many or twice or gradient is None:
                 raise RuntimeError(ONCE)
-            given = ()
+            given = ctx.needs_input_grad[4:]
         else:
             given, versions = ctx.given
             if twice or gradient is None or _versions(given) != versions:

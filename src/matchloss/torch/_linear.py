@@ -145,10 +145,11 @@ def _check_layer(input: Tensor, weight: Tensor, bias: Tensor | None, reduction: 
 
 def _many_rows(input: Tensor, layer: Tensor, target: Any, bias: Tensor | None, **arguments: Any) -> Any:
     """torch's K-dimensional loss: a softmax over the first dimension of linear_weight (C, d..., D) at each place d..., of whole logits."""
-    inner = layer.shape[1:-1]
-    logits = torch.einsum("nd,...d->n...", input, layer.movedim(0, -2))
-    if bias is not None:
-        logits = logits + bias.movedim(0, -1)
+    inner, work = layer.shape[1:-1], loss_dtype(input)  # logits of half precision would be rounded once more
+    with torch.autocast(input.device.type, enabled=False):
+        logits = torch.einsum("nd,...d->n...", input.to(work), layer.movedim(0, -2).to(work))
+        if bias is not None:
+            logits = logits + bias.movedim(0, -1)
     if isinstance(target, Tensor) and tuple(target.shape) == (input.shape[0], layer.shape[0], *inner):
         target = target.movedim(1, -1)
     return cross_entropy_rows(logits, target, **arguments)

@@ -131,6 +131,10 @@ def rows_of(
 def _labels(target: Tensor, classes: int, ignore_index: int, counted: Tensor | None, check: bool, visible: bool) -> Rows:
     y = target.reshape(-1).long()
     rows = Rows(index=y)
+    if visible and y.numel():
+        low, high = map(int, torch.aminmax(y))
+        if not low <= ignore_index <= high and (not check or (low >= 0 and high < classes)):
+            return rows  # the common case, in one pass
     kept = y != ignore_index
     if check or not visible:
         wrong = kept & ((y < 0) | (y >= classes))
@@ -182,9 +186,9 @@ def check_weights(name: str, w: Tensor, shape: tuple[int, ...], like: str, visib
     if tuple(w.shape) != shape:
         raise ShapeError(f"{name} has shape {tuple(w.shape)}, and {like} asks for {shape}; shapes are never broadcast")
     if visible and w.numel():
-        wrong = ~((w >= 0) & (w < torch.inf))
-        if bool(wrong.any()):
-            place = wrong.nonzero()[0].tolist()
+        low, high = map(float, torch.aminmax(w))
+        if not (low >= 0 and high < torch.inf):
+            place = (~((w >= 0) & (w < torch.inf))).nonzero()[0].tolist()
             raise DomainError(f"{name}[{', '.join(map(str, place))}] is {w[tuple(place)].item()!r}; allowed: finite and >= 0")
 
 

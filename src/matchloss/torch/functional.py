@@ -117,7 +117,7 @@ def cross_entropy(
             wanted = tuple(part.movedim(1, -1) if part.ndim == input.ndim else part for part in target)
         elif target.shape == input.shape:
             wanted = target.movedim(1, -1)
-    if over:
+    if over and group is None:  # a group checks before it writes, over all its classes
         _overwrite.refuse_bad(wanted, rows.shape[-1], ignore_index, sample_weight)
     result = cross_entropy_rows(
         rows,
@@ -448,3 +448,7 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*__all__, *_handed.names(torch.nn.functional)})
+
+
+for _name in __all__:
+    torch.fx.wrap(_name)  # a step of a symbolic trace, which could not look into it
