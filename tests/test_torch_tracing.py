@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch.func import grad, hessian, jacfwd, jacrev, jvp, vmap
 from torch.utils.checkpoint import checkpoint
 
 import matchloss as ml
+import matchloss.torch as mt
 from cases import label
 from matchloss.torch import Loss, _rules, loss
 
@@ -221,6 +223,53 @@ def test_export_and_make_fx(case: Any) -> None:
     torch.testing.assert_close(program.module()(-z, y), loss(case, -z, y), rtol=1e-13, atol=0)
     traced = make_fx(lambda z: loss(case, z, y, reduction="none"))(z)
     torch.testing.assert_close(traced(z + 1), loss(case, z + 1, y, reduction="none"), rtol=1e-13, atol=1e-15)
+
+
+def test_torch_jit_trace_records_the_formula() -> None:
+    """What is traced follows its inputs, to batches of another size too, and has the formula's gradient."""
+    g = torch.Generator().manual_seed(1)
+    z, other, y, wanted = (torch.rand(n, 4, generator=g) for n in (5, 8, 5, 8))
+    labels, more, w = torch.tensor([0, 1, 3, 3, 2]), torch.arange(8) % 4, torch.rand(4, generator=g)
+    pointwise = ("mse_loss", "l1_loss", "huber_loss", "binary_cross_entropy_with_logits", "poisson_nll_loss", "soft_margin_loss")
+    functions = [(getattr(mt, name), y, wanted) for name in pointwise]
+    functions += [
+        (lambda z, y: loss(ml.Tweedie(), z, y, y), y, wanted),
+        (lambda z, y: loss(ml.Sparsemax(), z, y, reduction="none"), labels, more),
+        (mt.cross_entropy, labels, more),
+        (lambda z, y: mt.cross_entropy(z, y, w, label_smoothing=0.1, reduction="none"), labels, more),
+        (lambda z, y: mt.linear_cross_entropy(z, z[:3] * 0 + w, y % 3), labels, more),
+    ]
+    for function, first, second in functions:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of shapes that are compared, and that tracing is deprecated
+            traced: Any = torch.jit.trace(function, (z, first))
+        a, b = (other.clone().requires_grad_() for _ in range(2))
+        got, want = traced(a, second), function(b, second)
+        torch.testing.assert_close(got, want)
+        torch.testing.assert_close(torch.autograd.grad(got.sum(), a), torch.autograd.grad(want.sum(), b))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        traced: Any = torch.jit.trace(mt.cross_entropy, (torch.zeros(1, 3), torch.tensor([0])))
+    row = torch.tensor([[40.0, -torch.inf, 0.0]], requires_grad=True)
+    (slope,) = torch.autograd.grad(traced(row, torch.tensor([0])), row)
+    assert slope[0, 0].item() == pytest.approx(-4.248354e-18, rel=1e-5) and slope[0, 1] == 0
+
+
+@pytest.mark.parametrize("name", ["MSELoss", "CrossEntropyLoss", "BCEWithLogitsLoss"])
+def test_a_symbolic_trace_keeps_a_drop_in_as_a_step(name: str) -> None:
+    class Model(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.loss = torch.nn.Linear(4, 4), getattr(mt, name)()
+
+        def forward(self, x: Any, y: Any) -> Any:
+            return self.loss(self.layer(x), y) + mt.mse_loss(self.layer(x), x)
+
+    model = Model()
+    x = torch.rand(5, 4)
+    y = torch.tensor([0, 1, 2, 3, 1]) if name == "CrossEntropyLoss" else torch.ones(5, 4)
+    traced = torch.fx.symbolic_trace(model)
+    assert torch.equal(traced(x, y), model(x, y))
 
 
 @pytest.mark.parametrize("case", CASES, ids=label)

@@ -17,6 +17,7 @@ import torch.nn.functional as F  # noqa: E402
 from torch.utils.checkpoint import checkpoint  # noqa: E402
 from torch.utils.data import DataLoader  # noqa: E402
 
+import matchloss as ml  # noqa: E402
 import matchloss.torch as mt  # noqa: E402
 
 MODULES: dict[str, dict[str, Any]] = {
@@ -248,3 +249,45 @@ def test_tensor_subclasses_run_the_composite(overwrite: bool) -> None:
         expected.backward()
         torch.testing.assert_close(ours.detach().as_subclass(torch.Tensor), expected.detach())
         torch.testing.assert_close(raw.grad.as_subclass(torch.Tensor), theirs.grad)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_a_target_changed_in_place_before_backward_raises_or_is_right(reduction: str) -> None:
+    z = torch.tensor([[1.0, 2.0, 0.5], [0.0, -1.0, 3.0]], requires_grad=True)
+    labels, soft, w = torch.tensor([0, 2]), torch.full((2, 3), 1 / 3), torch.tensor([1.0, 2.0, 3.0])
+    y, layer = torch.ones(2, 3), torch.rand(4, 3)
+    calls = {
+        "labels": (labels, lambda: mt.cross_entropy(z, labels, reduction=reduction)),
+        "labels and class weights": (labels, lambda: mt.cross_entropy(z, labels, w, reduction=reduction)),
+        "distributions": (soft, lambda: mt.cross_entropy(z, soft, reduction=reduction)),
+        "pointwise": (y, lambda: mt.mse_loss(z, y, reduction=reduction)),
+        "any loss": (y, lambda: mt.loss(ml.Logistic(), z, y, reduction=reduction)),
+        "a linear layer": (labels, lambda: mt.linear_cross_entropy(z, layer, labels, reduction=reduction)),
+    }
+    for name, (target, call) in calls.items():
+        value = call()
+        target.mul_(1)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            value.sum().backward()
+            pytest.fail(name)
+    narrow = labels.int()
+    (want,) = torch.autograd.grad(mt.cross_entropy(z, narrow, reduction=reduction).sum(), z)
+    value = mt.cross_entropy(z, narrow, reduction=reduction)
+    narrow.zero_()  # int32 labels are copied
+    assert torch.equal(torch.autograd.grad(value.sum(), z)[0], want)
+
+
+def test_logits_changed_in_place_before_backward() -> None:
+    """As with PyTorch's cross entropy a mean's gradient is right; without a reduction it is made in backward, and that raises."""
+    for reduction in ("mean", "none"):
+        leaf = torch.randn(4, 3, requires_grad=True)
+        z = leaf * 1.0
+        (want,) = torch.autograd.grad(mt.cross_entropy(z, torch.tensor([0, 1, 2, 0])), leaf, retain_graph=True)
+        value = mt.cross_entropy(z, torch.tensor([0, 1, 2, 0]), reduction=reduction)
+        with torch.no_grad():
+            z.add_(1.0)
+        if reduction == "mean":
+            assert torch.equal(torch.autograd.grad(value, leaf)[0], want)
+        else:
+            with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+                value.sum().backward()

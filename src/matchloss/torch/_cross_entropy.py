@@ -195,6 +195,7 @@ def cross_entropy_rows(
             made = _autograd.total(rule, z, factor, overwrite, *rows.given)
         else:
             made = per_row(rule, z, rows, overwrite)
+            factor = factor.to(made[0].dtype) if isinstance(factor, Tensor) else factor
             made = tuple(x.reshape(outer) if reduction == "none" else x.sum() * factor for x in made)
     except BadRow as error:
         refuse_row(target, error.row, classes)

@@ -93,7 +93,7 @@ def _reduced(value: Tensor, weight: Tensor | None, reduction: str, normalizer: f
     if reduction == "sum":
         return value.sum()
     if normalizer is not None:
-        return value.sum() / normalizer
+        return (value.sum() / normalizer).to(value.dtype)
     return value.mean() if weight is None else value.sum() / weight.sum()
 
 
