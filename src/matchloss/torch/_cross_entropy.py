@@ -192,7 +192,7 @@ def cross_entropy_rows(
     factor = factor_of(reduction, rows.count, normalizer, visible)
     try:
         if visible and reduction != "none":
-            made = _autograd.total(rule, z, factor, overwrite, *rows.given)
+            made: tuple[Any, ...] = _autograd.total(rule, z, factor, overwrite, *rows.given)
         else:
             made = per_row(rule, z, rows, overwrite)
             factor = factor.to(made[0].dtype) if isinstance(factor, Tensor) else factor
