@@ -122,9 +122,9 @@ class Split:
             row = int(wrong.nonzero()[0])
             raise DomainError(f"target's row {row} sums to {mass[row].item()!r} over all processes; allowed: 1 within {limit:g}")
 
-    def measure(self, loop: Loop, spread: bool) -> tuple[Stats, NDArray[np.float64]]:
+    def measure(self, loop: Loop, spreads: bool) -> tuple[Stats, NDArray[np.float64]]:
         """Statistics of the whole rows, and what the gradient of a part must know of them."""
-        local, _ = run_mixture(*loop, None, tolerance=np.inf, spread=spread)  # a part of a distribution sums to anything
+        local, _ = run_mixture(*loop, None, tolerance=np.inf, spread=spreads)  # a part of a distribution sums to anything
         top = torch.from_numpy(np.array(local.top))
         dist.all_reduce(top, dist.ReduceOp.MAX, self.group)
         top = top.numpy()
