@@ -100,9 +100,9 @@ def child(tokens: int, width: int, words: int, name: str) -> dict[str, Any]:
 
 def three_products(x: Any, w: Any) -> Callable[[], object]:
     """The logits and both gradients, chunk by chunk, and nothing else."""
-    from matchloss.torch import _memory, _products, _sweep
+    from matchloss.torch import _layer, _memory, _products
 
-    tokens = _sweep.tokens_of(x.shape[0], w.shape[0], x.element_size(), _sweep.CHUNK_BYTES, None)
+    tokens = _layer.tokens_of(x.shape[0], w.shape[0], x.element_size(), _layer.CHUNK_BYTES, None)
 
     def run() -> None:
         library = _products.choose(x, w)

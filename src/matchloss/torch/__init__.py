@@ -17,7 +17,6 @@ tensor(1.3863)
 from typing import TYPE_CHECKING, Any
 
 try:
-    from torch import fx as _fx
     from torch import nn as _nn
 except ImportError as error:
     raise ImportError("matchloss.torch needs PyTorch: pip install 'matchloss[torch]'") from error
@@ -43,9 +42,6 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     return sorted({*__all__, *_handed.names(_nn.functional, _nn)})
 
-
-for _name in functional.__all__:
-    _fx.wrap(_name)  # in this module too: a symbolic trace replaces names
 
 __all__ = ["Loss", "functional", "host_call", "host_evaluate", "host_predict", "loss", "modules", "sample_targets"]
 __all__ += functional.__all__

@@ -448,7 +448,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*__all__, *_handed.names(torch.nn.functional)})
-
-
-for _name in __all__:
-    torch.fx.wrap(_name)  # a step of a symbolic trace, which could not look into it
