@@ -287,7 +287,7 @@ def mixture(
     scale: Tensor | None = None, _: Tensor | None = None,
 ) -> Mixture:  # fmt: skip
     """The parts of a target as the loop takes them."""
-    at = None if index is None else index.numpy().reshape(index.shape[0], -1)
+    at = None if index is None else index.numpy() if index.ndim == 2 else index.unsqueeze(-1).numpy()
     shares = np.ones(at.shape) if share is None and at is not None else None if share is None else share.numpy()
     even, by_class = (None if a is None else a.reshape(-1).numpy() for a in (base, scale))
     full = None if dense is None else dense.float() if dense.dtype not in HARD else dense
