@@ -192,16 +192,17 @@ def cross_entropy_rows(
     factor = factor_of(reduction, rows.count, normalizer, visible)
     try:
         if visible and reduction != "none":
-            made: tuple[Any, ...] = _autograd.total(rule, z, factor, overwrite, *rows.given)
+            made = _autograd.total(rule, z, factor, overwrite, *rows.given)
         else:
             made = per_row(rule, z, rows, overwrite)
             factor = factor.to(made[0].dtype) if isinstance(factor, Tensor) else factor
             made = tuple(x.reshape(outer) if reduction == "none" else x.sum() * factor for x in made)
     except BadRow as error:
         refuse_row(target, error.row, classes)
+    loss, *parts = made
     if return_z_loss:
-        return made[0], torch.zeros_like(made[0], requires_grad=False) if len(made) < 2 else made[1].detach()
-    return made[0]
+        return loss, parts[0].detach() if parts else torch.zeros_like(loss, requires_grad=False)
+    return loss
 
 
 def per_row(rule: CrossEntropyRule, z: Tensor, rows: Rows, overwrite: bool = False) -> tuple[Tensor, ...]:
