@@ -121,7 +121,7 @@ def check_target(loss: Any, target: Any, weight: Any) -> None:
         pointwise.check(loss.programs["exact"], y, w)
 
 
-def check_rows(program: Any, target: Any, labels: bool, classes: int, weight: Any) -> None:
+def check_rows(target: Any, labels: bool, classes: int, weight: Any) -> None:
     """DomainError for the first bad label or distribution, if the values are visible."""
     t, w = visible(target), visible(weight)
     if t is not None and (weight is None or w is not None):

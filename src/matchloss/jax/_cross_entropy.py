@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
+from matchloss.engine.row_text import Options
 from matchloss.errors import DomainError
-from matchloss.jax._arrays import as_raw, check_rows, weighted, weights
-from matchloss.jax._loss import loss
+from matchloss.jax._arrays import as_raw, check_rows
+from matchloss.jax._loss import prepared, values
 from matchloss.losses.simplex import CrossEntropy
 
 
 def cross_entropy(
-    logits: Any,
-    target: Any,
+    logits: ArrayLike,
+    target: ArrayLike,
     *,
     label_smoothing: float = 0.0,
     z_loss: float = 0.0,
     softcap: float | None = None,
     temperature: float = 1.0,
-    sample_weight: Any = None,
+    sample_weight: ArrayLike | None = None,
 ) -> jax.Array:
     """-sum t log softmax(u) + z_loss logsumexp(u)^2 of each row, u = softcap tanh(logits / softcap) / temperature.
 
@@ -41,19 +41,10 @@ def cross_entropy(
     ['-8.497e-18', '4.248e-18', '4.248e-18', '0.2689', '-0.2689', '0']
     """
     check_options(label_smoothing, softcap, temperature)
-    u = as_raw("logits", logits)
-    if softcap is not None:
-        u = jnp.where(u == -jnp.inf, u, softcap * jnp.tanh(u / softcap))
-    if temperature != 1.0:
-        u = u / temperature
+    z = as_raw("logits", logits)
     if label_smoothing:
-        target = _smoothed(u, target, label_smoothing, sample_weight)
-    value = loss(CrossEntropy(), u, target, sample_weight)
-    if z_loss:
-        weight = weights(sample_weight, u.shape[:-1], u.dtype)
-        kept = u if weight is None else jnp.where((weight == 0)[..., None], 0.0, u)
-        value = value + weighted(z_loss * jax.nn.logsumexp(kept, axis=-1) ** 2, weight)
-    return value
+        target = _smoothed(z, target, label_smoothing, sample_weight)
+    return values(*prepared(CrossEntropy(), z, target, sample_weight, Options(softcap or 0.0, temperature, z_loss)))
 
 
 def check_options(label_smoothing: float, softcap: float | None, temperature: float) -> None:
@@ -65,10 +56,10 @@ def check_options(label_smoothing: float, softcap: float | None, temperature: fl
             raise DomainError(f"{name} is {given!r}; allowed: (0, inf)")
 
 
-def _smoothed(u: Any, target: Any, amount: float, sample_weight: Any) -> Any:
+def _smoothed(logits: jax.Array, target: ArrayLike, amount: float, sample_weight: ArrayLike | None) -> jax.Array:
     """Distributions mixed with the uniform one; a label out of range makes one that does not sum to 1, and so is found."""
-    given, target = target, jnp.asarray(target)
-    if target.shape == u.shape[:-1] and target.dtype.kind in "iub":
-        check_rows(CrossEntropy().programs["exact"], given, True, u.shape[-1], sample_weight)
-        target = target[..., None] == jnp.arange(u.shape[-1])
-    return (1 - amount) * target + jnp.asarray(amount / u.shape[-1], u.dtype)
+    t, classes = jnp.asarray(target), logits.shape[-1]
+    if t.shape == logits.shape[:-1] and t.dtype.kind in "iub":
+        check_rows(target, True, classes, sample_weight)
+        t = t[..., None] == jnp.arange(classes)
+    return (1 - amount) * t + jnp.asarray(amount / classes, logits.dtype)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache, partial
-from math import isfinite
+from math import inf, isfinite
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
+from matchloss.engine import row_text
 from matchloss.engine.arrays import Evaluation
 from matchloss.engine.row_targets import sum_tolerance
-from matchloss.engine.row_text import Options, Parts, jet, parts
+from matchloss.engine.row_text import Options, Parts, parts
 from matchloss.errors import DomainError, ShapeError
 from matchloss.jax._arrays import (
     JAX,
@@ -27,6 +29,7 @@ from matchloss.jax._arrays import (
     weighted,
     weights,
 )
+from matchloss.jax._loops import by_loops, suits_loops
 from matchloss.losses._domain import Interval
 from matchloss.losses._loss import Loss, PointwiseLoss
 from matchloss.losses._simplex import SimplexLoss
@@ -34,20 +37,31 @@ from matchloss.losses.regression import LocationLoss
 from matchloss.losses.simplex import CrossEntropy
 
 Function = Callable[..., Any]
+PLAIN = Options()
 not_matching = not_differentiable(
     "the derivative of predict is known for matching losses, where it is the hessian; write this loss's prediction in jax.numpy"
 )
 
 
 class Rule(NamedTuple):
-    """Functions of (raw, target), in raw's dtype, NaN in rows of bad targets."""
+    """Functions of (raw, target, constants), in raw's dtype, NaN in rows of bad targets. They are differentiable in raw."""
 
     value: Function  # its derivative is gradient
     gradient: Function  # its derivative is the hessian
     hessian: Function  # simplex losses: the diagonal
 
 
-def loss(loss: Loss, raw: Any, target: Any, sample_weight: Any = None) -> jax.Array:
+class Prepared(NamedTuple):
+    """A call's arguments, checked; raw is floating and each weight is >= 0, or NaN."""
+
+    rule: Rule
+    raw: jax.Array
+    target: jax.Array
+    weight: jax.Array | None
+    constants: tuple[jax.Array, ...]  # what the formula receives after the target, where it is traced; else (): the loss's own
+
+
+def loss(loss: Loss, raw: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None = None) -> jax.Array:
     """The value of each row, times the row's weight where there is one: differentiable in raw, twice.
 
     Pointwise losses: raw and target of equal shape, which is the result's. Simplex losses: raw (..., K), target labels (...,) or
@@ -66,24 +80,22 @@ def loss(loss: Loss, raw: Any, target: Any, sample_weight: Any = None) -> jax.Ar
     >>> print(f"{jax.jit(jax.grad(lambda z: loss(ml.Logistic(), z, 1.0)))(40.0):.4g}")
     -4.248e-18
     """
-    raw, target, weight, rule = _prepared(loss, raw, target, sample_weight)
-    return weighted(rule.value(raw, target), weight)
+    return values(*prepared(loss, raw, target, sample_weight))
 
 
-def mean(loss: Loss, raw: Any, target: Any, sample_weight: Any = None) -> jax.Array:
+def mean(loss: Loss, raw: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None = None) -> jax.Array:
     """sum(w * value) / sum(w), a scalar: what `ml.Poisson()(raw, target)` gives for JAX's arrays."""
-    raw, target, weight, rule = _prepared(loss, raw, target, sample_weight)
-    value = weighted(rule.value(raw, target), weight)
-    if value.size == 0:
+    checked = prepared(loss, raw, target, sample_weight)
+    if checked.raw.size == 0:
         raise ShapeError("there is no row: the mean of nothing is not defined")
-    return jnp.mean(value) if weight is None else jnp.sum(value) / jnp.sum(weight)
+    return _mean(*checked)
 
 
 def evaluate(
     loss: Loss,
-    raw: Any,
-    target: Any,
-    sample_weight: Any = None,
+    raw: ArrayLike,
+    target: ArrayLike,
+    sample_weight: ArrayLike | None = None,
     value: bool = True,
     gradient: bool = True,
     hessian: bool = False,
@@ -92,39 +104,43 @@ def evaluate(
     """`Loss.evaluate` for JAX's arrays."""
     if curvature not in loss.programs:
         raise DomainError(f"{loss!r} has no curvature {curvature!r}; allowed: {', '.join(loss.programs)}")
-    raw, target, weight, rule = _prepared(loss, raw, target, sample_weight)
-    outputs = (rule.value, value), (rule.gradient, gradient), (_curvature(loss, curvature, rule), hessian)
-    return Evaluation(*(weighted(f(raw, target), weight) if wanted else None for f, wanted in outputs))
+    checked = prepared(loss, raw, target, sample_weight)
+    return Evaluation(*_outputs(loss, curvature, (value, gradient, hessian), *checked))
 
 
-def predict(loss: Loss, raw: Any) -> jax.Array:
+def predict(loss: Loss, raw: ArrayLike) -> jax.Array:
     """`Loss.predict` for JAX's arrays; its derivative is the hessian for matching losses, and a TypeError for others.
 
     >>> import matchloss as ml
     >>> [f"{x:.4f}" for x in predict(ml.Logistic(), jnp.array([0.0, 2.0]))]
     ['0.5000', '0.8808']
     """
-    return _predict_of(loss)(as_raw("raw", raw))
+    return _prediction(loss, as_raw("raw", raw))
 
 
-def _prepared(loss: Loss, raw: Any, target: Any, sample_weight: Any) -> tuple[Any, Any, Any, Rule]:
-    """Arrays that are checked and in one dtype, and the rule to apply to them."""
+def prepared(
+    loss: Loss, raw: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None, options: Options = PLAIN, whole: bool = True
+) -> Prepared:
+    """The arguments, checked as far as their values are visible. whole: distributions are checked too, and must sum to 1."""
     if not isinstance(loss, PointwiseLoss | SimplexLoss):
         raise TypeError(f"loss is {loss!r}; it must be a loss of matchloss, such as ml.Poisson()")
-    raw, given = as_raw("raw", raw), jnp.asarray(target)
+    z, y = as_raw("raw", raw), jnp.asarray(target)
     if isinstance(loss, SimplexLoss):
-        return _prepared_rows(loss, raw, given, target, sample_weight)
-    shaped("target", given, raw.shape, "raw's shape")
-    weight = weights(sample_weight, raw.shape, raw.dtype)
-    as_given, target = target, as_raw("target", given).astype(raw.dtype)
-    check_target(loss, as_given, sample_weight)
-    if isinstance(loss, LocationLoss):  # a function of raw - target: JAX differentiates the difference, in both
-        raw = raw - target + jnp.where(inside(loss.target_domain, target), 0.0, jnp.nan)
-        target = jnp.zeros_like(raw)
-    return _masked(raw, weight), fixed_target(target), weight, pointwise_rule(loss)
+        labels = rows_shaped(z, y)
+        weight = weights(sample_weight, z.shape[:-1], z.dtype)
+        if whole:
+            check_rows(target, labels, z.shape[-1], sample_weight)
+        rule = simplex_rule(loss, sum_tolerance(y.dtype) if whole else inf, options)
+        return Prepared(rule, z, y if labels else as_raw("target", y).astype(z.dtype), weight, ())
+    shaped("target", y, z.shape, "raw's shape")
+    weight = weights(sample_weight, z.shape, z.dtype)
+    y = as_raw("target", y).astype(z.dtype)
+    check_target(loss, target, sample_weight)
+    return Prepared(pointwise_rule(loss), z, y, weight, ())
 
 
-def _prepared_rows(loss: SimplexLoss, raw: Any, target: Any, as_given: Any, sample_weight: Any) -> tuple[Any, Any, Any, Rule]:
+def rows_shaped(raw: jax.Array, target: jax.Array) -> bool:
+    """Whether the targets of these rows are labels; ShapeError or TypeError if they are neither labels nor distributions."""
     if raw.ndim == 0 or raw.shape[-1] == 0:
         raise ShapeError(f"raw has shape {raw.shape}; a simplex loss takes (..., K) with at least one class")
     labels = target.shape == raw.shape[:-1]
@@ -134,12 +150,40 @@ def _prepared_rows(loss: SimplexLoss, raw: Any, target: Any, as_given: Any, samp
         )
     if labels and target.dtype.kind not in "iub":
         raise TypeError(f"target has dtype {target.dtype}; labels are integers")
-    weight = weights(sample_weight, raw.shape[:-1], raw.dtype)
-    check_rows(loss.programs["exact"], as_given, labels, raw.shape[-1], sample_weight)
-    tolerance = sum_tolerance(target.dtype)
-    if not labels:
-        target = as_raw("target", target).astype(raw.dtype)
-    return _masked(raw, weight), fixed_target(target), weight, simplex_rule(loss, tolerance)
+    return labels
+
+
+@partial(jax.jit, static_argnums=0)
+def values(rule: Rule, raw: jax.Array, target: jax.Array, weight: jax.Array | None, constants: tuple[Any, ...]) -> jax.Array:
+    """The rows' values, each times its weight."""
+    return weighted(rule.value(_masked(raw, weight), target, constants), weight)
+
+
+@partial(jax.jit, static_argnums=0)
+def _mean(rule: Rule, raw: jax.Array, target: jax.Array, weight: jax.Array | None, constants: tuple[Any, ...]) -> jax.Array:
+    value = values(rule, raw, target, weight, constants)
+    return jnp.mean(value) if weight is None else jnp.sum(value) / jnp.sum(weight)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _outputs(
+    loss: Loss,
+    curvature: str,
+    wanted: tuple[bool, bool, bool],
+    rule: Rule,
+    raw: jax.Array,
+    target: jax.Array,
+    weight: jax.Array | None,
+    constants: tuple[Any, ...],
+) -> tuple[jax.Array | None, ...]:
+    of = rule.value, rule.gradient, _curvature(loss, curvature, rule)
+    raw = _masked(raw, weight)
+    return tuple(weighted(f(raw, target, constants), weight) if asked else None for f, asked in zip(of, wanted, strict=True))
+
+
+@partial(jax.jit, static_argnums=0)
+def _prediction(loss: Loss, raw: jax.Array) -> jax.Array:
+    return _predict_of(loss)(raw)
 
 
 def _masked(raw: Any, weight: Any) -> Any:
@@ -147,22 +191,26 @@ def _masked(raw: Any, weight: Any) -> Any:
     return raw if weight is None else jnp.where(jnp.reshape(weight == 0, weight.shape + (1,) * (raw.ndim - weight.ndim)), 0.0, raw)
 
 
-def _chained(value: Function, gradient: Function, hessian: Function, slope: Function) -> Rule:
-    """The rule whose value's derivative along dr is the sum of gradient dr, and whose gradient's is slope(raw, target, dr)."""
-    first, second = jax.custom_jvp(gradient), jax.custom_jvp(value)
+def _chained(value: Function, jet: Function, hessian: Function, slope: Function) -> Rule:
+    """The rule of these. jet: value and gradient; slope(raw, target, constants, dr): the derivative of the gradient along dr."""
+    alone: Any = jax.custom_jvp(value)
+    both: Any = jax.custom_jvp(jet)
 
-    @first.defjvp
+    def change(value: jax.Array, gradient: jax.Array, along: jax.Array) -> jax.Array:
+        product = gradient * along
+        return product if product.ndim == value.ndim else jnp.sum(product, axis=-1)
+
+    @both.defjvp
     def _(primals: Any, tangents: Any) -> Any:
-        raw, target = primals
-        return first(raw, target), slope(raw, target, tangents[0])
+        value, gradient = both(*primals)
+        return (value, gradient), (change(value, gradient, tangents[0]), slope(*primals, tangents[0]))
 
-    @second.defjvp
+    @alone.defjvp
     def _(primals: Any, tangents: Any) -> Any:
-        raw, target = primals
-        out, change = second(raw, target), first(raw, target) * tangents[0]
-        return out, change if change.ndim == out.ndim else jnp.sum(change, axis=-1)
+        value, gradient = both(*primals)
+        return value, change(value, gradient, tangents[0])
 
-    return Rule(second, first, hessian)
+    return Rule(alone, lambda *of: both(*of)[1], hessian)
 
 
 def inside(domain: Interval, y: Any) -> Any:
@@ -177,18 +225,32 @@ def pointwise_rule(loss: PointwiseLoss) -> Rule:
     core = loss.reduced
     assert isinstance(core, PointwiseLoss)
 
-    def output(i: int, raw: Any, target: Any) -> Any:
-        return _or_nan(inside(loss.target_domain, target), core.formula(JAX, raw, target, *core.constants)[i], raw)
+    def outputs(raw: jax.Array, target: jax.Array, constants: Any) -> list[jax.Array]:
+        good = inside(loss.target_domain, target)
+        return [_or_nan(good, x, raw) for x in core.formula(JAX, raw, target, *(constants or core.constants))]
 
-    def hessian(raw: Any, target: Any) -> Any:
-        return output(2, twice_at_most(raw), target)
+    def hessian(raw: jax.Array, target: jax.Array, constants: Any) -> jax.Array:
+        return outputs(twice_at_most(raw), target, constants)[2]
 
-    return _chained(
-        lambda raw, target: output(0, raw, target),
-        lambda raw, target: output(1, raw, target),
+    rule = _chained(
+        lambda *of: outputs(*of)[0],
+        lambda *of: tuple(outputs(*of)[:2]),
         hessian,
-        lambda raw, target, along: hessian(raw, target) * along,
+        lambda *of: hessian(*of[:-1]) * of[-1],
     )
+    if not isinstance(loss, LocationLoss):
+        return Rule(*(lambda raw, target, constants, f=f: f(raw, fixed_target(target), constants) for f in rule))
+
+    def difference(f: Function) -> Function:
+        """f as a function of raw - target, which JAX differentiates in both."""
+
+        def of(raw: jax.Array, target: jax.Array, constants: Any) -> jax.Array:
+            d = raw - target + jnp.where(inside(loss.target_domain, target), 0.0, jnp.nan)
+            return f(d, jnp.zeros_like(d), constants)
+
+        return of
+
+    return Rule(*map(difference, rule))
 
 
 def _or_nan(good: Any, x: Any, like: Any) -> Any:
@@ -196,13 +258,13 @@ def _or_nan(good: Any, x: Any, like: Any) -> Any:
 
 
 @lru_cache(maxsize=1024)
-def simplex_rule(loss: SimplexLoss, tolerance: float) -> Rule:
-    """The rule of a loss of K raw predictions a row, for distributions that sum to 1 within the tolerance."""
+def simplex_rule(loss: SimplexLoss, tolerance: float, options: Options = PLAIN) -> Rule:
+    """The rule of a loss of K raw predictions a row, for distributions that sum to 1 within the tolerance. options: of cross entropy."""
     core = loss.reduced
     assert isinstance(core, SimplexLoss)
     program = core.programs["exact"]
 
-    def checked(raw: Any, target: Any) -> tuple[Any, Any]:
+    def checked(raw: jax.Array, target: jax.Array) -> tuple[jax.Array, jax.Array]:
         """The target's distributions, and whether each row has one."""
         if target.ndim < raw.ndim:
             t = (target[..., None] == jnp.arange(raw.shape[-1])).astype(raw.dtype)
@@ -212,41 +274,50 @@ def simplex_rule(loss: SimplexLoss, tolerance: float) -> Rule:
             good = jnp.all((t >= 0) & (t <= 1 + tolerance), axis=-1) & (jnp.abs(jnp.sum(t, axis=-1) - 1) <= tolerance)
         return t, good[..., None]
 
-    def row(raw: Any, target: Any) -> tuple[Any, Any, Parts]:
+    def row(raw: jax.Array, target: jax.Array) -> tuple[jax.Array, jax.Array, Parts]:
         t, good = checked(raw, target)
         return t, good, parts(JAX, JAX_ROWS, program, raw, t)
 
-    def entries(x: Parts, t: Any) -> tuple[Any, Any, Any]:
+    def entries(x: Parts, t: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         return program.entry(JAX, x.p, x.c, t, x.own, x.others, x.share, *program.constants)
 
-    def value(raw: Any, target: Any) -> Any:
+    def text(raw: jax.Array, target: jax.Array) -> tuple[jax.Array, jax.Array]:
         t, good, x = row(raw, target)
-        whole = program.base(JAX, x.gap, x.d, x.rest, *program.constants) + JAX_ROWS.sum(jnp.where(t == 0, 0.0, t * entries(x, t)[0]))
-        return _or_nan(good, whole, raw)[..., 0]
+        value, gradient, _ = entries(x, t)
+        whole = program.base(JAX, x.gap, x.d, x.rest, *program.constants) + JAX_ROWS.sum(jnp.where(t == 0, 0.0, t * value))
+        return _or_nan(good, whole, raw)[..., 0], _or_nan(good, gradient, raw)
 
-    def gradient(raw: Any, target: Any) -> Any:
-        t, good, x = row(raw, target)
-        return _or_nan(good, entries(x, t)[1], raw)
-
-    def hessian(raw: Any, target: Any) -> Any:
+    def hessian(raw: jax.Array, target: jax.Array, constants: Any) -> jax.Array:
         t, good, x = row(twice_at_most(raw), target)
         return _or_nan(good, entries(x, t)[2], raw)
 
-    def slope(raw: Any, target: Any, along: Any) -> Any:
+    def slope(raw: jax.Array, target: jax.Array, constants: Any, along: jax.Array) -> jax.Array:
         t, good, x = row(twice_at_most(raw), target)
-        return core.product(JAX, JAX_ROWS, x, t, along) * jnp.where(good, 1.0, jnp.nan).astype(raw.dtype)
+        return _or_nan(good, core.product(JAX, JAX_ROWS, x, t, along), raw)
 
-    if isinstance(core, CrossEntropy):  # the same by fewer sums over a row: the text for large vocabularies
+    if isinstance(core, CrossEntropy):  # the same by fewer sums over a row, and with options
 
-        def value(raw: Any, target: Any) -> Any:
+        def text(raw: jax.Array, target: jax.Array) -> tuple[jax.Array, jax.Array]:
             t, good = checked(raw, target)
-            return _or_nan(good, jet(JAX, JAX_ROWS, raw, t, Options()).value, raw)[..., 0]
+            x = row_text.jet(JAX, JAX_ROWS, raw, t, options)
+            return _or_nan(good, x.value, raw)[..., 0], _or_nan(good, x.gradient, raw)
 
-        def gradient(raw: Any, target: Any) -> Any:
+        def slope(raw: jax.Array, target: jax.Array, constants: Any, along: jax.Array) -> jax.Array:
+            raw = twice_at_most(raw)
             t, good = checked(raw, target)
-            return _or_nan(good, jet(JAX, JAX_ROWS, raw, t, Options()).gradient, raw)
+            x = row_text.jet(JAX, JAX_ROWS, raw, t, options)
+            return _or_nan(good, row_text.hessian_product(JAX_ROWS, x, t, options, along), raw)
 
-    return _chained(value, gradient, hessian, slope)
+    def jet(raw: jax.Array, target: jax.Array, constants: Any, graded: bool = True) -> tuple[jax.Array, ...]:
+        def as_text(*of: jax.Array) -> tuple[jax.Array, ...]:
+            return text(*of)[: 1 + graded]
+
+        if options == PLAIN and suits_loops(raw, target):
+            return jax.lax.platform_dependent(raw, target, cpu=partial(by_loops, loss, graded), default=as_text)
+        return as_text(raw, target)
+
+    rule = _chained(lambda *of: jet(*of, graded=False)[0], lambda *of: jet(*of), hessian, slope)
+    return Rule(*(lambda raw, target, constants, f=f: f(raw, fixed_target(target), constants) for f in rule))
 
 
 def _curvature(loss: Loss, curvature: str, rule: Rule) -> Function:
@@ -254,14 +325,14 @@ def _curvature(loss: Loss, curvature: str, rule: Rule) -> Function:
     program = loss.programs[curvature]
     if isinstance(loss, SimplexLoss):
         if curvature == "fisher" and not loss.matching:  # affine in the target: its mean over labels drawn from the prediction
-            return lambda raw, target: rule.hessian(raw, predict(loss, raw))
+            return lambda raw, target, constants: rule.hessian(raw, predict(loss, raw), constants)
         if program.curvature is None:
             return rule.hessian
-        return lambda raw, target: program.curvature(JAX, predict(loss, twice_at_most(raw))) + 0.0 * rule.hessian(raw, target)
+        return lambda *of: program.curvature(JAX, predict(loss, twice_at_most(of[0]))) + 0.0 * rule.hessian(*of)
     if program.curvature is None:
         return rule.hessian
 
-    def stand_in(raw: Any, target: Any) -> Any:
+    def stand_in(raw: jax.Array, target: jax.Array, constants: Any) -> jax.Array:
         made = program.curvature(JAX, twice_at_most(raw), target, *program.constants)
         return _or_nan(inside(loss.target_domain, target), made, raw)
 
