@@ -24,6 +24,7 @@ import jax.numpy as jnp  # noqa: E402
 import matchloss as ml  # noqa: E402
 import matchloss.jax as mj  # noqa: E402
 from cases import moderate_rows  # noqa: E402
+from matchloss.jax._loops import LOOPS_FROM  # noqa: E402
 from test_jax import close, double, jitted  # noqa: E402, F401
 
 # --- cross entropy --------------------------------------------------------------------------------------------------------------
@@ -68,6 +69,41 @@ def test_cross_entropy_is_its_formula(options: dict[str, Any]) -> None:
     for target in (labels, p):
         for one, other in zip(jitted(ours, z, target), jitted(theirs, z, target), strict=True):
             close(one, other, 1e-9, 1e-11)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_softcap_keeps_the_tail_of_its_slope(dtype: Any) -> None:
+    z = np.array([800.0, 0.0, 1.0], dtype)
+    slope = jitted(jax.grad(lambda z: mj.cross_entropy(z, 1, softcap=30.0)), z)
+    assert slope.dtype == dtype
+    rise = 4 * np.exp(-2 * 800 / 30)  # 1 - tanh(z / 30)^2
+    close(slope[0], rise * np.exp(30.0) / (np.exp(30.0) + 1 + np.e), 1e-5 if dtype == np.float32 else 1e-9, 0)
+
+
+@pytest.mark.parametrize("loss", [ml.CrossEntropy(), ml.Sparsemax()], ids=lambda loss: loss.name)
+def test_many_labels_take_the_compiled_loops(loss: Any) -> None:
+    r = np.random.default_rng(2)
+    rows, classes = LOOPS_FROM // 128, 128
+    z, y = r.normal(size=(rows, classes)), r.integers(0, classes, rows)
+    bad = y.copy()
+    bad[[3, 9]] = -1, classes
+    along = r.normal(size=z.shape)
+
+    def everything(z: Any, y: Any) -> Any:
+        def slope(z: Any) -> Any:
+            return jax.grad(lambda z: mj.loss(loss, z, y).sum())(z)
+
+        return mj.loss(loss, z, y), slope(z), jax.jvp(slope, (z,), (along,))[1]
+
+    assert "buffer_callback" in str(jax.make_jaxpr(lambda z: mj.loss(loss, z, y))(z))
+    value, slope, turn = jitted(everything, z, y)
+    close(value, loss.value(z, y))
+    close(slope, loss.gradient(z, y))
+    close(turn, loss.hessian_product(z, y, along), 1e-9)
+    for found in jitted(everything, z, bad)[:2]:
+        assert np.flatnonzero(np.isnan(np.asarray(found).reshape(rows, -1)).any(axis=1)).tolist() == [3, 9]
+    each = jitted(jax.vmap(lambda z, y: mj.loss(loss, z, y)), np.stack([z, -z]), np.stack([y, y[::-1]]))
+    close(each, [loss.value(z, y), loss.value(-z, y[::-1])])
 
 
 def test_masks_cost_nothing_unless_they_hide_the_label() -> None:
@@ -251,16 +287,68 @@ def test_optaxs_names_give_optaxs_results(name: str) -> None:
     compare()
 
 
-def test_optaxs_signatures_begin_alike() -> None:
+def test_optaxs_arguments_are_all_taken() -> None:
     for name in PAIRS:
-        ours, theirs = (list(inspect.signature(getattr(m, name)).parameters.values()) for m in (mj, optax.losses))
-        for one, other in zip(ours, theirs, strict=False):
-            assert (one.name, one.kind, one.default) == (other.name, other.kind, other.default), name
-    z = jnp.asarray(moderate_rows(4, 3)[0])
-    close(
-        mj.softmax_cross_entropy(z, jnp.eye(4, 3).at[3].set(1 / 3), axis=-1), optax.softmax_cross_entropy(z, jnp.eye(4, 3).at[3].set(1 / 3))
-    )
-    labels = jnp.array([0, 3, 1])
-    f = "softmax_cross_entropy_with_integer_labels"
-    close(getattr(mj, f)(z, labels, axis=0), getattr(optax, f)(z, labels, axis=0))
-    close(mj.l2_loss(z), optax.l2_loss(z))
+        ours, theirs = (inspect.signature(getattr(m, name)).parameters for m in (mj, optax.losses))
+        assert [(p.name, p.kind, p.default) for p in ours.values()] == [(p.name, p.kind, p.default) for p in theirs.values()], name
+
+
+@pytest.mark.parametrize("axis", [0, (1, 2), (-1, 0), None])
+def test_axes_and_where_are_optaxs(axis: Any) -> None:
+    r = np.random.default_rng(0)
+    shape = (2, 3, 4)
+    z, p = jnp.asarray(r.normal(size=shape)), jnp.asarray(r.dirichlet(np.ones(24), size=()).reshape(shape))
+    p = p / p.sum(axis, keepdims=True)
+    axes = tuple(range(3)) if axis is None else tuple(a % 3 for a in np.atleast_1d(axis))
+    batch = tuple(n for i, n in enumerate(shape) if i not in axes)
+    labels = jnp.asarray(r.integers(0, 24 // int(np.prod(batch)), batch))
+    some = jnp.asarray(r.random(shape) < 0.7)
+
+    def both(f: Callable[..., Any], target: Any, where: Any) -> Any:
+        def of(z: Any) -> Any:
+            value, back = jax.vjp(lambda z: f(z, target, axis, where), z)
+            return value, back(jnp.ones_like(value))[0]
+
+        return of
+
+    for where in (None, some, None if axis is None else jnp.asarray(r.random(batch) < 0.5)):
+        ours, theirs = (jitted(both(m.softmax_cross_entropy, p, where), z) for m in (mj, optax))
+        close(ours[0], theirs[0])
+        close(ours[1], np.nan_to_num(theirs[1]))  # optax's gradient is NaN at a row of which nothing counts
+        if axis is not None:
+            name = "softmax_cross_entropy_with_integer_labels"
+            ours, theirs = (jitted(both(getattr(m, name), labels, where), z) for m in (mj, optax))
+            seen = np.isfinite(ours[0])  # inf at a label that does not count
+            assert seen.any() and (where is some or seen.all())
+            close(np.where(seen, ours[0], 0), np.where(seen, theirs[0], 0))
+    with pytest.raises(TypeError, match="axis is None"):
+        mj.softmax_cross_entropy_with_integer_labels(z, labels, None)  # pyright: ignore[reportArgumentType]
+    bad = p.at[0].set(2.0)
+    with pytest.raises(ml.DomainError, match="probabilities"):
+        mj.softmax_cross_entropy(z, bad, axis, some)
+    assert np.isnan(jitted(lambda p: mj.softmax_cross_entropy(z, p, axis, some), bad)).any()
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "good", "bad"), [("huber_loss", "delta", (0.5, 3.0), 0.0), ("sigmoid_focal_loss", "gamma", (0.0, 0.5, 2.3), -1.0)]
+)
+def test_parameters_may_be_traced(name: str, parameter: str, good: tuple[float, ...], bad: float) -> None:
+    z, y = jnp.linspace(-5, 5, 8), jnp.array([0.0, 1.0] * 4)
+
+    def both(f: Callable[..., Any]) -> Callable[..., Any]:
+        def of(z: Any, parameter_: Any) -> Any:
+            value, back = jax.vjp(lambda z: f(z, y, **{parameter: parameter_}), z)
+            return value, back(jnp.ones_like(value))[0]
+
+        return jax.jit(of)
+
+    ours, theirs = both(getattr(mj, name)), both(getattr(optax, name))
+    for number in good:
+        for one, other in zip(ours(z, number), theirs(z, number), strict=True):
+            close(one, other, 1e-10)
+        close(ours(z, number)[0], getattr(mj, name)(z, y, **{parameter: number}))
+    assert all(np.isnan(out).all() for out in ours(z, bad))
+    with pytest.raises(ml.DomainError, match=f"{parameter} is {bad}"):
+        getattr(mj, name)(z, y, **{parameter: bad})
+    with pytest.raises(TypeError, match="parameter"):
+        jax.grad(lambda x: getattr(mj, name)(z, y, **{parameter: x}).sum())(1.0)
