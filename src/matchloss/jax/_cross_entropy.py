@@ -44,7 +44,7 @@ def cross_entropy(
     z = as_raw("logits", logits)
     if label_smoothing:
         target = _smoothed(z, target, label_smoothing, sample_weight)
-    return values(*prepared(CrossEntropy(), z, target, sample_weight, Options(softcap or 0.0, temperature, z_loss)))
+    return values(*prepared(CrossEntropy(), z, target, sample_weight, Options(float(softcap or 0.0), float(temperature), float(z_loss))))
 
 
 def check_options(label_smoothing: float, softcap: float | None, temperature: float) -> None:

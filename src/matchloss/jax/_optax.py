@@ -131,8 +131,9 @@ def multiclass_sparsemax_loss(scores: ArrayLike, labels: ArrayLike) -> jax.Array
     """Sparsemax of each row: `ml.Sparsemax()`. scores (..., K), labels (...,), result (...,). Source: Martins and Astudillo (2016).
 
     >>> import jax.numpy as jnp
-    >>> print(multiclass_sparsemax_loss(jnp.array([[2.0, 1.0, 0.0], [0.0, 0.0, 0.0]]), jnp.array([0, 2])))
-    [0.         0.33333334]
+    >>> scores = jnp.array([[2.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
+    >>> [f"{x:.4f}" for x in multiclass_sparsemax_loss(scores, jnp.array([0, 2]))]
+    ['0.0000', '0.3333']
     """
     return loss(Sparsemax(), scores, labels)
 
