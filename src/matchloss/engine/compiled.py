@@ -227,11 +227,13 @@ def total_loop(formula: FunctionType, constants: int, dtype: str, gradient: bool
                 if w_part is not None:
                     w = np.float64(w_part[i])
                     inside |= w == 0.0
-                    f, g = times_weight(f, w), times_weight(g, w)
+                    f, g = times_weight(f, w), g * w * scale if w != 0.0 else 0.0  # scale is no number where all weights are 0
+                else:
+                    g = g * scale
                 good &= inside
                 values[i] = f
                 if g_part is not None:
-                    g_part[i] = g * scale
+                    g_part[i] = g
             whole = size // LANES * LANES
             for j in range(0, whole, LANES):
                 for q in range(LANES):
@@ -256,3 +258,29 @@ def total_loop(formula: FunctionType, constants: int, dtype: str, gradient: bool
     )
     name = f"total_{formula.__name__}_{dtype}_{'g' if gradient else '_'}{'w' if weighted else '_'}_{constants}_{key(formula)[:24]}"
     return compiled(loop, name, signature, FLAGS)
+
+
+@cache
+def column_loop(formula: FunctionType, columns: int, constants: int) -> Callable[..., None]:
+    """loop(a, ..., out, constants): out[i] = formula(m, a[i], ..., *constants) over two to four columns of contiguous float64."""
+    step = lower(formula)
+
+    def of_two(a, b, out, constants):
+        for i in range(out.shape[0]):
+            out[i] = step(COMPILED, a[i], b[i], *constants)
+
+    def of_three(a, b, c, out, constants):
+        for i in range(out.shape[0]):
+            out[i] = step(COMPILED, a[i], b[i], c[i], *constants)
+
+    def of_four(a, b, c, d, out, constants):
+        for i in range(out.shape[0]):
+            out[i] = step(COMPILED, a[i], b[i], c[i], d[i], *constants)
+
+    signature = (
+        *(types.Array(types.float64, 1, "C", readonly=True),) * columns,
+        types.Array(types.float64, 1, "C"),
+        types.UniTuple(types.float64, constants) if constants else types.Tuple(()),
+    )
+    loop = {2: of_two, 3: of_three, 4: of_four}[columns]
+    return compiled(loop, f"columns_{formula.__name__}_{columns}_{constants}_{key(formula)[:24]}", signature, FLAGS)
