@@ -1,23 +1,123 @@
-"""Proper scores of predictions, the observation first: `rule(target, prediction, sample_weight=None)`, lower is better."""
+"""Proper scores of forecasts: the observation first, lower is better, `score(obs, fct, ..., sample_weight=None, reduction="none")`.
 
-from matchloss.scoring.rules import (
+>>> from matchloss import scoring
+>>> scoring.crps_normal([0.0, 1.5], 0.0, 1.0).round(3)
+array([0.234, 0.994])
+>>> scoring.log_score([1, 0], [0.9, 0.2], reduction="mean")
+0.16425203348601802
+"""
+
+from matchloss.scoring.catalogue import CATALOGUE, ProperScore, get_score
+from matchloss.scoring.categorical import brier_score, log_score, power_score, pseudo_spherical_score, rps_score, spherical_score
+from matchloss.scoring.continuous import (
+    crps_exponential,
+    crps_laplace,
+    crps_logistic,
+    crps_lognormal,
+    crps_normal,
+    crps_uniform,
+    logs_exponential,
+    logs_laplace,
+    logs_logistic,
+    logs_lognormal,
+    logs_normal,
+    logs_uniform,
+)
+from matchloss.scoring.decomposition import Decomposition, decompose
+from matchloss.scoring.differences import ForecastComparison, compare_forecasts
+from matchloss.scoring.ensembles import crps_ensemble, dss_ensemble, dss_normal, energy_score, twcrps_ensemble
+from matchloss.scoring.isotonic import Recalibration, recalibrate
+from matchloss.scoring.point import (
     absolute_error,
-    brier_score,
-    log_score,
-    per_row,
+    expectile_score,
+    gamma_deviance,
+    interval_score,
     pinball,
     poisson_deviance,
-    spherical_score,
+    quantile_score,
     squared_error,
+    tweedie_deviance,
+    weighted_interval_score,
+)
+from matchloss.scoring.ranking import Difference, Ranking, rank
+from matchloss.scoring.special import (
+    crps_beta,
+    crps_binomial,
+    crps_gamma,
+    crps_mixnorm,
+    crps_negbinom,
+    crps_poisson,
+    crps_t,
+    logs_beta,
+    logs_binomial,
+    logs_gamma,
+    logs_mixnorm,
+    logs_negbinom,
+    logs_poisson,
+    logs_t,
 )
 
+catalogue = tuple(CATALOGUE.values())
+
 __all__ = [
+    "CATALOGUE",
+    "Decomposition",
+    "Difference",
+    "ForecastComparison",
+    "ProperScore",
+    "Ranking",
+    "Recalibration",
     "absolute_error",
     "brier_score",
+    "catalogue",
+    "compare_forecasts",
+    "crps_beta",
+    "crps_binomial",
+    "crps_ensemble",
+    "crps_exponential",
+    "crps_gamma",
+    "crps_laplace",
+    "crps_logistic",
+    "crps_lognormal",
+    "crps_mixnorm",
+    "crps_negbinom",
+    "crps_normal",
+    "crps_poisson",
+    "crps_t",
+    "crps_uniform",
+    "decompose",
+    "dss_ensemble",
+    "dss_normal",
+    "energy_score",
+    "expectile_score",
+    "gamma_deviance",
+    "get_score",
+    "interval_score",
     "log_score",
-    "per_row",
+    "logs_beta",
+    "logs_binomial",
+    "logs_exponential",
+    "logs_gamma",
+    "logs_laplace",
+    "logs_logistic",
+    "logs_lognormal",
+    "logs_mixnorm",
+    "logs_negbinom",
+    "logs_normal",
+    "logs_poisson",
+    "logs_t",
+    "logs_uniform",
     "pinball",
     "poisson_deviance",
+    "power_score",
+    "pseudo_spherical_score",
+    "quantile_score",
+    "rank",
+    "recalibrate",
+    "rps_score",
     "spherical_score",
     "squared_error",
+    "twcrps_ensemble",
+    "tweedie_deviance",
+    "weighted_interval_score",
 ]

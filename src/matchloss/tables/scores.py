@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ NUMBERS = {"squared error": scoring.squared_error, "absolute error": scoring.abs
 COUNTS = {"Poisson deviance": scoring.poisson_deviance, "squared error": scoring.squared_error}
 LABELS = {"log": scoring.log_score, "Brier": scoring.brier_score, "spherical": scoring.spherical_score}
 ERROR_RATE = "error rate"  # the share of wrong labels: the only one for a loss that predicts no probability
-RULES: dict[TargetKind, dict[str, Callable[..., float]]] = {"number": NUMBERS, "count": COUNTS, "binary": LABELS, "multiclass": LABELS}
+RULES: dict[TargetKind, dict[str, Callable[..., Any]]] = {"number": NUMBERS, "count": COUNTS, "binary": LABELS, "multiclass": LABELS}
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,16 @@ def held_out(loss: Loss, kind: TargetKind, raw: Floats, target: NDArray[Any], sa
     return scores
 
 
-def _score(rule: Callable[..., float], target: NDArray[Any], prediction: Floats, sample_weight: Floats | None) -> Score:
+def _score(rule: Callable[..., Any], target: NDArray[Any], prediction: Floats, sample_weight: Floats | None) -> Score:
     if prediction.ndim == 2 and target.dtype.kind == "f":  # two labels under a loss for many
         target = target.astype(np.int64)
     hopeless = ~np.isfinite(prediction) if prediction.ndim == 1 else np.zeros(len(prediction), bool)  # an exponential overflowed
     if rule is scoring.poisson_deviance:
         hopeless |= prediction < 0  # no rate at all: as bad as a rate of 0
     fair = prediction if not hopeless.any() else np.where(hopeless, 0.0, prediction)
-    rows = scoring.per_row(rule, target, fair)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # rows of an infinite score are counted below
+        rows = np.asarray(rule(target, fair), np.float64)
     rows[hopeless] = np.inf
     return mean_score(rows, sample_weight)
 

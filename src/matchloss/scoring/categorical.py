@@ -1,0 +1,263 @@
+"""Scores of probabilities of labels: a probability of label 1, or a distribution over K classes.
+
+Binary: obs is 0, 1 or a number between, a label's own probability, and fct the probability of 1; both of one shape. Else fct is
+(..., K) and obs integer labels (...) from 0 or distributions (..., K). All are linear in the observation, the score at a distribution
+being the mean of those at its labels, and all are strictly proper (Gneiting & Raftery 2007). 0 is the best: a label that was forecast
+with certainty.
+The result has one number a row; with reduction "mean" or "sum" it is a float, weighted by sample_weight.
+
+DomainError for what is no label, probability or distribution (the sum may miss 1 by 1e-6, in float32 by 1e-4), with row and value;
+ShapeError for other shapes. A label that was given probability 0 has an infinite log score: a warning counts such rows.
+"""
+
+from __future__ import annotations
+
+import warnings
+from types import FunctionType
+from typing import Any
+
+import array_api_compat
+import numpy as np
+from numpy.typing import NDArray
+
+from matchloss.engine import row_targets, threads
+from matchloss.engine.arrays import as_array, as_weight
+from matchloss.engine.namespaces import NUMPY, NUMPY_ROWS, namespace, row_reductions
+from matchloss.errors import DomainError, ShapeError
+from matchloss.losses import Interval
+from matchloss.losses._terms import times
+from matchloss.scoring._apply import Reduction, is_foreign, reduce, score, widened
+
+UNIT = Interval(0, 1, closed="both")
+BLOCK = 1 << 16  # entries of distributions that are checked and scored at a time: they stay in cache
+
+
+def _score(
+    binary: FunctionType, classes: FunctionType, obs: Any, fct: Any, sample_weight: Any, reduction: Reduction, *constants: float
+) -> Any:
+    """binary(m, obs, fct, *constants) for probabilities of label 1, classes(m, r, p, t, *constants) for distributions p and t."""
+    if is_foreign(obs) or is_foreign(fct):
+        return _of_library(binary, classes, obs, fct, sample_weight, reduction, *constants)
+    if np.ndim(fct) < 2 and np.ndim(obs) < 2:
+        given = {"obs": obs, "fct": fct, **{f"constant{i}": c for i, c in enumerate(constants)}}
+        made = score(binary, given, {"obs": UNIT, "fct": UNIT}, sample_weight, "none")
+        return _finish(np.asarray(made), reduction, None if sample_weight is None else as_weight(sample_weight, np.shape(made)))
+    y, p = as_array("obs", widened(obs)), as_array("fct", widened(fct))
+    if p.ndim == 0 or p.shape[-1] < 2 or y.shape not in (p.shape, p.shape[:-1]):
+        raise ShapeError(f"obs has shape {y.shape} and fct {p.shape}; fct (..., K) asks for labels (...) or distributions (..., K)")
+    labels = y.shape != p.shape
+    if labels and y.dtype.kind == "f":
+        raise TypeError(f"obs has dtype {y.dtype}; labels are integers")
+    k, weight = p.shape[-1], as_weight(sample_weight, p.shape[:-1])
+    tolerance = row_targets.sum_tolerance(np.asarray(fct).dtype)
+    ps, ys = p.reshape(-1, k), y.reshape(-1) if labels else y.reshape(-1, k)
+    ws = None if weight is None else weight.reshape(-1)
+    made = np.empty(len(ps), np.float32 if p.dtype == np.float32 else np.float64)
+
+    def block(start: int, stop: int) -> int:
+        part, seen, w = ps[start:stop], ys[start:stop], None if ws is None else ws[start:stop]
+        if not _sound(part, seen, labels, k, w, tolerance):
+            return start
+        made[start:stop] = _values(classes, part, seen, labels, w, constants)
+        return -1
+
+    if threads.over_blocks(len(ps), max(1, BLOCK // k), block) >= 0:
+        row_targets.check_targets(p, False, k, weight, tolerance, "fct")
+        row_targets.check_targets(y, labels, k, weight, name="obs")
+    return _finish(made.reshape(p.shape[:-1]), reduction, weight)
+
+
+def _sound(p: NDArray[Any], y: NDArray[Any], labels: bool, k: int, w: NDArray[Any] | None, tolerance: float) -> bool:
+    try:
+        row_targets.check_targets(p, False, k, w, tolerance)
+        row_targets.check_targets(y, labels, k, w)
+    except DomainError:
+        return False
+    return True
+
+
+def _values(
+    classes: FunctionType, p: NDArray[Any], y: NDArray[Any], labels: bool, w: NDArray[Any] | None, constants: tuple[float, ...]
+) -> NDArray[np.float64]:
+    p = p.astype(np.float64)
+    t = (y[:, None] == np.arange(p.shape[1])).astype(np.float64) if labels else y.astype(np.float64)
+    with np.errstate(all="ignore"):
+        made = classes(NUMPY, NUMPY_ROWS, p, t, *constants)[:, 0]
+    return made if w is None else np.where(w == 0, 0.0, made * w)
+
+
+def _finish(weighted: NDArray[Any], reduction: Reduction, weight: NDArray[Any] | None) -> Any:
+    """The rows, already times their weights, reduced; a warning counts those of infinite score."""
+    infinite = int(np.isinf(weighted).sum())
+    if infinite:
+        warnings.warn(
+            f"{infinite} of {weighted.size} rows have an infinite score: what happened there was given probability 0", stacklevel=4
+        )
+    if reduction == "mean" and weight is not None:
+        mass = float(np.sum(weight, dtype=np.float64))
+        if not mass > 0:
+            raise ShapeError("there is no row of positive weight: a mean needs one")
+        return float(np.sum(weighted, dtype=np.float64)) / mass
+    return reduce(weighted, None, reduction)
+
+
+def _of_library(
+    binary: FunctionType, classes: FunctionType, obs: Any, fct: Any, sample_weight: Any, reduction: Reduction, *constants: float
+) -> Any:
+    """By another library's own functions; labels and distributions are not checked there, since values may not be visible."""
+    if getattr(fct, "ndim", 0) < 2:
+        given = {"obs": obs, "fct": fct, **{f"constant{i}": c for i, c in enumerate(constants)}}
+        return score(binary, given, {"obs": UNIT, "fct": UNIT}, sample_weight, reduction)
+    xp: Any = array_api_compat.array_namespace(obs, fct)
+    k = fct.shape[-1]
+    t = obs if obs.shape == fct.shape else xp.astype(xp.expand_dims(obs, axis=-1) == xp.arange(k), fct.dtype)
+    made = classes(namespace(xp), row_reductions(xp), fct, t, *constants)[..., 0]
+    if sample_weight is not None:
+        made = xp.where(sample_weight == 0, xp.zeros_like(made), made * sample_weight)
+    if reduction == "none":
+        return made
+    return xp.sum(made) / ((xp.sum(sample_weight) if sample_weight is not None else made.size) if reduction == "mean" else 1)
+
+
+def _log(m: Any, obs: Any, fct: Any) -> Any:
+    return -(times(m, obs, m.log(fct)) + times(m, 1 - obs, m.log1p(-fct))) + 0.0
+
+
+def _log_classes(m: Any, r: Any, p: Any, t: Any) -> Any:
+    """Where p is what the rest of its row leaves of 1, log p comes of the rest: near 1 that is known better than p."""
+    top = r.first_max(p)
+    rest = r.sum(m.where(top, 0.0, p))
+    near = top & (1 - rest == p) & (rest < 0.5)
+    log_p = m.where(near, m.log1p(-m.where(near, rest, 0.0)), m.log(p))
+    return r.sum(-times(m, t, log_p) + 0.0)
+
+
+def log_score(obs: Any, fct: Any, sample_weight: Any = None, reduction: Reduction = "none") -> Any:
+    """-sum_k obs_k log fct_k, at a label -log of its probability; 0 log 0 is 0. Infinite where what happened had probability 0.
+
+    Source: Good (1952). Shapes and errors: this module's text.
+
+    >>> from matchloss.scoring import log_score
+    >>> log_score([1, 0], [0.5, 1e-17])
+    array([6.93147181e-01, 1.00000000e-17])
+    >>> log_score([0, 2], [[1.0, 0.0, 0.0], [0.25, 0.25, 0.5]], reduction="mean")  # half of log 2
+    0.34657359027997264
+    """
+    return _score(_log, _log_classes, obs, fct, sample_weight, reduction)
+
+
+def _brier(m: Any, obs: Any, fct: Any) -> Any:
+    miss = 1 - fct
+    return obs * miss * miss + (1 - obs) * fct * fct
+
+
+def _brier_classes(m: Any, r: Any, p: Any, t: Any) -> Any:
+    miss = 1 - p
+    return 0.5 * r.sum(t * miss * miss + (1 - t) * p * p)
+
+
+def brier_score(obs: Any, fct: Any, sample_weight: Any = None, reduction: Reduction = "none") -> Any:
+    """Half |fct - e|^2 at the label e, averaged over obs where that is a distribution; between 0 and 1.
+
+    For a probability of label 1: obs (1 - fct)^2 + (1 - obs) fct^2, scikit-learn's `brier_score_loss`. Source: Brier (1950).
+
+    >>> from matchloss.scoring import brier_score
+    >>> brier_score([1, 0], [0.5, 0.0])
+    array([0.25, 0.  ])
+    >>> brier_score([1, 0], [[0.5, 0.5], [1.0, 0.0]], reduction="mean")
+    0.125
+    """
+    return _score(_brier, _brier_classes, obs, fct, sample_weight, reduction)
+
+
+def _pseudo_spherical(m: Any, obs: Any, fct: Any, power: Any) -> Any:
+    a, miss = power, 1 - fct
+    size = m.exp(m.log(m.exp(a * m.log(fct)) + m.exp(a * m.log1p(-fct))) / a)
+    return obs * (1 - m.exp((a - 1) * m.log(fct / size))) + (1 - obs) * (1 - m.exp((a - 1) * m.log(miss / size)))
+
+
+def _pseudo_spherical_classes(m: Any, r: Any, p: Any, t: Any, power: float) -> Any:
+    size = m.exp(m.log(r.sum(m.exp(power * m.log(p)))) / power)
+    return r.sum(t * (1 - m.exp((power - 1) * m.log(p / size))))
+
+
+def pseudo_spherical_score(obs: Any, fct: Any, power: float = 2.0, sample_weight: Any = None, reduction: Reduction = "none") -> Any:
+    """1 - (fct_k / |fct|_power)^(power - 1) at the label k, averaged over obs; power > 1, at 2 it is the spherical score.
+
+    Source: Good (1971); Gneiting & Raftery (2007), eq. 9.
+
+    >>> from matchloss.scoring import pseudo_spherical_score
+    >>> pseudo_spherical_score([1], [0.5], power=2.0).round(6)
+    array([0.292893])
+    """
+    if not 1 < power < np.inf:
+        raise DomainError(f"power is {power!r}; allowed: numbers above 1")
+    return _score(_pseudo_spherical, _pseudo_spherical_classes, obs, fct, sample_weight, reduction, float(power))
+
+
+def _spherical(m: Any, obs: Any, fct: Any) -> Any:
+    miss = 1 - fct
+    size = m.sqrt(fct * fct + miss * miss)
+    return obs * miss * miss / (size * (size + fct)) + (1 - obs) * fct * fct / (size * (size + miss))
+
+
+def _spherical_classes(m: Any, r: Any, p: Any, t: Any) -> Any:
+    return r.sum(t * (1 - p / m.sqrt(r.sum(p * p))))
+
+
+def spherical_score(obs: Any, fct: Any, sample_weight: Any = None, reduction: Reduction = "none") -> Any:
+    """1 - <obs, fct> / |fct|: 0 for a label forecast with certainty, 1 for one that was given probability 0.
+
+    Source: Roby (1965), turned so that lower is better.
+
+    >>> from matchloss.scoring import spherical_score
+    >>> spherical_score([1, 1], [1.0, 0.0])
+    array([0., 1.])
+    """
+    return _score(_spherical, _spherical_classes, obs, fct, sample_weight, reduction)
+
+
+def _power(m: Any, obs: Any, fct: Any, power: Any) -> Any:
+    a, miss = power, 1 - fct
+    mass = (m.exp(a * m.log(fct)) + m.exp(a * m.log1p(-fct))) / a + 1 / (a * (a - 1))
+    return mass - (obs * m.exp((a - 1) * m.log(fct)) + (1 - obs) * m.exp((a - 1) * m.log(miss))) / (a - 1)
+
+
+def _power_classes(m: Any, r: Any, p: Any, t: Any, power: float) -> Any:
+    a = power
+    return r.sum(m.exp(a * m.log(p))) / a + 1 / (a * (a - 1)) - r.sum(t * m.exp((a - 1) * m.log(p))) / (a - 1)
+
+
+def power_score(obs: Any, fct: Any, power: float = 1.5, sample_weight: Any = None, reduction: Reduction = "none") -> Any:
+    """sum_j fct_j^a / a - fct_k^(a - 1) / (a - 1) + 1 / (a (a - 1)) at the label k, averaged over obs: of Tsallis's entropy, a = power > 1.
+
+    At 2 it is the Brier score; towards 1 the log score. Its matching loss is Entmax(alpha=power). Source: Tsallis (1988); Dawid (2007).
+
+    >>> from matchloss.scoring import power_score
+    >>> power_score([1], [0.5], power=2.0)
+    array([0.25])
+    """
+    if not 1 < power < np.inf:
+        raise DomainError(f"power is {power!r}; allowed: numbers above 1")
+    return _score(_power, _power_classes, obs, fct, sample_weight, reduction, float(power))
+
+
+def rps_score(obs: Any, fct: Any, sample_weight: Any = None, reduction: Reduction = "none") -> Any:
+    """Ranked probability score of K ordered classes: sum over k < K of (P_k - O_k)^2, of the sums of the first k probabilities.
+
+    obs: labels from 0 or distributions; at a distribution it is the mean over its labels. For two classes it is the Brier score.
+    Source: Epstein (1969).
+
+    >>> from matchloss.scoring import rps_score
+    >>> rps_score([0, 2], [[0.5, 0.5, 0.0], [0.5, 0.5, 0.0]])
+    array([0.25, 1.25])
+    """
+    return _score(_brier, _rps_classes, obs, fct, sample_weight, reduction)
+
+
+def _rps_classes(m: Any, r: Any, p: Any, t: Any) -> Any:
+    total, below, seen = 0.0 * p[..., :1], 0.0 * p[..., :1], 0.0 * p[..., :1]
+    for k in range(p.shape[-1] - 1):
+        below, seen = below + p[..., k : k + 1], seen + t[..., k : k + 1]
+        total = total + seen * (1 - below) * (1 - below) + (1 - seen) * below * below
+    return total

@@ -1,0 +1,124 @@
+"""Recalibration: the best forecasts that rise with the given ones, for a mean, a quantile or an expectile.
+
+For any score that is consistent for the functional the answer is one and the same (Brummer & Preez 2013; Jordan, Muehlemann & Ziegel
+2022), so it is computed once and scored by each. Means are pooled by SciPy's isotonic regression. Quantiles and expectiles are found by
+thresholds: the part of a segment that belongs above t is the end of it whose identification function sums to the most negative number,
+and every segment is cut so, at the middle of what its values may be, until nothing is left to cut (Stout 2013): n log n in all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Functional = Literal["mean", "quantile", "expectile"]
+HALVINGS = 70  # of the range of the observations: to its last bit
+
+
+@dataclass(frozen=True)
+class Recalibration:
+    """The distinct forecasts in order, the recalibrated value of each, its weight, and the place of each row's forecast among them."""
+
+    fct: Floats
+    value: Floats
+    mass: Floats
+    of_row: NDArray[np.intp]
+
+    @property
+    def rows(self) -> Floats:
+        """The recalibrated forecast of each row."""
+        return self.value[self.of_row]
+
+
+def recalibrate(functional: Functional, obs: Floats, fct: Floats, weight: Floats | None = None, level: float = 0.5) -> Recalibration:
+    """Isotonic regression of obs on fct, rows (n,) in any order; rows of one forecast get one value, none leaves the range of obs."""
+    distinct, of_row = np.unique(fct, return_inverse=True)
+    w = np.ones(obs.size) if weight is None else weight
+    mass = np.bincount(of_row, w, distinct.size).astype(np.float64)
+    if functional == "mean":
+        from scipy.optimize import isotonic_regression  # here, since it takes longer to import than all of this package
+
+        sums = np.bincount(of_row, w * obs, distinct.size)
+        value = isotonic_regression(sums / mass, weights=mass).x
+    else:
+        order = np.argsort(of_row, kind="stable")
+        starts = np.concatenate([[0], np.cumsum(np.bincount(of_row, minlength=distinct.size))[:-1]])
+        by_threshold = _quantiles if functional == "quantile" else _expectiles
+        value = by_threshold(obs[order], w[order], starts, level)
+    return Recalibration(distinct, np.clip(value, obs.min(), obs.max()), mass, of_row)
+
+
+def constant(functional: Functional, obs: Floats, weight: Floats | None = None, level: float = 0.5) -> float:
+    """The best forecast that is the same for all rows."""
+    return float(recalibrate(functional, obs, np.zeros(obs.size), weight, level).value[0])
+
+
+def _quantiles(y: Floats, w: Floats, starts: NDArray[np.intp], level: float) -> Floats:
+    """Lower and upper solution, each between neighbouring values of y, and the middle of both."""
+    values, code = np.unique(y, return_inverse=True)
+    ends = []
+    for upper in (False, True):
+        low, high = np.zeros(starts.size, np.intp), np.full(starts.size, values.size - 1)
+        first = np.zeros(1, np.intp)  # where segments of equal (low, high) begin, among the distinct forecasts
+        while (low < high).any():
+            middle = (low + high) // 2
+            at = np.repeat(middle, np.diff(np.append(starts, y.size)))
+            above = _above(np.add.reduceat(np.where(code <= at, 1 - level, -level) * w, starts), first, upper)
+            low, high = np.where(above, np.minimum(middle + 1, high), low), np.where(above, high, middle)
+            first = _segments(low, high)
+        ends.append(values[low])
+    return 0.5 * ends[0] + 0.5 * ends[1]
+
+
+def _expectiles(y: Floats, w: Floats, starts: NDArray[np.intp], level: float) -> Floats:
+    """By halving to find which forecasts are pooled, then by Newton's steps from there, which end at the exact root of each pool."""
+    low, high = np.full(starts.size, y.min()), np.full(starts.size, y.max())
+    first, sizes = np.zeros(1, np.intp), np.diff(np.append(starts, y.size))
+    for _ in range(HALVINGS):
+        middle = 0.5 * low + 0.5 * high
+        at = np.repeat(middle, sizes)
+        above = _above(np.add.reduceat(np.where(y <= at, 1 - level, level) * (at - y) * w, starts), first, False)
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+        first = _segments(low, high)
+    pool = np.zeros(starts.size, np.intp)
+    pool[first[1:]] = 1
+    pool = np.repeat(np.cumsum(pool), sizes)
+    t = np.repeat(0.5 * low + 0.5 * high, sizes)
+    asymmetric = np.where(y <= t, 1 - level, level) * w
+    root = np.bincount(pool, asymmetric * y) / np.bincount(pool, asymmetric)
+    return np.maximum.accumulate(root)[pool[starts]]
+
+
+def _above(slope: Floats, first: NDArray[np.intp], upper: bool) -> NDArray[np.bool_]:
+    """For each entry whether it belongs to the end of its segment whose slopes sum to the least: the part that is better off above.
+
+    Among several such ends the shortest, or for the upper solution the longest.
+    """
+    before = np.concatenate([[0.0], np.cumsum(slope)])
+    stop = np.append(first[1:], slope.size)
+    above = np.empty(slope.size, bool)
+    # the sum from s to the end is before[stop] - before[s]: least where before[s] is greatest
+    greatest = np.maximum.reduceat(before[:-1], first)
+    greatest = np.maximum(greatest, before[stop])
+    segment = np.zeros(slope.size, np.intp)
+    segment[first[1:]] = 1
+    segment = np.cumsum(segment)
+    hit = before[:-1] >= greatest[segment] - 1e-12 * np.abs(greatest[segment]) if upper else before[:-1] == greatest[segment]
+    place = np.arange(slope.size)
+    if upper:
+        cut = np.minimum.reduceat(np.where(hit, place, slope.size), first)
+        cut = np.minimum(cut, stop)
+    else:
+        last = np.maximum.reduceat(np.where(hit, place, -1), first)
+        cut = np.where((before[stop] >= greatest) | (last < 0), stop, last)
+    np.greater_equal(place, cut[segment], out=above)
+    return above
+
+
+def _segments(low: NDArray[np.generic], high: NDArray[np.generic]) -> NDArray[np.intp]:
+    """Where the pair (low, high) changes."""
+    return np.concatenate([[0], 1 + np.flatnonzero((low[1:] != low[:-1]) | (high[1:] != high[:-1]))])
