@@ -131,9 +131,9 @@ class _Linear(BaseEstimator):
         refuse_infinite(X)
         return of_array(X)
 
-    def _raw_of(self, X: Any, intercept: Any, coef: Floats) -> Floats:
+    def _raw_of(self, rows: TableRows, intercept: Any, coef: Floats) -> Floats:
         centre = getattr(self, "_centre", None)
-        return raw_of(self._rows(X), intercept, coef, centre if centre is not None and len(centre) == len(coef) else None)
+        return raw_of(rows, intercept, coef, centre if centre is not None and len(centre) == len(coef) else None)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coef_")
@@ -179,7 +179,8 @@ class LinearRegressor(RegressorMixin, _Linear):
 
     def predict(self, X: Any) -> Floats:
         """loss.predict(raw), in the target's own units: (n,)."""
-        return np.asarray(self.loss_.predict(self._raw_of(X, self.intercept_, self.coef_)))
+        rows = self._rows(X)
+        return np.asarray(self.loss_.predict(self._raw_of(rows, self.intercept_, self.coef_)))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -262,9 +263,10 @@ class LinearClassifier(ClassifierMixin, _Linear):
         return self
 
     def _raw(self, X: Any) -> Floats:
+        rows = self._rows(X)
         if len(self.coef_) == 1:
-            return self._raw_of(X, self.intercept_[0], self.coef_[0])
-        return self._raw_of(X, self.intercept_, np.ascontiguousarray(self.coef_.T))
+            return self._raw_of(rows, self.intercept_[0], self.coef_[0])
+        return self._raw_of(rows, self.intercept_, np.ascontiguousarray(self.coef_.T))
 
     def decision_function(self, X: Any) -> Floats:
         """Raw predictions: (n, K), or (n,) for two classes, above 0 for the second."""
