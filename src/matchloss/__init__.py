@@ -4,6 +4,7 @@ One definition of each loss, exact and fast: `ml.Logistic()`, `ml.get("tweedie",
 `ml.losses()` is the catalogue. A loss takes `(raw, target)`: `loss.evaluate`, `loss.gradient`, `loss.predict`, `loss.best_constant`, ...
 """
 
+from matchloss import hosts as _hosts
 from matchloss.engine.arrays import Evaluation
 from matchloss.errors import DomainError, ShapeError
 from matchloss.losses import Interval, Loss, PointwiseLoss, Simplex, SimplexLoss

@@ -1,42 +1,52 @@
-"""The one place that names the libraries whose arrays losses take.
+"""Which library computes with an array: losses ask here, and know no host.
 
-A host is a module with `host_call`, `host_evaluate` and `host_predict`; it is imported when the first array of its library arrives.
+A host is a module with `host_call`, `host_evaluate` and `host_predict`; matchloss.hosts says how each is opened.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 LIBRARIES = ("torch", "jax", "jaxlib", "cupy")
-_hosts: dict[type, Any] = {}  # by the type of an array, None for NumPy's and Python's
 
 
-def host_of(*arrays: Any) -> Any:
+class Host(Protocol):
+    """What the losses ask of the module of another library's arrays."""
+
+    host_call: Callable[..., Any]
+    host_evaluate: Callable[..., Any]
+    host_predict: Callable[..., Any]
+
+
+OPENERS: dict[str, Callable[[], Host]] = {}  # by library
+_hosts: dict[type, Host | None] = {}  # by the type of an array, None for NumPy's and Python's
+
+
+def host_of(*arrays: Any) -> Host | None:
     """The module that computes with these arrays, or None for NumPy; TypeError for a library that none computes with."""
     for a in arrays:
-        kind = type(a)
-        host = _hosts[kind] if kind in _hosts else _found(kind)
+        cls = type(a)
+        host = _hosts[cls] if cls in _hosts else _found(cls)
         if host is not None:
             return host
     return None
 
 
-def _found(kind: type) -> Any:
-    library = library_of(kind)
+def _found(cls: type) -> Host | None:
+    library = library_of(cls)
     host = None
-    if library == "torch":  # statements, which torch.compile follows; it does not follow importlib
-        import matchloss.torch as host
-    elif library is not None and library.startswith("jax"):
-        import matchloss.jax as host
+    if library in OPENERS:
+        host = OPENERS[library]()
     elif library is not None:
         raise TypeError(f"{library} arrays are not computed; pass NumPy, PyTorch or JAX arrays")
-    _hosts[kind] = host
+    _hosts[cls] = host
     return host
 
 
-def library_of(kind: type) -> str | None:
+def library_of(cls: type) -> str | None:
     """The library that a type of array comes from, itself or by inheritance; None for others."""
-    for base in kind.__mro__:
+    for base in cls.__mro__:
         library = base.__module__.partition(".")[0]
         if library in LIBRARIES:
             return library

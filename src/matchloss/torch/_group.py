@@ -18,7 +18,7 @@ from matchloss.engine.row_targets import Mixture, sum_tolerance
 from matchloss.engine.row_text import Options
 from matchloss.engine.rows import Stats, run_mixture
 from matchloss.errors import DomainError, ShapeError
-from matchloss.torch._cross_entropy import KINDS, CrossEntropyRule, mixture, numbers
+from matchloss.torch._cross_entropy_rule import KINDS, CrossEntropyRule, mixture, numbers
 from matchloss.torch._targets import FLOATS, Rows, check_weights, rows_of
 
 Loop = tuple[str, NDArray[Any], Mixture, NDArray[np.float64], Options]  # run_mixture's arguments

@@ -16,7 +16,8 @@ from matchloss.engine import threads
 from matchloss.engine.rows import Stats
 from matchloss.torch import _memory, _products
 from matchloss.torch._autograd import loss_dtype
-from matchloss.torch._cross_entropy import CrossEntropyRule, losses_of, per_row, weights_of
+from matchloss.torch._cross_entropy import per_row
+from matchloss.torch._cross_entropy_rule import CrossEntropyRule, losses_of, weights_of
 from matchloss.torch._plain import batched
 from matchloss.torch._targets import BadRow, Rows, refuse_row
 

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from matchloss.errors import ShapeError
 from matchloss.torch._autograd import loss_dtype
-from matchloss.torch._cross_entropy import CrossEntropyRule, check_call, cross_entropy_rows, factor_of, options_of
+from matchloss.torch._cross_entropy import check_call, cross_entropy_rows, factor_of, options_of
+from matchloss.torch._cross_entropy_rule import CrossEntropyRule
 from matchloss.torch._dropin import overridable
 from matchloss.torch._layer import CHUNK_BYTES, OUTPUTS, Layer, Plan, TokenOutputs
 from matchloss.torch._plain import plain

@@ -16,8 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import matchloss as ml
 from matchloss.errors import DomainError, ShapeError
+from matchloss.losses.binary import Logistic
+from matchloss.losses.families import Poisson
+from matchloss.losses.regression import AbsoluteError, Huber, SquaredError
 from matchloss.torch import _handed, _overwrite
 from matchloss.torch._cross_entropy import cross_entropy_rows
 from matchloss.torch._dropin import (
@@ -53,15 +55,15 @@ __all__ = [
     "soft_margin_loss",
 ]
 
-LOGISTIC, SQUARED, ABSOLUTE, POISSON = ml.Logistic(), ml.SquaredError(), ml.AbsoluteError(), ml.Poisson()
-HUBERS: dict[str, ml.Huber] = {}  # a loss keeps its compiled loops
+LOGISTIC, SQUARED, ABSOLUTE, POISSON = Logistic(), SquaredError(), AbsoluteError(), Poisson()
+HUBERS: dict[str, Huber] = {}  # a loss keeps its compiled loops
 
 
 @torch.compiler.assume_constant_result
 def huber(delta: str) -> str:
     """The key in HUBERS of this delta, given in hexadecimal: torch.compile makes stand-ins of losses and numbers, not of strings."""
     if delta not in HUBERS:
-        HUBERS[delta] = ml.Huber(float.fromhex(delta))
+        HUBERS[delta] = Huber(float.fromhex(delta))
     return delta
 
 
