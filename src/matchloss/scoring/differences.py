@@ -73,14 +73,15 @@ class ForecastComparison:
         if self.best is None:
             return f"No forecast has a finite {self.score.replace('_', ' ')}."
         said = [f"By {self.score.replace('_', ' ')}, {self.best} is best ({self.means[self.best]:.4g})."]
-        level = f"{self.confidence:.0%} interval".replace("%", " %")
-        others = list(self.unbeaten[1:])
+        others = [f"{name}, {_gap(self.differences[name, self.best])}" for name in self.unbeaten[1:]]
         if others:
-            gaps = [f"{name} ({_gap(self.differences[name, self.best])})" for name in others]
-            said.append(f"The data cannot tell it from {' and '.join(gaps)}; in brackets the difference with its {level}.")
+            said.append(f"The data cannot tell it from {' and '.join(others)}.")
         for name in sorted(self.beaten_by, key=self.means.__getitem__):
-            gap = self.differences[name, self.best] if name != self.best else self.differences[name, self.beaten_by[name]]
-            said.append(f"{name} is worse by {_gap(gap)}." if gap.decided else f"{name} is beaten by {self.beaten_by[name]}.")
+            by = self.best if self.differences[name, self.best].decided else self.beaten_by[name]
+            said.append(f"{name} is worse{'' if by == self.best else f' than {by}'} by {_gap(self.differences[name, by])}.")
+        if self.differences:
+            level = f"{self.confidence:.0%}".replace("%", " %")
+            said.append(f"In brackets: {level} intervals, which hold for all pairs at once.")
         said += [f"{name} is not ranked: its score is infinite in {rows} rows." for name, rows in self.not_ranked.items()]
         fewest = min((d.carrying for d in self.differences.values()), default=np.inf)
         if fewest < FEW:
@@ -166,4 +167,4 @@ def _named(score: str, names: list[str], scores: Any, ranking: Ranking, confiden
 
 
 def _gap(d: Difference) -> str:
-    return f"{d.difference:.3g}, {d.low:.3g} to {d.high:.3g}"
+    return f"{d.difference:.3g} ({d.low:.3g} to {d.high:.3g})"
