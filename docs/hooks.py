@@ -237,7 +237,7 @@ def reference() -> str:
         "## Words of the contract",
         *(entry(f"ml.{cls.__name__}", cls, signature=False) for cls in WORDS),
         "## Scores\n\n" + plain((inspect.getdoc(scoring) or "").strip()),
-        *(entry(f"matchloss.scoring.{name}", getattr(scoring, name)) for name in scoring.__all__),
+        *(entry(f"matchloss.scoring.{name}", getattr(scoring, name)) for name in scoring.__all__ if callable(getattr(scoring, name))),
     ]
     return "\n\n".join(parts)
 

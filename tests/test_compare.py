@@ -6,7 +6,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from matchloss import scoring
 from matchloss.compare.candidates import CANDIDATES
 from matchloss.compare.result import Comparison, Fit, Score
 from matchloss.compare.run import compare
@@ -84,7 +83,7 @@ def test_what_a_class_says_of_targets_and_scores_agrees_with_the_rest(loss):
     if loss.score:  # half or twice the score, whatever the prediction
         raw, target = np.array([-1.0, 0.5, 2.0]), np.array([1.0, 3.0, 0.5])
         kind = next(kind for kind in RULES if loss.score in RULES[kind])
-        score = scoring.per_row(RULES[kind][loss.score], target, loss.predict(raw))
+        score = RULES[kind][loss.score](target, loss.predict(raw))
         ratio = score / loss.divergence(raw, target)
         assert np.allclose(ratio, ratio[0])
 

@@ -7,7 +7,8 @@ array([0.234, 0.994])
 0.16425203348601802
 """
 
-from matchloss.scoring.catalogue import CATALOGUE, ProperScore, get_score
+from matchloss.scoring._catalogue import CATALOGUE as _CATALOGUE
+from matchloss.scoring._catalogue import ProperScore, get_score
 from matchloss.scoring.categorical import brier_score, log_score, power_score, pseudo_spherical_score, rps_score, spherical_score
 from matchloss.scoring.continuous import (
     crps_exponential,
@@ -57,10 +58,9 @@ from matchloss.scoring.special import (
     logs_t,
 )
 
-catalogue = tuple(CATALOGUE.values())
+catalogue = tuple(_CATALOGUE.values())
 
 __all__ = [
-    "CATALOGUE",
     "Decomposition",
     "Difference",
     "ForecastComparison",

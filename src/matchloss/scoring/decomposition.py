@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from matchloss.engine.arrays import as_array, as_weight, refuse
 from matchloss.errors import DomainError, ShapeError
-from matchloss.scoring.catalogue import ProperScore, get_score
+from matchloss.scoring._catalogue import ProperScore, get_score
 from matchloss.scoring.isotonic import Functional, recalibrate
 
 Floats = NDArray[np.float64]

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from matchloss.engine.arrays import as_weight
 from matchloss.errors import DomainError, ShapeError
-from matchloss.scoring.catalogue import ProperScore, get_score
+from matchloss.scoring._catalogue import ProperScore, get_score
 from matchloss.scoring.ranking import Difference, Ranking, rank
 
 FEW, APPROXIMATE = 10, 30  # rows that carry a difference
