@@ -1,4 +1,4 @@
-"""What a person should know of a fit: that it has not converged, that coefficients have no finite best, that columns say the same."""
+"""Warnings about a fit: it has not converged, some coefficients have no finite optimum, or columns are collinear."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matchloss.linear.passes import Block
 from matchloss.linear.rows import Floats, TableRows
 
 EPS = float(np.finfo(np.float64).eps)
-GROWING = 0.25  # of the largest effect: coefficients named
+GROWING = 0.25  # coefficients with at least this share of the largest effect are named
 
 
 def at_rounding(f: Objective, at: Measure) -> bool:
@@ -29,7 +29,7 @@ def at_rounding(f: Objective, at: Measure) -> bool:
 
 
 def advise(f: Objective, at: Measure, converged: bool, tol: float, names: Sequence[str], before: Sequence[Floats]) -> tuple[str, ...]:
-    """A sentence for each thing that the person should look at; `before` are thetas of some passes ago."""
+    """One sentence for each thing that the person should look at; `before` holds thetas from earlier passes."""
     every = [*(["the intercept"] if f.intercept else []), *(names or [f"column {j}" for j in range(len(f.rows.slots) + len(f.left_out))])]
     labels = [label for j, label in enumerate(every) if j not in f.left_out]
     said = []
@@ -52,7 +52,7 @@ def advise(f: Objective, at: Measure, converged: bool, tol: float, names: Sequen
 
 
 def not_centred(rows: TableRows, names: Sequence[str]) -> tuple[str, ...]:
-    """A sentence on the columns that a fit without an intercept cannot centre, where there are such columns."""
+    """One sentence on the columns that a fit without an intercept cannot centre; empty if there are none."""
     far = [int(np.flatnonzero(rows.slots == 1 + j)[0]) for j in np.flatnonzero(rows.far_means())]
     if not far:
         return ()
@@ -65,7 +65,7 @@ def _list(names: Sequence[str], most: int = 8) -> str:
 
 
 def _all_at_the_end(f: Objective) -> bool:
-    """Whether the intercept alone could fall or grow for ever: all counts are 0, or all labels one."""
+    """Whether the intercept alone has no finite optimum: all counts are 0, or all labels are the same."""
     return (
         f.intercept and f.outputs is None and bool((f.target == f.target[0]).all()) and bool(np.isinf(f.loss.best_constant(f.target[:1])))
     )
@@ -79,7 +79,7 @@ def _growing(f: Objective, direction: Floats) -> np.ndarray:
 
 
 def _ranges(f: Objective) -> Floats:
-    """From a column's least value to its greatest; 0 for the intercept."""
+    """The range of each column, greatest value minus least; 0 for the intercept."""
     low, high = np.full(f.rows.q, np.inf), np.full(f.rows.q, -np.inf)
     for block in f.matrix.blocks(0, f.rows.n):
         low, high = np.minimum(low, block.x.min(axis=0)), np.maximum(high, block.x.max(axis=0))

@@ -1,6 +1,6 @@
-"""Reading the columns of any data frame: numbers where they lie, everything else as places among its distinct values.
+"""Reading the columns of any data frame: numbers without a copy, everything else as indices into its distinct values.
 
-Which library a frame comes from is known here alone, through narwhals and pyarrow; both are imported at the first frame.
+Only this file knows which library a frame comes from, through narwhals and pyarrow; both are imported at the first frame.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class ColumnError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Coded:
-    """A column of levels: row i has values[places[i]]. Values may repeat, and may be in no row."""
+    """A column of levels: row i has values[places[i]]. Values may repeat, and some may occur in no row."""
 
     places: NDArray[Any]  # (n,) integers of any width
     values: tuple[Level, ...]  # None where missing; infinities stay
-    declared: bool  # whether the order of the values was declared, and is not that of their first rows
+    declared: bool  # whether the order of the values was declared; otherwise it is the order of first appearance
     type: str  # as messages call it
 
     @property
@@ -42,7 +42,7 @@ class Coded:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A data frame, with the labels of its columns by their names as text."""
+    """A data frame, and a map from each column's name as text to its label."""
 
     frame: Any  # narwhals.DataFrame
     labels: dict[str, Any]
@@ -53,20 +53,20 @@ class Table:
         return len(self.frame)
 
     def require(self, names: Iterable[str]) -> None:
-        """ColumnError that names those that are not here, each with the nearest name that is."""
+        """ColumnError if any of these columns is missing; it suggests the nearest existing name for each."""
         absent = [name for name in names if name not in self.labels]
         if absent:
             raise ColumnError(f"the table has no {_listed([_and_near(name, self.labels) for name in absent])}")
 
     def read(self, name: str, as_levels: bool) -> NDArray[Any] | Coded:
-        """The numbers of a column, NaN where missing, a view wherever the library allows; Coded if it has text, booleans or
-        categories, or, with `as_levels`, numbers. ColumnError for dates, nested and any other types.
+        """The numbers of a column, NaN where missing, as a view wherever the library allows. Coded for text, booleans and
+        categories, and with `as_levels` for numbers too. ColumnError for dates, nested and all other types.
         """
         return _read(name, self.frame.get_column(self.labels[name]), as_levels)
 
 
 def open_table(frame: Any) -> Table:
-    """The columns of a data frame that is in memory, of any library that narwhals reads.
+    """The columns of an in-memory data frame, from any library that narwhals reads.
 
     >>> import polars as pl
     >>> table = open_table(pl.DataFrame({"age": [20, 40], "city": ["Rome", None]}))
@@ -80,7 +80,7 @@ def open_table(frame: Any) -> Table:
         raise ImportError('reading data frames needs narwhals and pyarrow: pip install "matchloss[linear]"') from error
     from narwhals.exceptions import DuplicateError
 
-    if isinstance(frame, pa.RecordBatch):  # which narwhals does not read
+    if isinstance(frame, pa.RecordBatch):  # narwhals does not read these
         frame = pa.Table.from_batches([frame])
     try:
         table = nw.from_native(frame, eager_only=True)
@@ -97,7 +97,7 @@ def open_table(frame: Any) -> Table:
 
 
 def kind_of(values: Iterable[Level]) -> str:
-    """What levels are: "text", "booleans" or "numbers", by the first that is not missing; empty if there is none."""
+    """What the levels are: "text", "booleans" or "numbers", judged by the first that is not missing; "" if all are missing."""
     value = next((v for v in values if v is not None), None)
     if value is None:
         return ""
@@ -109,7 +109,7 @@ def _read(name: str, series: nw.Series[Any], as_levels: bool) -> NDArray[Any] | 
     import pyarrow as pa
 
     dtype = series.dtype
-    if dtype in (nw.Int128, nw.UInt128):  # which neither NumPy nor Arrow has
+    if dtype in (nw.Int128, nw.UInt128):  # neither NumPy nor Arrow has these
         series, dtype = series.cast(nw.Float64()), nw.Float64()
     if not as_levels and (dtype.is_integer() or dtype.is_float()):
         return series.to_numpy()
@@ -123,7 +123,7 @@ def _read(name: str, series: nw.Series[Any], as_levels: bool) -> NDArray[Any] | 
     arrow, what = _to_arrow(name, series)
     if pa.types.is_dictionary(arrow.type):
         native = getattr(series.to_native(), "dtype", None)
-        in_pandas = series.implementation.is_pandas_like() and hasattr(native, "categories")  # there the order was always declared
+        in_pandas = series.implementation.is_pandas_like() and hasattr(native, "categories")  # pandas' order is always declared
         return _coded(name, arrow, in_pandas or arrow.type.ordered, what)
     if pa.types.is_null(arrow.type) and not as_levels:
         return np.full(len(arrow), np.nan)
@@ -135,7 +135,7 @@ def _read(name: str, series: nw.Series[Any], as_levels: bool) -> NDArray[Any] | 
 
 
 def _by_library(series: nw.Series[Any]) -> Coded | None:
-    """Two kinds of columns that their own library codes twice as fast as it hands them to Arrow; None for all others."""
+    """Codes two kinds of columns with their own library, which is twice as fast as going through Arrow; None for all others."""
     import narwhals.stable.v2 as nw
 
     native = series.to_native()
@@ -144,16 +144,16 @@ def _by_library(series: nw.Series[Any]) -> Coded | None:
         values: list[Any] = known.tolist()
         try:
             "".join(values).encode()
-        except (TypeError, UnicodeEncodeError):  # not all are text (narwhals looks at 100 rows), or not text that can be written
+        except (TypeError, UnicodeEncodeError):  # not all text (narwhals looks at only 100 rows), or text that UTF-8 cannot encode
             return None
         places[places < 0] = len(values)
         return Coded(places, (*values, None) if len(places) and places.max() == len(values) else tuple(values), False, "String")
     if series.implementation.is_polars() and series.dtype == nw.Categorical:
         known = native.unique(maintain_order=True).drop_nulls()
         numbered, values = known.to_physical().to_list(), known.to_list()
-        if not values or max(numbered) > len(native) + 1000:  # all columns share their numbers, so that they may be large
+        if not values or max(numbered) > len(native) + 1000:  # polars numbers the categories of all columns together
             return None
-        by_number: list[Any] = [values[0]] * (max(numbered) + 1)  # a number that no row has gets any value
+        by_number: list[Any] = [values[0]] * (max(numbered) + 1)  # numbers that no row has may map to any value
         for number, value in zip(numbered, values, strict=True):
             by_number[number] = value
         gaps = native.null_count() > 0
@@ -163,7 +163,7 @@ def _by_library(series: nw.Series[Any]) -> Coded | None:
 
 
 def _to_arrow(name: str, series: nw.Series[Any]) -> tuple[pa.Array | pa.ChunkedArray, str]:
-    """The column as Arrow has it, and its type as messages call it."""
+    """The column as an Arrow array, and the name of its type for messages."""
     import narwhals.stable.v2 as nw
     import pyarrow as pa
 
@@ -173,7 +173,7 @@ def _to_arrow(name: str, series: nw.Series[Any]) -> tuple[pa.Array | pa.ChunkedA
         what = str(getattr(native, "dtype", getattr(native, "type", dtype)))
     try:
         arrow = native if isinstance(native, pa.ChunkedArray) else series.to_arrow()
-    except (ValueError, TypeError, NotImplementedError, OverflowError) as error:  # Arrow's own errors are among them
+    except (ValueError, TypeError, NotImplementedError, OverflowError) as error:  # Arrow's errors are subclasses of these
         raise ColumnError(f'column "{name}" has the type {what}, and cannot be read as numbers or as levels: {error}') from error
     return arrow, f"{what} of {arrow.type}" if dtype == nw.Object else what
 
@@ -190,7 +190,7 @@ def _coded(name: str, arrow: pa.Array | pa.ChunkedArray, declared: bool, what: s
     if not kinds.is_dictionary(arrow.type):
         arrow = arrow.dictionary_encode()
     if isinstance(arrow, pa.ChunkedArray):
-        if arrow.num_chunks > 1:  # the joint dictionary may be larger than the chunks' indices can count
+        if arrow.num_chunks > 1:  # the merged dictionary may have more entries than the chunks' index type can count
             arrow = arrow.cast(pa.dictionary(pa.int32(), inner, arrow.type.ordered)).unify_dictionaries()
         arrow = arrow.combine_chunks()
     values = [_level(value) for value in arrow.dictionary.to_pylist()]
@@ -202,7 +202,7 @@ def _coded(name: str, arrow: pa.Array | pa.ChunkedArray, declared: bool, what: s
 
 
 def _level(value: Any) -> Level:
-    """A float that is whole becomes an int: in pandas, integers with a gap among them are floats."""
+    """A whole float becomes an int, because pandas stores integers with missing values as floats."""
     if value is None or isinstance(value, str | int):
         return value
     if math.isnan(value):

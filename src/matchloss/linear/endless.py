@@ -1,4 +1,4 @@
-"""Directions in which the loss falls for ever: where there is one, no finite coefficients are best (Albert and Anderson 1984)."""
+"""Directions along which the loss falls for ever. If there is one, no finite coefficients are best (Albert and Anderson 1984)."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from matchloss.linear.objective import Measure, Objective
 from matchloss.linear.passes import Matrix
 from matchloss.linear.rows import Floats
 
-MOVING = 1e-3  # the least change of a raw prediction that counts as a move: near a finite optimum, changes are smaller
-STILL = 1e-3  # rows that move less than this, and less than this share of the farthest move, are taken to stand still; see `_pure`
-FAR = 40.0  # the change of a raw prediction after which no loss's slope changes its sign
-GONE = 20.0  # a level's coefficient on its way to infinity: e^-20 of a count in its rows
-NULL = 1e-10  # eigenvalues of a Gram matrix of unit diagonal: below it rows stand still
-FEW = 1000  # rows, on which most candidates fail
-MOST = 1500  # coefficients of a direction that is purified: others are taken as they are
-CURVES = 1 << 24  # of rows times classes squared
+MOVING = 1e-3  # a direction must change some raw prediction by more than this; near a finite optimum changes are smaller
+STILL = 1e-3  # a row stands still if its raw prediction changes by less than this, or less than this share of the largest change
+FAR = 40.0  # after such a change of a raw prediction no loss's slope changes sign any more
+GONE = 20.0  # a level's coefficient beyond this is heading for infinity: its rows expect counts of e^-20
+NULL = 1e-10  # eigenvalues of a Gram matrix with unit diagonal below this are taken for 0
+FEW = 1000  # rows of a first, cheap check that rejects most candidates
+MOST = 1500  # directions with more coefficients than this are not purified
+CURVES = 1 << 24  # limit on rows times classes squared when purifying
 
 
 def endless(f: Objective, at: Measure, before: Sequence[Floats]) -> Floats | None:
-    """A direction in which the loss of no row ever rises and that of some row always falls; None if none was met.
+    """A direction along which no row's loss ever rises and some row's always falls; None if none was found.
 
-    Sought in what theta grew by since `before`, thetas of some passes ago, and, since classes may be separated, in theta itself.
+    The candidates are theta's change since each of `before`, thetas from earlier passes, and theta itself (for separated classes).
     """
     if not np.isfinite(at.value) or not f.loss.smooth or getattr(f.loss.programs["exact"], "threshold", None) is not None:
-        return None  # these are flat, or linear, beyond a margin: the best is finite
-    if f.arrow:  # levels without a finite best have gone far at once, and few rows have them
+        return None  # these losses are flat or linear beyond a margin, so their optimum is finite
+    if f.arrow:  # levels without a finite optimum go far in one step; they have few rows, which a subsample could miss
         gone = np.where(f.levels & (np.abs(at.theta) > GONE), at.theta, 0.0)
         if _falls(f, at.theta, gone):
             return gone
@@ -43,9 +43,9 @@ def endless(f: Objective, at: Measure, before: Sequence[Floats]) -> Floats | Non
 
 
 def _moves(f: Objective, direction: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-    """How far raw predictions move along a direction, of several classes away from the target's own; and which of them do."""
+    """How far raw predictions move along a direction, and which ones do. With K classes, the move is relative to the target class."""
     move = f.raw(direction)
-    if move.ndim == 2:  # no loss of a distribution sees a shift of all alike
+    if move.ndim == 2:  # simplex losses do not change when all raw predictions of a row shift by the same amount
         labels = f.target.ndim == 1
         move -= np.take_along_axis(move, f.target[:, None], axis=1) if labels else np.sum(f.target * move, axis=1, keepdims=True)
     size = np.abs(move)
@@ -53,7 +53,7 @@ def _moves(f: Objective, direction: Floats) -> tuple[Floats, NDArray[np.bool_]]:
 
 
 def _falls(f: Objective, theta: Floats, direction: Floats) -> bool:
-    """Whether no row's loss ever rises along the direction, and some row's always falls, by the signs of slopes far off."""
+    """Whether no row's loss ever rises along the direction and some row's always falls, judged by slopes far along it."""
     move, moving = _moves(f, direction)
     if not np.abs(move).max(initial=0.0) > MOVING:
         return False
@@ -67,7 +67,7 @@ def _falls(f: Objective, theta: Floats, direction: Floats) -> bool:
 
 
 def _pure(f: Objective, direction: Floats) -> Floats:
-    """The part of the direction that leaves rows exactly where they are that hardly move: 0 where it is a single far row that moves."""
+    """The direction projected so that rows that hardly move do not move at all; 0 if what moved was only a single far row."""
     if direction.size > MOST:
         return direction
     few = f if direction.ndim == 1 else f.strided(max(1, f.rows.n * direction.shape[1] ** 2 // CURVES))
@@ -81,10 +81,10 @@ def _pure(f: Objective, direction: Floats) -> Floats:
 
 
 def _gram_of_differences(f: Objective, still: NDArray[np.bool_]) -> Floats:
-    """The Gram matrix, (P K, P K), of the differences of raw predictions, each class's from the target's own, where they stand still."""
+    """The Gram matrix (P K, P K) of the differences between each class's raw prediction and the target's, over those that stand still."""
     classes, size = f.shape[1], f.size
     own = np.arange(classes) == f.target[:, None] if f.target.ndim == 1 else f.target
-    difference = np.eye(classes) - own[:, None, :]  # of each row: class k less the target's, as vectors over the classes
+    difference = np.eye(classes) - own[:, None, :]  # row i, class k: the unit vector of k minus the target distribution
     curves = np.einsum("ik,ika,ikb->abi", still.astype(np.float64), difference, difference)
     matrix, made = Matrix(f.rows), np.empty((size, classes, size, classes))
     for a in range(classes):

@@ -28,9 +28,9 @@ try:
 except ImportError as error:
     raise ImportError('the estimators need scikit-learn: pip install "matchloss[linear]"') from error
 
-FAR_FROM_THE_MEAN = ("quantile", "expectile", "mode", "none")  # functionals that R^2, a score of means, is not for
+FAR_FROM_THE_MEAN = ("quantile", "expectile", "mode", "none")  # functionals that R^2, which scores means, does not suit
 TABLE = "an array of numbers (n, p), or a data frame (pandas, polars, pyarrow, ...)"
-CHECK_LATER = 1 << 22  # entries from which a pass that only looks for NaN costs too much: one among them spoils every gradient
+CHECK_LATER = 1 << 22  # from this size X gets no pass of its own to look for NaN: the first gradient shows one anyway
 
 
 class _Linear(BaseEstimator):
@@ -61,7 +61,7 @@ class _Linear(BaseEstimator):
         return self.loss if isinstance(self.loss, Loss) else ml.get(self.loss)
 
     def _learn(self, X: Any, y: Any, sample_weight: Any) -> tuple[TableRows, NDArray[Any] | None]:
-        """The rows of X, as many as y has, and the weights; sets what scikit-learn wants to know of the columns."""
+        """The rows of X, checked to be as many as y's, and the weights; sets scikit-learn's attributes about the columns."""
         refuse_mapping("X", X, TABLE)
         refuse_mapping("y", y, "an array, a list or a column")
         refuse_mapping("sample_weight", sample_weight, "a number >= 0 a row")
@@ -147,13 +147,13 @@ class LinearRegressor(RegressorMixin, _Linear):
     become integer codes: a coefficient for each level but the first. Numeric columns are not rescaled.
 
     Parameters: `loss`, a name or a Loss (`ml.Pinball(0.9)`); `l2` >= 0; `tol`, the largest absolute entry of the objective's gradient
-    to stop at; `max_passes` over all rows; `method`: "newton", "lbfgs", "interior_point", or "auto", which chooses by cost.
+    at which to stop; `max_passes`, the most passes over all rows; `method`: "newton", "lbfgs", "interior_point", or "auto", by cost.
     Attributes: `coef_` (p,), `intercept_`, `coef_names_`, `feature_names_in_`, `converged_`, `n_passes_`, `objective_`,
-    `gradient_norm_`, `method_`, `loss_`. Converged too is a gradient of 0 up to the rounding of its own terms.
+    `gradient_norm_`, `method_`, `loss_`. A gradient that is 0 up to rounding also counts as converged.
 
     Raises DomainError for a target outside the loss's domain, ValueError for NaN, infinities, shapes and options, ColumnError (a
     ValueError) for columns that are missing or of another type than in training. Warns (ConvergenceWarning) when it did not converge,
-    when the best coefficients are infinite, and when columns are collinear: those left at 0 are named.
+    when no finite coefficients are best, and when columns are collinear: it names those whose coefficients stay at 0.
     Sources: McCullagh and Nelder (1989); Koenker and Bassett (1978) for quantiles.
 
     >>> import polars as pl
@@ -167,7 +167,7 @@ class LinearRegressor(RegressorMixin, _Linear):
     """
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Fits the model to X (n, p), y (n,) and a weight a row."""
+        """Fits the model to X (n, p), y (n,) and sample_weight (n,), one weight >= 0 per row; returns self."""
         loss = self._loss()
         if loss.kind == "simplex":
             raise ValueError(f"{loss.name} is a loss of K raw predictions a row: LinearClassifier takes it")
@@ -178,7 +178,7 @@ class LinearRegressor(RegressorMixin, _Linear):
         return self
 
     def predict(self, X: Any) -> Floats:
-        """loss.predict(raw), in the target's own units: (n,)."""
+        """Predictions (n,) in the target's units: loss.predict(raw). ColumnError if a column of the training data is missing from X."""
         rows = self._rows(X)
         return np.asarray(self.loss_.predict(self._raw_of(rows, self.intercept_, self.coef_)))
 
@@ -201,13 +201,13 @@ def _predicts_probabilities(classifier: LinearClassifier) -> bool:
 class LinearClassifier(ClassifierMixin, _Linear):
     """A linear model of a label under any loss of a probability, a margin or a distribution over classes.
 
-    Minimises sum(w * value(raw, y)) / sum(w) + l2 / 2 * |coef|^2, the intercept free. y has a label a row, or a distribution: (n, K),
-    probabilities that sum to 1, an array (classes_ are then 0..K-1) or a data frame (the names of its columns).
-    Losses of a distribution have a column of coefficients for each class; losses of one probability (logistic, hinge, ...) take two
-    classes and have one, for the second class. So has cross entropy where there are two: it is then the logistic loss of the
-    difference. X as LinearRegressor's.
+    Minimises sum(w * value(raw, y)) / sum(w) + l2 / 2 * |coef|^2, the intercept free. y (n,) has one label per row, or y (n, K) has
+    one distribution per row, probabilities that sum to 1: as an array (classes_ are then 0..K-1) or a data frame (its column names).
+    Simplex losses have one column of coefficients per class. Binary losses (logistic, hinge, ...) take two classes and have a single
+    column, for the second class; so does cross entropy with two classes, which is the logistic loss of their difference.
+    X is as for LinearRegressor.
 
-    Parameters as LinearRegressor's. Attributes too, and `classes_`; `coef_` is (K, p) or (1, p), `intercept_` (K,) or (1,).
+    Parameters and attributes as LinearRegressor's, and `classes_`; `coef_` is (K, p) or (1, p), `intercept_` (K,) or (1,).
     Raises ValueError for a single class and labels of several types, DomainError for a row of y that is no distribution, and what
     LinearRegressor raises. Source: Bridle (1990); Hastie, Tibshirani and Friedman (2009).
 
@@ -235,7 +235,7 @@ class LinearClassifier(ClassifierMixin, _Linear):
         super().__init__(loss, l2=l2, fit_intercept=fit_intercept, tol=tol, max_passes=max_passes, method=method)
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Fits the model to X (n, p), to labels y (n,) of one type or distributions (n, K), and a weight a row."""
+        """Fits the model to X (n, p), y (labels (n,) of one type, or distributions (n, K)) and sample_weight (n,); returns self."""
         loss = self._loss()
         if not {"binary", "multiclass"}.intersection(loss.suits):
             raise ValueError(
@@ -290,7 +290,7 @@ class LinearClassifier(ClassifierMixin, _Linear):
         return np.column_stack([1 - p, p]) if p.ndim == 1 else p
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """The share of rows whose class `predict` names; of distributions y, the mean probability that they give to that class."""
+        """The weighted share of rows that `predict` gets right; for distributions y, the mean probability of the predicted class."""
         shares = distributions(y)
         if shares is None:
             return float(accuracy_score(y, self.predict(X), sample_weight=sample_weight))
@@ -306,7 +306,7 @@ class LinearClassifier(ClassifierMixin, _Linear):
 
 
 def _coded(y: NDArray[Any], weight: Floats | None) -> tuple[NDArray[Any], NDArray[np.intp]]:
-    """The classes of rows of positive weight, and the place of each row's label among them."""
+    """The classes that occur in rows of positive weight, and the index of each row's label among them."""
     classes = np.unique(y if weight is None else y[weight > 0])
     if len(classes) == 2:
         return classes, (y == classes[1]).astype(np.intp)

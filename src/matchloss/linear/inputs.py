@@ -1,4 +1,4 @@
-"""What a person hands an estimator, read and checked: X, and y as numbers, labels or distributions over classes."""
+"""Reading and checking what a person passes to an estimator: X, and y as numbers, labels or distributions over classes."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def is_frame(x: Any) -> bool:
 
 
 def column_labels(frame: Any) -> list[Any]:
-    """The labels of a data frame's columns, which are not text in every library."""
+    """The column labels of a data frame; not every library makes them text."""
     return list(frame.column_names if hasattr(frame, "column_names") else frame.columns)
 
 
 def refuse_mapping(name: str, x: Any, allowed: str) -> None:
-    """TypeError for a dict, of which NumPy would make an array of one object."""
+    """TypeError for a dict, which NumPy would turn into an array of one object."""
     if isinstance(x, Mapping) and not hasattr(x, "shape"):  # some sparse arrays of SciPy are mappings
         raise TypeError(f"{name} is a {type(x).__name__}; allowed: {allowed}")
 
@@ -45,7 +45,7 @@ def numbers(name: str, x: Any) -> Floats:
 
 def labels(y: Any) -> NDArray[Any]:
     """One label a row, all of one type, none missing; ValueError for any other y."""
-    if isinstance(y, list | tuple):  # before NumPy makes text of its numbers
+    if isinstance(y, list | tuple):  # check before NumPy turns mixed labels into text
         _refuse_mixed(y)
     y = column_or_1d(y, warn=True)
     if y.dtype.kind == "O":
@@ -59,9 +59,9 @@ def labels(y: Any) -> NDArray[Any]:
 
 
 def distributions(y: Any) -> tuple[NDArray[Any], NDArray[Any]] | None:
-    """Classes and probabilities (n, K) where y has a column for each of K >= 2 classes; None where it has a label a row.
+    """Classes and probabilities (n, K) if y has a column for each of K >= 2 classes; None if it has one label per row.
 
-    Classes are the columns' labels of a data frame, 0 to K - 1 of anything else. ValueError for columns that are not numbers.
+    The classes are a data frame's column labels, 0 to K - 1 for anything else. ValueError for columns that are not numbers.
     """
     if is_frame(y):
         table = open_table(y)
@@ -74,7 +74,7 @@ def distributions(y: Any) -> tuple[NDArray[Any], NDArray[Any]] | None:
         classes = np.array(list(table.labels.values()))
         return classes, np.column_stack([np.asarray(column) for column in columns])
     if isinstance(y, list | tuple) and not (y and isinstance(y[0], list | tuple | np.ndarray)):
-        return None  # a label a row
+        return None  # one label per row
     shares = np.asarray(y)
     if shares.ndim != 2 or shares.shape[1] < 2:
         return None
@@ -107,7 +107,7 @@ def _is_missing(label: object) -> bool:
 
 
 def _refuse_mixed(y: Iterable[object]) -> None:
-    """ValueError where labels are of types that have no common order: text and numbers, say."""
+    """ValueError for labels of types that cannot be ordered together, such as text and numbers."""
     first: dict[str, tuple[int, object]] = {}
     for row, label in enumerate(y):
         if not (_is_missing(label) or (isinstance(label, float) and label != label)):

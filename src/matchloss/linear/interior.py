@@ -1,12 +1,13 @@
-"""An interior point method for linear models under losses that are linear but for one kink a row, and the proof of what it found.
+"""An interior point method for linear models under losses that are linear except for one kink per row, with a certificate.
 
     minimise over theta   sum_i phi_i(x_i' theta) + 1/2 sum_j r_j theta_j^2,      phi_i(z) = max of a (z - k_i) over low_i <= a <= high_i
 
 theta is the minimum if slopes a exist with X'a + r theta = 0, where a_i is an end of its interval unless x_i' theta = k_i. Write
-w = high - low, a = low + w t, s = 1 - t, x' theta - k = u - v with u, v, s, t >= 0: u s = v t = 0. The path of u s = v t = mu leads there
-as mu goes to 0. Newton steps with Mehrotra's predictor and corrector follow it (Portnoy and Koenker 1997), each a solution of
-(X' diag(w / q) X + diag(r)) d = ..., q = u / s + v / t. Near the end u and v shrink in rows on their kinks, s or t in all others (Tapia):
-theta and a then follow from equations without mu, and the objective's distance from its minimum from both.
+w = high - low, a = low + w t, s = 1 - t, x' theta - k = u - v with u, v, s, t >= 0. At the minimum u s = v t = 0. The central path
+u s = v t = mu leads there as mu goes to 0. Newton steps with Mehrotra's predictor and corrector follow it (Portnoy and Koenker 1997);
+each solves (X' diag(w / q) X + diag(r)) d = ..., q = u / s + v / t. Near the end u and v shrink in rows on their kinks, s or t in all
+others, which tells the two apart (Tapia). Then theta and a solve equations without mu, and together they bound the distance from
+the minimum.
 """
 
 from __future__ import annotations
@@ -25,20 +26,20 @@ from matchloss.linear.rows import Floats
 
 BLOCK = 1 << 13  # rows whose temporaries stay in the second cache
 EPS, TINY = float(np.finfo(float).eps), float(np.finfo(float).tiny)
-ROUNDING = 32.0  # a row is on its kink within so many eps of its terms
-NEAR, INSIDE = 0.1, 0.01  # u and v start above 0 by so much of the rows' mean distance from their kinks; s and t by so much
-TO_BOUNDARY = 0.9995  # the largest part of the way to the boundary, where u, v, s or t is 0, that a step goes
-HELD = 0.1  # a step of length a < 1 is shortened further, by the factor 1 - HELD (1 - a)
+ROUNDING = 32.0  # a row counts as on its kink if it is within this many eps of its terms
+NEAR, INSIDE = 0.1, 0.01  # how far above 0 u and v start, as a share of the rows' mean distance from their kinks; the same for s and t
+TO_BOUNDARY = 0.9995  # a step goes at most this share of the way to the boundary, where u, v, s or t is 0
+HELD = 0.1  # a step of length a < 1 is shortened by the factor 1 - HELD (1 - a)
 SHORT = 0.7  # steps below this length are corrected towards the central path
 FARTHER = 0.3  # how much longer the corrected step tries to be
-BAND = 10.0  # at its end, u s and v t should be within this factor of their target mu
-MIN_STEP, SPENT = 1e-8, 1e-19  # the path ends at a step this short, or a gap of this share of the objective
-WHOLE = 0.9  # after a step longer than this, rows on their kinks can be told from others
+BAND = 10.0  # the corrected step should leave u s and v t within this factor of their target mu
+MIN_STEP, SPENT = 1e-8, 1e-19  # stop at a step this short, or when the gap is this small a share of the objective
+WHOLE = 0.9  # only after a step longer than this can rows on their kinks be told from the others
 REFINEMENTS = 5
 
 
 class Matrix(Protocol):
-    """A design matrix, known by its products."""
+    """A design matrix, used only through its products."""
 
     @property
     def n(self) -> int: ...  # noqa: D102
@@ -52,19 +53,19 @@ class Matrix(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Interior:
-    """theta, and the slopes that prove how good it is: the objective is within gap + |gradient' (theta - best theta)| of its minimum."""
+    """theta and the slopes that certify it: the objective is within gap + |gradient' (theta - best theta)| of its minimum."""
 
     theta: Floats  # (P,)
-    dual: Floats  # (n,): at low or high exactly, but for rows that are on their kinks to rounding
+    dual: Floats  # (n,): exactly low or high, except in rows that are on their kinks up to rounding
     iterations: int
     converged: bool
     objective: float
-    gap: float  # sum of phi_i - a_i (z_i - k_i): rounding of rows on their kinks
+    gap: float  # sum of phi_i - a_i (z_i - k_i); only rows on their kinks contribute, by their rounding
     gradient_norm: float  # largest absolute entry of X'a + r theta
 
 
 def _solver(h: Floats) -> Callable[[Floats], Floats]:
-    """b -> x with h x = b, by a pivoted Cholesky factor of h scaled to unit diagonal; 0 in columns that depend on others."""
+    """A function that solves h x = b by pivoted Cholesky of h scaled to unit diagonal; x is 0 in columns that depend on others."""
     size = np.sqrt(np.diagonal(h))
     size = np.where(size > 0, size, 1.0)
     factor, kept, _ = pivoted(h / size / size[:, None], max(64, 4 * len(h)) * EPS)
@@ -85,11 +86,11 @@ class _Problem:
     low: Floats
     high: Floats
     ridge: Floats
-    linear: Floats  # a term linear in theta: the rows without a kink
+    linear: Floats  # the coefficients of a term linear in theta, from rows without a kink
     constant: float = 0.0
 
     def kinked(self) -> _Problem:
-        """The rows that have a kink; what the others add is linear in theta."""
+        """The problem of the rows that have a kink; the other rows add a term linear in theta."""
         if (self.low < self.high).all():
             return self
         live = np.flatnonzero(self.low < self.high)
@@ -98,7 +99,7 @@ class _Problem:
         return _Problem(self.m.take(live), self.kink[live], self.low[live], self.high[live], self.ridge, linear, constant)
 
     def least_squares(self) -> Floats:
-        """The theta of the squared error: where the path starts."""
+        """The least squares theta, where the path starts."""
         width = self.high - self.low
         return _solver(self.m.gram(width) + np.diag(self.ridge))(self.m.transposed(width * self.kink) - self.linear)
 
@@ -107,11 +108,11 @@ class _Problem:
         return float(np.dot(self.linear, theta) + 0.5 * np.dot(self.ridge, theta**2)) + self.constant
 
     def over_rows(self, work: Callable[[slice], tuple[float, ...]]) -> Floats:
-        """What `work` returns for each block of rows, one a row of the array; on threads."""
+        """Runs `work` on each block of rows, on threads; row b of the array is what block b returned."""
         found: list[tuple[float, ...]] = [()] * max(1, -(-self.m.n // BLOCK))
 
         def one(start: int, stop: int) -> int:
-            with np.errstate(all="ignore"):  # what overflows ends the path, which says so
+            with np.errstate(all="ignore"):  # an overflow shows up as a step that is not finite, which ends the path
                 found[start // BLOCK] = work(slice(start, stop))
             return -1
 
@@ -120,7 +121,7 @@ class _Problem:
 
 
 class _Path:
-    """theta, and u, v, s, t and w of every row: a point near the path, which `advance` moves along it."""
+    """A point near the central path: theta, and u, v, s, t and w of every row. `advance` moves it along."""
 
     def __init__(self, problem: _Problem, theta: Floats) -> None:
         self.problem, self.theta, self.width = problem, theta, problem.high - problem.low
@@ -129,9 +130,9 @@ class _Path:
         apart = float(np.dot(self.width, np.abs(away))) / self.total
         first = max(NEAR * apart, EPS * float(np.abs(problem.kink).max())) or 1.0
         self.u, self.v = np.maximum(away, 0) + first, np.maximum(-away, 0) + first
-        self.t = np.clip(-problem.low / self.width, INSIDE, 1 - INSIDE)  # a = 0, where that is inside: X'a is 0 too
+        self.t = np.clip(-problem.low / self.width, INSIDE, 1 - INSIDE)  # start at a = 0 if that is inside the interval: then X'a = 0
         self.s = 1 - self.t
-        self.on = np.zeros(problem.m.n, bool)  # which rows tend to their kinks
+        self.on = np.zeros(problem.m.n, bool)  # rows that are approaching their kinks
         self.first = self.total * first
         self.gap = self.objective = np.inf
         self._du, self._dv, self._dt, self._weight, self._share = np.empty((5, problem.m.n))
@@ -143,7 +144,7 @@ class _Path:
         return self._du[b], self._dv[b], self._dt[b]
 
     def advance(self) -> float:
-        """One iteration; the shorter of its two step lengths."""
+        """One iteration; returns the shorter of its primal and dual step lengths."""
         problem, m, share = self.problem, self.problem.m, self._share
 
         def weigh(b: slice) -> tuple[float, ...]:
@@ -212,7 +213,7 @@ class _Path:
         return min(primal, dual)
 
     def _centred(self, step: Floats, shrinking: Floats, solve: Callable[[Floats], Floats], aim: float) -> tuple[Floats, Floats]:
-        """The step with Gondzio's corrector, where it can then go farther: rows that run ahead or lag are brought back to the path."""
+        """The step with Gondzio's corrector, if that makes it longer: it pulls rows that run ahead or lag back towards the path."""
         problem, lengths = self.problem, self._lengths(shrinking)
         primal, dual = (min(1.0, length + FARTHER) for length in lengths)
 
@@ -248,14 +249,14 @@ class _Path:
         return step + extra, after
 
     def _lengths(self, shrinking: Floats) -> tuple[float, float]:
-        """How far u, v and s, t may go; with a ridge both as far as the other, since it ties theta to a."""
+        """The step lengths of u, v and of s, t. With a ridge, which ties theta to a, both get the shorter one."""
         primal, dual = (float(min(1.0, 1 / max(x, EPS))) for x in shrinking.max(axis=0))
         least = min(primal, dual)
         return (least, least) if self.problem.ridge.any() else (primal, dual)
 
 
 def _shrinking(rows: tuple[Floats, ...], steps: tuple[Floats, ...]) -> tuple[float, float]:
-    """The largest rate at which u or v shrinks, and s or t."""
+    """The largest rate at which any u or v shrinks, and the largest for s or t."""
     (u, v, s, t), (du, dv, dt) = rows, steps
     return float(max(-(du / u).min(), -(dv / v).min())), float(max((dt / s).max(), -(dt / t).min()))
 
@@ -264,14 +265,14 @@ def _shrinking(rows: tuple[Floats, ...], steps: tuple[Floats, ...]) -> tuple[flo
 class _Candidate:
     theta: Floats
     slope: Floats  # (n,)
-    sizes: Floats  # (P,): of the columns, for what rounding is
+    sizes: Floats  # (P,): typical sizes of the columns, to judge rounding
 
 
 def _vertex(path: _Path, settled: bool) -> _Candidate:
     """theta and slopes with x' theta = k in the rows on their kinks and X'a + r theta = 0, by iterative refinement.
 
-    Those rows fix theta in the range of their Gram matrix. Outside it the ridge decides if it shall be
-    settled; a ridge so small that it does not count may be left where the path has it, which rounding can do no harm.
+    Those rows fix theta in the range of their Gram matrix. In its null space theta is what the ridge asks for if `settled`, and
+    otherwise what the path has: with a negligible ridge, solving for it would only amplify rounding.
     """
     problem, theta, on = path.problem, path.theta, np.flatnonzero(path.on)
     m, kink, weight, ridge = problem.m.take(on), problem.kink[on], path.width[on], problem.ridge
@@ -296,7 +297,7 @@ def _vertex(path: _Path, settled: bool) -> _Candidate:
 
 
 def _certified(problem: _Problem, found: _Candidate, iterations: int, tol: float) -> Interior:
-    """A candidate with slopes that are subgradients at its theta: its own in rows on their kinks to rounding, ends in all others."""
+    """The candidate with valid subgradients as slopes: its own in rows on their kinks up to rounding, interval ends in all others."""
     theta, dual, raw = found.theta, found.slope.copy(), problem.m.times(found.theta)
     common = float(np.dot(found.sizes, np.abs(theta)) + np.abs(raw - problem.kink).sum() / max(problem.m.n, 1))
 
@@ -317,7 +318,7 @@ def _certified(problem: _Problem, found: _Candidate, iterations: int, tol: float
 
 
 def _better(best: Interior | None, path: _Path, iterations: int, tol: float) -> Interior:
-    """What the rows now known to be on their kinks lead to, if that is better."""
+    """The better of `best` and the vertex given by the rows that are now on their kinks."""
     for settled in (True, False) if path.problem.ridge.any() else (False,):
         found = _certified(path.problem, _vertex(path, settled), iterations, tol)
         best = found if best is None or found.converged or found.objective < best.objective else best
@@ -341,8 +342,8 @@ def interior(
     """theta that minimises the sum of phi_i(x_i' theta) and half the ridge, and its certificate.
 
     kink, low, high (n,), low <= high: phi_i is high_i (z - k_i) above its kink, low_i (z - k_i) below. ridge (P,) >= 0. start: where to
-    begin, by default the least squares fit. progress(objective, gap) is called after each iteration; there are at most max_passes >= 1.
-    Converged means gradient_norm <= tol and gap <= tol * objective, but for rounding: of sums of large columns above all.
+    begin, by default the least squares fit. progress(objective, gap) is called after each of at most max_passes >= 1 iterations.
+    Converged means gradient_norm <= tol and gap <= tol * objective, up to rounding, which matters for sums of large columns.
 
     >>> from matchloss.linear.kinks import Narrow
     >>> from matchloss.linear.rows import of_array

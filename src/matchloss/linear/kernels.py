@@ -1,6 +1,6 @@
-"""What a block of integer codes does to raw predictions, gradients and Gram matrices: the compiled loops, and the same by NumPy.
+"""Products of a block of integer codes for raw predictions, gradients and Gram matrices: compiled loops, and the same in NumPy.
 
-A code is the slot of a one-hot column that is never formed: a product with it is a lookup, a transposed product an addition.
+A code stands for a one-hot column that is never formed: a product with it is a lookup, a transposed product an addition.
 """
 # pyright: reportArgumentType=false, reportReturnType=false
 
@@ -67,9 +67,9 @@ def _scatter_rows(codes, first, error, gradient):
 
 
 def _gram(codes, first, numbers, factor, weight, whole, place, gram):
-    """Adds to the lower triangle what categories have a part in and, with `whole`, what numbers have: factor * numbers is weight * x.
+    """Adds the entries that involve categories to the lower triangle, and with `whole` those of numbers; factor * numbers = weight * x.
 
-    Of an arrow (see passes.Matrix) the last column is the diagonal of the last category.
+    In an arrow (see passes.Matrix) the last column holds the diagonal of the last category.
     """
     q, categories, last = numbers.shape[1], codes.shape[1], gram.shape[1] - 1
     for i in range(codes.shape[0]):
@@ -146,7 +146,7 @@ def _compiled() -> Kernels:
 
 
 def kernels(rows: int) -> Kernels:
-    """The kernels for passes over so many rows: which engine runs depends on size alone."""
+    """The kernels for passes over this many rows; the choice depends on size alone."""
     if rows < COMPILE_FROM:
         return BY_NUMPY
     with threads.FIRST_CALLS:

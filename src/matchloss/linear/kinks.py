@@ -1,4 +1,4 @@
-"""Losses that are linear but for kinks, whose gradient jumps: the objective as interior.py wants it."""
+"""Adapts an objective whose loss is linear between kinks to interior.py."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from matchloss.linear.rows import Floats, TableRows
 
 @dataclass(frozen=True, eq=False)
 class Narrow:
-    """The design matrix in its free columns."""
+    """The design matrix, restricted to its free columns."""
 
     rows: TableRows
     slots: NDArray[np.intp]
 
     @property
     def n(self) -> int:
-        """TableRows."""
+        """The number of rows."""
         return self.rows.n
 
     @property
     def columns(self) -> int:
-        """Free columns."""
+        """The number of free columns."""
         return len(self.slots)
 
     def times(self, theta: Floats) -> Floats:
@@ -51,7 +51,7 @@ class Narrow:
 
 
 def interior_point(f: Objective, tol: float, log: Log) -> tuple[Measure, bool]:
-    """The minimum, with the slopes that prove it in the gradient's place, and whether they prove it."""
+    """The minimum, with the certificate's residual as its gradient, and whether it is certified."""
     target = f.target
     index, kink, low, high = merged(pieces(f.loss, target, f.weight))
     rows = f.rows if index is None else f.rows.take(index)

@@ -1,4 +1,4 @@
-"""L-BFGS in a given metric: a good one, such as the hessian of a subsample, leaves it a few passes to do (Nocedal 1980)."""
+"""L-BFGS preconditioned by a metric. With a good one, such as a subsample's hessian, it needs few passes (Nocedal 1980)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from matchloss.linear.newton import search
 from matchloss.linear.objective import Log, Measure, Objective
 from matchloss.linear.rows import Floats
 
-MEMORY = 12  # pairs of steps and gradient changes that are kept
-RENEW = 15  # the metric is computed anew after this many steps
-IDLE = 6  # after this many steps without progress the search starts again from the best point, without pairs
-AGAIN = 3  # how many such restarts in a row are allowed
-LOWER = 1e-14  # a decrease of the objective by a smaller share is rounding, and no progress
+MEMORY = 12  # (step, gradient change) pairs to keep
+RENEW = 15  # recompute the metric after this many steps
+IDLE = 6  # after this many steps without progress, restart from the best point without pairs
+AGAIN = 3  # restarts allowed in a row
+LOWER = 1e-14  # a relative decrease of the objective below this is rounding, not progress
 
 
 def lbfgs(
@@ -27,9 +27,9 @@ def lbfgs(
     renew: Callable[[Floats], Callable[[Floats], Floats]] | None = None,
     most: float = np.inf,
 ) -> tuple[Measure, bool]:
-    """Minimises from `at` until the gradient's largest entry is at most tol; also whether rounding allows no further step.
+    """Minimises from `at` until the gradient's largest entry is at most tol; the second result: whether rounding stopped it first.
 
-    `renew` makes the metric's `solve` anew at a theta, after every few steps; `most` steps are made.
+    `renew` recomputes the metric's `solve` at a theta every few steps; `most` is the largest number of steps.
     """
     pairs: list[tuple[Floats, Floats, float]] = []
     best, steps, idle, again = at, 0, 0, 0
@@ -41,13 +41,13 @@ def lbfgs(
         if found is not None:
             s, y = found.theta - at.theta, found.gradient - at.gradient
             curve = float(np.vdot(s, y))
-            if curve > 1e-10 * abs(float(np.vdot(s, at.gradient))):  # of no unit: columns may be of any size
+            if curve > 1e-10 * abs(float(np.vdot(s, at.gradient))):  # a relative test, because columns may have any scale
                 pairs = [*pairs[-MEMORY + 1 :], (s, y, 1 / curve)]
             at = found
             lower = found.value < best.value - LOWER * abs(best.value)
             idle = 0 if lower or found.norm < best.norm else idle + 1
             best = best if idle else found
-        if found is None or idle >= IDLE:  # rounding is all that is left, or the pairs mislead: from the best point without them
+        if found is None or idle >= IDLE:  # only rounding is left, or the pairs mislead: restart without them
             if again == AGAIN or log.full or at_rounding(f, best):
                 return best, not log.full
             at, pairs, idle, again = best, [], 0, again + 1
@@ -58,7 +58,7 @@ def lbfgs(
 
 
 def _direction(gradient: Floats, pairs: list[tuple[Floats, Floats, float]], solve: Callable[[Floats], Floats]) -> Floats:
-    """The inverse hessian that the pairs imply, times the gradient."""
+    """The pairs' inverse hessian estimate times the gradient (the two-loop recursion)."""
     g, shares = gradient, []
     for s, y, rho in reversed(pairs):
         share = rho * float(np.vdot(s, g))

@@ -1,4 +1,4 @@
-"""How an objective is minimised: which method by cost, from which start, in which metric."""
+"""How an objective is minimised: the cheapest method, its start and its metric."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from matchloss.linear.metric import Metric
 
 NEWTON_COLUMNS = 1500  # with more, factoring a hessian costs more than many gradient passes, and its copies take 200 MB
-ARROW_BYTES = 1 << 28  # of the rows of an arrow's levels, which a few threads have at once
+ARROW_BYTES = 1 << 28  # memory limit for the level rows of one arrow; several threads hold one each
 SUBSAMPLE_FROM = 40_000  # rows
-SUBSAMPLE = 10_000  # rows at least
-SHORT_SUBSAMPLE = 5_000  # for the whole hessian of a simplex loss
-FLOPS = 1e8  # operations up to which the whole hessian of a simplex loss takes milliseconds
-MOST_COEFFICIENTS = 1000  # P K up to which the whole hessian of a subsample is computed
-SOME_NUMBERS = 16  # numeric columns from which one hessian serves many steps: it costs several gradient passes
-STEPS = 10  # L-BFGS steps that are taken with that hessian
-MANY_NUMBERS = 100  # numeric columns beyond which the subsample's hessian is used: one of all rows costs 4 gradient passes or more
+SUBSAMPLE = 10_000  # least number of rows in a subsample
+SHORT_SUBSAMPLE = 5_000  # the same, where the full hessian of a simplex loss is computed on it
+FLOPS = 1e8  # below this, the full hessian of a simplex loss takes only milliseconds
+MOST_COEFFICIENTS = 1000  # the largest P K for which a subsample's full hessian is computed
+SOME_NUMBERS = 16  # with so many numeric columns a hessian costs several gradient passes, so one serves many steps
+STEPS = 10  # L-BFGS steps taken with that hessian
+MANY_NUMBERS = 100  # with more numeric columns even one hessian of all rows costs too much: the subsample's serves
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What a method comes back with."""
+    """The result of a method."""
 
     at: Measure
     stuck: bool
@@ -41,34 +41,34 @@ class Found:
 
 
 def choose(f: Objective) -> str:
-    """The method that costs least: a key of RUN."""
+    """The cheapest method, as a key of RUN."""
     if not f.loss.smooth and f.outputs is None:
         return "interior_point"
     if f.outputs is None and f.loss.convex and (f.size <= NEWTON_COLUMNS or (f.loss.kind == "positive" and _has_many_levels(f))):
-        return "newton"  # by arrows where curvature has no bound; where it has, L-BFGS with a diagonal is as quick
+        return "newton"  # with arrows if the curvature is unbounded; if it is bounded, L-BFGS with a diagonal is as quick
     if f.outputs is not None and f.loss.convex and f.rows.n * f.outputs**2 * max(100, f.size**2) <= FLOPS:
         return "newton"
     return "lbfgs"
 
 
 def eliminating(f: Objective) -> Objective:
-    """The objective for Newton's method: with arrows for hessians where whole ones are too large for one category's levels."""
+    """The objective for Newton's method, with hessians as arrows where one category has too many levels for full ones."""
     if f.outputs is None and f.size > NEWTON_COLUMNS and _has_many_levels(f):
         return replace(f, rows=f.rows.largest_last(), arrow=True)
     return f
 
 
 def _has_many_levels(f: Objective) -> bool:
-    """Whether without the levels of one category a hessian is small, and what they have with the others can be held."""
+    """Whether the hessian is small apart from the levels of one category, and their cross terms fit in memory."""
     largest = max(f.rows.levels, default=0)
     others = f.rows.width - largest
     return largest > 0 and others <= NEWTON_COLUMNS and 8 * others * largest <= ARROW_BYTES
 
 
 def _working_start(f: Objective) -> Floats:
-    """R's start: weighted least squares to the raw predictions of half the target and half the mean, by one Gram matrix.
+    """R's start: weighted least squares on link((target + mean) / 2), at the cost of one Gram matrix.
 
-    From a constant Newton's method overshoots in levels that lie far from it.
+    From a constant start, Newton's method overshoots in levels whose mean is far from the overall mean.
     """
     with np.errstate(all="ignore"):
         raw = np.asarray(f.loss.link((f.target + np.average(f.target, weights=f.weight)) / 2), np.float64)
@@ -80,14 +80,14 @@ def _working_start(f: Objective) -> Floats:
 
 
 def _step(f: Objective, least: int) -> int:
-    """Every how many rows a subsample takes: 1 where there are too few for one."""
+    """The stride of a subsample; 1 if there are too few rows to take one."""
     return max(1, f.rows.n // max(least, SUBSAMPLE)) if f.rows.n >= SUBSAMPLE_FROM else 1
 
 
 def _by_newton(f: Objective, tol: float, log: Log) -> Found:
     theta, metric, before = (_working_start(f), None, ()) if f.arrow else _subsampled(f)
     said = "Newton's method" + (", from a subsample's optimum" if before else ", levels eliminated" if f.arrow else "")
-    if metric is not None and f.rows.q >= SOME_NUMBERS:  # one hessian, or none, and L-BFGS makes up for its age
+    if metric is not None and f.rows.q >= SOME_NUMBERS:  # use one hessian (or the subsample's) for many steps; L-BFGS corrects it
         at = f.measure(theta, log, "none" if f.rows.q > MANY_NUMBERS else "part")
         if at.second is not None and np.isfinite(at.second).all():
             metric = f.metric(at.second)
@@ -97,31 +97,31 @@ def _by_newton(f: Objective, tol: float, log: Log) -> Found:
             return Found(at, stuck, f"{said}, then L-BFGS with its hessian", before)
         theta = at.theta
     found = newton(f, theta, tol, log)
-    if before and not np.isfinite(found.at.value):  # a row that no subsample had overflows there
+    if before and not np.isfinite(found.at.value):  # a row outside the subsample overflows at its optimum
         found = newton(f, f.start(), tol, log)
     if found.at.norm <= tol or log.full or (found.stuck and at_rounding(f, found.at)):
         return Found(found.at, found.stuck, said, before)
     gram = start_metric(f, found.at.theta) if f.outputs else f.metric(_second(f, found.at.theta, "gram"))
-    at, stuck = lbfgs(f, found.at, gram.solve, tol, log)  # Newton found no direction: a hessian of 0, say
+    at, stuck = lbfgs(f, found.at, gram.solve, tol, log)  # Newton found no descent direction, for example because the hessian is 0
     return Found(at, stuck, f"{said}, then L-BFGS", before)
 
 
 def _telling(few: Objective) -> bool:
-    """Whether a subsample has enough rows of the rarest label, or that differ from the usual target, to say something of each column."""
+    """Whether a subsample has enough rows with the rarest label, or with an unusual target, to estimate every column's coefficient."""
     rare = replace(few, weight=None).mass().min() if few.outputs else np.count_nonzero(few.target != np.median(few.target))
     return bool(rare >= 2 * few.size)
 
 
 def _subsampled(f: Objective) -> tuple[Floats, Metric | None, tuple[tuple[float, float, int], ...]]:
-    """The optimum of a subsample, or two that grow; its hessian's metric; and the passes. Where rows are few, the start and nothing.
+    """The optimum of a subsample (or of two, the second larger), its hessian's metric, and the passes. With few rows: only the start.
 
-    Nor is a subsample taken where there are categories: it has few rows of a rare level, whose coefficient would start far off.
+    With categories no subsample is taken either: it would have few rows of a rare level, whose coefficient would start far off.
     """
     step = _step(f, 20 * f.size)
     if step == 1 or f.rows.levels:
         return f.start(), None, ()
     log, metric, theta = Log(50), None, None
-    # `enough`: the gradient left, as a share of the start's. To solve a subsample more closely gains nothing.
+    # `enough`: stop at this share of the first gradient norm. Solving a subsample more closely gains nothing.
     for every, enough in ((step, 1e-3), (8, 0.1)) if step > 32 else ((step, 1e-3),):
         few = f.strided(every)
         if not _telling(few):
@@ -155,7 +155,7 @@ def _lbfgs_pointwise(f: Objective, theta: Floats, tol: float, log: Log) -> Found
         f.suspect(f.metric(_second(few, theta, "gram")))
         hessian = _second(few, theta, "hessian")
         metric = f.metric(hessian, 1e-10) if np.isfinite(hessian).all() else None
-        if metric is None or metric.dependent.size:  # where the loss is not convex, say
+        if metric is None or metric.dependent.size:  # for example, the loss is not convex
             metric = f.metric(_second(f, theta, "gram"), 1e-10)
     at, stuck = lbfgs(f, f.measure(theta, log), metric.solve, tol, log)
     return Found(at, stuck, "L-BFGS")
@@ -179,7 +179,7 @@ def _lbfgs_simplex(f: Objective, theta: Floats, tol: float, log: Log) -> Found:
 def _by_interior_point(f: Objective, tol: float, log: Log) -> Found:
     from matchloss.linear.kinks import interior_point
 
-    if not f.independent:  # one Gram matrix among many
+    if not f.independent:  # checking costs one Gram matrix, little beside the many that follow
         raise Suspected
     at, proven = interior_point(f, tol, log)
     return Found(at, proven, "interior point")

@@ -1,4 +1,4 @@
-"""Solving with a hessian: scaled, and sound where columns are collinear."""
+"""Solving with a hessian: scaled, and safe when columns are collinear."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from scipy import linalg
 from matchloss.linear.rows import Floats
 
 NONE = np.array([], np.intp)
-DEPENDENT = 1e-12  # what is left of a column's squared length after the columns before it: less is rounding
+DEPENDENT = 1e-12  # a column is dependent if projecting out the columns before it leaves less than this share of its squared length
 
 
 @dataclass(frozen=True, eq=False)
 class Metric:
-    """A positive definite matrix that can be solved with; `dependent` lists columns that others make up, which it leaves where they are."""
+    """A positive definite matrix to solve with. `dependent` lists columns that are combinations of others; their step is 0."""
 
     solve: Callable[[Floats], Floats]
     dependent: NDArray[np.intp]
 
 
 def of_matrix(hessian: Floats, intercepts: int, damping: float = 0.0) -> Metric:
-    """The metric of a symmetric matrix >= 0, whose first columns are the intercepts' if there are any.
+    """The metric of a symmetric matrix >= 0; its first columns are the `intercepts` many intercepts.
 
-    Scaled to a unit diagonal, so that columns of any size are treated alike; `damping` is added to that diagonal. Where Cholesky's
-    factors break down, pivots choose independent columns, the intercept first.
+    Scaled to a unit diagonal, so that the columns' units do not matter; `damping` is added to that diagonal. If plain Cholesky
+    breaks down, a pivoted one chooses independent columns, the intercept first.
     """
     diagonal = np.diagonal(hessian)
     scale = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
     with np.errstate(over="ignore", invalid="ignore"):
-        scaled = np.clip(np.nan_to_num(hessian * scale * scale[:, None]), -1, 1)  # as it is where nothing overflowed
+        scaled = np.clip(np.nan_to_num(hessian * scale * scale[:, None]), -1, 1)  # changes nothing unless something overflowed
     scaled[np.diag_indices_from(scaled)] = np.where(diagonal > 0, 1.0 + damping, 0.0)
     try:
         factor = linalg.cholesky(scaled, lower=True, check_finite=False)
@@ -44,14 +44,14 @@ def of_matrix(hessian: Floats, intercepts: int, damping: float = 0.0) -> Metric:
 
 
 def _scaled(scale: Floats, g: Floats) -> Floats:
-    """Each row of g times its scale; what overflows makes a step that no line search takes."""
+    """Each row of g times its scale; an overflow makes a step that the line search rejects."""
     with np.errstate(over="ignore", invalid="ignore"):
         return (scale * g.T).T
 
 
 def _independent(scaled: Floats, scale: Floats, intercepts: int) -> Metric:
     first = np.ones(len(scale))
-    first[:intercepts] = 2.0  # the greatest diagonal is the first pivot: an intercept stays
+    first[:intercepts] = 2.0  # the largest diagonal entry is the first pivot, so intercepts are kept
     factor, kept, left_out = pivoted(scaled * first * first[:, None], DEPENDENT)
     block = np.asfortranarray(factor)
     scale = scale * first
@@ -66,19 +66,19 @@ def _independent(scaled: Floats, scale: Floats, intercepts: int) -> Metric:
 
 
 def pivoted(matrix: Floats, least: float) -> tuple[Floats, NDArray[np.intp], NDArray[np.intp]]:
-    """Cholesky's factor of a symmetric matrix >= 0, the greatest pivot first, and the columns it is of; and those with pivots <= least."""
+    """Pivoted Cholesky of a symmetric matrix >= 0: the factor, the columns it covers in pivot order, and those with pivots <= least."""
     factor, pivots, rank, _ = linalg.lapack.dpstrf(matrix, lower=1, tol=least)  # pyright: ignore[reportAttributeAccessIssue]
     return factor[:rank, :rank], pivots[:rank] - 1, np.sort(pivots[rank:] - 1)
 
 
 def of_arrow(arrow: Floats, levels: NDArray[np.bool_], intercepts: int, damping: float = 0.0) -> Metric:
-    """The metric of [[A, B'], [B, D]], D diagonal. `arrow` has a row [a, -] or [b, d] for each coefficient: `levels` says which are D's.
+    """The metric of [[A, B'], [B, D]], D diagonal. `arrow` has a row [a, -] or [b, d] for each coefficient; `levels` marks D's rows.
 
-    The levels are eliminated. S = A - B' D^-1 B is solved with for the others, of g - B' D^-1 g_levels; then D for the levels, of
-    g_levels - B others. A column that is constant within levels leaves in S no more than rounding of A's diagonal: it is dependent.
+    The levels are eliminated: S others = g - B' D^-1 g_levels with the Schur complement S = A - B' D^-1 B, then
+    D levels = g_levels - B others. A column that is constant within levels has only rounding on S's diagonal: it is dependent.
     """
     a, b, d = arrow[~levels, :-1], arrow[levels, :-1], arrow[levels, -1] * (1 + damping)
-    d = np.where(d > 0, d, np.inf)  # a level of no rows stays where it is
+    d = np.where(d > 0, d, np.inf)  # the step of a level without rows is 0
     part = b / d[:, None]
     schur = a - b.T @ part
     kept = np.flatnonzero(np.diagonal(schur) > DEPENDENT * np.diagonal(a))
@@ -102,10 +102,10 @@ def of_diagonal(diagonal: Floats) -> Metric:
 
 
 def of_product(gram: Floats, weights: Floats, intercept: bool) -> Metric:
-    """The metric gram x diag(weights) on (P, K) arrays: the hessian of K raw predictions whose probabilities do not vary by row.
+    """The metric gram (x) diag(weights) on (P, K) arrays: the hessian of K raw predictions at the same probabilities in every row.
 
-    Cross entropy's own, gram x (diag p - p p'), is inverted by gram^-1 x diag(1 / p) wherever a gradient's rows sum to 0, as they do,
-    up to what no prediction depends on: the same shift of all K.
+    Cross entropy's hessian is gram (x) (diag p - p p'). Its gradients have rows that sum to 0, and there gram^-1 (x) diag(1 / p)
+    inverts it, up to an equal shift of all K classes, on which no prediction depends.
     """
     inner = of_matrix(gram, int(intercept))
     safe = np.where(weights > 0, weights, weights.max(initial=0.0) or 1.0)
