@@ -32,7 +32,7 @@ ABOUT_DEPTH = 3
 
 
 class ModelError(ValueError):
-    """A file that is no model, or a model that cannot be written; the message names the file and what is wrong."""
+    """A file that holds no valid model, or a model that cannot be written; the message names the file and what is wrong."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,30 +48,30 @@ class Model:
     coef: Floats
     target: str
     kind: TargetKind
-    classes: tuple[str, ...] = ()  # of labels; with one column of raw predictions the second is what speaks for a positive one
-    about: Mapping[str, Any] = field(default_factory=dict)  # how it came about: texts, finite numbers, None, and groups of them
+    classes: tuple[str, ...] = ()  # names of the labels; with a single raw prediction per row, a positive one means the second class
+    about: Mapping[str, Any] = field(default_factory=dict)  # how it was made: strings, finite numbers, None, and groups of these
 
     def raw(self, frame: Any) -> tuple[Floats, dict[str, int]]:
-        """Raw predictions (n,) or (n, K) for the rows of any data frame, and by column the rows with a level that was not learned."""
+        """Raw predictions (n,) or (n, K) for any data frame's rows, and for each column the number of rows with an unknown level."""
         from matchloss.linear.solve import raw_of
 
         rows = self.design.rows(frame)
         return raw_of(rows, self.intercept, self.coef), dict(rows.unseen)
 
     def predict(self, frame: Any) -> tuple[Floats, dict[str, int]]:
-        """Predictions in the target's own units, (n,) or probabilities (n, K), and the counts of levels that were not learned.
+        """Predictions (n,) in the target's units or probabilities (n, K), and for each column the number of rows with an unknown level.
 
-        With one column of raw predictions for two classes: the probability of the second.
+        A model of two classes with a single raw prediction per row gives the probability of the second class.
         """
         raw, unseen = self.raw(frame)
         return np.asarray(self.loss.predict(raw)), unseen
 
 
 def write_model(path: str | Path, model: Model) -> None:
-    """Write `model` to `path` in one step: a killed process leaves the old file. OSError where the disk will not have it.
+    """Write `model` to `path` in one step, so that a killed process leaves the old file. OSError if the file cannot be written.
 
-    Floats are written so that reading gives the same bits. A loss of your own is written as module:class. ModelError for a loss that no
-    file can name, or numbers that are not finite.
+    Floats are read back bit for bit. A loss of your own is written as module:class. ModelError for a loss that a file cannot name, or
+    for numbers that are not finite.
     """
     path = Path(path)
     text = _as_text(path, model)
@@ -80,7 +80,7 @@ def write_model(path: str | Path, model: Model) -> None:
 
 
 def name_of(loss: type[Loss]) -> str:
-    """What a file calls a loss: its name in the catalogue, or module:class for a person's own; ModelError for one that it cannot name."""
+    """A loss's name in a file: its catalogue name, or module:class for a person's own. ModelError if it has neither."""
     if CATALOGUE.get(loss.name) is loss:
         return loss.name
     if loss.__module__.startswith("matchloss."):
@@ -91,7 +91,7 @@ def name_of(loss: type[Loss]) -> str:
 
 
 def read_model(path: str | Path, loss: type[Loss] | None = None) -> Model:
-    """The model in the file at `path`; ModelError, with one sentence, for anything else that may lie there.
+    """The model in the file at `path`; ModelError, with a one-sentence message, if the file holds anything else.
 
     Nothing is imported because a file names it. A model with a loss of your own is read only if you pass its class as `loss`.
     """
@@ -126,7 +126,7 @@ def read_model(path: str | Path, loss: type[Loss] | None = None) -> Model:
 
 
 def _as_text(path: Path, model: Model) -> str:
-    """JSON, a column of the table to a line, so that two models can be compared by their lines."""
+    """JSON with one line per column of the table, so that two models can be compared with diff."""
     loss = model.loss
     try:
         name = name_of(type(loss))
@@ -151,7 +151,7 @@ def _as_text(path: Path, model: Model) -> str:
         lines = [f" {json.dumps(key)}: {_dumps(value)}" for key, value in head.items()]
         rows = ",\n".join(f"  {_dumps(column)}" for column in columns)
         text = "{\n" + ",\n".join([*lines, f' "columns": [\n{rows}\n ]']) + "\n}\n"
-        _as_model(strict_json(text.encode("utf-8")), type(loss))  # what is written can be read
+        _as_model(strict_json(text.encode("utf-8")), type(loss))  # make sure that it can be read back
     except ValueError as error:
         raise ModelError(f"{path} is not written: {error}") from error
     return text
@@ -171,11 +171,11 @@ def _column_out(column: Number | Category) -> dict[str, Any]:
 
 
 class _Wrong(ValueError):
-    """What is wrong, and where in the file."""
+    """What is wrong, and at which place in the file."""
 
 
 class _OtherLoss(ValueError):
-    """The file is sound, and wants another loss than was given."""
+    """The file is valid but needs a loss other than the one given."""
 
 
 def _as_model(found: dict[str, Any], own: type[Loss] | None) -> Model:
@@ -332,8 +332,8 @@ def _text(value: Any, what: str) -> str:
 
 
 def _short(value: Any) -> str:
-    """The value as the file has it, cut to a glance, in ASCII."""
-    if isinstance(value, list | dict):  # may be nested so deeply that writing it out fails
+    """The value as written in the file, shortened, in ASCII."""
+    if isinstance(value, list | dict):  # may be nested too deeply to be written out
         return "a list" if isinstance(value, list) else "an object"
     text = json.dumps(value)
     return text if len(text) <= 40 else f"{text[:36]}..."

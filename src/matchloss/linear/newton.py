@@ -13,9 +13,9 @@ from matchloss.linear.objective import Log, Measure, Objective
 from matchloss.linear.rows import Floats
 
 ARMIJO, WOLFE = 1e-4, 0.9
-NOISE = 1e-11  # of the objective: differences below are rounding, and the slope decides (Hager & Zhang 2005)
-SHORT, CAREFUL = 0.1, 5  # a step of less than this share of Newton's is followed by so many with the majorizer
-KEEP = 0.1  # a factor that shrinks the gradient tenfold a step is kept
+NOISE = 1e-11  # smaller relative differences of the objective are rounding; then slopes decide (Hager & Zhang 2005)
+SHORT, CAREFUL = 0.1, 5  # after a step shorter than this share of Newton's, take this many steps with the majorizer
+KEEP = 0.1  # keep the factored hessian while each step shrinks the gradient at least this much
 
 
 def search(at: Measure, direction: Floats, measure: Callable[[Floats], Measure], more: Callable[[], bool]) -> Measure | None:
@@ -32,12 +32,12 @@ def search(at: Measure, direction: Floats, measure: Callable[[Floats], Measure],
         trial = measure(at.theta + length * direction)
         ahead = float(np.vdot(trial.gradient, direction)) if np.isfinite(trial.value) else np.nan
         if -slope <= noise and trial.norm < at.norm and np.isfinite(trial.value):
-            return trial  # no value tells these points apart, nor do slopes where they are rounding too
+            return trial  # values and slopes of these points differ by rounding only, so the smaller gradient wins
         lower = trial.value <= at.value + ARMIJO * length * slope
         level = trial.value <= at.value + noise and ahead <= (2 * ARMIJO - 1) * slope
         if not (lower or level):
             high = length
-            if low == 0:  # to the least value of a parabola through what is known, and faster each time
+            if low == 0:  # go to the minimum of the interpolating parabola, shrinking faster with each rejection
                 lift = trial.value - at.value - length * slope
                 rejected += 1
                 length *= min(0.5, max(1e-3, -0.5 * slope * length / lift)) ** rejected if np.isfinite(lift) else 0.1
@@ -62,10 +62,10 @@ class Newton:
 
 
 def newton(f: Objective, theta: Floats, tol: float, log: Log, enough: float = 0.0) -> Newton:
-    """Minimises a convex objective from theta, until the gradient's largest entry is at most tol, or `enough` of what it was.
+    """Minimises a convex objective from theta until the gradient's largest entry is at most tol, or `enough` times its first value.
 
-    The hessian of a pass is skipped where the last one still shrinks the gradient well. Where Newton's steps overshoot, as far from a
-    kink that is rounded off they do, some steps are taken with the majorizer instead, if the loss has one: these never overshoot.
+    A pass computes no hessian while the last one still shrinks the gradient well. Newton's steps can overshoot, for example far from a
+    rounded-off kink. Then some steps use the majorizer instead, if the loss has one, because its steps never overshoot.
     """
     careful, cautious = 0, replace(f, curvature="majorizer") if "majorizer" in f.loss.programs and f.outputs is None else None
     at = f.measure(theta, log, "hessian")
@@ -84,18 +84,18 @@ def newton(f: Objective, theta: Floats, tol: float, log: Log, enough: float = 0.
         quick = ratio < KEEP and at.norm * (ratio**2 if at.second is not None else ratio) <= tol
         step = -metric.solve(at.gradient)
         direction = f.bent(step)
-        if not np.vdot(at.gradient, direction) < 0:  # bent too far
+        if not np.vdot(at.gradient, direction) < 0:  # no longer a descent direction
             direction = step
         found = search(at, direction, lambda t: g.measure(t, log, "none" if quick else "hessian"), lambda: not log.full)  # noqa: B023
         if found is None or not np.isfinite(found.value):
-            if at.second is None and not log.full:  # the old hessian is of no more use: once again with its own
+            if at.second is None and not log.full:  # the old hessian no longer helps: retry with a fresh one
                 at = f.measure(at.theta, log, "hessian")
                 ratio = 1.0
                 continue
             return Newton(at, metric, not log.full)
         before, ratio = ratio, found.norm / at.norm
         if ratio > 0.5 and found.value >= at.value - NOISE * abs(at.value):
-            # The largest entry is blind to directions that collinear columns leave nearly flat: the metric sees them.
+            # The gradient's largest entry hardly shows progress along nearly flat directions of near-collinear columns; the metric does.
             left, was = _decrement(found, metric), _decrement(at, metric)
             better = found if left < was else at
             if left > 0.25 * was and (min(ratio, before) >= 1 or at_rounding(f, better)):
@@ -110,12 +110,12 @@ def newton(f: Objective, theta: Floats, tol: float, log: Log, enough: float = 0.
 
 
 def _decrement(at: Measure, metric: Metric) -> float:
-    """Twice how far the objective is above the minimum that the metric expects."""
+    """The squared Newton decrement: twice the estimated distance of the objective from its minimum."""
     return float(np.vdot(at.gradient, metric.solve(at.gradient)))
 
 
 def _damped(f: Objective, at: Measure) -> Metric | None:
-    """The metric of the hessian, a multiple of its diagonal added where it does not point downhill."""
+    """The hessian's metric, damped by a multiple of its diagonal until its step points downhill; None if none does."""
     if at.second is None or not np.isfinite(at.second).all():
         return None
     for damping in (0.0, 1e-8, 1e-4, 1e-2, 1.0, 100.0):

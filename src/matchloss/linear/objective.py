@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from matchloss.losses import Loss
 
 
-START_ROWS = 100_000  # whose best constant is near enough for a start
+START_ROWS = 100_000  # the best constant of this many rows is near enough for a start
 
 
 class Suspected(Exception):
-    """A metric met columns that others may make up: time to look at the Gram matrix."""
+    """A metric dropped columns that may be collinear; the Gram matrix has to decide."""
 
 
 class NotFinite(ValueError):
-    """The objective is no finite number even where all coefficients are 0: a NaN or an infinity among the numbers, or values too large."""
+    """The objective is not finite even with all coefficients 0: the data have a NaN, an infinity, or values that are too large."""
 
 
 @dataclass(frozen=True, eq=False)
 class Measure:
-    """The objective at a point, its gradient, and its hessian where one was asked for (or the diagonal, or the Gram matrix)."""
+    """The objective at a point, its gradient and, if asked for, its hessian, the hessian's diagonal, or the Gram matrix."""
 
     theta: Floats
     value: float
@@ -48,12 +48,12 @@ class Measure:
 
 @dataclass(eq=False)
 class Log:
-    """What the solvers did: every pass, and whom to tell."""
+    """A record of the passes that the solvers made, and the callback that reports them."""
 
     most: int
     tell: Callable[[int], None] = lambda passes: None
     steps: list[tuple[float, float, int]] = field(default_factory=list)  # objective, gradient norm, rows
-    marks: dict[int, Floats] = field(default_factory=dict)  # by decade of the gradient norm, the first theta
+    marks: dict[int, Floats] = field(default_factory=dict)  # for each decade of the gradient norm, the first theta there
 
     @property
     def full(self) -> bool:
@@ -61,12 +61,12 @@ class Log:
         return len(self.steps) >= self.most
 
     def before(self, norm: float) -> list[Floats]:
-        """Thetas whose gradients were a hundred times as large, or more, the least of them first."""
+        """Earlier thetas whose gradient norm was at least a hundred times `norm`, the smallest norm first."""
         decade = math.floor(math.log10(norm)) if 0 < norm < np.inf else -1000
         return [self.marks[d] for d in sorted(self.marks) if d >= decade + 2]
 
     def add(self, measure: Measure, rows: int) -> None:
-        """Writes down a pass."""
+        """Records a pass."""
         self.steps.append((measure.value, measure.norm, rows))
         if 0 < measure.norm < np.inf:
             self.marks.setdefault(math.floor(math.log10(measure.norm)), measure.theta)
@@ -85,8 +85,8 @@ class Objective:
     outputs: int | None  # K; None for a pointwise loss
     intercept: bool
     curvature: str = "exact"
-    independent: bool = False  # whether it is known that no column is made up by others, or a ridge shares among them
-    left_out: tuple[int, ...] = ()  # columns that were, by their places among all
+    independent: bool = False  # whether columns are known not to be collinear, or a ridge makes that harmless
+    left_out: tuple[int, ...] = ()  # indices of collinear columns that were left out
     arrow: bool = False  # whether hessians are arrows (see passes.Matrix)
 
     @cached_property
@@ -101,22 +101,22 @@ class Objective:
 
     @cached_property
     def slots(self) -> NDArray[np.intp]:
-        """Where theta's entries stand in the wide vector."""
+        """The index of each entry of theta in the wide vector."""
         return np.concatenate([np.zeros(int(self.intercept), np.intp), self.rows.slots])
 
     @cached_property
     def levels(self) -> NDArray[np.bool_]:
-        """Which of theta's entries are levels of the last category: in an arrow, those of the diagonal."""
+        """Which entries of theta are levels of the last category, which an arrow keeps as a diagonal."""
         return self.slots >= self.rows.width - self.rows.levels[-1]
 
     @property
     def size(self) -> int:
-        """P, the free coefficients of one column of raw predictions."""
+        """P, the number of free coefficients per raw prediction."""
         return len(self.slots)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of theta."""
+        """The shape of theta."""
         return (self.size,) if self.outputs is None else (self.size, self.outputs)
 
     @cached_property
@@ -133,12 +133,12 @@ class Objective:
         return np.sum(self.target, axis=0) if self.weight is None else self.weight @ self.target
 
     def collinear(self) -> NDArray[np.intp]:
-        """The columns that others make up, by the Gram matrix of all rows."""
+        """The columns that are combinations of others, by the Gram matrix of all rows."""
         weight = np.ones(self.rows.n) if self.weight is None else self.weight
         return self._metric(self.narrow(self.matrix.gram(weight)) / self.total, int(self.intercept)).dependent
 
     def without(self, columns: NDArray[np.intp]) -> Objective:
-        """The same in all other columns, which are independent."""
+        """The objective without these columns; the remaining ones are independent."""
         slots = np.delete(self.slots, columns)[int(self.intercept) :]
         return replace(self, rows=replace(self.rows, slots=slots), independent=True, left_out=tuple(columns.tolist()))
 
@@ -149,7 +149,7 @@ class Objective:
         return made
 
     def suspect(self, metric: Metric) -> None:
-        """Suspected where the metric drops columns, of which it is not known yet whether others make them up."""
+        """Raises Suspected if the metric dropped columns and it is not known yet whether they are collinear."""
         if metric.dependent.size and not self.independent:
             raise Suspected
 
@@ -165,7 +165,7 @@ class Objective:
         return matrix[np.ix_(self.slots, columns)]
 
     def penalised(self, gram: Floats) -> Floats:
-        """The second derivatives of the objective, of a wide Gram matrix of its curvatures."""
+        """The objective's second derivatives (P, P), from the wide Gram matrix weighted by the rows' curvatures."""
         made = self.narrow(gram) / self.total
         if not self.arrow:
             return made + np.diag(self.ridge)
@@ -209,10 +209,10 @@ class Objective:
         return of_arrow(second, self.levels, intercepts, damping) if self.arrow else of_matrix(second, intercepts, damping)
 
     def bent(self, step: Floats) -> Floats:
-        """Newton's step, that of each level of an arrow taken to the level's own minimum, which lies far from it where the step is long.
+        """Newton's step, bent for each level of an arrow so that it ends at the level's own minimum.
 
-        Where the curvature changes as e^(c t), a level's gradient is zero after t = log(1 + c step) / c: as the step, but for its square.
-        A level whose counts are all zero goes to about -30 at once, where Newton's steps would be -1 each.
+        If the curvature changes as e^(c t), a level's gradient vanishes after t = log(1 + c step) / c, which equals the step to first
+        order. A level whose counts are all 0 thus goes to about -30 at once instead of by -1 per step.
         """
         rate = getattr(self.loss.reduced, "curvature_rate", None)
         if not (self.arrow and rate):
@@ -226,19 +226,19 @@ class Objective:
         return self.matrix.times(self.wide(theta))
 
     def strided(self, step: int) -> Objective:
-        """The same objective on every step-th row: files are sorted, so never on the first ones."""
+        """The same objective on every step-th row. Never on the first rows, because files are often sorted."""
         weight = None if self.weight is None else np.ascontiguousarray(self.weight[::step])
         target = np.ascontiguousarray(self.target[::step])
         return replace(self, rows=self.rows.strided(step), target=target, weight=weight)
 
     def start(self) -> Floats:
-        """Zeros, and the best constant for an intercept: the clipped one where the best is infinite."""
+        """Zeros, with the best constant as intercept, clipped where that is infinite."""
         theta = np.zeros(self.shape)
         if self.intercept:
             more = {} if self.outputs is None else {"n_classes": self.outputs}
-            few = self.strided(max(1, self.rows.n // (START_ROWS if self.loss.convex else 10_000)))  # or it may search the whole line
+            few = self.strided(max(1, self.rows.n // (START_ROWS if self.loss.convex else 10_000)))  # not convex: it may search
             constant = np.asarray(few.loss.best_constant(few.target, few.weight, **more), dtype=np.float64)
-            if not np.isfinite(constant).all():  # a label so rare that few rows have none
+            if not np.isfinite(constant).all():  # a label so rare that these rows have none
                 constant = np.asarray(self.loss.best_constant(self.target, self.weight, **more), dtype=np.float64)
             constant = np.nan_to_num(constant, nan=0.0, posinf=30.0, neginf=-30.0)
             theta[0] = constant - constant.mean() if self.outputs else constant
@@ -246,7 +246,7 @@ class Objective:
 
 
 def full_hessian(f: Objective, theta: Floats) -> Floats:
-    """The hessian at theta, (P K, P K): K (K + 1) / 2 Gram matrices, so of few rows. Made positive along shifts of all K alike."""
+    """The hessian (P K, P K) at theta, by K (K + 1) / 2 Gram matrices: for few rows. Made positive along equal shifts of all classes."""
     classes, size = f.shape[1], f.size
     raw = f.raw(theta)
     curves = np.empty((f.rows.n, classes, classes))
@@ -265,5 +265,5 @@ def full_hessian(f: Objective, theta: Floats) -> Floats:
             hessian[:, a, :, b] = hessian[:, b, :, a] = part
         level += hessian[:, a, :, a]
         hessian[:, a, :, a] += np.diag(f.ridge)
-    hessian += (level / classes**2)[:, None, :, None]  # no prediction depends on such a shift: any curvature will do along it, but 0
+    hessian += (level / classes**2)[:, None, :, None]  # no prediction depends on such a shift, so any positive curvature will do
     return hessian.reshape(size * classes, size * classes)

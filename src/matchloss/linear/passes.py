@@ -1,7 +1,8 @@
 """Passes over the rows of a linear model: products with the design matrix, and value, gradient and hessian fused into one.
 
-A slab of rows is a term of a sum. The slabs depend on the size of the problem and not on the number of threads, and are added in
-order: so are the last bits. BLAS does the numbers of a block, the kernels its categories, the engine the loss.
+A sum over rows is a sum over slabs of rows. The slabs depend on the problem's size and not on the number of threads, and are added
+in order, so that results are the same to the last bit. BLAS multiplies a block's numbers, the kernels its categories; the engine
+computes the loss.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from matchloss.engine import rows as row_engine
 from matchloss.linear.kernels import Kernels, kernels
 from matchloss.linear.rows import Floats, TableRows
 
-BLOCK_BYTES = 1 << 20  # of a block's numbers: they and their weighted copy stay near
-FEW = 8  # numeric columns that the kernels multiply themselves
+BLOCK_BYTES = 1 << 20  # size of a block's numbers, so that they and their weighted copy stay in cache
+FEW = 8  # up to this many numeric columns the kernels multiply them, without BLAS
 SLAB_ROWS = 1 << 12
 MAX_SLABS = 32
-SLAB_BYTES = 1 << 26  # of all slabs' hessians
-PART = 2  # every so many blocks has a part in the hessian
+SLAB_BYTES = 1 << 26  # memory limit for the hessians of all slabs
+PART = 2  # second="part" uses every PART-th block
 Second = Literal["none", "hessian", "part", "diagonal", "gram"]
 
 
@@ -42,17 +43,17 @@ class Block:
 class Matrix:
     """The design matrix [1, numbers, one-hot levels] as products with wide vectors; see TableRows for their slots.
 
-    Levels of one category never meet in a row: their block of a Gram matrix is diagonal. An `arrow` is a Gram matrix (width, width) whose
-    columns of the last category are left out, and one is added at the end: that diagonal.
+    Levels of one category never occur in the same row, so their block of a Gram matrix is diagonal. An `arrow` is a Gram matrix without
+    the last category's columns; one column at the end holds that diagonal instead.
     """
 
     rows: TableRows
-    outputs: int = 1  # raw predictions a row
+    outputs: int = 1  # raw predictions per row
     arrow: bool = False  # whether Gram matrices are arrows
 
     @cached_property
     def kernels(self) -> Kernels:
-        """What does the categories, and the numbers where they are few."""
+        """The loops for the categories, and for numbers if there are few."""
         return kernels(self.rows.n)
 
     @cached_property
@@ -62,17 +63,17 @@ class Matrix:
 
     @cached_property
     def ones(self) -> Floats:
-        """For sums over the rows of a block."""
+        """Ones, for sums over the rows of a block."""
         return np.ones(self.height)
 
     @property
     def gram_shape(self) -> tuple[int, int]:
-        """(width, width), or that of an arrow."""
+        """The shape of a Gram matrix, (width, width), or of an arrow."""
         return self.rows.width, self.rows.width - self.rows.levels[-1] + 1 if self.arrow else self.rows.width
 
     @property
     def few(self) -> bool:
-        """Whether numbers are too few for BLAS to be worth a call."""
+        """Whether there are too few numeric columns for a call of BLAS to pay."""
         return 0 < self.rows.q <= FEW
 
     @property
@@ -81,12 +82,12 @@ class Matrix:
         return max(128, min(1 << 13, BLOCK_BYTES // (8 * max(self.rows.q, self.outputs))))
 
     def slab(self, bytes_each: int) -> int:
-        """Rows of a slab, of which each holds so many bytes of results."""
+        """Rows per slab, if each slab holds `bytes_each` bytes of results."""
         most = max(1, min(MAX_SLABS, SLAB_BYTES // max(bytes_each, 1)))
         return max(SLAB_ROWS, -(-self.rows.n // most))
 
     def blocks(self, start: int, stop: int) -> Iterator[Block]:
-        """The blocks of a slab; each is valid until the next."""
+        """The blocks of a slab; each is valid until the next one is made."""
         scratch = np.empty((min(self.height, stop - start), self.rows.q))
         for a in range(start, stop, self.height):
             b = min(a + self.height, stop)
@@ -139,7 +140,7 @@ class Matrix:
         return self.whole(total(self.over_slabs(8 * shape[0] * shape[1], slab), shape))
 
     def whole(self, lower: Floats) -> Floats:
-        """The Gram matrix of which add_gram made the lower triangle; of an arrow the rows that are no diagonal's."""
+        """The full Gram matrix from the lower triangle that add_gram makes; in an arrow, completes the rows outside the diagonal."""
         if not self.arrow:
             return mirrored(lower)
         square = lower.shape[1] - 1
@@ -160,7 +161,7 @@ class Matrix:
             self.kernels.gather_rows(block.codes, self.first, wide, out)
 
     def add_gradient(self, block: Block, error: Floats, sink: Floats) -> None:
-        """Adds the transposed product of a block with an error a row."""
+        """Adds the transposed product of a block with one error per row."""
         q, few = self.rows.q, self.few and error.ndim == 1
         sink[0] += error.sum() if error.ndim == 1 else self.ones[: len(error)] @ error  # NumPy's sum of short rows is slow
         if q and not few:
@@ -179,7 +180,7 @@ class Matrix:
             if float(weight.min()) >= 0:
                 factor = np.sqrt(weight)
                 x = np.multiply(block.x, factor[:, None])  # keeps the layout of x
-                sink[1 : 1 + q, 1 : 1 + q] += x.T @ x  # by dsyrk, at half the price
+                sink[1 : 1 + q, 1 : 1 + q] += x.T @ x  # NumPy calls dsyrk for this, at half the cost
             else:
                 sink[1 : 1 + q, 1 : 1 + q] += np.multiply(block.x, factor[:, None]).T @ x
             sink[1 : 1 + q, 0] += factor @ x
@@ -194,7 +195,7 @@ class Matrix:
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """What a pass brings home: sums over rows of weight times value, gradient, second derivative, in wide slots."""
+    """The result of a pass: sums over rows of weight times value, gradient and second derivative, in wide slots."""
 
     value: float
     gradient: Floats  # (width,) or (width, K)
@@ -209,9 +210,9 @@ def pointwise_pass(
     wide: Floats,
     second: Second = "none",
 ) -> Sums:
-    """One pass of a loss of one raw prediction a row.
+    """One pass of a pointwise loss.
 
-    `second`: "gram" is the hessian of squared error, whatever the loss; "part" the hessian of half of the rows, times two.
+    `second`: "gram" is the hessian of squared error, whatever the loss; "part" estimates the hessian from half of the rows.
     """
     width, height = matrix.rows.width, matrix.height
     curved = second in ("hessian", "part", "diagonal")
@@ -239,7 +240,7 @@ def pointwise_pass(
                 matrix.add_gram(block, np.ones_like(raw) if w is None else w, made)
         return Sums(value, gradient, made * ((stop - start) / part) if part else made)
 
-    with np.errstate(all="ignore"):  # on too long a step an exponential overflows; the solver sees the value
+    with np.errstate(all="ignore"):  # an exponential may overflow on too long a step; the solver sees that in the value
         parts = matrix.over_slabs(8 * int(np.prod(shape)), slab)
         made = total([p.second for p in parts], shape)
         value, gradient = float(sum(p.value for p in parts)), total([p.gradient for p in parts], (width,))
@@ -249,7 +250,7 @@ def pointwise_pass(
 def simplex_pass(
     matrix: Matrix, program: row_engine.RowProgram, target: NDArray[np.int64] | Floats, weight: Floats | None, wide: Floats
 ) -> Sums:
-    """One pass of a loss of K raw predictions a row, for labels (n,) or distributions (n, K)."""
+    """One pass of a simplex loss, for labels (n,) or distributions (n, K)."""
     step = row_engine.step(program, matrix.rows.n, matrix.outputs, weight is not None, False, labels=target.ndim == 1)
 
     def slab(start: int, stop: int) -> Sums:
@@ -277,5 +278,5 @@ def total(parts: list[Any], shape: tuple[int, ...]) -> Floats:
 
 
 def mirrored(lower: Floats) -> Floats:
-    """The symmetric matrix of a lower triangle."""
+    """The symmetric matrix with this lower triangle."""
     return np.tril(lower) + np.tril(lower, -1).T

@@ -1,4 +1,4 @@
-"""A loss that is linear but for kinks, as the rows of a linear program: what linear.interior fits."""
+"""A loss that is linear between kinks, as the rows of a linear program for linear.interior."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Piece = tuple[Floats, Floats, Floats]  # kink, slope below it, slope above, (n,)
 
 
 def pieces(loss: Any, target: Floats, weight: Floats | None = None) -> list[Piece]:
-    """(kink, low, high) of each piece, (n,) each: their sum over pieces and rows is the weighted mean of the loss, but for a constant.
+    """(kink, low, high) of each piece, (n,) each; summed over pieces and rows they are the weighted mean loss up to a constant.
 
     Raises NotImplementedError for a loss that is not linear between kinks.
 
@@ -31,7 +31,7 @@ def pieces(loss: Any, target: Floats, weight: Floats | None = None) -> list[Piec
 
 
 def merged(parts: list[Piece]) -> tuple[NDArray[np.intp] | None, Floats, Floats, Floats]:
-    """One piece a row: (row index, kink, low, high). The index is None where no row has two pieces that count, so that none is repeated.
+    """One piece per row: (row index, kink, low, high). The index is None if no row has two pieces that matter, so none is repeated.
 
     >>> import matchloss as ml
     >>> merged(pieces(ml.Hinge(), np.array([0.0, 1.0])))

@@ -1,4 +1,4 @@
-"""How the columns of a table enter a linear model: learned from the training rows, applied to any rows."""
+"""How the columns of a table enter a linear model: learned from training rows, applied to any rows."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Missing = Literal["error", "indicate"]
 
 @dataclass(frozen=True)
 class Number:
-    """A column of numbers: one coefficient, and with `indicator` a second, of 1 where the value is missing.
+    """A column of numbers: one coefficient, and with `indicator` a second one for a column that is 1 where the value is missing.
 
-    `fill` stands in for missing and infinite values; without one they are errors.
+    `fill` replaces missing and infinite values; without it they are errors.
     """
 
     name: str
@@ -38,10 +38,10 @@ class Number:
 
 @dataclass(frozen=True)
 class Category:
-    """A column of levels: a coefficient for each but the first, the reference. None, always last, is the level of missing values.
+    """A column of levels: one coefficient for each level except the first, the reference. None, always last, stands for missing.
 
-    A level that is not among them counts as the reference; so does a missing value where None is not, unless `required`:
-    then it is an error.
+    An unknown level counts as the reference. So does a missing value if None is not a level, unless `required`, which makes it
+    an error.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Category:
 
 @dataclass(frozen=True)
 class Design:
-    """The columns of a model, in the order of the table that it was learned from.
+    """The columns of a model, in the order of the table they were learned from.
 
     >>> import polars as pl
     >>> table = pl.DataFrame({"age": [20, 40, None], "city": ["Rome", "Oslo", "Rome"]})
@@ -72,13 +72,13 @@ class Design:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """One for each coefficient, in their order."""
+        """The names of the coefficients, in order."""
         return tuple(name for column in self.columns for name in column.names)
 
     def rows(self, frame: Any) -> TableRows:
-        """The rows of any table that has these columns, found by name: in any order, among any others.
+        """The rows of any table that has these columns. They are found by name, in any order, and other columns are ignored.
 
-        ColumnError where a column is missing, or has numbers where text was learned, or the like.
+        ColumnError if a column is missing or has another type than was learned, such as numbers instead of text.
         """
         table = open_table(frame)
         table.require(column.name for column in self.columns)
@@ -93,13 +93,13 @@ def learn(frame: Any, categorical: Collection[str] = (), missing: Missing = "err
 def learn_rows(
     frame: Any, categorical: Collection[str] = (), missing: Missing = "error", sample_weight: Any = None
 ) -> tuple[Design, TableRows]:
-    """The design of a table of training rows, every column of which enters, and these rows.
+    """The design learned from a table of training rows, all of whose columns enter, and these rows.
 
-    Text, booleans, categories, and the columns named in `categorical`, become levels: those of the rows with a positive weight.
+    Text, booleans, categories and the columns named in `categorical` become levels: those that occur in rows of positive weight.
     Declared categories (pandas' Categorical, polars' Enum, an ordered Arrow dictionary) keep their order, others are sorted.
-    missing="error": a missing or infinite value is a ValueError that names column and row.
-    missing="indicate": it gets the (weighted) mean of the known numbers and an indicator; in a column of levels it is a level.
-    ColumnError, a ValueError, for dates, nested and other columns, and for numbers of which none is known.
+    missing="error": a missing or infinite value raises a ValueError that names the column and row.
+    missing="indicate": it becomes the (weighted) mean of the known numbers, with an indicator; in a column of levels, a level.
+    ColumnError (a ValueError) for dates, nested and other types, and for a column of numbers without a single known one.
 
     >>> import polars as pl
     >>> design, rows = learn_rows(pl.DataFrame({"late": [True, False], "city": ["Rome", "Oslo"], "age": [20, 40]}))
@@ -143,7 +143,7 @@ def _learn_number(name: str, values: NDArray[Any], weight: Floats | None) -> Num
 
 def _mean(values: Floats, weight: Floats | None) -> float:
     top = max(float(values.max()), -float(values.min()))
-    unit = top if top > 1e250 else 1.0  # the sum could overflow
+    unit = top if top > 1e250 else 1.0  # otherwise the sum could overflow
     scaled = values if unit == 1 else values / unit
     if weight is None:
         return float(scaled.mean()) * unit
@@ -162,7 +162,7 @@ def _learn_category(name: str, found: Coded, indicate: bool, weight: Floats | No
 
 
 def _assemble(n: int, columns: Iterable[tuple[Number | Category, NDArray[Any] | Coded]]) -> tuple[Design, TableRows]:
-    """Of columns and their values, read one at a time, since a column's text is larger than its codes."""
+    """The design and rows from columns and their values, taken one at a time because a column's text is larger than its codes."""
     entered: list[Number | Category] = []
     numbers: list[NDArray[Any]] = []
     codes: list[NDArray[Any]] = []
@@ -185,7 +185,7 @@ def _assemble(n: int, columns: Iterable[tuple[Number | Category, NDArray[Any] | 
 
 
 def _width(category: Category) -> int:
-    """Slots of a category: where no level was learned, one for the reference that every row counts as."""
+    """The number of slots of a category; 1 if no level was learned, for the reference that every row then counts as."""
     return max(1, len(category.levels))
 
 

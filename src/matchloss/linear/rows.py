@@ -1,4 +1,4 @@
-"""The rows of a table as passes read them: numbers where they lie, categories as integer codes, nothing one-hot, nothing copied."""
+"""The rows of a table as passes read them: numbers without a copy, categories as integer codes, no one-hot columns."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
 
-FAR = 100.0  # |mean| / standard deviation from which a column is read less its mean: squares of nearer ones lose 4 of 16 digits at most
-LOOK = 1_000  # rows, or up to twice as many, that say so
+FAR = 100.0  # columns with |mean| / standard deviation above this are centred; below it, squares lose at most 4 of 16 digits
+LOOK = 1_000  # this is judged from so many rows, or up to twice as many
 
 
 @dataclass(frozen=True, eq=False)
 class TableRows:
-    """Numeric columns, (n, q) in one array of any layout or a tuple of q arrays; codes (n, C); and how many levels each category has.
+    """Numeric columns, (n, q) in one array of any layout or a tuple of q arrays; codes (n, C); and each category's number of levels.
 
-    The wide vector of coefficients has a slot for the intercept, for each number, and for every level, reference levels included:
-    a code finds its slot by an addition, without a branch. `slots` are the free ones, in the order of the design's names.
+    The wide vector of coefficients has a slot for the intercept, for each numeric column and for every level. Reference levels are
+    included, so that a code finds its slot by an addition, without a branch. `slots` are the free ones, in the design's order.
     """
 
     n: int
@@ -29,12 +29,12 @@ class TableRows:
     codes: Codes
     levels: tuple[int, ...]
     slots: NDArray[np.intp]
-    unseen: dict[str, int] = field(default_factory=dict)  # rows with a level that was not learned, by column
-    shift: Floats | None = None  # (q,): numbers are read less this
+    unseen: dict[str, int] = field(default_factory=dict)  # for each column, the number of rows with an unknown level
+    shift: Floats | None = None  # (q,): subtracted from the numbers as they are read
 
     @property
     def q(self) -> int:
-        """Numeric columns, indicators of missing values included."""
+        """The number of numeric columns, including indicators of missing values."""
         return len(self.numbers) if isinstance(self.numbers, tuple) else self.numbers.shape[1]
 
     @property
@@ -44,11 +44,11 @@ class TableRows:
 
     @property
     def width(self) -> int:
-        """Slots in all."""
+        """The total number of slots."""
         return 1 + self.q + sum(self.levels)
 
     def block(self, start: int, stop: int, scratch: Floats) -> Floats:
-        """The numbers of some rows less their shift, (stop - start, q) in float64: a view where they lie so, else in `scratch`."""
+        """The numbers of some rows minus the shift, (stop - start, q) in float64: a view where possible, otherwise in `scratch`."""
         if isinstance(self.numbers, tuple):
             made = scratch[: stop - start]
             for j, column in enumerate(self.numbers):
@@ -67,16 +67,16 @@ class TableRows:
         return made
 
     def centred(self) -> TableRows:
-        """The same rows, columns far from 0 for their spread read less their means.
+        """The same rows, with columns that are far from 0 for their spread read relative to their means.
 
-        Of x + 1e9 a Gram matrix keeps no digit of x. x - c is exact for c / 2 <= x <= 2 c (Sterbenz), so that c may be a rough mean.
+        The Gram matrix of x + 1e9 would keep no digit of x. A rough mean c will do: x - c is exact for c / 2 <= x <= 2 c (Sterbenz).
         """
         shift = self.far_means()
         return replace(self, shift=shift) if shift.any() else self
 
     def uncentred(self, intercept: Floats, coef: Floats) -> tuple[Floats, Floats]:
-        """Of an intercept, () or (K,), and coefficients (p,) or (p, K), found for these rows: the intercept for numbers without a shift,
-        rounded once, and the shift of each coefficient's column.
+        """Undoes the shift: from the intercept, () or (K,), and coefficients, (p,) or (p, K), found for these rows, the intercept for
+        numbers that are not shifted, rounded once, and the shift of each coefficient's column (p,).
         """
         centre = np.zeros(self.width)
         if self.shift is not None:
@@ -85,17 +85,17 @@ class TableRows:
         return moved(intercept, -centre, coef), centre
 
     def shifted(self, centre: Floats) -> TableRows:
-        """The same rows, numbers read less the entries of `centre`, one for each coefficient."""
+        """The same rows, shifted by `centre`, which has one entry for each coefficient."""
         wide = np.zeros(self.width)
         wide[self.slots] = centre
         return replace(self, shift=wide[1 : 1 + self.q]) if centre.any() else self
 
     def far_means(self) -> Floats:
-        """(q,): about the mean of a column that lies FAR from 0, 0 for all others, constant ones among them."""
+        """(q,): the approximate mean of each column that lies FAR from 0; 0 for all others, constant ones included."""
         few = self.strided(max(1, self.n // LOOK))
         mean, spread = _mean_and_spread(few.block(0, few.n, np.empty((few.n, self.q))))
         far = np.abs(mean) > FAR * spread
-        for j in np.flatnonzero(far & (spread == 0)):  # constant in the rows looked at: in all?
+        for j in np.flatnonzero(far & (spread == 0)):  # constant in the sample, but perhaps not in all rows
             column = self.numbers[j] if isinstance(self.numbers, tuple) else self.numbers[:, j]
             far[j] = False
             if (column != column[0]).any():
@@ -104,7 +104,7 @@ class TableRows:
         return np.where(far, mean, 0.0)
 
     def largest_last(self) -> TableRows:
-        """The same rows, slots of the category of most levels at the end."""
+        """The same rows, with the slots of the category with most levels at the end."""
         big = int(np.argmax(self.levels))
         order = [*(c for c in range(len(self.levels)) if c != big), big]
         if big == len(order) - 1:
@@ -121,7 +121,7 @@ class TableRows:
         return self._pick(slice(None, None, step))
 
     def take(self, index: NDArray[np.intp]) -> TableRows:
-        """The rows at these places, copied."""
+        """The rows at these indices, copied."""
         return self._pick(index)
 
     def _pick(self, index: Any) -> TableRows:
@@ -131,14 +131,14 @@ class TableRows:
 
 
 def _mean_and_spread(x: Floats) -> tuple[Floats, Floats]:
-    """Of each column: mean and standard deviation, right for large numbers too."""
-    with np.errstate(all="ignore"):  # what is not finite is not FAR
+    """The mean and standard deviation of each column, accurate for large numbers too."""
+    with np.errstate(all="ignore"):  # a column that is not finite is not FAR
         base = x - x[0]
         return x[0] + base.mean(axis=0), base.std(axis=0)
 
 
 def moved(intercept: Floats, centre: Floats, coef: Floats) -> Floats:
-    """intercept + centre @ coef, rounded once: of terms that are large and cancel. (), or (K,) of coef (p, K)."""
+    """intercept + centre @ coef, rounded once because the terms are large and cancel; () or, for coef (p, K), (K,)."""
     far = np.flatnonzero(centre)
     if not far.size:
         return intercept

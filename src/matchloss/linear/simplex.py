@@ -1,4 +1,4 @@
-"""Metrics for losses of K raw predictions a row: the hessian where predictions do not vary, and its blocks where they do."""
+"""Metrics for simplex losses: the hessian at a constant prediction, and its diagonal blocks at any other."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from matchloss.linear.objective import Objective
 from matchloss.linear.passes import Matrix
 from matchloss.linear.rows import Floats
 
-CERTAIN = 1e-4  # share of the start's curvature
-MOST_CURVES = 1 << 23  # of rows times classes, whose second derivatives are held at once
+CERTAIN = 1e-4  # the share of the start's curvature that is added
+MOST_CURVES = 1 << 23  # limit on rows times classes whose second derivatives are held at once
 
 
 def start_metric(f: Objective, theta: Floats) -> Metric:
-    """The hessian at a constant prediction: a Gram matrix times one curvature a class."""
+    """The hessian at a constant prediction: a Gram matrix times one curvature per class."""
     raw = np.repeat(theta[:1] if f.intercept else np.zeros((1, f.shape[1])), f.shape[1], axis=0)
-    curve = f.loss.hessian(raw, np.arange(f.shape[1]))  # its mean over the labels, as often as they occur
+    curve = f.loss.hessian(raw, np.arange(f.shape[1]))  # averaged over the labels by their frequency
     share = f.mass() / f.total
     weights = np.maximum(share @ np.nan_to_num(curve), 1e-6)
     if not f.loss.convex or not (weights > 0).all():
@@ -25,7 +25,7 @@ def start_metric(f: Objective, theta: Floats) -> Metric:
     step = max(1, f.rows.n // max(50 * f.size, 20_000))
     made = metrics.of_product(_gram(f.strided(step), weights), weights, f.intercept)
     f.suspect(made)
-    if made.dependent.size and step > 1:  # levels of which the sample has no row, say
+    if made.dependent.size and step > 1:  # for example, levels without a row in the sample
         made = metrics.of_product(_gram(f, weights), weights, f.intercept)
     return made
 
@@ -37,9 +37,9 @@ def _gram(f: Objective, weights: Floats) -> Floats:
 
 
 def block_metric(f: Objective, theta: Floats) -> Metric:
-    """The hessian's blocks on the diagonal at theta, a Gram matrix for each class; twice that lies above the hessian of cross entropy.
+    """The hessian's diagonal blocks at theta, one Gram matrix per class; twice these bound the hessian of cross entropy from above.
 
-    A little of the hessian at a constant prediction is added: where a model is certain of its rows it is flat, but not for long.
+    A little of the hessian at a constant prediction is added, because the loss is flat where the model is certain, but only there.
     """
     few = f.strided(max(1, f.rows.n * f.shape[1] // MOST_CURVES))
     weight = np.ones(few.rows.n) if few.weight is None else few.weight

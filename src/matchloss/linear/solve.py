@@ -1,4 +1,4 @@
-"""Fitting a linear model under any loss: what goes in, what comes out, and what the person should know."""
+"""Fitting a linear model under any loss: inputs, solution, and messages for the person."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class Solution:
 
     intercept: Any  # float, or (K,)
     coef: Floats  # (p,), or (p, K)
-    centre: Floats  # (p,): what a number was read less by, 0 for most: raw_of with it loses no digits to large numbers
+    centre: Floats  # (p,): subtracted from the numbers, 0 for most; raw_of needs it to lose no digits to large numbers
     passes: int  # over all rows
     seconds: float
     method: str
     converged: bool
     objective: float
     gradient_norm: float  # the largest absolute entry of the objective's gradient
-    messages: tuple[str, ...]  # what the person should look at, a sentence each
+    messages: tuple[str, ...]  # what the person should look at, one sentence each
     trace: tuple[tuple[float, float, int], ...]  # objective, gradient norm and rows of every pass, the subsample's first
 
 
@@ -62,9 +62,9 @@ def solve(
 ) -> Solution:
     """Minimises sum(w * value) / sum(w) + l2 / 2 * |coef|^2, the intercept free, until the gradient's largest entry is at most tol.
 
-    `target` is float64, (n,), for a pointwise loss; for a simplex loss, with `outputs` = K, labels 0..K-1, or distributions (n, K). `names`
-    of the coefficients are for messages. Raises DomainError for a target or weight outside its domain, ShapeError where there is no row of
-    positive weight, ValueError for options outside theirs.
+    `target`: float64 (n,) for a pointwise loss; for a simplex loss, with `outputs` = K, labels 0..K-1 (n,) or distributions (n, K).
+    `names`: of the coefficients, for messages. Raises DomainError for a target or weight outside its domain, ShapeError if no row has
+    a positive weight, ValueError for an option outside its range.
 
     >>> import numpy as np, matchloss as ml
     >>> from matchloss.linear.rows import of_array
@@ -89,7 +89,7 @@ def solve(
             f = f.without(f.collinear())
             found = RUN[chosen](f, tol, log)
         if not np.isfinite(found.at.norm):
-            f.measure(f.start(), Log(1))  # NotFinite if the rows are to blame
+            f.measure(f.start(), Log(1))  # raises NotFinite if the rows are to blame
         converged = found.at.norm <= tol or (found.stuck and (chosen == "interior_point" or at_rounding(f, found.at)))
         messages = advise(f, found.at, converged, tol, names, log.before(found.at.norm))
         if not fit_intercept and (f.left_out or not converged):
@@ -113,7 +113,7 @@ def solve(
 
 
 def raw_of(rows: TableRows, intercept: Any, coef: Floats, centre: Floats | None = None) -> Floats:
-    """The raw predictions of a fitted model: (n,), or (n, K) where coef is (p, K). `centre` is Solution's: with it no digits are lost."""
+    """The raw predictions of a fitted model: (n,), or (n, K) if coef is (p, K). Pass Solution.centre to lose no digits."""
     if centre is not None and centre.any():
         rows, intercept = rows.shifted(centre), moved(np.asarray(intercept, np.float64), centre, coef)
     wide = np.zeros((rows.width, *coef.shape[1:]))
@@ -123,13 +123,13 @@ def raw_of(rows: TableRows, intercept: Any, coef: Floats, centre: Floats | None 
 
 
 def blas_on_one_thread() -> Any:
-    """While our own threads run, BLAS's would only get in their way."""
+    """Limits BLAS to one thread: beside our own threads, its threads would only get in the way."""
     return _controller().limit(limits=1, user_api="blas")
 
 
 @cache
 def _controller() -> Any:
-    """Finding the libraries takes milliseconds, which small fits would notice; NumPy's and SciPy's are all loaded by now."""
+    """Cached, because finding the libraries takes milliseconds, which small fits would notice; they are all loaded by now."""
     try:
         from threadpoolctl import ThreadpoolController
     except ImportError as error:
@@ -161,13 +161,13 @@ def _objective(
         pointwise.check(loss.programs["exact"], target, weight)
     else:
         check_targets(target, target.ndim == 1, outputs, weight)
-        rounded = target.ndim == 2 and target.dtype != np.float64  # as float32, whose sums are 1 within 1e-4
+        rounded = target.ndim == 2 and target.dtype != np.float64  # float32 distributions sum to 1 only within 1e-4
         target = np.ascontiguousarray(target, np.int64 if target.ndim == 1 else np.float64)
         if rounded:
             target = target / np.where(target.sum(axis=1) > 0, target.sum(axis=1), 1.0)[:, None]
     if weight is not None:
         weight = np.ascontiguousarray(weight, np.float64)
-        if not (weight > 0).all():  # a row of weight 0 is no row
+        if not (weight > 0).all():  # rows of weight 0 are ignored
             kept = np.flatnonzero(weight > 0)
             rows, target, weight = rows.take(kept), target[kept], weight[kept]
     if rows.n == 0:

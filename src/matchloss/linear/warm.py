@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from matchloss.linear.rows import TableRows
     from matchloss.losses import Loss
 
-ROWS = 2_000  # fewer are not given to compiled loops
+ROWS = 2_000  # enough for the compiled loops to be used
 
 
 def warm(loss: Loss, rows: TableRows, target: NDArray[Any], outputs: int | None = None, weighted: bool = False) -> None:
-    """Two passes over a few rows, so that the time of the fit that follows is the time of its work; what they find is forgotten."""
+    """Makes two passes over a few rows, so that timing the fit that follows does not include loading or compiling the loops."""
     few = np.arange(min(ROWS, rows.n))
     weight = np.ones(len(few)) if weighted else None
     solve(loss, rows.take(few), target[few], sample_weight=weight, l2=1.0, outputs=outputs, max_passes=2)
