@@ -15,7 +15,7 @@ __all__ = ["CATALOGUE", "Evaluation", "Interval", "Loss", "PointwiseLoss", "Simp
 
 
 class _CallableModule(ModuleType):
-    """`ml.losses` is this package and, called, the catalogue: whichever of the two was bound to the name last."""
+    """Makes `ml.losses` both this package and, when called, the catalogue, whichever of the two was bound to the name last."""
 
     def __call__(self) -> list[dict[str, Any]]:
         return catalogue.losses()

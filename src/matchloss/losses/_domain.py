@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-TargetKind = Literal["number", "count", "binary", "multiclass"]  # what a column of a table holds for a loss to predict
+TargetKind = Literal["number", "count", "binary", "multiclass"]  # what a target column of a table holds
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Simplex:
-    """Labels 0..K-1, or distributions over them: K entries, none negative, that sum to 1."""
+    """Labels 0..K-1, or distributions over them: K entries >= 0 that sum to 1."""
 
     def __str__(self) -> str:
         return "labels 0..K-1 or distributions"

@@ -1,4 +1,4 @@
-"""Which library computes with an array: losses ask here, and know no host.
+"""Which library computes with an array. Losses ask here, so that they need not know any host.
 
 A host is a module with `host_call`, `host_evaluate` and `host_predict`; matchloss.hosts says how each is opened.
 """
@@ -12,19 +12,19 @@ LIBRARIES = ("torch", "jax", "jaxlib", "cupy")
 
 
 class Host(Protocol):
-    """What the losses ask of the module of another library's arrays."""
+    """What losses need from the module that handles another library's arrays."""
 
     host_call: Callable[..., Any]
     host_evaluate: Callable[..., Any]
     host_predict: Callable[..., Any]
 
 
-OPENERS: dict[str, Callable[[], Host]] = {}  # by library
-_hosts: dict[type, Host | None] = {}  # by the type of an array, None for NumPy's and Python's
+OPENERS: dict[str, Callable[[], Host]] = {}  # keyed by the library's name
+_hosts: dict[type, Host | None] = {}  # keyed by an array's type; None for NumPy's and Python's own
 
 
 def host_of(*arrays: Any) -> Host | None:
-    """The module that computes with these arrays, or None for NumPy; TypeError for a library that none computes with."""
+    """The module that computes with these arrays, or None for NumPy; TypeError for arrays of a library without such a module."""
     for a in arrays:
         cls = type(a)
         host = _hosts[cls] if cls in _hosts else _found(cls)
@@ -45,7 +45,7 @@ def _found(cls: type) -> Host | None:
 
 
 def library_of(cls: type) -> str | None:
-    """The library that a type of array comes from, itself or by inheritance; None for others."""
+    """The library that an array type comes from, directly or by inheritance; None if it is none of the hosts'."""
     for base in cls.__mro__:
         library = base.__module__.partition(".")[0]
         if library in LIBRARIES:
@@ -54,7 +54,7 @@ def library_of(cls: type) -> str | None:
 
 
 def refuse_foreign(*arrays: Any) -> None:
-    """TypeError where a method computes with NumPy alone."""
+    """TypeError for arrays of another library, in methods that work with NumPy only."""
     for a in arrays:
         library = library_of(type(a))
         if library is not None:

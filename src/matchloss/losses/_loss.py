@@ -1,4 +1,4 @@
-"""The contract of every loss. Nothing here is about any one of them."""
+"""The contract of every loss. Nothing here is specific to one of them."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ CATALOGUE: dict[str, type[Loss]] = {}  # filled by subclassing, in the order of 
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss function: an immutable value, with equality, hash and a repr that is its constructor.
+    """A loss function: an immutable value with equality, a hash, and a repr that evaluates to it.
 
-    Losses take `(raw, target)`: raw is what a model outputs, before the link. A class states what it promises as data.
+    Losses take `(raw, target)`, raw being the model's output before the link. A class states its properties as data.
     """
 
     name: ClassVar[str] = ""
-    aliases: ClassVar[tuple[str, ...]] = ()  # what the peers call the same thing
+    aliases: ClassVar[tuple[str, ...]] = ()  # other libraries' names for the same loss
     kind: ClassVar[str] = ""  # regression, binary, positive, simplex
     title: ClassVar[str] = ""
     equation: ClassVar[str] = ""  # z the raw prediction, y the target, p or mu the prediction
@@ -39,15 +39,15 @@ class Loss:
     sources: ClassVar[tuple[str, ...]] = ()
     parameter_domains: ClassVar[dict[str, Interval]] = {}
     raw_domain: ClassVar[Interval] = REAL
-    token: ClassVar[str] = ""  # on each instance: a plain string that equal losses share, which tracers can guard on
+    token: ClassVar[str] = ""  # set on each instance: a plain string that equal losses share, for tracers to guard on
 
-    # What the commands on a table ask.
-    usual_for: ClassVar[tuple[TargetKind, ...]] = ()  # kinds of target on which it is compared unasked, the likeliest first
-    score: ClassVar[str] = ""  # the usual score of a table's predictions (matchloss.tables.scores) that judges as this loss does
+    # For the commands that work on a table.
+    usual_for: ClassVar[tuple[TargetKind, ...]] = ()  # kinds of target for which it is compared by default, the most typical first
+    score: ClassVar[str] = ""  # the score in matchloss.tables.scores that judges predictions as this loss does
     shift_invariant: ClassVar[bool] = False  # adding one number to all raw predictions of a row changes nothing
-    advice: ClassVar[str] = ""  # a sentence on its error signal, for who looks at a picture of it
+    advice: ClassVar[str] = ""  # a sentence on its error signal, shown beside the picture
 
-    # Some of these depend on a parameter, and are properties there.
+    # Where one of these depends on a parameter, the subclass makes it a property.
     target_domain: ClassVar[Any] = REAL
     functional: ClassVar[Any] = "mean"  # what minimising the expected loss elicits
     matching: ClassVar[Any] = False  # the gradient is predict(raw) - target
@@ -78,7 +78,7 @@ class Loss:
         object.__setattr__(self, "token", f"{type(self).__qualname__}({parameters})")
 
     def __getstate__(self) -> dict[str, Any]:
-        """What makes the loss, without what was derived from it: a used loss has the pickle of a fresh one."""
+        """The fields without cached results, so that a used loss pickles like a fresh one."""
         return {name: x for name, x in vars(self).items() if not isinstance(getattr(type(self), name, None), cached_property)}
 
     @property
@@ -88,25 +88,25 @@ class Loss:
 
     @property
     def constants(self) -> tuple[float, ...]:
-        """What the formula receives after the target: the parameters, or forms derived from them once."""
+        """The formula's arguments after the target: the parameters, or numbers computed from them once."""
         return tuple(self.parameters.values())
 
     @property
     def reduced(self) -> Loss:
-        """The loss that this one is at its parameters, where another's formula is the same function and better conditioned."""
+        """An equal loss whose formula is better conditioned at these parameters, such as Gamma for Tweedie(2); otherwise itself."""
         return self
 
     @property
     def suits(self) -> tuple[TargetKind, ...]:
-        """The kinds of target that it takes, where their values lie in target_domain; a column may be of several, and is the first."""
+        """The kinds of target that it takes if their values lie in target_domain. A column that fits several counts as the first."""
         raise NotImplementedError
 
     def tuned_to(self, target: NDArray[Any]) -> tuple[Loss, str]:
-        """The loss with the parameters that suit a training target, and a note on how they came about: itself and "" if it tunes none."""
+        """The loss with parameters chosen from a training target, and a note on how; itself and "" if there is nothing to choose."""
         return self, ""
 
     def of_classes(self, classes: int) -> Loss:
-        """The loss to fit so many classes with: itself, or for two what it is in the difference of their raw predictions."""
+        """The loss to fit this many classes with: itself, or for two classes its binary form in the difference of raw predictions."""
         return self
 
     def evaluate(
@@ -120,16 +120,16 @@ class Loss:
         curvature: str = "exact",
         out: Evaluation | None = None,
     ) -> Evaluation:
-        """Value, gradient and hessian of each row in one pass, each multiplied by the row's weight; None where not asked for.
+        """Value, gradient and hessian of each row in one pass, each multiplied by the row's weight; None for those not asked for.
 
-        Pointwise losses: raw and target of equal shape, and so are the outputs. Simplex losses: raw (..., K), target labels (...,) or
-        distributions (..., K); value (...,), gradient and the hessian's diagonal (..., K). sample_weight: one number >= 0 a row.
+        Pointwise losses: raw, target and the outputs all have the same shape. Simplex losses: raw (..., K); target labels (...,) or
+        distributions (..., K); value (...,), gradient and the hessian's diagonal (..., K). sample_weight: one number >= 0 per row.
         `out=Evaluation(value, gradient, hessian)` gives arrays to write to; the gradient's may be `raw` itself. With `out`, bad input
-        raises before anything is written. float32 raw gives float32 outputs, anything else float64. PyTorch tensors and JAX arrays give
-        outputs of their library, without `out`.
+        raises before anything is written. float32 raw gives float32 outputs, anything else float64. PyTorch tensors and JAX arrays
+        give outputs of their library and take no `out`.
 
         Raises DomainError for a target outside target_domain (in a row whose weight is not 0), a weight that is negative or not finite,
-        a curvature that the loss has none of; ShapeError for shapes that differ; TypeError for other dtypes and other libraries' arrays.
+        or a curvature that the loss does not have; ShapeError for shapes that differ; TypeError for other dtypes or libraries.
 
         >>> import matchloss as ml
         >>> ml.Logistic().evaluate([0.0, 2.0], [1.0, 0.0], sample_weight=[1.0, 0.5], value=False).gradient.round(4)
@@ -146,7 +146,7 @@ class Loss:
 
     @cached_property
     def programs(self) -> dict[str, Any]:
-        """What the engine runs, by curvature."""
+        """The engine's programs, keyed by curvature."""
         raise NotImplementedError
 
     def _evaluate(
@@ -155,9 +155,9 @@ class Loss:
         raise NotImplementedError
 
     def __call__(self, raw: Any, target: Any, sample_weight: Any = None) -> Any:
-        """sum(w * value) / sum(w), a scalar; takes and raises what `evaluate` does, and ShapeError where there is no row.
+        """sum(w * value) / sum(w), a scalar. Arguments and errors are those of `evaluate`, and ShapeError if there are no rows.
 
-        Of PyTorch tensors or JAX arrays it is what `matchloss.torch.loss` or `matchloss.jax` make of them, differentiable in raw.
+        For PyTorch tensors and JAX arrays this calls `matchloss.torch.loss` or `matchloss.jax.mean`, differentiable in raw.
 
         >>> import matchloss as ml
         >>> float(ml.SquaredError()([1.0, 3.0], [0.0, 0.0]))
@@ -175,19 +175,21 @@ class Loss:
         return value.dtype.type(np.sum(value, dtype=np.float64) / total)
 
     def value(self, raw: Any, target: Any) -> Any:
-        """The loss of each row."""
+        """The loss of each row. Shapes and errors: `evaluate`."""
         return self.evaluate(raw, target, value=True, gradient=False).value
 
     def gradient(self, raw: Any, target: Any) -> Any:
-        """The derivative of the value in raw: the error signal."""
+        """The derivative of the value in raw, of raw's shape: the error signal. Shapes and errors: `evaluate`."""
         return self.evaluate(raw, target, value=False, gradient=True).gradient
 
     def hessian(self, raw: Any, target: Any, curvature: str = "exact") -> Any:
-        """The second derivative in raw (simplex losses: its diagonal), or what stands in for it: "exact", "fisher", "majorizer"."""
+        """The second derivative in raw (simplex losses: its diagonal), of raw's shape. curvature: "exact", or one of the substitutes
+        "fisher" and "majorizer" if the loss has it (DomainError otherwise).
+        """
         return self.evaluate(raw, target, value=False, gradient=False, hessian=True, curvature=curvature).hessian
 
     def divergence(self, raw: Any, target: Any) -> Any:
-        """The value less its minimum over raw, >= 0; for proper losses zero if and only if predict(raw) = target.
+        """The value minus its minimum over raw, >= 0, one per row; for proper losses 0 if and only if predict(raw) = target.
 
         >>> import matchloss as ml
         >>> ml.Poisson().divergence([0.0, 1.0], [1.0, 1.0]).round(4)
@@ -203,27 +205,30 @@ class Loss:
         raise NotImplementedError
 
     def best_constant(self, target: Any, sample_weight: Any = None) -> Any:
-        """The raw prediction that minimises the weighted mean of the loss over the targets: an intercept, a start score."""
+        """The constant raw prediction that minimises the weighted mean loss over the targets: an intercept, or a booster's base score.
+
+        target (n,), or for simplex losses labels (n,) or distributions (n, K); sample_weight (n,). It may be infinite. Errors: `evaluate`.
+        """
         raise NotImplementedError
 
     def predict(self, raw: Any) -> Any:
-        """The prediction, in the target's own units."""
+        """The prediction in the target's units, of raw's shape (simplex losses: probabilities, (..., K)); TypeError for bad dtypes."""
         raise NotImplementedError
 
     def link(self, prediction: Any) -> Any:
-        """The raw prediction whose prediction this is: the inverse of predict."""
+        """The inverse of predict: the raw prediction for a prediction, of the same shape; DomainError outside its domain."""
         raise NotImplementedError
 
 
 class PointwiseLoss(Loss):
-    """One raw prediction and one target a row, of equal shape, any number of dimensions, scalars included.
+    """A loss of one raw prediction and one target per row: arrays of equal shape, of any number of dimensions, or scalars.
 
     A subclass writes static methods over the protocol `m` (matchloss.engine.namespaces), each called with `*self.constants` at the end:
     `formula(m, raw, target)` -> value, gradient, hessian; `predict_formula(m, raw)`; `link_formula(m, prediction)`; and, where they
-    exist, `fisher_formula(m, raw, target)` and `majorizer_formula(m, raw, target)`. A loss that is linear but for kinks in raw also has
+    exist, `fisher_formula(m, raw, target)` and `majorizer_formula(m, raw, target)`. A loss that is linear in raw between kinks also has
     `pieces_formula(m, target)`, a tuple of (kink, slope below, slope above), each a number or an array: at every target the sum over
-    the pieces of slope * (raw - kink) is the value but for a constant. A linear model under such a loss is a linear program.
-    Where the hessian grows in raw as e^(c raw) at every target, `curvature_rate` is c: how the trainer bends long Newton steps of levels.
+    the pieces of slope * (raw - kink) is the value up to a constant. A linear model under such a loss is a linear program.
+    If the hessian grows as e^(c raw) at every target, `curvature_rate` is c; the trainer uses it to bend long Newton steps.
     """
 
     fisher_formula: ClassVar[Any] = None
@@ -254,7 +259,7 @@ class PointwiseLoss(Loss):
 
     @property
     def prediction_domain(self) -> Interval:
-        """Where `link` is defined: the closure of what `predict` returns."""
+        """The domain of `link`: the closure of the range of `predict`."""
         low, high = self.target_domain.low, self.target_domain.high
         return Interval(low, high, "both")
 
@@ -270,7 +275,7 @@ class PointwiseLoss(Loss):
         for curvature, formula in (("fisher", core.fisher_formula), ("majorizer", core.majorizer_formula)):
             if formula is not None:
                 made[curvature] = pointwise.Program(core.formula, core.constants, low, high, allowed, formula, fallback=own)  # pyright: ignore[reportArgumentType]
-        if self.matching:  # the hessian does not depend on the target, so its mean over targets is itself
+        if self.matching:  # the hessian does not depend on the target, so it equals its mean over targets
             made.setdefault("fisher", exact)
         return made
 
@@ -318,9 +323,10 @@ class PointwiseLoss(Loss):
         return float(self._best_constant(y, w))
 
     def _best_constant(self, y: NDArray[Any], w: NDArray[Any]) -> float:
-        """The minimiser at the mean target, if the gradient is affine in the target: then the mean loss is the loss at the mean.
+        """The best constant for checked float64 targets and weights.
 
-        Else where the mean gradient is 0, if the class says that the loss is convex; else what a search of the whole line finds.
+        If the gradient is affine in the target, it is the minimiser at the mean target. Otherwise, if the class says that the loss is
+        convex, it is the root of the mean gradient. Otherwise the whole line is searched.
         """
         if self.linear_in_target:
             share = w / w.max()  # so that no sum overflows

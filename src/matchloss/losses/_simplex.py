@@ -1,7 +1,7 @@
-"""The contract of a loss of a distribution over K classes. Nothing here is about any one of them.
+"""The contract of a loss of a distribution over K classes. Nothing here is specific to one of them.
 
-A matching loss is its map alone: value = F(z) - <t, z>, which is (F(z) - max z) + sum t (max z - z), two terms >= 0;
-gradient = p - t; hessian = the map's derivative. The formulas are matchloss.engine.row_text's: an entry, and the sum of the others.
+A matching loss is given by its map alone: value = F(z) - <t, z> = (F(z) - max z) + sum t (max z - z), two terms >= 0;
+gradient = p - t; hessian = the map's derivative. matchloss.engine.row_text says how formulas see one entry and the sum of the others.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from matchloss.losses._terms import times
 
 
 class SimplexLoss(Loss):
-    """One row of K raw predictions and one label or distribution a row."""
+    """A loss of K raw predictions per row, (..., K), and a label (...,) or distribution (..., K) per row."""
 
     kind = "simplex"
     target_domain = Simplex()
     proper = True
     linear_in_target = True
     zero_iff_right = True
-    shift_invariant = True  # a row program sees how far each raw prediction lies below the largest
+    shift_invariant = True  # a row program only sees how far each raw prediction lies below the largest
     threshold: ClassVar[Any] = None  # the map: softmax, or a Threshold
     majorizer: ClassVar[Any] = None
 
@@ -42,19 +42,19 @@ class SimplexLoss(Loss):
 
     @staticmethod
     def terms(m: Any, u: Any, t: Any, *constants: float) -> tuple[Any, Any, Any]:
-        """What an entry adds to the sums over the others; the first is its weight."""
+        """What an entry adds to the three sums over the others; the first term is its weight."""
         raise NotImplementedError
 
     @staticmethod
     def base(m: Any, gap: Any, d: Any, others: tuple[Any, Any, Any], *constants: float) -> Any:
-        """The row's value apart from what `entry` gives."""
+        """The row's value without the terms that `entry` gives."""
         raise NotImplementedError
 
     @staticmethod
     def entry(
         m: Any, p: Any, c: Any, t: Any, own: tuple[Any, Any, Any], others: tuple[Any, Any, Any], share: Any, *constants: float
     ) -> tuple[Any, Any, Any]:
-        """Value were this entry the label, gradient, hessian's diagonal."""
+        """For one entry: the value if it is the label, the gradient, and the hessian's diagonal."""
         raise NotImplementedError
 
     @staticmethod
@@ -79,7 +79,7 @@ class SimplexLoss(Loss):
         program = self.programs[curvature]
         if not (want[2] and curvature == "fisher" and not self.matching):
             return rows.evaluate(program, raw, target, sample_weight, want, out)
-        # affine in the target: its mean over labels drawn from the prediction is its value at the prediction
+        # The hessian is affine in the target, so its mean over labels drawn from the prediction is its value at the prediction.
         hessian = rows.evaluate(program, raw, self.predict(raw), sample_weight, (False, False, True), None).hessian
         result = rows.evaluate(program, raw, target, sample_weight, (want[0], want[1], False), out)
         if out is not None and out.hessian is not None:
@@ -88,7 +88,7 @@ class SimplexLoss(Loss):
         return result._replace(hessian=hessian)
 
     def hessian_product(self, raw: Any, target: Any, v: Any) -> NDArray[Any]:
-        """The hessian of each row times a vector: H v, all of shape (..., K)."""
+        """The hessian of each row times a vector: H v. raw, v and the result (..., K); targets and errors as in `evaluate`."""
         refuse_foreign(raw, target, v)
         raw, v = as_array("raw", raw), as_array("v", v)
         same_shape("v", v, raw.shape, "raw's shape")
@@ -112,7 +112,7 @@ class SimplexLoss(Loss):
 
     @cached_property
     def _map_program(self) -> RowProgram:
-        """A program whose gradient is the prediction itself."""
+        """A program whose gradient output is the prediction."""
         core = self.programs["exact"]
         return RowProgram(core.terms, nothing, prediction, core.constants, core.threshold, core.allowed)  # pyright: ignore[reportArgumentType]
 
@@ -135,9 +135,9 @@ class SimplexLoss(Loss):
         return 0.0 if labels else self.value(self.link(t.astype(np.float64)), t.astype(np.float64))
 
     def best_constant(self, target: Any, sample_weight: Any = None, n_classes: int | None = None) -> NDArray[Any]:
-        """The row of K raw predictions that minimises the weighted mean: the link of the mean target.
+        """The K raw predictions (K,) that minimise the weighted mean loss when every row gets them: the link of the mean target.
 
-        Labels do not tell K: it is n_classes, or the largest label plus one.
+        target: labels (n,) or distributions (n, K). Labels alone do not determine K: it is n_classes, by default the largest label + 1.
         """
         refuse_foreign(target, sample_weight)
         t = as_array("target", target)
@@ -159,17 +159,17 @@ class SimplexLoss(Loss):
 
 
 def nothing(m: Any, gap: Any, d: Any, others: tuple[Any, Any, Any], *constants: float) -> Any:
-    """No value apart from the entries'."""
+    """The `base` of losses whose value comes from the entries alone: 0."""
     return 0.0 * gap
 
 
 def prediction(
     m: Any, p: Any, c: Any, t: Any, own: tuple[Any, Any, Any], others: tuple[Any, Any, Any], share: Any, *constants: float
 ) -> tuple[Any, Any, Any]:
-    """The prediction in the gradient's place."""
+    """An `entry` that gives the prediction in place of the gradient."""
     return 0.0 * p, p, 0.0 * p
 
 
 def difference(m: Any, p: Any, c: Any, t: Any) -> Any:
-    """p - t, where p is near 1 and t is 1 by way of c = 1 - p."""
+    """p - t without cancellation: by c = 1 - p where p is near 1 and t is 1."""
     return times(m, 1 - t, p) - times(m, t, c)

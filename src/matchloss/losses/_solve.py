@@ -1,4 +1,4 @@
-"""Best constants that no closed form gives."""
+"""Best constants that have no closed form."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 def root_of_mean_gradient(loss: PointwiseLoss, y: NDArray[Any], w: NDArray[Any], low: float, high: float) -> float:
-    """Where the weighted mean gradient of a constant raw prediction is 0, if it changes sign between low and high; else the better end."""
-    from scipy.optimize import brentq  # here, since it takes longer to import than all of this package
+    """The constant raw prediction in [low, high] where the weighted mean gradient is 0; the better end if its sign never changes."""
+    from scipy.optimize import brentq  # imported here because it takes longer than importing this whole package
 
     share = w / w.sum()
 
@@ -33,25 +33,25 @@ def root_of_mean_gradient(loss: PointwiseLoss, y: NDArray[Any], w: NDArray[Any],
 
 Mean = Callable[[float], tuple[float, float]]  # the mean loss of a constant raw prediction, and its slope there
 
-TARGETS = 4096  # with more distinct ones, groups of neighbours show where to look
-POINTS = 256  # starts of a search: so many minima of single targets, so many steps between their ends
-BEYOND = 32  # steps outside, on either side, over as much again
-DESCENTS = 16  # of the starts that are lower than both neighbours, the lowest are followed down
-REACH = 40.0  # how far the search goes where a target's minimum is infinite
-CLEARLY = 1e-12  # a relative difference of means that no rounding makes
+TARGETS = 4096  # more distinct targets than this are grouped with their neighbours to find where to look
+POINTS = 256  # a search starts at up to so many minima of single targets, and at so many steps between the outermost two
+BEYOND = 32  # and at so many steps outside on either side, each side as long as the inside
+DESCENTS = 16  # of the starts that are lower than both neighbours, this many of the lowest are followed down
+REACH = 40.0  # how far the search goes if a target's minimum is infinite
+CLEARLY = 1e-12  # a relative difference of means above this is not rounding
 
 
 def least_mean(loss: PointwiseLoss, y: NDArray[np.float64], w: NDArray[np.float64]) -> float:
-    """The constant raw prediction of least weighted mean loss, for a loss whose mean may have many local minima.
+    """The constant raw prediction with the least weighted mean loss, for a loss whose mean may have many local minima.
 
-    Means are compared at the minima of single targets (at quantiles of them, beyond 256), between them and as far again outside. From
-    the lowest that are lower than their neighbours a bisection descends to a local minimum, and the least of these is the answer. So no
-    start is better; a minimum narrower than the steps can be missed. The same targets give the same answer, in any order.
-    NotImplementedError where the mean still falls at the end of the search.
+    Compares the mean loss at a grid of starts: the minima of single targets (quantiles of them, beyond 256), steps between them, and
+    steps as far again outside. From the lowest local minima of the grid a bisection descends, and the lowest result is the answer. So
+    no start is better, but a minimum narrower than the steps can be missed. The order of the targets does not matter.
+    NotImplementedError if the mean still falls at the end of the search.
     """
     y, position = np.unique(y, return_inverse=True)
     w = np.bincount(position, w).astype(np.float64)
-    first = np.linspace(0, y.size, min(y.size, TARGETS) + 1).astype(np.intp)[:-1]  # of each group
+    first = np.linspace(0, y.size, min(y.size, TARGETS) + 1).astype(np.intp)[:-1]  # index of each group's first target
     few = y[(first + np.append(first[1:], y.size)) // 2]
     minima = np.asarray(loss.minimiser(few), dtype=np.float64)
     starts = _starts(minima)
@@ -67,14 +67,14 @@ def least_mean(loss: PointwiseLoss, y: NDArray[np.float64], w: NDArray[np.float6
 
 
 def _of_all(mean: Mean, places: list[float], starts: NDArray[np.float64]) -> float:
-    """The best of these places under the mean of all rows, and from there downhill."""
+    """The best of these places under the mean of all rows, followed downhill to a local minimum."""
     inside = np.clip(places, starts[0], starts[-1])
     place = places[int(np.argmin([mean(z)[0] for z in inside.tolist()]))]
     return _downhill(mean, place, 0.01 * float(starts[1] - starts[0]))[1] if math.isfinite(place) else place
 
 
 def _mean_loss(loss: PointwiseLoss, y: NDArray[np.float64], w: NDArray[np.float64]) -> Mean:
-    """The weighted mean as a function of the raw prediction; inf where it is not a number."""
+    """The weighted mean loss and its slope as a function of the raw prediction; the mean is inf where it would be NaN."""
     share = w / w.max()
     share /= share.sum()
 
@@ -88,7 +88,7 @@ def _mean_loss(loss: PointwiseLoss, y: NDArray[np.float64], w: NDArray[np.float6
 
 
 def _starts(minima: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Where the search for a least mean looks, in order; a single place if all targets agree."""
+    """The sorted starts of a search; a single one if all targets have the same minimum."""
     distinct = np.unique(minima)
     if distinct.size == 1:
         return distinct
@@ -103,7 +103,7 @@ def _starts(minima: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _local_minima(mean: Mean, starts: NDArray[np.float64]) -> list[tuple[float, float]]:
-    """Mean and place of the local minima below the lowest starts; the place is infinite where the mean falls beyond the last start."""
+    """(mean, place) of the local minima reached from the lowest starts; the place is infinite if the mean falls beyond the last start."""
     means, slopes = np.array([mean(z) for z in starts.tolist()]).T
     low = np.flatnonzero((means <= np.append(np.inf, means[:-1])) & (means <= np.append(means[1:], np.inf)) & np.isfinite(means))
     found: list[tuple[float, float]] = []
@@ -115,7 +115,7 @@ def _local_minima(mean: Mean, starts: NDArray[np.float64]) -> list[tuple[float, 
 
 
 def _descend(mean: Mean, a: float, b: float) -> tuple[float, float]:
-    """A local minimum between a, where the mean falls towards b, and b, where it rises or is no lower: the mean there, and the place."""
+    """(mean, place) of a local minimum between a, where the mean falls towards b, and b, where it rises or is no lower."""
     toward = math.copysign(1.0, b - a)
     at_a, at_b = mean(a)[0], mean(b)[0]
     while (middle := a + 0.5 * (b - a)) not in (a, b):
@@ -128,7 +128,7 @@ def _descend(mean: Mean, a: float, b: float) -> tuple[float, float]:
 
 
 def _downhill(mean: Mean, a: float, step: float) -> tuple[float, float]:
-    """The local minimum to which steps from a lead that double."""
+    """(mean, place) of the local minimum found by going downhill from a in steps that double."""
     at, slope = mean(a)
     step = -math.copysign(step, slope)
     while math.isfinite(a + step):
@@ -140,7 +140,7 @@ def _downhill(mean: Mean, a: float, step: float) -> tuple[float, float]:
 
 
 def weighted_quantile(y: NDArray[Any], w: NDArray[Any], alpha: float) -> float:
-    """The alpha-quantile of a weighted sample; halfway between two values where both minimise the pinball loss."""
+    """The alpha-quantile of a weighted sample; the midpoint if two values both minimise the pinball loss."""
     order = np.argsort(y, kind="stable")
     y, cumulative = y[order], np.cumsum(w[order])
     goal = alpha * cumulative[-1]
@@ -150,9 +150,9 @@ def weighted_quantile(y: NDArray[Any], w: NDArray[Any], alpha: float) -> float:
 
 
 def crossing(gradient: Any, target: NDArray[Any], low: float, high: float) -> NDArray[Any]:
-    """For each target the raw at which `gradient(raw, target)` turns from negative to positive: bisection, all rows at once.
+    """For each target the raw at which `gradient(raw, target)` turns from negative to positive, by bisection of all rows at once.
 
-    Rows that never turn get -inf or inf.
+    -inf or inf if it never turns.
     """
     a, b = np.full(target.shape, low), np.full(target.shape, high)
     never_low, never_high = gradient(a, target) > 0, gradient(b, target) < 0

@@ -1,4 +1,4 @@
-"""What formulas share. Every function is a text over the protocol `m` of matchloss.engine.namespaces."""
+"""Terms that several formulas share. Every function is written over the protocol `m` of matchloss.engine.namespaces."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from matchloss.engine.special import sigmoids as sigmoids
 
 
 def times(m: Any, weight: Any, x: Any) -> Any:
-    """weight * x, and 0 where the weight is 0, also at infinite x: a hard target switches its term off."""
+    """weight * x, and 0 where the weight is 0 even if x is infinite, because a hard target switches its term off."""
     return m.where(weight == 0, 0.0, weight * x)
 
 
 def times_square(m: Any, weight: Any, x: Any) -> Any:
-    """weight * x^2, and 0 where the weight is 0: what a small weight keeps finite is not lost to an overflow of x^2."""
+    """weight * x^2, and 0 where the weight is 0; no overflow of x^2 if a small weight keeps the product finite."""
     return m.where(weight == 0, 0.0, weight * x * x)
 
 
@@ -30,28 +30,28 @@ def at_labels(m: Any, target: Any, at_one: Any, at_zero: Any) -> Any:
 
 
 def split_factor(a: float) -> tuple[float, float, float]:
-    """A factor for exp_of_product: its leading 26 bits, the rest, and the grid 2^k on which raw is cut."""
+    """A factor in the form that exp_of_product takes: its leading 26 bits, the rest, and the grid 2^k to which raw is rounded."""
     fraction, exponent = math.frexp(a)
     high = math.ldexp(round(math.ldexp(fraction, 26)), exponent - 26)
     return high, a - high, math.ldexp(1.0, 15 + exponent)
 
 
 def exp_of_product(m: Any, high: Any, low: Any, grid: Any, raw: Any) -> Any:
-    """exp((high + low) raw) to 1.5 eps: the rounding of the product, up to 745 eps / 2, does not reach the exponential."""
+    """exp((high + low) raw) to 1.5 eps. A plain product would be off by up to 745 eps / 2, which the exponential would amplify."""
     product, small = _product(m, high, low, grid, raw)
     e = m.exp(product)
     return m.where(e == inf, e, e + e * small)
 
 
 def times_exp_of_product(m: Any, weight: Any, high: Any, low: Any, grid: Any, raw: Any) -> Any:
-    """weight * exp((high + low) raw) to 3 eps, finite also where only the small weight makes it so; 0 where the weight is 0."""
+    """weight * exp((high + low) raw) to 3 eps, finite if a small weight makes it so; 0 where the weight is 0."""
     product, small = _product(m, high, low, grid, raw)
     e = m.exp(0.5 * product)
     return m.where(weight == 0, 0.0, weight * e * (e * (1 + small)))
 
 
 def _product(m: Any, high: Any, low: Any, grid: Any, raw: Any) -> tuple[Any, Any]:
-    """a, b with e^a (1 + b) = exp((high + low) raw), a exact; raw is bounded where the exponential has long left all numbers."""
+    """a, b with e^a (1 + b) = exp((high + low) raw), a exact; raw is clipped where the exponential overflows or underflows anyway."""
     bound, back = 134217728.0 / grid, 1.0 / grid
     raw = m.where(raw > bound, bound, m.where(raw < -bound, -bound, raw))
     cut = m.floor(raw * grid + 0.5) * back

@@ -1,4 +1,4 @@
-"""Losses of a probability: targets in [0, 1], every one linear in the target: y f(z, 1) + (1 - y) f(z, 0)."""
+"""Losses of a probability. Targets lie in [0, 1], and every loss is linear in the target: y f(z, 1) + (1 - y) f(z, 0)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Logistic(SigmoidLoss):
     """Logistic loss: the log score behind a sigmoid, whose error signal is probability minus target.
 
     value = log(1 + e^z) - y z, gradient = p - y, hessian = p (1 - p), with p = 1 / (1 + e^-z); y in [0, 1]; z = logit p.
-    It never overflows, and near certainty it keeps its relative accuracy. Source: Cox (1958); Gneiting and Raftery (2007).
+    It never overflows and keeps its relative accuracy near certainty. Source: Cox (1958); Gneiting and Raftery (2007).
 
     >>> import matchloss as ml
     >>> float(ml.Logistic().gradient(40.0, 1.0))
@@ -79,14 +79,14 @@ class Logistic(SigmoidLoss):
 
     @staticmethod
     def majorizer_formula(m: Any, raw: Any, target: Any) -> Any:
-        """The tangent quadratic of Jaakkola and Jordan (2000): tanh(z / 2) / (2 z), 1/4 at 0."""
+        """The curvature of Jaakkola and Jordan's (2000) tangent quadratic: tanh(z / 2) / (2 z), 1/4 at 0."""
         a = m.abs(raw)
         f = m.expm1(-a)
         return m.where(a < 1e-8, 0.25, -f / (2 + f) / (2 * a))
 
 
 def probit_sides(m: Any, raw: Any) -> tuple[Any, ...]:
-    """|raw| bounded, phi/Phi(-|raw|), its excess over |raw|, Phi(-|raw|), phi/Phi(|raw|)."""
+    """|raw| clipped, phi/Phi(-|raw|), its excess over |raw|, Phi(-|raw|), phi/Phi(|raw|)."""
     a = m.abs(raw)
     x = m.where(a > 1e30, 1e30, a)
     excess = inverse_mills_excess(m, x)
@@ -100,7 +100,7 @@ class Probit(BinaryLoss):
     """Log score with the normal distribution function as its inverse link.
 
     value = -y log Phi(z) - (1 - y) log Phi(-z); gradient = -phi/Phi(z) at y = 1, phi/Phi(-z) at y = 0; y in [0, 1]; p = Phi(z).
-    Both tails keep their relative accuracy: the inverse Mills ratio is one polynomial, never a quotient of underflows.
+    Both tails keep their relative accuracy, because the inverse Mills ratio is a polynomial and not a quotient that underflows.
     Source: Bliss (1934); McCullagh and Nelder (1989).
 
     >>> import matchloss as ml
@@ -122,7 +122,7 @@ class Probit(BinaryLoss):
         a, x, excess, tail, right = probit_sides(m, raw)
         wrong = a + excess
         v_right, h_right = -m.log1p(-tail), right * (x + right)
-        v_wrong, h_wrong = m.log(wrong) + LOG_SQRT_2PI, (x + excess) * excess  # v_wrong: but for a^2 / 2, which joins at the end
+        v_wrong, h_wrong = m.log(wrong) + LOG_SQRT_2PI, (x + excess) * excess  # v_wrong lacks a^2 / 2, which is added at the end
         positive = raw >= 0
         v1, v0 = m.where(positive, v_right, v_wrong), m.where(positive, v_wrong, v_right)
         g1, g0 = m.where(positive, right, wrong), m.where(positive, wrong, right)
@@ -132,7 +132,7 @@ class Probit(BinaryLoss):
 
     @staticmethod
     def fisher_formula(m: Any, raw: Any, target: Any) -> Any:
-        """phi^2 / (Phi(z) Phi(-z)): the mean of the squared gradient over labels drawn from the prediction."""
+        """phi^2 / (Phi(z) Phi(-z)), the mean squared gradient over labels drawn from the prediction."""
         _, x, excess, _, right = probit_sides(m, raw)
         return (x + excess) * right
 
@@ -143,7 +143,7 @@ class Probit(BinaryLoss):
 
     @staticmethod
     def link_formula(m: Any, prediction: Any) -> Any:
-        """Newton on log Phi(-x) = log p, which is concave: from the left of the root it converges monotonically."""
+        """Newton's method on log Phi(-x) = log p, which is concave, so that it converges monotonically from the left of the root."""
         p = m.where(prediction > 0.5, 1 - prediction, prediction)
         goal = m.log(p)
         x = m.sqrt(m.where(p > 0, -2 * m.log(2 * p), 1.0))
@@ -163,7 +163,7 @@ BERNOULLI = (
 
 
 def cloglog_at_one(m: Any, raw: Any) -> tuple[Any, Any, Any, Any]:
-    """mu, mu bounded, r = mu / (e^mu - 1), and r + mu - 1."""
+    """mu, mu clipped, r = mu / (e^mu - 1), and r + mu - 1."""
     mu = m.exp(raw)
     x = m.where(mu > 800, 800.0, mu)
     small = x < 1
@@ -281,7 +281,7 @@ class Focal(SigmoidLoss):
         l = m.log1p_unit(e)
         p = 1 / (1 + e)  # of the likelier label
         q = e * p
-        # right: the target is the likelier label, whose loss carries q^k; wrong: the other, p^k
+        # right: the target is the likelier label, with the factor q^k; wrong: it is the other label, with the factor p^k
         wrong_power = m.exp(-k * l)
         right_power = wrong_power * exp_of_product(m, high, low, grid, -a)
         v_right, v_wrong = right_power * l, wrong_power * (l + a)

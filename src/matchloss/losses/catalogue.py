@@ -1,4 +1,4 @@
-"""The catalogue as data: the table behind `matchloss losses`, the docs and the tests."""
+"""The catalogue as data, for `matchloss losses`, the docs and the tests."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ KINDS = ("regression", "binary", "positive", "simplex")  # the catalogue's order
 
 
 def get(name: str, **parameters: float) -> Loss:
-    """The loss of this catalogue name, or of a peer's name for the same thing.
+    """The loss with this catalogue name, or with another library's name for the same loss.
 
-    Raises ValueError for an unknown name (with the nearest ones), DomainError for a parameter outside its range.
+    Raises ValueError for an unknown name (the message suggests the nearest ones), DomainError for a parameter outside its range.
 
     >>> import matchloss as ml
     >>> ml.get("tweedie", power=1.2), ml.get("binary:logistic"), ml.get("mse")
@@ -31,7 +31,7 @@ def get(name: str, **parameters: float) -> Loss:
 
 
 def losses() -> list[dict[str, Any]]:
-    """One row a loss, in the catalogue's order: names, texts, flags and parameters, at the default parameters.
+    """One dict per loss, in the catalogue's order: names, texts, flags and parameters, all at the default parameters.
 
     >>> import matchloss as ml
     >>> [row["name"] for row in ml.losses() if row["matching"]][:3]
@@ -41,7 +41,7 @@ def losses() -> list[dict[str, Any]]:
 
 
 def in_order() -> list[type[Loss]]:
-    """The classes of the catalogue: kind by kind, within a kind as they are defined."""
+    """The catalogue's classes, ordered by kind and then by definition."""
     return sorted(CATALOGUE.values(), key=lambda cls: KINDS.index(cls.kind))
 
 

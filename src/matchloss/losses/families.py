@@ -1,4 +1,4 @@
-"""Exponential families with the log link: mu = e^z. Value: the part of the negative log likelihood that depends on mu."""
+"""Exponential families with the log link, mu = e^z. The value is the part of the negative log likelihood that depends on mu."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from matchloss.losses._terms import exp_of_product, split_factor, times, times_e
 __all__ = ["Gamma", "InverseGaussian", "NegativeBinomial", "Poisson", "Tweedie"]
 
 
-POISSON_LIKE = 1e6  # a negative binomial of this size is a Poisson law to all intents
+POISSON_LIKE = 1e6  # a negative binomial of this size is practically a Poisson distribution
 
 
 class LogLinkLoss(PointwiseLoss):
@@ -95,7 +95,7 @@ class Gamma(LogLinkLoss):
     @staticmethod
     def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
         e = m.exp(-0.5 * raw)
-        r = target * e * e  # in two factors, so that a tiny target meets no overflow
+        r = target * e * e  # two factors, so that e^2 cannot overflow before a tiny target scales it down
         return m.where(r == inf, r, r + raw), 1 - r, r
 
     @staticmethod
@@ -140,8 +140,8 @@ class Tweedie(LogLinkLoss):
     """Tweedie loss: the variance is a power of the mean; between 1 and 2 a sum of a Poisson number of gamma amounts.
 
     value = mu^(2-power) / (2-power) - y mu^(1-power) / (1-power), gradient = (mu - y) mu^(1-power), with mu = e^z; power >= 1;
-    1, 2 and 3 are evaluated as Poisson, Gamma and InverseGaussian. y >= 0 for power < 2, y > 0 from 2 on.
-    Convex in z for power <= 2; beyond, the Fisher curvature mu^(2-power) stands in. Source: Jorgensen (1987).
+    powers 1, 2 and 3 are computed as Poisson, Gamma and InverseGaussian. y >= 0 for power < 2, y > 0 otherwise.
+    Convex in z for power <= 2; otherwise use the Fisher curvature mu^(2-power). Source: Jorgensen (1987).
 
     >>> import matchloss as ml
     >>> ml.Tweedie(power=1.5).evaluate(0.0, 2.0, hessian=True)
@@ -184,7 +184,7 @@ class Tweedie(LogLinkLoss):
         over_a, over_b = 1 / a, 1 / b
         s = exp_of_product(m, ah, al, ag, raw)
         t = times_exp_of_product(m, target, bh, bl, bg, raw)
-        # Where mu is so small that both overflow (power > 2), the target's term is the greater one.
+        # If mu is so small that both terms overflow (power > 2), the target's term is the larger one.
         return m.where(t == inf, t, s * over_a - t * over_b), m.where(t == inf, -t, s - t), m.where(t == inf, t, a * s - b * t)
 
     @staticmethod
@@ -196,8 +196,8 @@ class Tweedie(LogLinkLoss):
 class NegativeBinomial(LogLinkLoss):
     """Negative binomial loss: counts that vary more than Poisson's, with variance mu + mu^2 / size.
 
-    value = (size + y) log(size + mu) - y z - size log(size), which is size softplus(t) + y softplus(-t) but for terms without z,
-    t = z - log(size); gradient = (mu - y) size / (size + mu), with mu = e^z; y >= 0; size > 0.
+    value = (size + y) log(size + mu) - y z - size log(size), computed as size softplus(t) + y softplus(-t) with t = z - log(size), which
+    differs by terms without z; gradient = (mu - y) size / (size + mu), with mu = e^z; y >= 0; size > 0.
     Source: McCullagh and Nelder (1989).
 
     >>> import matchloss as ml
@@ -224,7 +224,7 @@ class NegativeBinomial(LogLinkLoss):
         return self.size, math.log(self.size)
 
     def tuned_to(self, target: NDArray[Any]) -> tuple[NegativeBinomial, str]:
-        """The size at which variance = mean + mean^2 / size holds for the target as a whole."""
+        """Chooses the size by the method of moments: variance = mean + mean^2 / size over all targets."""
         y = np.asarray(target, dtype=np.float64)
         mean, excess = float(y.mean()), float(y.var() - y.mean())
         if excess <= mean**2 / POISSON_LIKE:
@@ -237,7 +237,7 @@ class NegativeBinomial(LogLinkLoss):
         t = raw - log_size
         over = t >= 0
         k = m.exp(m.where(over, -raw, raw))
-        e = m.where(over, k * size, k / size)  # exp(-|t|): from raw, whose rounding is none
+        e = m.where(over, k * size, k / size)  # exp(-|t|), from raw because t is rounded
         p = 1 / (1 + e)
         q = e * p
         a = m.abs(t)

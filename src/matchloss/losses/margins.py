@@ -1,4 +1,4 @@
-"""Losses of a probability that are no log scores: quadratic, spherical, exponential, and margins."""
+"""Binary losses that are not log scores: quadratic, spherical, exponential and margin losses."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class BinaryBrier(BinaryLoss):
 
 
 def spherical_sides(m: Any, raw: Any) -> tuple[Any, Any, Any, Any, Any, Any]:
-    """|raw|, the same within 1, s = sqrt(2 - that^2), 1 / s, the smaller and larger probability, neither by subtraction from 1."""
+    """|raw|, x = min(|raw|, 1), s = sqrt(2 - x^2), 1 / s, and the smaller and larger probability, neither as 1 minus the other."""
     a = m.abs(raw)
     x = m.where(a >= 1, 1.0, a)
     w = (1 - x) * (1 + x)
@@ -152,7 +152,7 @@ class SigmoidBrier(SigmoidLoss):
 
     @staticmethod
     def fisher_formula(m: Any, raw: Any, target: Any) -> Any:
-        """2 p^2 q^2: the hessian's mean over labels drawn from the prediction."""
+        """2 p^2 q^2, the mean hessian over labels drawn from the prediction."""
         _, p, q = sigmoids(m, raw)
         return 2 * (p * q) * (p * q)
 

@@ -1,4 +1,4 @@
-"""The matching loss of any link: from a prediction function alone, the loss whose error signal is prediction - target."""
+"""The matching loss of any prediction function: the loss whose error signal is prediction - target."""
 
 from __future__ import annotations
 
@@ -22,21 +22,20 @@ from matchloss.losses._terms import times
 __all__ = ["match"]
 
 Formula = Callable[[Any, Any], Any]
-REACH = 30.0  # the value by integration is checked for |raw| up to here
-ERROR = 1e-10  # and is within this, or within 64 eps of itself
-STEP = 0.0009765625  # of the difference quotient for the hessian: its error is about 1e-12
+REACH = 30.0  # a value by integration is checked for |raw| up to here
+ERROR = 1e-10  # and must be within this, or within 64 eps of the integral
+STEP = 0.0009765625  # step of the difference quotient for the hessian, whose error is then about 1e-12
 
 
 def match(predict: Formula, potential: Formula | None = None) -> MatchingLoss:
     """The matching loss of your own prediction function, the inverse of its link.
 
     `predict(m, raw)` is written over the protocol `m` (m.exp, m.tanh, m.where, ...; matchloss.engine.namespaces) and must not decrease.
-    gradient = predict(raw) - target; value = F(raw) - target * raw, with F the integral of predict from 0: given as
-    `potential(m, raw)`, or integrated by Gauss and Legendre's rule with an error of at most 1e-10 for |raw| <= 30
-    (64 eps of F where that is more); hessian = the slope
-    of predict, a difference quotient good to about 1e-11. Both functions are checked when the loss is made: ValueError, with a
-    counterexample, where predict decreases or is not finite, where the potential's slope is not the prediction, or where no rule of
-    256 nodes integrates it. Source: Auer, Herbster and Warmuth (1996); Helmbold, Kivinen and Warmuth (1999).
+    gradient = predict(raw) - target; value = F(raw) - target * raw, with F the integral of predict from 0; hessian = the slope of
+    predict, by a difference quotient good to about 1e-11. F is given as `potential(m, raw)`, or computed by Gauss-Legendre quadrature
+    with an error of at most 1e-10 for |raw| <= 30 (or 64 eps of F if that is more). raw, target and outputs have equal shapes.
+    Raises ValueError, with a counterexample, if predict decreases or is not finite, if the potential's slope is not the prediction, or
+    if 256 nodes do not integrate predict. Source: Auer, Herbster and Warmuth (1996); Helmbold, Kivinen and Warmuth (1999).
 
     >>> import matchloss as ml
     >>> loss = ml.match(lambda m, raw: m.tanh(raw), potential=lambda m, raw: m.softplus(2 * raw) - raw)
@@ -68,7 +67,7 @@ def match(predict: Formula, potential: Formula | None = None) -> MatchingLoss:
 
 
 def _check_slope(predict: Formula, potential: Formula, z: NDArray[Any], p: NDArray[Any]) -> None:
-    """ValueError unless the potential's differences are the integrals of predict, by Simpson's rule over short steps."""
+    """ValueError unless the potential's differences agree with Simpson's rule for predict over short steps."""
     h = 1e-3
     with np.errstate(all="ignore"):
         left, right = (np.asarray(potential(NUMPY, z + s * h), dtype=np.float64) for s in (-1, 1))
@@ -82,7 +81,7 @@ def _check_slope(predict: Formula, potential: Formula, z: NDArray[Any], p: NDArr
 
 
 def _integrated(predict: Formula) -> Formula:
-    """The integral of predict from 0, by the shortest rule on [0, raw] that is within ERROR of adaptive quadrature up to REACH."""
+    """The integral of predict from 0 to raw, by the shortest rule that agrees with adaptive quadrature within ERROR up to REACH."""
 
     def at(z: float) -> float:
         return float(np.asarray(predict(NUMPY, np.asarray([z], dtype=np.float64)))[0])
@@ -106,7 +105,7 @@ def _integrated(predict: Formula) -> Formula:
 
 
 def gauss(predict: Formula, nodes: tuple[float, ...], weights: tuple[float, ...]) -> Formula:
-    """Quadrature on [0, raw] as a formula."""
+    """Quadrature on [0, raw], as a formula."""
     count = len(nodes)
 
     def potential(m: Any, raw: Any) -> Any:
@@ -150,7 +149,7 @@ class MatchingLoss(PointwiseLoss):
     zero_iff_right = True
 
     def __post_init__(self) -> None:
-        """Functions, not numbers: `match` has checked them."""
+        """Skips the checks of numeric parameters: these are functions, which `match` has checked."""
         object.__setattr__(self, "token", f"match {uuid.uuid4()}")
 
     def __repr__(self) -> str:
@@ -177,7 +176,7 @@ class MatchingLoss(PointwiseLoss):
         return REAL
 
     def link(self, prediction: Any) -> Any:
-        """Where predict reaches the prediction, by bisection on |raw| <= 1000; DomainError where it never does."""
+        """The raw at which predict reaches the prediction, by bisection on |raw| <= 1000; DomainError if it never does."""
         raw = np.asarray(self.minimiser(prediction))
         with np.errstate(all="ignore"):
             p = np.asarray(prediction, dtype=np.float64)

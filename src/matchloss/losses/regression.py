@@ -1,4 +1,4 @@
-"""Losses of a number: functions of d = raw - target, with the identity link."""
+"""Losses of a number: functions of d = raw - target with the identity link."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["AbsoluteError", "Expectile", "Huber", "LogCosh", "Pinball", "Quartic
 
 OPEN_UNIT = Interval(0, 1)
 LOG_2 = 0.6931471805599453
-MAD_TO_SD = 1.4826  # the median absolute deviation of a normal law, times this, is its standard deviation
-REACH = 32768.0  # half the longest line on which the best constant of the sines is looked for
+MAD_TO_SD = 1.4826  # turns the median absolute deviation of a normal distribution into its standard deviation
+REACH = 32768.0  # half the length of the longest interval searched for the best constant of SineSquared
 
 
 class LocationLoss(PointwiseLoss):
-    """A function of raw - target that is 0 at 0 and nowhere else: the least value at any target is 0, at raw = target."""
+    """A loss of d = raw - target that is 0 only at d = 0, so that every target's minimum is 0, at raw = target."""
 
     kind = "regression"
     zero_iff_right = True
@@ -215,7 +215,7 @@ class Huber(LocationLoss):
     functional = "Huber functional"
 
     def tuned_to(self, target: NDArray[Any]) -> tuple[Huber, str]:
-        """delta = 1.345 standard deviations, by the median absolute deviation: 95 % efficient for a normal law (Huber 1964)."""
+        """Chooses delta = 1.345 standard deviations, by the median absolute deviation: 95 % efficient under normality (Huber 1964)."""
         y = np.asarray(target, dtype=np.float64)
         mad = float(np.median(np.abs(y - np.median(y))))
         scale, what = MAD_TO_SD * mad, f"1.345 x {MAD_TO_SD} x the median absolute deviation {mad:.5g}"
@@ -270,14 +270,14 @@ class LogCosh(LocationLoss):
         e, f = m.exp(-a), m.expm1(-a)
         s = e * e
         near = a < 1
-        x = m.where(near, 0.5 * f * f / m.where(near, e, 1.0), s)  # cosh(d) - 1 where that is small
+        x = m.where(near, 0.5 * f * f / m.where(near, e, 1.0), s)  # cosh(d) - 1, without cancellation near 0
         value = m.log1p_unit(x) + m.where(near, 0.0, a - LOG_2)
         t = -f * (2 + f) / (1 + s)
         return value, m.where(d < 0, -t, t), 4 * s / ((1 + s) * (1 + s))
 
     @staticmethod
     def majorizer_formula(m: Any, raw: Any, target: Any) -> Any:
-        """tanh(d) / d, 1 at 0: the quadratic that touches at +-d."""
+        """tanh(d) / d, 1 at 0: the curvature of the quadratic that touches the loss at d and -d."""
         a = m.abs(raw - target)
         f = m.expm1(-2 * a)
         return m.where(a < 1e-8, 1.0, -f / (2 + f) / a)
@@ -319,8 +319,8 @@ class SineSquared(LocationLoss):
     """Two sines: differentiable, zero only at the right answer, and useless, since minima are everywhere.
 
     value = sin^2(z - y) + sin^2(pi (z - y)), gradient = sin 2(z - y) + pi sin 2 pi (z - y); any real y; predict(z) = z.
-    It is zero only where z - y is a multiple of pi and an integer too: at z = y. Accurate for |z - y| <= 1e5. Source: an example of
-    the essay "Why do we use cross entropy and mean squared error?" (2020).
+    It is zero only where z - y is both an integer and a multiple of pi, that is at z = y. Accurate for |z - y| <= 1e5. Source: an
+    example from the essay "Why do we use cross entropy and mean squared error?" (2020).
 
     >>> import matchloss as ml
     >>> ml.SineSquared().value([0.0, 22.0], 2 * [0.0]).round(5)
@@ -340,22 +340,22 @@ class SineSquared(LocationLoss):
     @staticmethod
     def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
         d = raw - target
-        r = d - m.floor(d + 0.5)  # sin(pi d) and sin(pi r) differ in sign at most
+        r = d - m.floor(d + 0.5)  # sin(pi d) and sin(pi r) differ at most in sign
         s, c = m.sin(d), m.cos(d)
-        u, v = m.sin(pi * r), m.sin(pi * (0.5 - m.abs(r)))  # cos(pi r), relative accuracy also where it vanishes
+        u, v = m.sin(pi * r), m.sin(pi * (0.5 - m.abs(r)))  # v = cos(pi r), accurate near its zeros too
         return s * s + u * u, 2 * s * c + 2 * pi * u * v, 2 * (c * c - s * s) + 2 * pi * pi * (v * v - u * u)
 
     def _best_constant(self, y: NDArray[Any], w: NDArray[Any]) -> float:
-        """The best within half a unit of the targets: beyond, the mean comes ever closer to its infimum, which it need not reach.
+        """The best constant within half a unit of the targets. Farther away the mean approaches its infimum and may never reach it.
 
-        The mean loss is 1 - (Re a e^(-2iz) + Re b e^(-2 pi i z)) / 2 with a and b the means of e^(2iy) and e^(2 pi i y): of any number
-        of targets no more has to be known. Its local minima stand about half a unit apart, so that a grid of 1/32 shows them all.
+        The mean loss is 1 - (Re a e^(-2iz) + Re b e^(-2 pi i z)) / 2 with a and b the means of e^(2iy) and e^(2 pi i y), so these two
+        numbers are all it depends on. Its local minima are about half a unit apart, so a grid of 1/32 finds them all.
         """
         share = w / w.sum()
         a, b = np.dot(share, np.exp(2j * y)), np.dot(share, np.exp(2j * pi * (y - np.floor(y))))
 
         def waves(z: NDArray[Any], power: int) -> NDArray[Any]:
-            """The derivative of that power of twice the mean loss, but for the constant."""
+            """The derivative of this order of twice the mean loss, without the constant."""
             return -((-2j) ** power * a * np.exp(-2j * z) + (-2j * pi) ** power * b * np.exp(-2j * pi * z)).real
 
         middle = 0.5 * float(y.min()) + 0.5 * float(y.max())

@@ -66,7 +66,7 @@ class CrossEntropy(SimplexLoss):
 
     @staticmethod
     def majorizer(m: Any, p: Any) -> Any:
-        """By Gershgorin 2 diag(p (1 - p)) lies above the hessian of the row (not, as a parabola, above the loss everywhere)."""
+        """2 diag(p (1 - p)) bounds the row's hessian from above by Gershgorin (as a parabola it need not bound the loss everywhere)."""
         return 2 * p * (1 - p)
 
     @staticmethod
@@ -77,7 +77,7 @@ class CrossEntropy(SimplexLoss):
 def on_support(
     m: Any, p: Any, c: Any, t: Any, own: tuple[Any, Any, Any], others: tuple[Any, Any, Any], share: Any, *constants: float
 ) -> tuple[Any, Any, Any]:
-    """The entry of every entmax: the hessian is diag w - w w' / sum w, the third term being w = p^(2 - alpha) on the support."""
+    """The entry of every entmax. The hessian is diag w - w w' / sum w with w = p^(2 - alpha) on the support, the third term."""
     return 0.0 * p, difference(m, p, c, t), own[2] * others[2] / (own[2] + others[2])
 
 
@@ -131,7 +131,7 @@ def power_of(m: Any, u: Any, power: Any) -> Any:
 
 
 def entmax_excess(m: Any, d: Any, rest: Any, power: Any) -> Any:
-    """power d - (1 - d)(1 - (1 - d)^power): a binomial series from d^2 on where the closed form would cancel."""
+    """power d - (1 - d)(1 - (1 - d)^power), by a binomial series that starts at d^2 where the closed form would cancel."""
     term = 0.5 * (power + 1) * power * d * d
     series = term
     for k in range(2, 15):
@@ -196,7 +196,7 @@ class Entmax(SimplexLoss):
 
 
 class _EntmaxHalf(Entmax):
-    """alpha = 1.5, where u^2 needs no logarithm."""
+    """alpha = 1.5, whose power u^2 needs no logarithm."""
 
     @staticmethod
     def terms(m: Any, u: Any, t: Any, alpha: float, power: float) -> tuple[Any, Any, Any]:
@@ -237,7 +237,7 @@ class Spherical(SimplexLoss):
 
     @staticmethod
     def entry(m: Any, p: Any, c: Any, t: Any, own: tuple[Any, Any, Any], others: tuple[Any, Any, Any], share: Any) -> tuple[Any, Any, Any]:
-        # |u| = 1, so that share = |p|; the hessian is |p| (I - p 1')(I - 1 p') on the support
+        # |u| = 1, so share = |p|; the hessian is |p| (I - p 1')(I - 1 p') on the support
         return 0.0 * p, difference(m, p, c, t), own[1] * share * (c * c + others[1] * p * p)
 
     @staticmethod
