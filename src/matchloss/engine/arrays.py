@@ -14,7 +14,7 @@ FloatArray = NDArray[np.floating[Any]]
 
 
 class Evaluation(NamedTuple):
-    """What `evaluate` returns: one entry an output, None where it was not asked for."""
+    """What `evaluate` returns: one entry per output, None if it was not asked for."""
 
     value: Any = None
     gradient: Any = None
@@ -23,7 +23,7 @@ class Evaluation(NamedTuple):
 
 def as_array(name: str, x: Any) -> NDArray[Any]:
     """x as a NumPy array of numbers; floats keep float32 or float64, integers and booleans are converted later."""
-    masked = sys.modules.get("numpy.ma")  # np.ma would import it, and a child forked meanwhile would wait for that for ever
+    masked = sys.modules.get("numpy.ma")  # np.ma would import it, and a child forked meanwhile would hang on the import lock
     if masked is not None and isinstance(x, getattr(masked, "MaskedArray", ())):
         raise TypeError(f"{name} is a masked array; pass the rows that are present, or give the others sample_weight 0")
     a = np.asarray(x)
@@ -57,13 +57,13 @@ def as_weight(sample_weight: Any, shape: tuple[int, ...]) -> NDArray[Any] | None
 
 
 def refuse(name: str, x: NDArray[Any], bad: NDArray[np.bool_], allowed: str) -> None:
-    """DomainError for the first bad entry, by its place, value and what was allowed."""
+    """DomainError for the first bad entry; the message has its index, its value and what is allowed."""
     if bad.any():
         refuse_at(name, x, int(np.argmax(bad)), allowed)
 
 
 def refuse_at(name: str, x: NDArray[Any], flat: int, allowed: str) -> None:
-    """DomainError for the entry at this place in C order."""
+    """DomainError for the entry at this flat index in C order."""
     place = np.unravel_index(flat, x.shape)
     where = f"[{', '.join(map(str, place))}]" if place else ""
     raise DomainError(f"{name}{where} is {x[place].item()!r}; allowed: {allowed}")
@@ -72,7 +72,7 @@ def refuse_at(name: str, x: NDArray[Any], flat: int, allowed: str) -> None:
 def outputs_of(
     out: Any, want: tuple[bool, bool, bool], shape: tuple[int, ...], shapes: tuple[tuple[int, ...], ...], dtype: np.dtype[Any]
 ) -> list[NDArray[Any] | None]:
-    """The arrays to write: those of `out` that are asked for, checked, and new ones for the rest."""
+    """The arrays to write: those of `out`, checked, for the outputs that are asked for, and new ones for the rest."""
     given: tuple[Any, ...] = (None, None, None) if out is None else tuple(out)
     if len(given) != 3:
         raise ShapeError(f"out has {len(given)} entries; it is an Evaluation(value, gradient, hessian)")
@@ -93,7 +93,7 @@ def outputs_of(
 
 
 def is_plain(a: NDArray[Any], dtype: np.dtype[Any]) -> bool:
-    """Whether a loop compiled for this native dtype can run over the array as it is; a byte-swapped dtype equals no native one."""
+    """Whether a loop compiled for this native dtype can run over the array without a copy (a byte-swapped dtype is not native)."""
     return a.dtype == dtype and a.flags.c_contiguous and a.flags.aligned
 
 
@@ -103,7 +103,7 @@ def same_memory(a: NDArray[Any], b: NDArray[Any]) -> bool:
 
 
 def apart_from(x: NDArray[Any], outs: list[NDArray[Any] | None], except_for: int | None = None) -> NDArray[Any]:
-    """x itself, or a copy where writing an output would change it before it is read."""
+    """x itself, or a copy if writing an output would change it before it is read."""
     for i, out in enumerate(outs):
         if out is not None and np.may_share_memory(x, out) and not (i == except_for and same_memory(x, out)):
             return x.copy()

@@ -1,9 +1,9 @@
-"""Where compiled loops are kept, and what happens when they cannot be.
+"""The disk cache of compiled loops, and what happens without one.
 
-numba writes them beside this package or into the user's cache folder (NUMBA_CACHE_DIR overrides). A loop's key covers the text it is
-made of: the formula with every helper and constant it names, the elementary functions, the flags and the versions. The key is
-also the loop's name, so that processes which compile different loops at once never share an index file. numba's own key adds the
-processor and its features.
+numba writes loops beside this package or into the user's cache folder (NUMBA_CACHE_DIR overrides). A loop's key covers everything it
+is compiled from: the formula with all helpers and constants that it names, the engine's files, the flags and the versions. The key
+is also part of the loop's name, so that processes that compile different loops at the same time never write the same index file.
+numba's own key adds the processor and its features.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 import llvmlite
 import numba
-import numpy.ma  # noqa: F401  # numba imports it in a loop's first call, outside FIRST_CALLS: a child forked just then would hang
+import numpy.ma  # noqa: F401  # numba would import it in a loop's first call, without our lock, and a child forked just then would hang
 
 from matchloss.engine import threads
 from matchloss.engine.namespaces import NotCompilable
@@ -28,14 +28,14 @@ _engine = Path(__file__).parent
 
 
 def engine_key(folder: Path = _engine) -> str:
-    """A digest of every file of the engine, and of the versions under it."""
+    """A digest of the engine's files and the versions of numba, llvmlite and Python."""
     sources = b"".join(p.name.encode() + p.read_bytes() for p in sorted(folder.glob("*.py")))
     versions = f"{numba.__version__} {llvmlite.__version__} {sys.version_info[:3]}"
     return hashlib.sha256(sources + versions.encode()).hexdigest()
 
 
 def names_of(function: FunctionType) -> dict[str, Any]:
-    """What a function takes from outside: globals it loads and variables it closes over, by name."""
+    """The globals and closure variables that a function uses, by name."""
     code, found = function.__code__, {}
     for instruction in dis.get_instructions(code):
         if instruction.opname == "LOAD_GLOBAL" and instruction.argval in function.__globals__:
@@ -73,7 +73,7 @@ def _describe_code(code: CodeType) -> list[str]:
 
 
 def key(*functions: Callable[..., Any] | None) -> str:
-    """The digest of some formulas with all that they name, on this engine."""
+    """A digest of these formulas, everything that they name, and the engine."""
     text = [ENGINE]
     for function in functions:
         text += _describe(function, set()) if isinstance(function, FunctionType) else ["-"]
@@ -81,14 +81,14 @@ def key(*functions: Callable[..., Any] | None) -> str:
 
 
 def steady(helper: Any, name: str) -> Any:
-    """An inlined helper with the same identity in every process. numba gives it a random one, and a loop that closes over it would be
-    compiled anew by each process."""
+    """An inlined helper with the same identity in every process. numba would give it a random one, and then each process would
+    recompile every loop that uses the helper."""
     helper._set_uuid(str(uuid.uuid5(uuid.NAMESPACE_OID, f"{ENGINE} {name}")))
     return helper
 
 
 def compiled(function: Callable[..., Any], name: str, signature: tuple[Any, ...], flags: dict[str, Any]) -> Callable[..., Any]:
-    """The compiled loop, from disk where it is there and whole, else made and kept; without a cache where none can be had."""
+    """The compiled loop: loaded from disk if possible, otherwise compiled and saved; not saved if the cache does not work."""
     function.__name__ = function.__qualname__ = name
     with threads.FIRST_CALLS:
         for attempt in ("read", "rewrite", "without"):
@@ -97,7 +97,7 @@ def compiled(function: Callable[..., Any], name: str, signature: tuple[Any, ...]
                 if attempt == "rewrite":
                     loop._cache.flush()
                 loop.compile(signature)
-            except Exception as error:  # no writable folder, a truncated or foreign file, a full disk: never the user's error
+            except Exception as error:  # no writable folder, a damaged file, a full disk: try the next way
                 if attempt == "without":
                     raise NotCompilable(f"numba cannot compile {name}: {error}") from error
             else:

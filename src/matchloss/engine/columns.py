@@ -1,7 +1,7 @@
-"""One number a row from several columns: a formula over `m`, such as a score of a distribution, run block by block.
+"""One number per row from several columns: runs a formula over `m`, such as the score of a distribution, block by block.
 
-A column is an array of numbers or one number for all rows; shapes broadcast, as they do between parameters of distributions. Computed in
-float64; the result is float32 where all that came in as floats is.
+A column is an array or one number for all rows, and shapes broadcast. Computed in float64; the result is float32 if all floating
+inputs are.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ COMPILE_FROM = 1000  # rows
 BLOCK = 1 << 15  # rows: converted columns and the checks of a block stay in cache
 
 Floats = NDArray[np.float64]
-Bounds = tuple[float, float, str]  # least and greatest value of a column, and the same in words
+Bounds = tuple[float, float, str]  # least and greatest allowed value of a column, and the same in words
 
 
 def evaluate(
@@ -33,10 +33,10 @@ def evaluate(
     constants: tuple[float, ...] = (),
     compiled: bool = True,
 ) -> NDArray[Any]:
-    """formula(m, *columns, *constants) for each row; `compiled` False: NumPy runs it, since it calls more than `m` has.
+    """formula(m, *columns, *constants) for each row. compiled=False: NumPy runs it, because it calls functions that `m` lacks.
 
-    DomainError for the first entry outside its column's bounds (NaN is outside all), ShapeError for shapes that do not broadcast,
-    TypeError for what are no numbers.
+    DomainError for the first entry outside its column's bounds (NaN always is), ShapeError for shapes that do not broadcast,
+    TypeError for columns that are not numbers.
     """
     arrays = {name: as_array(name, x) for name, x in columns.items()}
     try:
@@ -73,7 +73,7 @@ def evaluate(
 
 
 def _refuse(arrays: Mapping[str, NDArray[Any]], bounds: Mapping[str, Bounds]) -> None:
-    """DomainError for the first column that has a bad entry, and the first such entry in it."""
+    """DomainError for the first bad entry of the first column that has one."""
     for name, (low, high, allowed) in bounds.items():
         x = arrays[name].astype(np.float64)  # a float32 would turn the bounds into infinities
         bad = ~((x >= low) & (x <= high))

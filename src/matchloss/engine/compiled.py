@@ -1,4 +1,4 @@
-"""numba: a formula becomes a loop over rows, for exactly the outputs that are asked for."""
+"""numba: turns a formula into a loop over rows, for exactly the outputs that are asked for."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from matchloss.engine.namespaces import Namespace
 
 @cache
 def lower(function: FunctionType) -> Any:
-    """A formula, or a helper of one, as a function that numba inlines: itself, with its helpers lowered likewise."""
+    """A formula, or a helper of one, as a function that numba inlines, with its helpers lowered in the same way."""
     outside = {name: lower(thing) if isinstance(thing, FunctionType) else thing for name, thing in names_of(function).items()}
     cells = tuple(CellType(outside[name]) for name in function.__code__.co_freevars)
     copy = FunctionType(function.__code__, {**function.__globals__, **outside}, function.__name__, function.__defaults__, cells)
@@ -67,18 +67,18 @@ COMPILED = _BASE._replace(
 
 @intrinsic
 def wide_vectors(typingctx):
-    """Vectors of 512 bits in the loop that calls this, on processors where they win.
+    """Makes the calling loop use 512-bit vectors on processors where these are faster.
 
-    LLVM prefers 256 bits on all of Intel's, since the first to have 512 ran them at a lower clock. Those with AVX512-FP16 (Sapphire Rapids
-    and later) do not: loops over float64 that compute much take 10 to 30 % less time, those over float32 gain nothing.
-    numba's own cache key holds the features that this looks at.
+    LLVM prefers 256 bits on all Intel processors, because the first ones with 512 lowered their clock for them. Processors with
+    AVX512-FP16 (Sapphire Rapids and later) do not: there compute-bound float64 loops take 10 to 30 % less time; float32 loops gain
+    nothing. numba's own cache key includes the features that are checked here.
     """
 
     def generate(context, builder, signature, arguments):
         if "+avx512fp16" in context.codegen().magic_tuple()[2].split(","):
             attributes = builder.function.attributes
-            attributes.add("noinline")  # else a loop inlined into numba's wrapper loses what it prefers
-            set.add(attributes, '"prefer-vector-width"="512"')  # llvmlite's own `add` knows only attributes without a value
+            attributes.add("noinline")  # inlined into numba's wrapper, the loop would lose the attribute
+            set.add(attributes, '"prefer-vector-width"="512"')  # llvmlite's own `add` rejects attributes with a value
         return context.get_dummy_value()
 
     return types.none(), generate
@@ -92,7 +92,7 @@ def allowed(y, low, high):
 
 @inlined
 def times_weight(x, w):
-    """w x, 0 in a row of weight 0 whatever x is."""
+    """w x, but 0 for weight 0 even if x is NaN or infinite."""
     return x * w if w != 0.0 else 0.0
 
 
@@ -110,7 +110,7 @@ for _helper in (allowed, times_weight, first_outside):
 
 
 def _types(dtype: str, constants: int) -> tuple[types.Array, types.Array, types.Type]:
-    """What a loop reads, what it writes, and the formula's constants."""
+    """numba's types of a loop's inputs, its outputs and the formula's constants."""
     scalar = types.float32 if dtype == "f4" else types.float64
     numbers = types.UniTuple(types.float64, constants) if constants else types.Tuple(())
     return types.Array(scalar, 1, "C", readonly=True), types.Array(scalar, 1, "C"), numbers
@@ -118,7 +118,7 @@ def _types(dtype: str, constants: int) -> tuple[types.Array, types.Array, types.
 
 @cache
 def target_loop(dtype: str, weighted: bool) -> Callable[..., int]:
-    """loop(target, weight, low, high) -> the first row outside the domain whose weight is not 0, or -1; arrays as pointwise_loop's."""
+    """loop(target, weight, low, high) -> the first row outside the domain whose weight is not 0, or -1. Arrays: see pointwise_loop."""
 
     wide = dtype == "f8"
 
@@ -148,8 +148,8 @@ def pointwise_loop(
 ) -> Callable[..., int]:
     """loop(raw, target, weight, low, high, in_place, value, gradient, hessian, constants) -> the first bad row, or -1.
 
-    Arrays are contiguous, of one dtype; None for weights not given and outputs not asked for. With `in_place` the gradient is
-    written over raw, through one pointer: through two, LLVM cannot rule out overlap and gives up on vector code.
+    Arrays are contiguous and of one dtype; None for missing weights and outputs that are not wanted. With `in_place` the gradient is
+    written over raw through the same pointer. With two pointers LLVM could not rule out overlap and would not vectorise.
     """
     step = lower(formula)
     second: Any = None if curvature is None else lower(curvature)
@@ -197,14 +197,14 @@ def pointwise_loop(
     return compiled(loop, name, signature, FLAGS)
 
 
-LANES, CHUNK = 64, 1024  # running sums side by side, and the rows whose values wait for them in cache
+LANES, CHUNK = 64, 1024  # number of partial sums side by side, and rows whose values are kept in cache before they are summed
 
 
 @cache
 def total_loop(formula: FunctionType, constants: int, dtype: str, gradient: bool, weighted: bool) -> Callable[..., tuple[float, int]]:
     """loop(raw, target, weight, low, high, scale, gradient, constants) -> the sum of weight * value, and the first bad row or -1.
 
-    Arrays as pointwise_loop's, or the gradient raw itself; it is multiplied by weight * scale.
+    Arrays: see pointwise_loop; `gradient` may be raw itself, and is multiplied by weight * scale.
     """
     step, wide = lower(formula), dtype == "f8"
 
@@ -217,7 +217,7 @@ def total_loop(formula: FunctionType, constants: int, dtype: str, gradient: bool
         for start in range(0, rows, CHUNK):
             stop = min(rows, start + CHUNK)
             size = stop - start
-            z_part, y_part = raw[start:stop], target[start:stop]  # slices, not offsets: LLVM must see that no index is negative
+            z_part, y_part = raw[start:stop], target[start:stop]  # with slices LLVM sees that no index is negative
             w_part = None if weight is None else weight[start:stop]
             g_part = None if gradient is None else gradient[start:stop]
             for i in range(size):
@@ -227,7 +227,7 @@ def total_loop(formula: FunctionType, constants: int, dtype: str, gradient: bool
                 if w_part is not None:
                     w = np.float64(w_part[i])
                     inside |= w == 0.0
-                    f, g = times_weight(f, w), g * w * scale if w != 0.0 else 0.0  # scale is no number where all weights are 0
+                    f, g = times_weight(f, w), g * w * scale if w != 0.0 else 0.0  # scale is NaN if all weights are 0
                 else:
                     g = g * scale
                 good &= inside

@@ -1,8 +1,8 @@
-"""exp, log1p, sin, ... on float64 scalars, without branches, so that LLVM turns a loop over them into vector code.
+"""exp, log1p, sin, ... on float64 scalars, without branches, so that LLVM can vectorise loops over them.
 
-Each is within about 1 ulp. The methods are the classical ones: reduce the argument by powers of two (or quarter turns), then a
+Each is accurate to about 1 ulp. The methods are classical: reduce the argument by powers of two (or quarter turns), then evaluate a
 polynomial (Muller, Elementary Functions, 3rd ed., chapters 3 and 11; the logarithm's coefficients are fdlibm's).
-`nnan` and `ninf` stay off: with them a NaN or an infinite argument gives nonsense.
+Keep `nnan` and `ninf` off: with them NaN and infinite arguments give nonsense.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numba.extending import intrinsic as _intrinsic
 
 
 def _without_blas() -> None:
-    """Imports numba's array functions without scipy.linalg, a third of a first call: numba only asks whether SciPy is there."""
+    """Imports numba's array functions without scipy.linalg, whose import takes a third of a first call and is not needed."""
     from numba.np import linalg
 
     asked = getattr(linalg, "ensure_blas", None)
@@ -38,7 +38,7 @@ inlined: Callable[[Callable[..., Any]], Any] = numba.njit(forceinline=True, **FL
 
 
 def intrinsic(make: Callable[..., Any]) -> Any:
-    """numba's, whose own type does not say that what it makes is called without the first parameter."""
+    """numba's `intrinsic`, typed: the function that it makes is called without the first parameter."""
     return _intrinsic(make)
 
 
@@ -64,7 +64,7 @@ def bits_of_float32(typingctx, x):  # noqa: D103
 
 @intrinsic
 def maximum(typingctx, a, b):
-    """The larger of two, NaN if either is: unlike a comparison, LLVM may reorder it, so that a running maximum vectorises."""
+    """The larger of two, NaN if either is. Unlike a comparison LLVM may reorder it, so a running maximum vectorises."""
 
     def generate(context, builder, signature, pair):
         of = pair[0].type
@@ -80,13 +80,13 @@ EXP_SERIES = (
     2.5105208127700235e-08, 2.7620078172640664e-07, 2.7557255421326075e-06, 2.480152131723845e-05, 0.00019841269874804187,
     0.0013888888917200288, 0.00833333333332614, 0.04166666666662416, 0.1666666666666667, 0.5000000000000001,
 )  # fmt: skip
-ROUND = 6755399441055744.0  # 1.5 * 2^52: adding it rounds to a whole number, which then stands in the low bits
+ROUND = 6755399441055744.0  # 1.5 * 2^52: adding it rounds to an integer, which then sits in the low bits
 ROUND_BITS = 0x4338000000000000
 
 
 @inlined
 def _expm1_reduced(x):
-    """a, b, p with e^x = a b (1 + p), a b = 2^k in two halves that cannot overflow, p = expm1 of what is left, |.| <= ln(2)/2."""
+    """a, b, p with e^x = a b (1 + p): a b = 2^k in two factors that cannot overflow, p = expm1(x - k ln 2), |x - k ln 2| <= ln(2)/2."""
     x = min(max(x, -745.2), 709.79)
     shifted = x * 1.4426950408889634 + ROUND
     k = shifted - ROUND
@@ -156,7 +156,7 @@ def log1p(x):
     return v if x == x else x
 
 
-# 2 (atanh(s) / s - 1) / s^2 in s^2 on [0, 1/9], likewise
+# 2 (atanh(s) / s - 1) / s^2 in s^2 on [0, 1/9], fitted in the same way
 UNIT_SERIES = (
     0.15643073435544105, 0.07485237198183619, 0.1084680051803883, 0.11734068180117799, 0.13335195194423768, 0.15384543159972075,
     0.18181819921765763, 0.22222222197832636, 0.2857142857160358, 0.3999999999999951, 0.6666666666666666,
@@ -165,7 +165,7 @@ UNIT_SERIES = (
 
 @inlined
 def log1p_unit(x):
-    """log(1 + x) for 0 <= x <= 1: 2 atanh(x / (2 + x)), without the exponent that log1p must take apart."""
+    """log(1 + x) for 0 <= x <= 1: 2 atanh(x / (2 + x)), faster because no exponent has to be split off."""
     s = x / (2.0 + x)
     t = s * s
     p = UNIT_SERIES[0]
@@ -191,8 +191,8 @@ HALF_PI = (1.5707963267341256, 6.077100506303966e-11, 2.0222662487959506e-21)
 
 @inlined
 def _sincos(x):
-    """Cody and Waite's reduction in three parts: good to 1 ulp of 1 for |x| <= 1e5, within [-1, 1] beyond, NaN at infinity."""
-    x = 0.5 + 0.0 * x if abs(x) > 1e15 else x  # no digit of the remainder would be left, and the polynomials are for small ones
+    """sin and cos by Cody and Waite's reduction in three parts: within 1 ulp of 1 for |x| <= 1e5, in [-1, 1] beyond, NaN at infinity."""
+    x = 0.5 + 0.0 * x if abs(x) > 1e15 else x  # the remainder would have no correct digit, and could be too large for the polynomials
     k = np.floor(x * 0.6366197723675814 + 0.5)
     r = ((x - k * HALF_PI[0]) - k * HALF_PI[1]) - k * HALF_PI[2]
     z = r * r
@@ -239,11 +239,11 @@ def sqrt(a):  # noqa: D103
 
 @inlined
 def floor(a):  # noqa: D103
-    return np.floor(a)  # math.floor's result is an integer of 64 bits, which few floats fit
+    return np.floor(a)  # math.floor returns a 64-bit integer, which large floats overflow
 
 
 f32, i32 = np.float32, np.int32
-ROUND32 = f32(12582912.0)  # 1.5 * 2^23: adding it rounds to a whole number, which then stands in the low bits
+ROUND32 = f32(12582912.0)  # 1.5 * 2^23: adding it rounds to an integer, which then sits in the low bits
 
 
 @inlined

@@ -1,4 +1,4 @@
-"""numba: the loop behind scores of ensembles. A row's members are sorted in a scratch row, and one pass over their gaps scores them."""
+"""numba: the loop for scores of ensembles. It sorts a row's members in a scratch row and scores them in one pass over their gaps."""
 # pyright: reportArgumentType=false, reportCallIssue=false
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from matchloss.engine.elementary import FLAGS, inlined
 
 @inlined
 def insert(a):
-    """Sorts a short row in place: for tens of members nothing is faster."""
+    """Insertion sort in place: the fastest for tens of members."""
     for i in range(1, a.size):
         x = a[i]
         j = i
@@ -30,7 +30,7 @@ steady(insert, "ensembles insert")
 
 @cache
 def gaps_loop(dtype: str) -> Callable[..., int]:
-    """loop(obs, members, fair, skip, out) -> the first row with a NaN (or, where they are skipped, without a member), else -1.
+    """loop(obs, members, fair, skip, out) -> the first row with a NaN (with `skip`: without a single member), or -1.
 
     out = the sum over the gaps between neighbours, of x to x + g, of g times c(i) below the observation and c(m - i) above it, i the
     members up to x: c(i) = (i/m)^2, or fair, i (i - 1) / (m (m - 1)). All terms are >= 0. A fair score of one member is NaN.

@@ -1,4 +1,4 @@
-"""bfloat16 and float16 as their 16 bits, since numba knows neither: to float32, and back to the nearest, ties to even."""
+"""Conversions of bfloat16 and float16, given as 16-bit integers because numba knows neither, to float32 and back (ties to even)."""
 # pyright: reportCallIssue=false, reportGeneralTypeIssues=false
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from matchloss.engine.cache import steady
 from matchloss.engine.elementary import bits_of_float32, float32_of_bits, inlined
 
 i32, u32, u16 = np.int32, np.uint32, np.uint16
-SCALE = np.float32(2.0**112)  # between the exponents' biases, 127 and 15
+SCALE = np.float32(2.0**112)  # the difference of the exponents' biases, 127 and 15
 
 
 @inlined
@@ -26,14 +26,14 @@ def from_bfloat16(h):
 
 @inlined
 def to_bfloat16(x):
-    """Adding just under half of the last place kept, and that place's own bit, rounds ties to even."""
+    """Rounds to nearest, ties to even, by adding just under half a unit of the last kept bit, plus that bit."""
     b = u32(bits_of_float32(np.float32(x)))
     return u16((b + u32(0x7FFF) + ((b >> u32(16)) & u32(1))) >> u32(16)) if x == x else u16(0x7FC0)
 
 
 @inlined
 def from_float16(h):
-    """The bits moved to their places and the exponent's bias by a product, which takes subnormal numbers along."""
+    """Shifts the bits into place and corrects the exponent's bias by a product, which also handles subnormal numbers."""
     b = u32(h)
     moved = (b & u32(0x7FFF)) << u32(13)
     finite = bits_of_float32(float32_of_bits(i32(moved)) * SCALE)
@@ -43,7 +43,7 @@ def from_float16(h):
 
 @inlined
 def to_float16(x):
-    """Subnormal results by adding 1/2, whose last place is theirs; from 65520 on infinity."""
+    """Rounds subnormal results by adding 1/2, whose last bit has their spacing; infinity from 65520 on."""
     b = u32(bits_of_float32(np.float32(x)))
     sign = u16((b >> u32(16)) & u32(0x8000))
     b = b & u32(0x7FFFFFFF)

@@ -1,4 +1,4 @@
-"""The protocol `m`: the functions that a formula may call, and one table of them a backend.
+"""The protocol `m`: the functions that a formula may call, with one table of them per backend.
 
 A formula is a plain function over `m` and its arguments, with operators, Python numbers, and helper functions of the same kind.
 At least one branch of `where` must be an array. There is no clip, pow, maximum or sign: compare and choose instead.
@@ -16,7 +16,7 @@ from matchloss.engine import special
 
 
 class NotCompilable(TypeError):
-    """A formula that numba cannot compile, or that names what a formula may not: more than helpers over `m` and numbers."""
+    """A formula that numba cannot compile, or that uses names other than numbers and helpers over `m`."""
 
 
 class Namespace(NamedTuple):
@@ -40,12 +40,12 @@ class Namespace(NamedTuple):
 
 
 class RowReductions(NamedTuple):
-    """What a simplex formula needs besides: reductions over the last axis, which is kept."""
+    """What a simplex formula needs in addition: reductions over the last axis, with keepdims."""
 
     sum: Callable[..., Any]
     max: Callable[..., Any]
-    first_max: Callable[..., Any]  # True at the first of the largest entries, and there alone
-    iterate: Callable[..., Any]  # (step, state, limit): state, going = step(state) while any entry of going is true, `limit` times at most
+    first_max: Callable[..., Any]  # True only at the first of the largest entries
+    iterate: Callable[..., Any]  # (step, state, limit): repeat state, going = step(state) while any of going is true, at most limit times
 
 
 def namespace(xp: Any) -> Namespace:

@@ -1,4 +1,4 @@
-"""Losses of one raw prediction a row: which engine runs, over which blocks, through which buffers."""
+"""Losses of one raw prediction per row: chooses the engine, the blocks and the buffers."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from matchloss.engine.arrays import (
 )
 from matchloss.engine.namespaces import NUMPY, NotCompilable
 
-COMPILE_FROM = 1000  # rows; below, NumPy runs the formula and numba need not be imported
+COMPILE_FROM = 1000  # with fewer rows NumPy runs the formula, and numba need not be imported
 BLOCK = 1 << 16
 NATIVE = {name: np.dtype(name) for name in ("f4", "f8")}
-STAGE = 1 << 15  # rows of a strided, byte-swapped or converted input that are copied at a time: they stay in cache
+STAGE = 1 << 15  # rows of a strided, byte-swapped or converted input to copy at a time, so that they stay in cache
 
 
 @dataclass(frozen=True)
 class Program:
-    """All that the engine needs to know of a loss."""
+    """All that the engine needs to know about a loss."""
 
     formula: FunctionType  # (m, raw, target, *constants) -> value, gradient, hessian
     constants: tuple[float, ...]
@@ -44,11 +44,11 @@ class Program:
     high: float
     allowed: str  # the same, in words
     curvature: FunctionType | None = None  # (m, raw, target, *constants) -> what stands in for the hessian
-    fallback: bool = False  # a person's own formula: where it cannot be compiled, NumPy runs it
+    fallback: bool = False  # for a person's own formula: NumPy runs it if it cannot be compiled
 
 
 def evaluate(program: Program, raw: Any, target: Any, sample_weight: Any, want: tuple[bool, bool, bool], out: Any) -> Evaluation:
-    """The outputs asked for, one a row, each multiplied by the row's weight; raises before writing into `out`."""
+    """The outputs asked for, one entry per row, times the row's weight; raises before writing into `out`."""
     raw, target = as_array("raw", raw), as_array("target", target)
     same_shape("target", target, raw.shape, "raw's shape")
     weight = as_weight(sample_weight, raw.shape)
@@ -81,7 +81,7 @@ Step = Callable[[NDArray[Any], NDArray[Any], NDArray[Any] | None, NDArray[Any], 
 
 
 def step(program: Program, rows: int, weighted: bool, hessian: bool) -> Step:
-    """step(raw, target, weight, value, gradient, hessian) on plain float64 lines, targets checked before: for passes over `rows` rows."""
+    """step(raw, target, weight, value, gradient, hessian) on plain float64 lines with checked targets, for passes over `rows` rows."""
     if rows >= COMPILE_FROM:
         try:
             curvature = program.curvature if hessian else None
@@ -109,7 +109,7 @@ def _by_numpy(
                 out[...] = result if weight is None else np.where(weight == 0, 0.0, result * weight)
 
 
-@cache  # without the lock where the loop is known
+@cache  # so that a known loop needs no lock
 def _pointwise_loop(
     formula: FunctionType,
     curvature: FunctionType | None,
@@ -141,7 +141,8 @@ def by_loop(
     outs: list[NDArray[Any] | None],
     check_first: bool,
 ) -> None:
-    """The compiled loop over arrays of any layout, targets checked in the pass (DomainError, `outs` then half written) or before."""
+    """Runs the compiled loop on arrays of any layout. Targets are checked first, or in the pass: then a DomainError leaves `outs` half
+    written."""
     z, y = _line(raw), _line(target)
     w = None if weight is None else _line(weight)
     lines = [None if a is None else _line(a) for a in outs]
@@ -149,7 +150,7 @@ def by_loop(
     bad = _first_outside(y, w, low, high) if check_first else -1
     if bad < 0:
         dtype, direct = _layout([z, y, w, *lines])
-        in_place = check_first and direct and lines[1] is not None and same_memory(z, lines[1])  # what we allocate is never raw
+        in_place = check_first and direct and lines[1] is not None and same_memory(z, lines[1])  # an array that we allocated is never raw
         sinks = [lines[0], None if in_place else lines[1], lines[2]]
         curvature = None if lines[2] is None else program.curvature
         wanted = tuple(a is not None for a in sinks)
@@ -168,14 +169,14 @@ def by_loop(
 
 
 def _first_outside(y: NDArray[Any], w: NDArray[Any] | None, low: float, high: float) -> int:
-    """The first row with a target outside the domain and a weight that is not 0, or -1: one read of the targets."""
+    """The first row with a target outside the domain and a weight that is not 0, or -1, in one pass over the targets."""
     dtype, direct = _layout([y, w])
     loop = _target_loop(dtype, w is not None)
     return _over_blocks(lambda y, w: loop(y, w, low, high), [y, w], [], dtype, direct)
 
 
 def _line(a: NDArray[Any]) -> NDArray[Any]:
-    """The array with one dimension, in C order; a view where possible."""
+    """The array flattened in C order; a view if possible."""
     return a if a.ndim == 1 else a.reshape(-1)
 
 
@@ -183,7 +184,7 @@ Lines = list[NDArray[Any] | None]
 
 
 def _layout(lines: Lines) -> tuple[str, bool]:
-    """The dtype to compute in, f4 where all are float32, and whether a loop can run over the lines as they are."""
+    """The dtype to compute in, f4 if all are float32, and whether a loop can run over the lines without copies."""
     there = [a for a in lines if a is not None]
     dtype = "f4" if all(a.dtype.itemsize == 4 and a.dtype.kind == "f" for a in there) else "f8"
     native = NATIVE[dtype]
@@ -191,7 +192,7 @@ def _layout(lines: Lines) -> tuple[str, bool]:
 
 
 def _over_blocks(run: Callable[..., int], reads: Lines, writes: Lines, dtype: str, direct: bool) -> int:
-    """run(*reads, *writes) over blocks of rows on threads, on copies where a loop cannot take the lines themselves; the first bad row."""
+    """run(*reads, *writes) over blocks of rows on threads, on copies unless the lines are `direct`; returns the first bad row or -1."""
     lines = reads + writes
     rows = 0 if lines[0] is None else lines[0].shape[0]
     if direct and rows <= BLOCK:
@@ -209,7 +210,7 @@ _buffers = threading.local()
 
 
 def _staged(run: Callable[..., int], part: Lines, reads: int, dtype: str) -> int:
-    """The loop on contiguous copies of a block: faster than a loop over strides, and one loop serves all layouts."""
+    """Runs the loop on contiguous copies of a block: faster than strided loops, and one loop serves all layouts."""
     buffers = getattr(_buffers, dtype, None)
     if buffers is None:
         buffers = np.empty((6, STAGE), dtype)

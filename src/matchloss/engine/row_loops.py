@@ -1,6 +1,6 @@
-"""numba: the loop over rows. A row's passes are made while it is in cache, in a scratch row, and the results are written once: so the
-gradient may overwrite raw, and half precision is converted on the way in and out. The largest entry stands apart from the sum of the
-others, and so does a label, which keeps confident rows exact.
+"""numba: the loop over rows. All passes over a row run in a scratch row in cache, and results are written once. So the gradient may
+overwrite raw, and half precision is converted on the way in and out. The largest entry is kept apart from the sum of the others,
+and so is the label, which keeps confident rows exact.
 
 Two layouts: long rows one by one, here, and rows of fewer than 32 columns side by side (matchloss.engine.short_rows).
 """
@@ -47,11 +47,11 @@ def row_loop(
 ) -> Callable[..., int]:
     """loop(raw, target, weight, tolerance, power, scale, value, gradient, hessian, constants) -> the first bad row, or -1.
 
-    The target is labels (n,), distributions (n, K) or a "mixture". This is cross entropy with options, and no program: the target is then
-    a tuple of index, share, base, dense and scale (matchloss.engine.row_targets.Mixture), empty where not there, and of `known` (n, 3),
-    the largest entry, the sum of the others and the target's mass over all processes, where a row is only a part of one; the value is
-    the lines of matchloss.engine.rows.Stats, weights are float64, constants are softcap, 1 / temperature, z_loss, and whether to
-    compute `spread`.
+    The target is labels (n,), distributions (n, K) or a "mixture". A mixture means cross entropy with options and needs no program:
+    - target is a tuple of index, share, base, dense, scale (matchloss.engine.row_targets.Mixture; missing ones are empty) and `known`
+      (n, 3). If rows are only parts of rows, `known` has the largest entry, the sum of the others and the target's mass of the whole;
+    - value has the lines of matchloss.engine.rows.Stats, and weights are float64;
+    - constants are softcap, 1 / temperature, z_loss, and whether to compute `spread`.
     """
     memory, load, store = DTYPES[dtype]
     formulas: tuple[Any, ...] = row_text.weight_and_target, None, None, None
@@ -91,7 +91,7 @@ def row_loop(
 
 
 def one_by_one(x: Recipe) -> FunctionType:
-    """The loop of `row_loop` for long rows."""
+    """`row_loop` for long rows."""
     m, work, store, terms, base, entry, curvature, summand, step = x[3:]
     labels, mixed, soft, exact = x.target == "labels", x.target == "mixture", summand is None, curvature is None
     bend, limit = bender(x), row_text.LIMIT
@@ -121,7 +121,7 @@ def one_by_one(x: Recipe) -> FunctionType:
 
     @inlined
     def weights(z, u, big, d):
-        """z None: softmax, in place."""
+        """The weights of a row, in place; z is None for softmax."""
         for j in range(u.size):
             if z is None:
                 v = exp_gap(m, u[j], big)
@@ -134,7 +134,7 @@ def one_by_one(x: Recipe) -> FunctionType:
 
     @summing
     def weights_and_spread(u, big):
-        """Softmax in place, and the sum of e (big - u), of which entropy is made."""
+        """Softmax weights in place, and the sum of e (big - u), which entropy needs."""
         spread = work(0)
         for j in range(u.size):
             gap = big - u[j]
@@ -155,10 +155,10 @@ def one_by_one(x: Recipe) -> FunctionType:
 
     @inlined
     def weigh(z, u, t, top, label, big, d, spread_wanted, constants):
-        """u of all entries, 0 at top and label; the sums of the others' terms, and the spread; t None: the target is 0 there."""
+        """Replaces u by weights, 0 at top and label; returns the sums of the others' terms, and the spread. t None: a target of 0."""
         sums, spread = (0.0, 0.0, 0.0), 0.0
         for start in range(0, u.size, CHUNK):
-            stop = min(u.size, start + CHUNK)  # slices, not offsets: LLVM must see that no index is negative
+            stop = min(u.size, start + CHUNK)  # with slices LLVM sees that no index is negative
             part = u[start:stop]
             if spread_wanted is None:
                 weights(None if z is None else z[start:stop], part, big, d)
@@ -181,7 +181,7 @@ def one_by_one(x: Recipe) -> FunctionType:
 
     @summing
     def write(u, t, total, share, w, gradient, hessian, constants):
-        """The outputs of some entries, and the sum of their part of the value."""
+        """Writes the outputs of some entries; returns their contribution to the value."""
         value = 0.0
         s0, s1, s2 = work(total[0]), work(total[1]), work(total[2])
         part = work(share)
@@ -198,7 +198,7 @@ def one_by_one(x: Recipe) -> FunctionType:
 
     @inlined
     def single(u, j, t, others, share, w, gradient, hessian, constants):
-        """The outputs of one entry whose sum over the others is at hand; its part of the value."""
+        """Writes the outputs of one entry, given the sum over the others; returns its contribution to the value."""
         own = terms(m, u, t, *constants)
         p, c = own[0] * share, others[0] * share
         v, g, h = entry(m, p, c, t, own, others, share, *constants)
@@ -218,7 +218,7 @@ def one_by_one(x: Recipe) -> FunctionType:
 
     @inlined
     def slopes(e, t, bent, factor, w, out):
-        """factor p - w t, times the cap's slope."""
+        """Writes the gradient: factor p - w t, times the slope of the softcap."""
         for j in range(e.size):
             g = factor * e[j]
             if t.size:
@@ -239,7 +239,7 @@ def one_by_one(x: Recipe) -> FunctionType:
             named, blended = index.shape[1], dense.shape[0] > 0
             bent = np.empty(classes if cap > 0.0 else 0, work)
             y_all = np.empty(classes if blended else 0, work)
-            at, held = np.empty(named), np.empty(named)  # the weights of the entries named, and the shares that stand at their places
+            at, held = np.empty(named), np.empty(named)  # for the sparse entries: their weights, and the target's shares there
             fixed_mass = 0.0
             if not blended:
                 fixed_mass, _ = mass_and_least(fixed)
@@ -285,9 +285,9 @@ def one_by_one(x: Recipe) -> FunctionType:
                     return i
             big, top = highest(z)
             if abs(big) == inf and (any_equal(z[:top], big) or any_equal(z[top + 1 :], big)):
-                big = z.dtype.type(nan)  # two infinities: which is greater?
+                big = z.dtype.type(nan)  # two infinite entries: the result is undefined
             if mixed and known.shape[0] and big != work(known[i, 0]):
-                top = -1  # the largest entry is another process's
+                top = -1  # another process has the largest entry
                 big = work(known[i, 0])
             at_top = np.float64(big)
             if labels:

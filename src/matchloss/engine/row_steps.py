@@ -1,4 +1,4 @@
-"""numba: what the loops over long and over short rows share: dtypes, formulas as functions that numba inlines, softcap and temperature."""
+"""numba: what the loops for long and for short rows share: dtypes, inlined formulas, softcap and temperature."""
 # pyright: reportArgumentType=false, reportCallIssue=false
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from matchloss.engine.compiled import COMPILED, lower
 from matchloss.engine.elementary import inlined
 
 SUMS: dict[str, Any] = {"fastmath": {"contract": True, "nsz": True, "reassoc": True}, "error_model": "numpy"}
-summing = numba.njit(forceinline=True, **SUMS)  # sums over a row may be reordered, or they do not vectorise
+summing = numba.njit(forceinline=True, **SUMS)  # allows sums over a row to be reordered, without which they do not vectorise
 
-DTYPES: dict[str, tuple[Any, Any, Any]] = {  # of raw and the gradient: its numba type, and conversions from it and to it
+DTYPES: dict[str, tuple[Any, Any, Any]] = {  # dtype of raw and gradient: numba's type, and the conversions from it and to it
     "float32": (types.float32, halves.same, halves.same),
     "float64": (types.float64, halves.same, halves.same),
     "bfloat16": (types.uint16, halves.from_bfloat16, halves.to_bfloat16),
@@ -26,7 +26,7 @@ DTYPES: dict[str, tuple[Any, Any, Any]] = {  # of raw and the gradient: its numb
 }
 
 LANES = 64  # entries that fill a few registers
-CHUNK = 1024  # entries that are summed in the row's own precision before they join a float64 sum
+CHUNK = 1024  # entries to sum in the row's own precision before adding to a float64 sum
 
 exp_gap, one_minus_gap, half_gap = lower(row_text.exp_gap), lower(row_text.one_minus_gap), lower(row_text.half_gap)
 bonus, signal = lower(row_text.bonus), lower(row_text.signal)
@@ -63,7 +63,7 @@ for _helper in (tanh_slope32, tanh_slope):
 
 @summing
 def largest_of(row):
-    """The largest entry; NaN where there is one."""
+    """The largest entry; NaN if there is one."""
     big = row[0]
     for j in range(row.size):
         big = elementary.maximum(big, row[j])
@@ -72,7 +72,7 @@ def largest_of(row):
 
 @summing
 def highest(row):
-    """The largest entry, NaN where there is a NaN, and where it first stands, 0 for NaN. Entry by entry, this would not vectorise."""
+    """The largest entry (NaN if there is one) and its first index (0 for NaN), in two passes because one would not vectorise."""
     big, start = row[0], 0
     for a in range(0, row.size, CHUNK):
         x = elementary.maximum(big, largest_of(row[a : min(row.size, a + CHUNK)]))
@@ -88,7 +88,7 @@ def highest(row):
 
 @summing
 def any_equal(row, big):
-    """Whether an entry equals big. Hits are counted in the row's own type: of another width, they would fill registers by halves."""
+    """Whether an entry equals big. Counts hits in the row's own type: a counter of another width would waste half of each register."""
     zero, one = row.dtype.type(0), row.dtype.type(1)
     hits = zero
     for j in range(row.size):
@@ -98,7 +98,7 @@ def any_equal(row, big):
 
 @summing
 def mass_and_least(t):
-    """The sum of a row, and its least entry or 0; NaN is passed on."""
+    """The sum of a row, and the smaller of 0 and its least entry; NaN if there is one."""
     mass, least = 0.0, 0.0
     for j in range(t.size):
         x = np.float64(t[j])
@@ -118,24 +118,24 @@ def mean_half_gap(z, t, big):
 
 
 class Recipe(NamedTuple):
-    """Of what a loop is made."""
+    """The ingredients of a loop."""
 
     name: str
     target: str  # labels, distributions or mixture
-    load: Any  # conversions from the dtype in memory, and to it
+    load: Any  # conversions from the dtype in memory (load) and to it (store)
     m: Any
     work: Any  # the type computed in
     store: Any
     terms: Any  # the program's formulas
     base: Any
     entry: Any
-    curvature: Any  # None: `entry` has the hessian
-    summand: Any  # the solver's; None: softmax
+    curvature: Any  # replaces the hessian of `entry`, unless None
+    summand: Any  # the solver's; None for softmax
     step: Any
 
 
 def bender(x: Recipe) -> Any:
-    """u = softcap(z) / temperature of a row, and its derivative where there is a cap; -inf, a mask, stays one."""
+    """A function for u = softcap(z) / temperature of a row, and du / dz if there is a softcap; a mask of -inf stays -inf."""
     work, load = x.work, x.load
     tanh_and_slope = tanh_slope32 if work is np.float32 else tanh_slope
 

@@ -14,17 +14,17 @@ from matchloss.errors import DomainError, ShapeError
 
 @dataclass(frozen=True)
 class Mixture:
-    """The target of n rows over K classes, a sum of up to three parts; one that is None is not there."""
+    """The target of n rows over K classes, a sum of up to three parts, any of which may be None."""
 
     index: Any = None  # (n, m) integers
-    share: Any = None  # (n, m): what stands at them
+    share: Any = None  # (n, m): the probabilities at them
     base: Any = None  # (K,)
     dense: Any = None  # (n, K), probabilities
-    scale: Any = None  # (K,), times dense
+    scale: Any = None  # (K,), multiplies dense
 
 
 def as_target(target: Any, shape: tuple[int, ...]) -> tuple[NDArray[Any], bool]:
-    """Labels (...,) or distributions (..., K), and which of the two they are."""
+    """The target as an array, and whether it is labels (...,); otherwise it is distributions (..., K)."""
     target = as_array("target", target)
     if target.shape == shape:
         return target, False
@@ -43,7 +43,7 @@ def check_targets(
     tolerance: float | None = None,
     name: str = "target",
 ) -> None:
-    """DomainError for the first label out of range or row that is no distribution, in a row whose weight is not 0."""
+    """DomainError for the first label out of range, or row that is not a distribution, whose weight is not 0."""
     if labels and (not target.size or (target.min() >= 0 and target.max() < classes)):
         return  # the common case, without a temporary array
     counted = np.ones(target.shape[: target.ndim - (not labels)], np.bool_) if weight is None else weight != 0
@@ -63,11 +63,11 @@ def check_targets(
 
 
 def sum_tolerance(dtype: Any) -> float:
-    """How far from 1 the sum of a distribution of this dtype, NumPy's, PyTorch's or JAX's, may be."""
+    """How far the sum of a distribution may be from 1, for this dtype of NumPy, PyTorch or JAX."""
     name = getattr(dtype, "name", None) or str(dtype).removeprefix("torch.")
     return {"float32": 1e-4, "float16": 1e-2, "bfloat16": 1e-2}.get(name, 1e-6)
 
 
 def distributions(target: NDArray[Any], labels: bool, classes: int) -> NDArray[np.float64]:
-    """Targets as float64 distributions; labels become corners."""
+    """Targets as float64 distributions; labels become one-hot."""
     return (target[..., np.newaxis] == np.arange(classes)).astype(np.float64) if labels else target.astype(np.float64)

@@ -1,12 +1,12 @@
-"""The text of a row of raw predictions, over the protocol `m` and the reductions of rows: what every engine and host computes.
+"""The formulas of a row of raw predictions, over the protocol `m` and row reductions: what every engine and host computes.
 
 A simplex loss is a map from a row to weights u, and three small formulas. The map is softmax, u = exp(z - max), or a threshold,
-u = [1 - scale (max - z) - d]+ with the sum of u^power equal to 1. The formulas see one entry and, summed, all the *others*:
-with the sum of the others no 1 - p is ever formed by subtraction, which is what keeps confident rows exact.
+u = [1 - scale (max - z) - d]+ with the sum of u^power equal to 1. The formulas see one entry and the sums over all the *others*.
+With the sums over the others 1 - p is never computed by subtraction, which keeps confident rows exact.
 
-Cross entropy has options besides. With u = softcap(z) / temperature, softcap(z) = c tanh(z / c), L = log sum exp u, p = softmax(u), a
+Cross entropy also has options. With u = softcap(z) / temperature, softcap(z) = c tanh(z / c), L = log sum exp u, p = softmax(u) and a
 target t >= 0 of mass a = sum t, its value is a L - <t, u> + lambda L^2 and its gradient ((a + 2 lambda L) p_j - t_j) du_j / dz_j. A
-logit of -inf is a mask, under a softcap too: p = 0 there, and the value is infinite if t > 0.
+logit of -inf is a mask, even under a softcap: p = 0 there, and the value is infinite if t > 0.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ class Threshold:
 
 @dataclass(frozen=True)
 class RowProgram:
-    """All that the engine needs to know of a simplex loss. Each formula is called with `*constants` at the end.
+    """All that the engine needs to know about a simplex loss. Each formula is called with `*constants` at the end.
 
-    terms(m, u, t) -> three terms of an entry, of which sums over the other entries are wanted; the first is the weight: p = weight / sum;
-        all three are 0 at u = 0
-    base(m, gap, d, others) -> the row's value apart from entries'; gap = sum t (max - z); others: sums over all but the largest entry
-    entry(m, p, c, t, own, others, share) -> value were this the label, gradient, hessian; c = 1 - p, share = 1 / sum of weights
+    terms(m, u, t) -> three terms of an entry, to be summed over the other entries; all are 0 at u = 0, and the first is the weight, with
+        p = weight / sum of weights
+    base(m, gap, d, others) -> the row's value without that of `entry`; gap = sum t (max - z); others: sums over all but the largest entry
+    entry(m, p, c, t, own, others, share) -> value if this is the label, gradient, hessian; c = 1 - p, share = 1 / sum of weights
     """
 
     terms: FunctionType
     base: FunctionType
     entry: FunctionType
     constants: tuple[float, ...]
-    threshold: Threshold | None  # None: softmax
+    threshold: Threshold | None  # None for softmax
     allowed: str
     curvature: FunctionType | None = None  # (m, p) -> what stands in for the hessian
 
 
 @dataclass(frozen=True)
 class Options:
-    """What cross entropy does to the logits, and what it adds to the loss. softcap 0: none."""
+    """What cross entropy does to the logits and adds to the loss. softcap 0 means none."""
 
     softcap: float = 0.0
     temperature: float = 1.0
@@ -57,7 +57,7 @@ class Options:
 
 
 def exp_gap(m: Any, z: Any, big: Any) -> Any:
-    """exp(z - big), z <= big, with the rounding of the difference put back: at -88 it would cost 44 eps."""
+    """exp(z - big), z <= big, corrected for the rounding of the difference, which at -88 would cost 44 eps."""
     high = z - big
     b = high - z
     low = (z - (high - b)) - (big + b)
@@ -66,7 +66,7 @@ def exp_gap(m: Any, z: Any, big: Any) -> Any:
 
 
 def one_minus_gap(m: Any, z: Any, big: Any, scale: Any) -> Any:
-    """1 - scale (big - z), the difference likewise in two parts."""
+    """1 - scale (big - z), also corrected for the rounding of the difference."""
     high = big - z
     b = high - big
     low = (big - (high - b)) - (z + b)
@@ -75,7 +75,7 @@ def one_minus_gap(m: Any, z: Any, big: Any, scale: Any) -> Any:
 
 
 def half_gap(half: Any, z: Any, big: Any) -> Any:
-    """(big - z) / 2: the whole may overflow where t times it does not. half: 0.5, in the type to compute in."""
+    """(big - z) / 2, halved because big - z may overflow although t times it does not. half: 0.5 in the type to compute in."""
     return half * big - half * z
 
 
@@ -85,28 +85,28 @@ def bonus(m: Any, big: Any, rest: Any, z_loss: Any) -> Any:
 
 
 def signal(held: Any, own: Any, p: Any, c: Any) -> Any:
-    """The gradient of an entry of cross entropy: of share p = 1 - c, target `own`, and a mass `held` (and bonus) at the others."""
+    """Cross entropy's gradient at an entry with p = 1 - c; `own` is its target, `held` the target's mass elsewhere (and the bonus)."""
     return held * p - own * c
 
 
 def cap_slope(m: Any, x: Any, steep: Any) -> Any:
-    """steep (1 - tanh(x)^2), which does not cancel where tanh is near 1."""
+    """steep (1 - tanh(x)^2), without cancellation where tanh is near 1."""
     e = m.exp(-2.0 * m.abs(x))
     return steep * 4.0 * e / ((1.0 + e) * (1.0 + e))
 
 
 class Solver(NamedTuple):
-    """How d is found with (1 - d)^power + sum [w - d]+^power = 1, w being -inf at the largest entry, whose own weight is (1 - d)^power.
+    """How to find d with (1 - d)^power + sum [w - d]+^power = 1. w is -inf at the largest entry, whose weight (1 - d)^power is apart.
 
-    Solving for d, not for the threshold, leaves no cancellation: near a certain row d is tiny and exact. Newton from 0 climbs
-    monotonically for power >= 1, since the sum is convex; below 1 a bracket guards it.
+    Solving for d instead of the threshold avoids cancellation: in confident rows d is tiny and exact. For power >= 1 the sum is convex,
+    so Newton's method from 0 climbs monotonically; below 1 a bracket guards it.
     """
 
-    summand: Callable[..., Any]  # (m, w, d, power) -> two terms of an entry, of which sums over the row are wanted
-    step: Callable[..., Any]  # (m, (d, low, high), sum, sum, power) -> the next such three, whether to go on
+    summand: Callable[..., Any]  # (m, w, d, power) -> two terms of an entry, to be summed over the row
+    step: Callable[..., Any]  # (m, (d, low, high), sum, sum, power) -> the next (d, low, high), and whether to go on
 
 
-LIMIT = 200  # steps; a handful is usual
+LIMIT = 200  # most steps; usually a handful are enough
 
 
 def on_support(m: Any, w: Any, d: Any, power: Any) -> tuple[Any, Any]:
@@ -143,7 +143,7 @@ def powers(m: Any, w: Any, d: Any, power: Any) -> tuple[Any, Any]:
 
 
 def climb_bracket(m: Any, state: tuple[Any, Any, Any], a: Any, b: Any, power: Any) -> tuple[tuple[Any, Any, Any], Any]:
-    """Any power: Newton's step where it stays within the bracket, else half of that."""
+    """Any power: Newton's step if it stays in the bracket, otherwise bisection."""
     d, low, high = state
     left = m.log1p(-d)
     f = a + m.expm1(power * left)
@@ -164,7 +164,7 @@ def solver_of(power: float) -> Solver:
 
 
 def deficit(m: Namespace, r: RowReductions, w: Any, power: float) -> Any:
-    """The d of `Solver`, for whole rows."""
+    """Solver's d for whole rows."""
     summand, step = solver_of(power)
     d = 0.0 * r.sum(m.where(w > 0, w, 0.0))
 
@@ -176,7 +176,7 @@ def deficit(m: Namespace, r: RowReductions, w: Any, power: float) -> Any:
 
 
 def largest(m: Namespace, r: RowReductions, z: Any) -> tuple[Any, Any]:
-    """The largest entry, NaN where there is a NaN or a second infinity like it, and where it first stands."""
+    """The largest entry (NaN if there is a NaN or a second +inf), and True at its first position."""
     big, top = r.max(z), r.first_max(z)
     several = r.sum(m.where(z == big, 1.0, m.where(z == z, 0.0, z))) > 1
     return m.where((m.abs(big) == inf) & several, float("nan"), big), top
@@ -199,7 +199,7 @@ def mean_gap(m: Namespace, r: RowReductions, z: Any, t: Any, big: Any) -> Any:
 
 
 class Parts(NamedTuple):
-    """What the formulas of a row are made of, as arrays."""
+    """The inputs of a row's formulas, as arrays."""
 
     p: Any
     c: Any
@@ -212,7 +212,7 @@ class Parts(NamedTuple):
 
 
 def parts(m: Namespace, r: RowReductions, program: RowProgram, raw: Any, t: Any, solve: Callable[..., Any] | None = None) -> Parts:
-    """A row's parts, of which its value, gradient and hessian are made. t: distributions; solve: stands in for `deficit`."""
+    """The parts from which a row's value, gradient and hessian are computed. t: distributions; solve: a replacement for `deficit`."""
     big, top = largest(m, r, raw)
     if program.threshold is None:
         d = 0.0 * m.where(m.abs(big) == inf, 0.0, big)
@@ -232,7 +232,7 @@ def parts(m: Namespace, r: RowReductions, program: RowProgram, raw: Any, t: Any,
 
 
 class Jet(NamedTuple):
-    """What the formulas of whole rows give: value and logsumexp (..., 1), gradient (..., K), without the row's weight."""
+    """The formulas' results for whole rows, unweighted: value and logsumexp (..., 1), gradient (..., K)."""
 
     value: Any
     logsumexp: Any

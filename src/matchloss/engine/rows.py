@@ -1,4 +1,4 @@
-"""Losses of a row of raw predictions: which engine runs (matchloss.engine.row_text says what), over which blocks, through which buffers."""
+"""Losses of a row of raw predictions: chooses the engine, the blocks and the buffers; the formulas are in matchloss.engine.row_text."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from matchloss.engine.row_text import Options, RowProgram, parts
 from matchloss.errors import ShapeError
 
 COMPILE_FROM = 1000  # entries
-SIDE_BY_SIDE_BELOW = 32  # columns; a shorter row does not fill vector registers, so many rows are worked on at once
-BLOCK = 1 << 21  # logits that a thread takes at a time
-SMALL = 1 << 16  # as many that one thread is enough
+SIDE_BY_SIDE_BELOW = 32  # rows with fewer columns do not fill vector registers, so many are processed at once
+BLOCK = 1 << 21  # logits per block of a thread
+SMALL = 1 << 16  # up to this many logits one thread is enough
 
 
 def evaluate(program: RowProgram, raw: Any, target: Any, sample_weight: Any, want: tuple[bool, bool, bool], out: Any) -> Evaluation:
@@ -43,9 +43,9 @@ def evaluate(program: RowProgram, raw: Any, target: Any, sample_weight: Any, wan
 
 
 def step(program: RowProgram, rows: int, classes: int, weighted: bool, hessian: bool, labels: bool = True) -> pointwise.Step:
-    """step(raw, target, weight, value, gradient, hessian) on plain float64 rows, as pointwise.step; the gradient may be raw itself.
+    """step(raw, target, weight, value, gradient, hessian) on plain float64 rows, like pointwise.step; the gradient may be raw itself.
 
-    Targets are labels or distributions, checked before.
+    Targets are labels or distributions that have been checked.
     """
     if rows * classes < COMPILE_FROM:
         return lambda z, y, w, *outs: _by_numpy(program, z, y, labels, w, list(outs))
@@ -56,7 +56,7 @@ def step(program: RowProgram, rows: int, classes: int, weighted: bool, hessian: 
 def loop_of(
     program: RowProgram, dtype: str, wanted: tuple[bool, bool, bool], labels: bool, weighted: bool, classes: int
 ) -> tuple[Callable[..., int], tuple[float, float]]:
-    """The compiled loop for these outputs, and the threshold's power and scale, which it takes after the tolerance."""
+    """The compiled loop for these outputs, and the threshold's power and scale, its arguments after the tolerance."""
     with threads.FIRST_CALLS:
         from matchloss.engine.row_loops import row_loop
 
@@ -99,7 +99,7 @@ def by_loop(
     outs: list[NDArray[Any] | None],
     tolerance: float | None = None,
 ) -> None:
-    """The compiled loop over arrays of any layout, targets checked in the pass: DomainError, `outs` then half written."""
+    """Runs the compiled loop on arrays of any layout. Targets are checked in the pass: a DomainError leaves `outs` half written."""
     classes = raw.shape[-1]
     if not raw.size:
         return
@@ -142,14 +142,14 @@ def _plain(a: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 class Stats(NamedTuple):
-    """What the loop tells of a row: all that its loss, log probability, entropy and argmax are made of, in float64."""
+    """What the loop reports about each row, in float64; loss, log probability, entropy and argmax follow from it."""
 
     top: Any  # the largest u
     rest: Any  # sum of exp(u - top) over the other entries
     gap: Any  # sum t (top - u)
     mass: Any  # sum t
     label_gap: Any  # top - u at the first sparse entry
-    place: Any  # of the largest entry, -1 where another process holds it
+    place: Any  # index of the largest entry, -1 if another process has it
     spread: Any  # sum exp(u - top) (top - u), if asked for
 
     @property
@@ -159,23 +159,23 @@ class Stats(NamedTuple):
 
     @property
     def value(self) -> Any:
-        """A L - <t, u>, a sum of terms >= 0, without the row's weight."""
+        """mass * L - <t, u> as a sum of terms >= 0, without the row's weight."""
         with np.errstate(invalid="ignore"):
             return np.where(self.mass == 0.0, 0.0, self.mass * self.log_total) + self.gap
 
     @property
     def logsumexp(self) -> Any:
-        """Of u."""
+        """log sum exp u."""
         return self.top + self.log_total
 
     @property
     def log_probability(self) -> Any:
-        """Of the first sparse entry."""
+        """The log probability of the first sparse entry."""
         return -(self.log_total + self.label_gap)
 
     @property
     def entropy(self) -> Any:
-        """Of softmax(u); needs `spread`."""
+        """The entropy of softmax(u); needs `spread`."""
         return self.log_total + self.spread / (1.0 + self.rest)
 
 
@@ -191,11 +191,11 @@ def run_mixture(
     spread: bool = False,
     known: NDArray[Any] | None = None,
 ) -> tuple[Stats, int]:
-    """One pass over rows of contiguous logits, the gradient written to an array that may be the logits', and the first bad row or -1.
+    """One pass over rows of contiguous logits: statistics, and the first bad row or -1. `gradient` is written and may be the logits.
 
-    dtype: float32, float64, bfloat16 or float16, the latter two as uint16. A bad row has a label out of range or a `dense` that is
-    no distribution; from it on results are not to be used. Rows of weight 0 have gradient 0 and are not looked at. `known`: (n, 3) top,
-    rest and mass of the whole rows, where these are parts of rows; the gradient is that of the whole.
+    dtype: float32, float64, bfloat16 or float16; the last two are passed as uint16. A bad row has a label out of range or a `dense` that
+    is not a distribution; results are then meaningless. Rows of weight 0 have gradient 0 and are not checked. `known`: if these are
+    parts of rows, (n, 3), the top, rest and mass of the whole rows, to which the gradient then belongs.
     """
     n, classes = logits.shape
     with threads.FIRST_CALLS:
@@ -227,14 +227,14 @@ def run_mixture(
 def run_labels(
     program: RowProgram, logits: NDArray[Any], labels: NDArray[np.int64], weight: NDArray[Any] | float, gradient: NDArray[Any] | None
 ) -> tuple[NDArray[np.float64], int]:
-    """Values and gradient of plain cross entropy with labels, times the rows' weights or one for all, by simplex losses' loops."""
+    """Values and gradient of plain cross entropy with labels, times one weight per row or one for all, by the simplex losses' loops."""
     n, classes = logits.shape
     loop = _hard_loop(program, logits.dtype.str[1:], gradient is not None, classes < SIDE_BY_SIDE_BELOW)
     value = np.empty(n, logits.dtype)
     if logits.size <= SMALL and isinstance(weight, np.ndarray):
         return value, loop(logits, labels, np.ascontiguousarray(weight, logits.dtype), 0.0, 0.0, 0.0, value, gradient, None, ())
     rows_at_once = height(classes)
-    even = not isinstance(weight, np.ndarray)  # then as long as a block: as many numbers as there are rows would cost their memory
+    even = not isinstance(weight, np.ndarray)  # one block of equal weights serves all rows and saves memory
     weight = np.full(min(n, rows_at_once), weight, logits.dtype) if even else np.ascontiguousarray(weight, logits.dtype)
 
     def block(start: int, stop: int) -> int:
@@ -261,7 +261,7 @@ def _hard_loop(program: RowProgram, dtype: str, graded: bool, short: bool) -> An
 
 
 def height(classes: int) -> int:
-    """How many rows a thread takes at a time."""
+    """Rows per block of a thread."""
     return max(1, min(BLOCK // classes // 128 * 128 or BLOCK // classes, 1 << 14))
 
 

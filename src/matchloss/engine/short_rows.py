@@ -1,4 +1,4 @@
-"""numba: the loop for rows of fewer than 32 columns. 128 rows stand side by side, transposed, and every inner loop runs over them."""
+"""numba: the loop for rows of fewer than 32 columns. It transposes 128 rows at a time, and every inner loop runs over these rows."""
 # pyright: reportArgumentType=false, reportCallIssue=false, reportGeneralTypeIssues=false, reportOptionalCall=false, reportOptionalSubscript=false, reportPossiblyUnboundVariable=false
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SIDE = 128
 
 @inlined
 def largest(z, big, top, spoilt):
-    """The largest entry of each row, NaN where there is a NaN or a second infinity like it, and where it first stands."""
+    """The largest entry of each row (NaN if there is a NaN or a second +inf), and its first index."""
     for r in range(SIDE):
         big[r], top[r], spoilt[r] = z[0, r], 0, z[0, r] != z[0, r]
     for j in range(1, z.shape[0]):
@@ -40,7 +40,7 @@ steady(largest, "short_rows largest")
 
 
 def side_by_side(x: Recipe) -> FunctionType:
-    """The loop of matchloss.engine.row_loops.row_loop; of a mixture, for whole rows: `known` is not looked at."""
+    """row_loops.row_loop for short rows. A mixture's rows must be whole: `known` is ignored."""
     m, work, store, terms, base, entry, curvature, summand, step = x[3:]
     labels, mixed, soft, exact = x.target == "labels", x.target == "mixture", summand is None, curvature is None
     zero, one, half = work(0), work(1), work(0.5)
@@ -56,7 +56,7 @@ def side_by_side(x: Recipe) -> FunctionType:
 
     @inlined
     def distributions(source, tolerance, w, t, mass, least):
-        """Some rows, transposed; the first that is no distribution and has a weight other than 0, or SIDE."""
+        """Transposes some rows of the target; returns the first that is not a distribution and whose weight is not 0, or SIDE."""
         load(source, t)
         mass[:] = 0.0
         least[:] = 0.0
@@ -72,7 +72,7 @@ def side_by_side(x: Recipe) -> FunctionType:
 
     @inlined
     def mix(index, share, fixed, scale, w, t):
-        """The other parts of a mixture joined to `t`; the first row of weight other than 0 with a label out of range, or SIDE."""
+        """Adds the other parts of a mixture to `t`; returns the first row with a label out of range and a weight that is not 0, or SIDE."""
         if scale.size:
             for j in range(t.shape[0]):
                 for r in range(SIDE):
@@ -119,7 +119,7 @@ def side_by_side(x: Recipe) -> FunctionType:
 
     @inlined
     def slopes(e, t, bent, top, at_top, factor, w, out):
-        """factor p - w t, apart at the largest entry, times the cap's slope."""
+        """Writes the gradient: factor p - w t, computed differently at the largest entry, times the slope of the softcap."""
         for j in range(e.shape[0]):
             for r in range(SIDE):
                 g = at_top[r] if top[r] == j else factor[r] * e[j, r] - w[r] * t[j, r]
@@ -136,7 +136,7 @@ def side_by_side(x: Recipe) -> FunctionType:
         n, classes = raw.shape
         flat = np.empty(classes * SIDE, work)
         z, u, h_side = flat.reshape(classes, SIDE), np.empty((classes, SIDE), work), np.empty((classes, SIDE), work)
-        g_side = z  # which is read no more by then
+        g_side = z  # reused: z is not read any more by then
         t_side = np.empty((1 if labels else classes, SIDE), work)
         big, gap = np.empty(SIDE, work), np.empty(SIDE, work)
         top, label = np.empty(SIDE, np.int32), np.empty(SIDE, np.int32)

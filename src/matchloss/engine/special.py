@@ -1,4 +1,4 @@
-"""Functions of one variable that formulas use and not every backend has, each one text over the protocol `m`."""
+"""Functions of one variable that formulas use and not every backend has, written over the protocol `m`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ERF_SERIES = (
 
 
 def sigmoids(m: Any, x: Any) -> tuple[Any, Any, Any]:
-    """exp(-|x|), and 1 / (1 + exp(-x)), 1 / (1 + exp(x)) apart, so that neither is 1 minus the other."""
+    """exp(-|x|), 1 / (1 + exp(-x)) and 1 / (1 + exp(x)), the last two computed separately and not as 1 minus the other."""
     e = m.exp(-m.abs(x))
     p = 1 / (1 + e)
     q = e * p
@@ -40,7 +40,7 @@ def sigmoids(m: Any, x: Any) -> tuple[Any, Any, Any]:
 
 
 def sigmoid(m: Any, x: Any) -> Any:
-    """1 / (1 + exp(-x)), relative accuracy in both tails."""
+    """1 / (1 + exp(-x)), accurate in both tails."""
     return sigmoids(m, x)[1]
 
 
@@ -70,7 +70,7 @@ def inverse_mills_excess(m: Any, x: Any) -> Any:
 
 
 def normal_density(m: Any, x: Any) -> Any:
-    """exp(-x^2 / 2) / sqrt(2 pi) for x >= 0, the square taken in two parts so that its rounding does not reach the exponential."""
+    """exp(-x^2 / 2) / sqrt(2 pi) for x >= 0, with the square in two parts so that the exponential does not amplify its rounding."""
     near = x < 64
     high = m.where(near, m.floor(x * 16 + 0.5) * 0.0625, 64.0)
     low = m.where(near, (x - high) * (x + high), 0.0)
@@ -78,7 +78,7 @@ def normal_density(m: Any, x: Any) -> Any:
 
 
 def normal_tail(m: Any, x: Any) -> Any:
-    """Phi(-x) for x >= 0, relative accuracy until it underflows."""
+    """Phi(-x) for x >= 0, accurate until it underflows."""
     x = m.where(x > 1e30, 1e30, x)
     return normal_density(m, x) / (x + inverse_mills_excess(m, x))
 

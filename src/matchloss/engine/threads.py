@@ -1,7 +1,7 @@
-"""Blocks of rows on a pool of threads: as many as this process may use, made anew after a fork.
+"""Runs blocks of rows on a pool of threads, as many as this process may use. A fork starts a new pool.
 
-Not numba's own threading layers: OpenMP's ends a forked child that calls a kernel, workqueue's ends the process when two
-Python threads call one, and TBB is not found where pip installs it. Kernels release the GIL, so plain threads do.
+numba's own threading layers will not do: OpenMP's kills a forked child that calls a kernel, workqueue's kills the process when two
+Python threads call one, and TBB is not found where pip installs it. Kernels release the GIL, so plain threads are enough.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-FIRST_CALLS = threading.RLock()  # held while numba is imported or compiles, and across a fork: a child must not inherit half of either
+FIRST_CALLS = threading.RLock()  # held while numba is imported or compiles, and by fork: a child must not inherit either half done
 _pools: dict[int, ThreadPoolExecutor] = {}
 _lock = threading.Lock()
 _inside = threading.local()
 
 
 def count() -> int:
-    """How many threads a call may use: MATCHLOSS_THREADS if set, never more than the process is allowed to run on."""
+    """How many threads a call may use: MATCHLOSS_THREADS if set, but never more than the processors allowed to this process."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     allowed = min(allowed, getattr(_inside, "limit", allowed))
     setting = os.environ.get("MATCHLOSS_THREADS", "").strip()
@@ -36,7 +36,7 @@ def count() -> int:
 
 @contextmanager
 def at_most(limit: int) -> Iterator[None]:
-    """Calls made inside, by this thread, use at most so many threads: a host's own setting."""
+    """Limits the calls that this thread makes inside to so many threads, for a host that has its own setting."""
     before = getattr(_inside, "limit", None)
     _inside.limit = max(1, limit)
     try:
@@ -51,11 +51,11 @@ def at_most(limit: int) -> Iterator[None]:
 def over_blocks(rows: int, block: int, work: Callable[[int, int], int]) -> int:
     """work(start, stop) over blocks of rows on a fixed grid; the least result >= 0, or -1 when every block returned -1.
 
-    The grid does not depend on the number of threads, and each block is worked on by one thread: nor do results.
+    Neither the grid nor the order within a block depends on the number of threads, so results do not either.
     """
     starts = range(0, rows, block)
     threads = min(count(), len(starts)) if len(starts) > 1 else 1
-    if threads <= 1 or getattr(_inside, "worker", False):  # a worker that waited for workers could wait for ever
+    if threads <= 1 or getattr(_inside, "worker", False):  # a worker that waits for other workers could deadlock
         return _drain(iter(starts), rows, block, work)
     shared = _Shared(starts)
     others = [_pool(threads - 1).submit(_as_worker, shared, rows, block, work) for _ in range(threads - 1)]
@@ -67,7 +67,7 @@ def over_blocks(rows: int, block: int, work: Callable[[int, int], int]) -> int:
 
 
 class _Shared:
-    """An iterator that threads may share: itertools.count is atomic under the GIL, and the lock covers builds without one."""
+    """An iterator that threads may share. itertools.count is atomic under the GIL; the lock is for Python builds without one."""
 
     def __init__(self, starts: range) -> None:
         self._starts, self._next, self._lock = starts, itertools.count(), threading.Lock()
@@ -101,7 +101,7 @@ def _as_worker(shared: _Shared, rows: int, block: int, work: Callable[[int, int]
 
 def _pool(workers: int) -> ThreadPoolExecutor:
     if workers not in _pools:
-        with FIRST_CALLS:  # no fork during the import, of which a child would inherit the lock
+        with FIRST_CALLS:  # prevents a fork during the import, whose lock the child would inherit
             from concurrent.futures import ThreadPoolExecutor
         with _lock:
             if workers not in _pools:
@@ -110,7 +110,7 @@ def _pool(workers: int) -> ThreadPoolExecutor:
 
 
 def _forget() -> None:
-    """A child has none of its parent's threads, and may have copied a held lock."""
+    """Starts afresh in a forked child, which has none of its parent's threads and may have copied a held lock."""
     global _lock, _inside
     _pools.clear()
     _lock = threading.Lock()

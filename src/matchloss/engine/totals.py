@@ -1,6 +1,6 @@
-"""Sums of losses over all rows, with their gradient in the same pass: what a step of training needs, and no array of values.
+"""Sums of losses over all rows and their gradient, in one pass and without an array of values: what a training step needs.
 
-The total is added up in float64 on a fixed grid: it does not depend on the number of threads.
+The total is summed in float64 on a fixed grid, so it does not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Loop = Callable[..., tuple[float, int]]
 
 
 def loop_of(program: Program, dtype: str, gradient: bool, weighted: bool) -> Loop:
-    """The compiled loop; NotCompilable where there is none."""
+    """The compiled loop; NotCompilable if the formula cannot be compiled."""
     with threads.FIRST_CALLS:
         from matchloss.engine.compiled import total_loop
 
@@ -38,7 +38,7 @@ def total(
 ) -> float:
     """The sum of weight * value over contiguous lines of the loop's dtype; `gradient` receives scale * weight * gradient.
 
-    Raises DomainError for the first target outside the loss's domain in a row whose weight is not 0; the gradient is then garbage.
+    Raises DomainError for the first target outside the loss's domain in a row whose weight is not 0; the gradient is then undefined.
     """
     rows, low, high, constants = raw.shape[0], program.low, program.high, program.constants
     if rows <= BLOCK:
