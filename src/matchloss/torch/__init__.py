@@ -2,7 +2,7 @@
 
 One changed line is all: `import matchloss.torch as F` for `import torch.nn.functional as F`, or `as nn` for `import torch.nn as nn`. The
 losses in `functional.__all__` and `modules.__all__` are ours, with PyTorch's names, arguments and results. Every other public name of
-those two modules (`relu`, `Linear`, ...) is PyTorch's own object, handed through.
+PyTorch's two modules (`relu`, `Linear`, ...) is PyTorch's own object.
 
 `Loss(ml.Poisson())` and `loss(ml.Poisson(), raw, target)` take any loss of the catalogue.
 
@@ -23,7 +23,7 @@ except ImportError as error:
 
 from matchloss.torch import _handed, _linear, functional, modules
 
-if TYPE_CHECKING:  # for type checkers and editors; at run time it is __getattr__ that hands them through
+if TYPE_CHECKING:  # for type checkers and editors; at run time __getattr__ looks them up
     from torch.nn import Buffer, Parameter, init, parallel, utils
     from torch.nn.functional import *  # pyright: ignore[reportWildcardImportFromLibrary]
     from torch.nn.modules import *  # pyright: ignore[reportWildcardImportFromLibrary]

@@ -1,8 +1,8 @@
-"""Where losses meet autograd: one rule, and the functions that PyTorch sees.
+"""How losses join autograd: the rule that a loss implements, and the autograd Functions that use it.
 
 Plainly eager calls run `Rows` or `Total`, on compiled loops. Everything else (torch.func, tracing, other devices) runs `Value`, whose
-derivative is `Gradient`, whose derivative is `Product`, the hessian times a vector. torch.compile sees `traced`, so that it keeps these
-derivatives: left alone it would inline the forward and differentiate that, branches and all. torch.jit.trace sees `linked`.
+derivative is `Gradient`, whose derivative is `Product`, the hessian times a vector. torch.compile sees `traced`, opaque operators that
+keep these derivatives; otherwise it would inline the forward pass and differentiate that. torch.jit.trace sees `linked`.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ UNDERIVED = "the derivative of a loss in its target or its weights is not offere
 
 
 class Rule:
-    """A loss of rows, as autograd must know it. `given` has no derivative: a target and weights, None where there is none.
+    """A loss of rows, as autograd needs it. `given` holds the target and weights (or None), which have no derivative.
 
-    `values`, `total` and `gradient` read memory: plain CPU tensors, and only where `can_run`. The others take tensors of any kind. What is
-    returned beside values and gradients, such as the part of the values that is z-loss, has no derivative either.
+    `values`, `total` and `gradient` read memory: they need plain CPU tensors and `can_run`. The other methods take any tensors. Extra
+    results beside values and gradients, such as the z-loss part of the values, have no derivative either.
     """
 
     can_run: bool = True
     thrice: bool = False  # whether PyTorch may differentiate `product`
 
     def spread(self, per_row: Tensor) -> Tensor:
-        """A number a row, in a shape that multiplies raw's."""
+        """One number per row, reshaped so that it broadcasts with raw."""
         return per_row
 
     def gather(self, terms: Tensor) -> Tensor:
-        """The sum over what belongs to a row."""
+        """The sum over the entries of each row."""
         return terms
 
     def values(self, raw: Tensor, *given: Tensor | None) -> tuple[Tensor, ...]:
@@ -44,11 +44,11 @@ class Rule:
         raise NotImplementedError
 
     def total(self, raw: Tensor, scale: float, graded: bool, overwrite: bool, *given: Tensor | None) -> tuple[Any, ...]:
-        """scale * sum(weight * value), a float, and in the same pass its gradient or None; with `overwrite` in raw's own memory."""
+        """scale * sum(weight * value) as a float and, from the same pass, its gradient or None; `overwrite` puts it in raw's memory."""
         raise NotImplementedError
 
     def gradient(self, raw: Tensor, factor: Tensor | None, overwrite: bool, *given: Tensor | None) -> Tensor:
-        """weight * gradient of each row, times its factor; the target is known to be right."""
+        """weight * gradient of each row, times its factor; the target has been checked."""
         raise NotImplementedError
 
     def outcome(self, raw: Tensor, *given: Tensor | None) -> tuple[Tensor, ...]:
@@ -56,7 +56,7 @@ class Rule:
         raise NotImplementedError
 
     def slope(self, raw: Tensor, *given: Tensor | None) -> Tensor:
-        """The second of these alone."""
+        """Only the weight * gradient of `outcome`."""
         return self.outcome(raw, *given)[1]
 
     def product(self, raw: Tensor, v: Tensor, *given: Tensor | None) -> Tensor:
@@ -64,7 +64,7 @@ class Rule:
         raise NotImplementedError
 
     def hessian(self, raw: Tensor, target: Tensor, weight: Tensor | None, curvature: str) -> Tensor:
-        """weight * hessian of each row (of K raw predictions a row: its diagonal), or what stands in for it."""
+        """weight * hessian of each row (simplex losses: its diagonal), or the given curvature in its place."""
         raise NotImplementedError
 
     def predict(self, raw: Tensor) -> Tensor:
@@ -77,12 +77,12 @@ class Rule:
 
 
 def loss_dtype(raw: Tensor) -> torch.dtype:
-    """Half precision has a float32 loss."""
+    """The dtype of the loss: float32 for half precision, otherwise raw's."""
     return torch.float64 if raw.dtype is torch.float64 else torch.float32
 
 
 def per_row(rule: Rule, raw: Tensor, *given: Tensor | None, overwrite: bool = False) -> tuple[Tensor, ...]:
-    """weight * value of each row, and what the rule tells besides; arguments are checked."""
+    """weight * value of each row, and the rule's extra results; the arguments have been checked."""
     if plain(raw, *given) and rule.can_run:
         if raw.requires_grad and torch.is_grad_enabled():
             return Rows.apply(rule, overwrite, raw, *given)  # pyright: ignore[reportReturnType]
@@ -91,7 +91,7 @@ def per_row(rule: Rule, raw: Tensor, *given: Tensor | None, overwrite: bool = Fa
 
 
 def total(rule: Rule, raw: Tensor, scale: float, overwrite: bool, *given: Tensor | None) -> tuple[Tensor, ...]:
-    """scale * sum(weight * value) of plain tensors, its gradient made in the same pass; with `overwrite` in raw's own memory."""
+    """scale * sum(weight * value) of plain tensors; the same pass computes the gradient, with `overwrite` in raw's memory."""
     if raw.requires_grad and torch.is_grad_enabled():
         return Total.apply(rule, scale, overwrite, raw, *given)  # pyright: ignore[reportReturnType]
     value, _, *others = rule.total(raw, scale, False, False, *given)
@@ -104,12 +104,12 @@ def _scalars(raw: Tensor, value: float, others: list[float]) -> tuple[Tensor, ..
 
 
 class Rows(Function):
-    """Values by a compiled loop; the gradient is made in backward, multiplied by what arrives there, in one pass."""
+    """Values by a compiled loop. Backward computes the gradient and multiplies it by the incoming one in a single pass."""
 
     @staticmethod
     def forward(ctx: Any, rule: Rule, overwrite: bool, raw: Tensor, *given: Tensor | None) -> tuple[Tensor, ...]:
         ctx.rule, ctx.overwrite = rule, overwrite
-        ctx.memory = raw.detach() if overwrite else None  # by backward, raw itself may refuse to be read
+        ctx.memory = raw.detach() if overwrite else None  # by the time of backward, raw itself may be Consumed
         ctx.save_for_backward(None if overwrite else raw, *given)
         made = rule.values(raw, *given)
         ctx.mark_non_differentiable(*made[1:])
@@ -140,7 +140,7 @@ class Total(Function):
         else:
             ctx.save_for_backward(raw, *given)
             ctx.given = given, _versions(given)
-        # float16's smallest number is 6e-8: its gradient waits for the factor of backward, where a GradScaler puts it
+        # float16 underflows below 6e-8, so its gradient is computed in backward, scaled by the factor that a GradScaler puts there.
         value, ctx.gradient, *others = rule.total(raw, scale, overwrite or raw.dtype is not torch.float16, overwrite, *given)
         made = _scalars(raw, value, others)
         if others:
@@ -158,7 +158,7 @@ class Total(Function):
         else:
             given, versions = ctx.given
             if twice or gradient is None or _versions(given) != versions:
-                raw, *given = ctx.saved_tensors  # which raises for what has been changed in place
+                raw, *given = ctx.saved_tensors  # raises for tensors that have been changed in place
                 if twice:
                     gradient = (factor * ctx.scale).to(raw.dtype) * Gradient.apply(rule, raw, *given)
                     return None, None, None, gradient, *_nothing(given)
@@ -173,7 +173,7 @@ class Total(Function):
 
 
 def _versions(tensors: Any) -> list[int]:
-    """How often each was changed in place. A gradient that exists already is right whatever happened to raw, as PyTorch's."""
+    """How often each was changed in place. raw needs no check if its gradient has been computed; PyTorch does the same."""
     return [t._version for t in tensors if t is not None]
 
 
@@ -182,7 +182,7 @@ def _nothing(given: Any) -> tuple[None, ...]:
 
 
 class Value(Function):
-    """(weight * value of each row, weight * gradient, what the rule tells besides); the first alone is differentiable."""
+    """(weight * value of each row, weight * gradient, the rule's extra results); only the first is differentiable."""
 
     @staticmethod
     def forward(rule: Rule, raw: Tensor, *given: Tensor | None) -> Any:
@@ -257,7 +257,7 @@ def _product(rule: Rule, raw: Tensor, v: Tensor, given: Any) -> Tensor:
 
 
 class Product(Function):
-    """The hessian of each row, weighted, times v: symmetric, so that its derivative in v is itself."""
+    """The weighted hessian of each row times v. It is symmetric, so it serves as its own derivative in v."""
 
     @staticmethod
     def forward(rule: Rule, raw: Tensor, v: Tensor, *given: Tensor | None) -> Tensor:
@@ -292,7 +292,7 @@ class Product(Function):
 
 
 class Hessian(Function):
-    """weight * hessian of each row, or what stands in for it."""
+    """weight * hessian of each row, or the given curvature in its place."""
 
     @staticmethod
     def forward(rule: Rule, raw: Tensor, target: Tensor, weight: Tensor | None, curvature: str) -> Tensor:
@@ -343,7 +343,7 @@ class Prediction(Function):
 
 
 def _batched(function: Any, info: Any, in_dims: Any, args: Any) -> Any:
-    """The function of tensors whose batch stands in front, repeated where there is none: rows may have any number of dimensions."""
+    """vmap's rule: applies the function with the batch as first dimension, which works because rows may have any dimensions."""
     n = info.batch_size
     moved = [x if not isinstance(x, Tensor) else x.expand(n, *x.shape) if d is None else x.movedim(d, 0)
              for x, d in zip(args, in_dims, strict=True)]  # fmt: skip
@@ -356,10 +356,10 @@ def _raw_alone(derived: Any) -> None:
 
 
 def linked(rule: Rule, raw: Tensor, *given: Tensor | None) -> tuple[Tensor, ...]:
-    """The values by operations that torch.jit.trace records, linked to raw by a step of 0 whose slope is the formula's gradient."""
+    """The values by operations that torch.jit.trace can record: value + gradient * (raw - raw.detach()), whose slope is the gradient."""
     still = raw.detach()
     value, gradient, *others = rule.outcome(still, *given)
-    limit = torch.finfo(gradient.dtype).max  # infinity times the step of 0 would be NaN
+    limit = torch.finfo(gradient.dtype).max  # infinity times the difference, 0, would be NaN
     step = torch.where(still.isfinite(), raw - still, 0.0)
     return (value + rule.gather(gradient.detach().clamp(-limit, limit) * step), *others)
 
@@ -372,7 +372,7 @@ def _values(rule: Rule, raw: Tensor, *given: Any) -> tuple[Tensor, ...]:
 
 
 def _recorded(function: Any, method: str) -> Callable[..., Any]:
-    """The function, or under torch.jit.trace the rule's own operations."""
+    """The function, or under torch.jit.trace the rule's own operations, which can be recorded."""
 
     def compute(rule: Rule, *args: Any) -> Any:
         return getattr(rule, method)(*args) if tracing() else function.apply(rule, *args)
@@ -386,13 +386,13 @@ COMPUTES: dict[str, Callable[..., Any]] = {  # (rule, raw, *given)
     "hessian": _recorded(Hessian, "hessian"),
     "predict": _recorded(Prediction, "predict"),
 }
-FINDERS: dict[str, Callable[..., Rule]] = {}  # what makes a rule of the strings and numbers that stand for it in a graph
+FINDERS: dict[str, Callable[..., Rule]] = {}  # functions that find the rule for the strings and numbers that stand for it in a graph
 
 
 @torch.compiler.allow_in_graph
 def traced(what: str, key: tuple[str | float, ...], raw: Tensor, *given: Any) -> Any:
-    """What COMPUTES holds under this name as one node of torch.compile's graph, for the rule that FINDERS has for the key.
+    """COMPUTES[what] as a single node of torch.compile's graph, for the rule that FINDERS gives for the key.
 
-    A graph holds plain strings and numbers: of an object, the tracer would make a stand-in.
+    The rule is passed as strings and numbers because the tracer would replace an object by a fake.
     """
     return COMPUTES[what](FINDERS[str(key[0])](*key[1:]), raw, *given)

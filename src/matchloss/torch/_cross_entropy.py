@@ -36,10 +36,10 @@ def cross_entropy_rows(
     group: Any = None,
     return_z_loss: bool = False,
 ) -> Any:
-    """Cross entropy of logits (..., K), class last, with target labels (...), distributions (..., K), or a top-k pair of (..., m).
+    """Cross entropy of logits (..., K), class last, with targets as labels (...), distributions (..., K), or a top-k pair of (..., m).
 
-    The loss is a scalar, or (...) with reduction="none"; float32 where the logits are of half precision. With `return_z_loss` a pair:
-    the loss, and the part of it that is z_loss * logsumexp^2, detached.
+    The loss is a scalar, or (...) with reduction="none"; float32 for logits of half precision. With `return_z_loss` it is a pair: the
+    loss, and its z_loss * logsumexp^2 part, detached.
     """
     if (
         weight is None and sample_weight is None and label_smoothing == 0.0 and softcap is None and z_loss == 0.0 and temperature == 1.0
@@ -47,7 +47,7 @@ def cross_entropy_rows(
         and target.dtype is torch.int64 and logits.ndim == 2 and target.shape == logits.shape[:1] and logits.dtype in HARD
         and logits.shape[1] and plain(logits, target) and reduction in REDUCTIONS
     ):  # fmt: skip
-        n = target.shape[0]  # the common case, at the least cost; where few labels are to be ignored, the loop finds out
+        n = target.shape[0]  # the common case, at the least cost; the loop itself finds ignored labels
         found_out = ignore_index < 0 and logits.numel() <= SMALL and not overwrite
         if n and (found_out or not np.count_nonzero(target.numpy() == ignore_index)):
             try:
@@ -63,7 +63,7 @@ def cross_entropy_rows(
     outer, classes = tuple(logits.shape[:-1]), logits.shape[-1]
     rule, make = CrossEntropyRule(options), rows_of
     if group is not None:
-        from matchloss.torch._group import Split, SplitRule  # here: torch.distributed is not on every machine
+        from matchloss.torch._group import Split, SplitRule  # imported here because some builds lack torch.distributed
 
         split = Split(group, classes, target, visible)
         rule, make = SplitRule(options, split, remember=True), split.rows
@@ -89,7 +89,7 @@ def cross_entropy_rows(
 
 
 def per_row(rule: CrossEntropyRule, z: Tensor, rows: Rows, overwrite: bool = False) -> tuple[Tensor, ...]:
-    """_autograd.per_row for rows of logits, under torch.compile too."""
+    """_autograd.per_row for rows of logits; works under torch.compile too."""
     if torch.compiler.is_compiling():
         o = rule.options
         return _autograd.traced("value", ("cross entropy", o.softcap, o.temperature, o.z_loss), z, *rows.given)
@@ -97,7 +97,7 @@ def per_row(rule: CrossEntropyRule, z: Tensor, rows: Rows, overwrite: bool = Fal
 
 
 def options_of(softcap: float | None, temperature: float, z_loss: float) -> Options:
-    """The options that bend the logits, checked."""
+    """The checked options softcap, temperature and z_loss."""
     cap = 0.0 if softcap is None else float(softcap)
     if softcap is not None and not 0.0 < cap < torch.inf:
         raise ValueError(f"softcap is {softcap!r}; allowed: greater than 0 and finite, or None")
@@ -109,7 +109,7 @@ def options_of(softcap: float | None, temperature: float, z_loss: float) -> Opti
 
 
 def check_call(logits: Tensor, reduction: str) -> None:
-    """What every call is checked for."""
+    """The checks that every call needs."""
     if reduction not in REDUCTIONS:
         raise ValueError(f"reduction is {reduction!r}; allowed: {', '.join(map(repr, REDUCTIONS))}")
     if logits.dtype not in FLOATS:
@@ -119,7 +119,7 @@ def check_call(logits: Tensor, reduction: str) -> None:
 
 
 def factor_of(reduction: str, count: Any, normalizer: Any, visible: bool) -> Any:
-    """What the sum of the rows' losses is multiplied by."""
+    """The factor of the sum of the rows' losses."""
     if reduction != "mean":
         return 1.0
     if isinstance(normalizer, Tensor):

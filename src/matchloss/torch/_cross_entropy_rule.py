@@ -1,4 +1,4 @@
-"""Cross entropy of rows of logits as a rule of autograd: compiled loops where memory can be read, the engine's text elsewhere."""
+"""Cross entropy of rows of logits as a rule for autograd: compiled loops if memory can be read, the engine's formulas otherwise."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ LABELS = CrossEntropy().programs["exact"]
 
 
 class CrossEntropyRule(Rule):
-    """Cross entropy of rows of K logits; given are the parts of `Rows`, of which labels alone may be passed alone.
+    """Cross entropy of rows of K logits. `given` are the parts of `Rows`; labels may be passed without the other parts.
 
-    Beside values it tells what part of them is z-loss, where there is one. A row whose target is none raises BadRow.
+    With z-loss it returns, beside the values, their z-loss part. A row with an invalid target raises BadRow.
     """
 
     thrice = True
-    whole = True  # whether each row has all its classes here
+    whole = True  # whether this process has all classes of each row
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -56,7 +56,7 @@ class CrossEntropyRule(Rule):
         gradient = None if not graded else z if overwrite else _memory.empty_like(z)
         losses, part = self.run(z, gradient, scale, *given)
         total = np.add.reduce(losses, dtype=np.float64)
-        total = total if scale < np.inf or total else np.nan  # 0 / 0: no row counts
+        total = total if scale < np.inf or total else np.nan  # 0 / 0: all weights are 0
         return (total, gradient) if part is None else (total, gradient, part.sum())
 
     def gradient(self, raw: Tensor, factor: Tensor | None, overwrite: bool, *given: Tensor | None) -> Tensor:
@@ -66,12 +66,12 @@ class CrossEntropyRule(Rule):
         return gradient
 
     def run(self, z: Tensor, gradient: Tensor | None, factor: Any, *given: Tensor | None) -> tuple[NDArray[Any], NDArray[Any] | None]:
-        """The rows' losses, each times its weight and factor, the part that is z-loss, and the gradient of their sum."""
+        """The rows' losses times weight and factor, and their z-loss part or None; writes the gradient of their sum."""
         z, n = z.contiguous(), z.shape[0]
         index, share, base, _, _, weight = (*given, *NO_MORE)[:6]
         with AS_TORCH if z.numel() <= SMALL else threads.at_most(torch.get_num_threads()):
             if index is not None and share is None and base is None and self.options == PLAIN and z.dtype in HARD:
-                if weight is None and type(factor) is float:  # as many numbers as there are rows would cost their memory
+                if weight is None and type(factor) is float:  # saves the memory of one weight per row
                     weights = even_weights(n, factor, z.dtype) if z.numel() <= SMALL else factor
                 else:
                     weights = weights_of(weight, factor, n)
@@ -85,7 +85,7 @@ class CrossEntropyRule(Rule):
         return losses_of(stats, weights, self.options.z_loss)
 
     def sweep(self, z: Tensor, gradient: Tensor | None, weights: NDArray[np.float64], *given: Tensor | None, spread: bool = False) -> Stats:
-        """Statistics of the rows, of which `weights` do not count, and the gradient of their losses times the weights."""
+        """Unweighted statistics of the rows; writes the gradient of their losses times `weights`."""
         target, into = mixture(*given), None if gradient is None else numbers(gradient)
         dense = given[3] if len(given) > 3 else None
         tolerance = 1e-4 if dense is None else max(sum_tolerance(dense.dtype), sum_tolerance(loss_dtype(z)))
@@ -95,7 +95,7 @@ class CrossEntropyRule(Rule):
         return stats
 
     def gathered(self, gradient: Tensor) -> Tensor:
-        """The gradient of what the logits are made of, where each process of a group has its part of it."""
+        """The gradient of the logits' inputs, summed over the processes of a group if each has only a part of it."""
         return gradient
 
     def outcome(self, raw: Tensor, *given: Tensor | None) -> tuple[Tensor, ...]:
@@ -112,7 +112,7 @@ class CrossEntropyRule(Rule):
         self, z: Tensor, index: Tensor | None = None, share: Tensor | None = None, base: Tensor | None = None,
         dense: Tensor | None = None, scale: Tensor | None = None, weight: Tensor | None = None,
     ) -> tuple[Jet, Tensor, Tensor | None]:  # fmt: skip
-        """The formulas over PyTorch's functions; the target as one array, and the weights."""
+        """The formulas computed with PyTorch's functions, the target as one tensor, and the weights."""
         work = loss_dtype(z)
         z = z.to(work)
         t: Any = 0.0
@@ -135,12 +135,12 @@ _autograd.FINDERS["cross entropy"] = lambda *options: CrossEntropyRule(Options(*
 
 @lru_cache(64)
 def even_weights(n: int, factor: float, dtype: torch.dtype) -> NDArray[Any]:
-    """The same weight for each of n rows."""
+    """An array of the same weight for each of n rows."""
     return np.full(n, factor, np.float32 if dtype is torch.float32 else np.float64)
 
 
 def weights_of(weight: Tensor | None, factor: Any, n: int) -> NDArray[np.float64]:
-    """A weight for each of n rows, times a factor (a row's own, or one for all); 0 stays 0 where the factor is infinite."""
+    """A weight for each of n rows, times a factor (one per row, or one for all); 0 stays 0 even if the factor is infinite."""
     if weight is None:
         return np.full(n, factor) if np.ndim(factor) == 0 else factor
     w = weight.numpy()
@@ -149,7 +149,7 @@ def weights_of(weight: Tensor | None, factor: Any, n: int) -> NDArray[np.float64
 
 
 def losses_of(stats: Stats, weights: NDArray[np.float64], z_loss: float) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """The loss of each row times its weight, 0 in rows of weight 0 whatever they hold; and the part of it that is z_loss logsumexp^2."""
+    """The loss of each row times its weight, always 0 in rows of weight 0, and its z_loss logsumexp^2 part or None."""
     with np.errstate(invalid="ignore"):
         losses = np.where(weights == 0.0, 0.0, weights * stats.value)
         if not z_loss:
@@ -159,12 +159,12 @@ def losses_of(stats: Stats, weights: NDArray[np.float64], z_loss: float) -> tupl
 
 
 def weighted(w: Tensor | None, x: Tensor) -> Tensor:
-    """w x, and 0 where w is 0."""
+    """w x, but 0 where w is 0 even if x is NaN or infinite."""
     return x if w is None else torch.where(w == 0, torch.zeros_like(x), w * x)
 
 
 def numbers(t: Tensor) -> NDArray[Any]:
-    """A tensor's memory as NumPy sees it; half precision as its bits."""
+    """A tensor's memory as a NumPy array; half precision as uint16 bits."""
     return t.numpy() if t.dtype in HARD else t.view(torch.int16).numpy().view(np.uint16)
 
 

@@ -1,4 +1,4 @@
-"""What the drop-ins share: PyTorch's reductions, broadcasts and overriding, and a loss with weights over a denominator."""
+"""What the drop-ins share: PyTorch's reductions, broadcasting and overriding, and weighted losses over a denominator."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Number = float | Tensor
 HALVES = (torch.float16, torch.bfloat16)
-WHOLE = (torch.float32, torch.float64)  # halves are computed in a float32 copy, which leaves nothing to overwrite
+WHOLE = (torch.float32, torch.float64)  # half precision is computed in a float32 copy, so there is nothing to overwrite
 
 
 def overridable(function: Callable[P, R]) -> Callable[P, R]:
-    """PyTorch's protocol for its functions: an argument with a __torch_function__ of its own, such as an fx.Proxy, decides what is done."""
+    """Makes a function follow PyTorch's __torch_function__ protocol, by which an argument such as an fx.Proxy can override it."""
 
     @wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -41,14 +41,14 @@ def overridable(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def check_tensors(**given: object) -> None:
-    """TypeError for the first that is no tensor."""
+    """TypeError for the first argument that is not a tensor."""
     for name, x in given.items():
         if not isinstance(x, Tensor):
             raise TypeError(f"{name} is a {type(x).__name__}; it must be a torch.Tensor: pass torch.as_tensor({name})")
 
 
 def reduction_of(size_average: bool | None, reduce: bool | None, reduction: str, normalizer: Number | None) -> str:
-    """The reduction that PyTorch's arguments mean, the deprecated ones with PyTorch's warnings; a normalizer asks for the mean."""
+    """The reduction that PyTorch's arguments mean, with PyTorch's warnings for deprecated ones; a normalizer requires "mean"."""
     if size_average is not None or reduce is not None:
         reduction = ("mean" if size_average is not False else "sum") if reduce is not False else "none"
         said = f"size_average and reduce args will be deprecated, please use reduction='{reduction}' instead."
@@ -64,13 +64,13 @@ def reduction_of(size_average: bool | None, reduce: bool | None, reduction: str,
 
 
 def check_input(input: Tensor) -> None:
-    """A floating input."""
+    """TypeError for an input that is not floating."""
     if input.dtype not in WHOLE and input.dtype not in HALVES:
         raise TypeError(f"input has dtype {input.dtype}; allowed: float32, float64, bfloat16, float16")
 
 
 def check_target(input: Tensor, target: Tensor) -> None:
-    """Tensors of equal shapes, and a target that asks for no gradient."""
+    """Raises unless both are tensors of equal shape and the target requires no gradient."""
     if not (isinstance(input, Tensor) and isinstance(target, Tensor)):
         check_tensors(input=input, target=target)
     if target.shape != input.shape:
@@ -80,7 +80,7 @@ def check_target(input: Tensor, target: Tensor) -> None:
 
 
 def check_classes(input: Tensor, target: object, ignore_index: int) -> None:
-    """Labels (N, d...) or distributions (N, C, d...) for an input (N, C, d...), or a pair (labels, probabilities)."""
+    """Raises unless the target is labels (N, d...), distributions (N, C, d...) or a pair (labels, probabilities) for input (N, C, d...)."""
     pair = isinstance(target, tuple)
     check_tensors(input=input)
     if not isinstance(target, Tensor) and not (pair and len(target) == 2 and all(isinstance(part, Tensor) for part in target)):
@@ -105,7 +105,7 @@ def check_classes(input: Tensor, target: object, ignore_index: int) -> None:
 
 
 def spread(name: str, weight: Tensor, input: Tensor) -> Tensor:
-    """A weight of PyTorch's that broadcasts to the input's shape."""
+    """A weight argument of PyTorch, broadcast to the input's shape."""
     check_tensors(**{name: weight})
     try:
         return weight.expand(input.shape)
@@ -115,7 +115,7 @@ def spread(name: str, weight: Tensor, input: Tensor) -> Tensor:
 
 
 def variance_of(var: Tensor | float, input: Tensor, eps: float, sample_weight: Tensor | None) -> Tensor:
-    """The variance of each number of the input, at least eps, by PyTorch's rules; its gradient is taken as if it were not held up."""
+    """The variance for each entry of the input, clamped to eps by PyTorch's rules; its gradient ignores the clamping."""
     if isinstance(var, float | int):
         var = torch.full_like(input, var)
     check_tensors(var=var)
@@ -125,7 +125,7 @@ def variance_of(var: Tensor | float, input: Tensor, eps: float, sample_weight: T
     elif len(given) != input.ndim or [a for a, b in zip(given, input.shape, strict=True) if a != b] not in ([], [1]):
         raise ShapeError(f"var has shape {given}; input {tuple(input.shape)} asks for the same, a dimension of 1, or one dimension fewer")
     if sample_weight is not None:
-        var = torch.where(sample_weight == 0, 1.0, var)  # a row of weight 0 is not looked at
+        var = torch.where(sample_weight == 0, 1.0, var)  # rows of weight 0 are not checked
     if plain(var) and bool((var < 0).any()):
         place = tuple((var < 0).nonzero()[0].tolist())
         raise DomainError(f"var[{', '.join(map(str, place))}] is {var[place].item()!r}; allowed: 0 or greater")
@@ -136,12 +136,12 @@ def variance_of(var: Tensor | float, input: Tensor, eps: float, sample_weight: T
 
 
 def product(a: Tensor | None, b: Tensor | None) -> Tensor | None:
-    """Of two weights, either of which may be missing."""
+    """The product of two weights, either of which may be None."""
     return b if a is None else a if b is None else a * b
 
 
 def denominator(input: Tensor, weight: Tensor | None, normalizer: Number | None) -> Number:
-    """What the mean divides by."""
+    """The number that the mean divides by."""
     if normalizer is not None:
         return normalizer
     return input.numel() if weight is None else weight.sum(dtype=torch.float64)
@@ -159,7 +159,7 @@ def reduced(
     mean_over_weight: bool = False,
     overwrite: bool = False,
 ) -> Tensor:
-    """factor * rule, weighted; the mean is over sample_weight, times `weight` if it is over that too."""
+    """factor * rule, weighted and reduced. The mean divides by the sum of sample_weight, times `weight` if mean_over_weight."""
     check_target(input, target)
     check_input(input)
     if weight is not None or sample_weight is not None:
@@ -172,14 +172,14 @@ def reduced(
             )
         except DomainError:
             for name, given in (("weight", weight), ("sample_weight", sample_weight)):
-                if given is not None:  # named as the person named it; of their product nobody knows
+                if given is not None:  # the error must name the person's argument, not the product of weights
                     check_weights(name, given, tuple(given.shape), "", True)
             raise
     return weighted(rule, input, target, reduction, both, both, normalizer, factor, overwrite)
 
 
 def check_shapes(input: Tensor, **weights: Tensor | None) -> None:
-    """Weights of the input's shape, which ask for no gradient."""
+    """Raises unless the weights have the input's shape and require no gradient."""
     for name, weight in weights.items():
         if weight is None:
             continue
@@ -202,7 +202,7 @@ def weighted(
     factor: float,
     overwrite: bool,
 ) -> Tensor:
-    """factor * rule, under weights that are checked; the mean is over `by`."""
+    """factor * rule with checked weights; the mean divides by the sum of `by`."""
     if reduction == "none":
         value = loss(rule, input, target, sample_weight=both, reduction="none")
         return value if factor == 1 else factor * value
@@ -215,7 +215,7 @@ def weighted(
         and (both is None or both.dtype in WHOLE)
         and plain(input, target, both)
         and (made := rule_of(rule)).can_run
-    ):  # what `loss` would check is checked: in a small batch that costs as much as the loss
+    ):  # skips the checks of `loss`, which have been made: for a small batch they cost as much as the loss
         mass = None if both is None else check_weight(both)
         if reduction == "mean" and normalizer is None:
             normalizer = input.numel() if by is None else mass if by is both else by.sum(dtype=torch.float64)
@@ -230,7 +230,7 @@ def weighted(
 
 
 def total_of(rows: Tensor, reduction: str, sample_weight: Tensor | None, normalizer: Number | None) -> Tensor:
-    """A number a row, times its weight, reduced as the losses are."""
+    """One number per row, times its weight, reduced like the losses."""
     if reduction == "none":
         return rows
     return (rows.sum() / denominator(rows, sample_weight, normalizer)).to(rows.dtype) if reduction == "mean" else rows.sum()

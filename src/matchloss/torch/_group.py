@@ -1,7 +1,7 @@
-"""Cross entropy whose classes are split over the processes of a torch.distributed group: each holds some columns of the logits.
+"""Cross entropy with the classes split over the processes of a torch.distributed group: each has some columns of the logits.
 
-Two exchanges a block of rows: the largest entry of each, then sums relative to it. Errors that all processes would not see alike
-are told in a first exchange, so that none waits for ever for one that has raised.
+Each block of rows takes two exchanges: the largest entry of each row, then sums relative to it. Errors that only some processes see
+are shared in a first exchange, so that no process waits for ever for one that has raised.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ Loop = tuple[str, NDArray[Any], Mixture, NDArray[np.float64], Options]  # run_mi
 
 
 class Split:
-    """This process's place among those that share the classes: `first` of `total`, `classes` of its own."""
+    """This process's share of the classes: `classes` of `total`, starting at `first`."""
 
     def __init__(self, group: Any, classes: int, target: Any, visible: bool, argmax: bool = False) -> None:
         self.group, self.classes, self.argmax = group, classes, argmax
         labels = target[0] if isinstance(target, tuple | list) else target
-        told = 0 if labels.dtype in FLOATS or not visible else int(labels.detach().long().sum())  # are they the same everywhere?
+        told = 0 if labels.dtype in FLOATS or not visible else int(labels.detach().long().sum())  # to check that all processes agree
         mine = torch.tensor([classes, labels.shape[0] if labels.ndim else 1, told, int(visible)])
         everyone = [torch.zeros_like(mine) for _ in range(dist.get_world_size(group))]
         dist.all_gather(everyone, mine, group)
@@ -59,11 +59,11 @@ class Split:
         sample_weight: Tensor | None,
         visible: bool,
     ) -> Rows:
-        """This process's part of the target: labels count over all classes; distributions and class weights are its own columns."""
+        """This process's part of the target. Labels refer to all classes; distributions and class weights have its own columns only."""
         work = torch.float64 if dtype is torch.float64 else torch.float32
         failure: Exception | None = None
         rows = Rows()
-        try:  # what one process alone may find wrong
+        try:  # errors that only one process may see
             if weight is not None:
                 check_weights("weight", weight, (classes,), "one weight for each class of this process", True)
             if isinstance(target, Tensor) and target.dtype in FLOATS:
@@ -123,8 +123,8 @@ class Split:
             raise DomainError(f"target's row {row} sums to {mass[row].item()!r} over all processes; allowed: 1 within {limit:g}")
 
     def measure(self, loop: Loop, spreads: bool) -> tuple[Stats, NDArray[np.float64]]:
-        """Statistics of the whole rows, and what the gradient of a part must know of them."""
-        local, _ = run_mixture(*loop, None, tolerance=np.inf, spread=spreads)  # a part of a distribution sums to anything
+        """Statistics of the whole rows, and what the gradient of a part needs to know of them."""
+        local, _ = run_mixture(*loop, None, tolerance=np.inf, spread=spreads)  # a part of a distribution may have any sum
         top = torch.from_numpy(np.array(local.top))
         dist.all_reduce(top, dist.ReduceOp.MAX, self.group)
         top = top.numpy()
@@ -148,9 +148,9 @@ class Split:
 
 
 class SplitRule(CrossEntropyRule):
-    """Cross entropy of whole rows, of which this process has some columns: the value is the same in all processes, the gradient its own.
+    """Cross entropy of whole rows of which this process has some columns. All processes get the same value, each its own gradient.
 
-    With `remember` it is of one call, and keeps what the processes told each other: backward then needs no exchange.
+    With `remember` the rule belongs to one call and keeps the exchanged numbers, so that backward needs no exchange.
     """
 
     whole = False

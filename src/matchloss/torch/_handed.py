@@ -1,4 +1,4 @@
-"""Names that are PyTorch's own: what its modules have and ours have not is handed through, as it is when it is asked for."""
+"""Looks up PyTorch's own names: what its modules have and ours lack, as it is at the time of access."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def is_public(name: str, value: object) -> bool:
-    """Whether a name of a module of PyTorch is part of it, and neither private nor something that it imports, such as math."""
+    """Whether a name belongs to a PyTorch module's public API: it is not private, and not an import such as math."""
     if name.startswith("_"):
         return False
     if isinstance(value, ModuleType):
@@ -16,12 +16,12 @@ def is_public(name: str, value: object) -> bool:
 
 
 def names(*hosts: ModuleType) -> set[str]:
-    """The public names of modules of PyTorch."""
+    """The public names of these PyTorch modules."""
     return {name for host in hosts for name, value in vars(host).items() if is_public(name, value)}
 
 
 def look_up(owner: str, name: str, *hosts: ModuleType) -> Any:
-    """PyTorch's object of this name; AttributeError, in Python's words, where it has none."""
+    """PyTorch's object of this name; AttributeError with Python's usual message if there is none."""
     for host in hosts:
         if is_public(name, value := getattr(host, name, None)):
             return value

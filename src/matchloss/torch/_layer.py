@@ -1,4 +1,4 @@
-"""Cross entropy of a linear layer, chunk by chunk, as one step of autograd: the logits never exist as a whole."""
+"""Cross entropy of a linear layer, chunk by chunk, as one autograd Function: the whole logits never exist."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ from matchloss.torch._plain import batched
 from matchloss.torch._targets import BadRow, Rows, refuse_row
 
 CHUNK_BYTES = 256 << 20
-CHUNK_TOKENS = 512  # at least; below, products slow down
-HALF_SCALE = 256.0  # lifts float16's probabilities above its subnormal numbers; undone in float32
+CHUNK_TOKENS = 512  # least tokens per chunk; smaller products are slow
+HALF_SCALE = 256.0  # lifts float16's probabilities out of the subnormal range; undone in float32
 OUTPUTS = ("log_probability", "logsumexp", "argmax", "entropy")
 
 
 class TokenOutputs(NamedTuple):
-    """What the pass over the logits tells of each token besides its loss, detached; None where not asked for, 0 where ignored."""
+    """Further results for each token from the pass over the logits, detached, of the labels' shape: None if not asked for, 0 for
+    ignored tokens."""
 
     log_probability: Tensor | None = None  # of the label
     logsumexp: Tensor | None = None
@@ -38,7 +39,7 @@ class TokenOutputs(NamedTuple):
 
 @dataclass
 class Sums:
-    """What a sweep leaves: a Stats of all rows, and the gradients asked for, to be multiplied by `factor`."""
+    """The result of a sweep: a Stats of all rows, and the gradients asked for, still to be multiplied by `factor`."""
 
     stats: Stats
     input: Tensor | None = None
@@ -48,7 +49,7 @@ class Sums:
 
 
 def tokens_of(n: int, classes: int, size: int, chunk_bytes: int, chunk_tokens: int | None) -> int:
-    """How many tokens a chunk has: so many bytes of logits, in chunks of equal size."""
+    """Tokens per chunk, so that a chunk's logits take about chunk_bytes and all chunks have equal size."""
     most = chunk_tokens or max(CHUNK_TOKENS, chunk_bytes // (size * classes))
     return -(-n // -(-n // min(n, most))) if n else 1
 
@@ -65,9 +66,9 @@ def sweep(
     tokens: int,
     spread: bool = False,
 ) -> Sums:
-    """Statistics of every row, and the gradients that are wanted with respect to x (n, D), weight (V, D), bias (V,).
+    """Statistics of every row, and the wanted gradients with respect to x (n, D), weight (V, D), bias (V,).
 
-    A chunk's logits are made, turned into their gradient in place, multiplied into the gradients, and their memory is used again.
+    For each chunk: compute the logits, turn them into their gradient in place, multiply that into the gradients, reuse the memory.
     """
     n, classes, dtype = x.shape[0], weight.shape[0], x.dtype
     half, graded = dtype not in (torch.float32, torch.float64), any(wants)
@@ -108,7 +109,7 @@ def sweep(
 
 
 class Plan:
-    """A call: what backward needs, and where forward leaves what is not a tensor of the graph."""
+    """The state of one call: what backward needs, and forward's results that are not part of the graph."""
 
     def __init__(
         self,
@@ -130,12 +131,12 @@ class Plan:
         self.tokens = TokenOutputs()
 
     def weights(self, factors: Any) -> NDArray[np.float64]:
-        """A weight for each row that is used, times a factor (for each row of all, or for all)."""
+        """A weight for each row that is used, times a factor (one for each of all rows, or one for all)."""
         n = (self.used.index if self.used.dense is None else self.used.dense).shape[0]  # pyright: ignore[reportOptionalMemberAccess]
         return weights_of(self.used.weight, factors[self.kept.numpy()] if np.ndim(factors) and self.kept is not None else factors, n)
 
     def sweep(self, x: Tensor, weight: Tensor, bias: Tensor | None, weights: NDArray[np.float64], wants: tuple[bool, bool, bool]) -> Sums:
-        """A sweep over the rows that are used; errors name rows of all."""
+        """A sweep over the rows that are used; errors name the index among all rows."""
         x = x if self.kept is None else x.index_select(0, self.kept)
         tokens = tokens_of(x.shape[0], weight.shape[0], x.element_size(), self.chunk_bytes, self.chunk_tokens)
         spread = "entropy" in self.outputs and self.sums is None
@@ -145,7 +146,7 @@ class Plan:
             refuse_row(self.target, error.row if self.kept is None else int(self.kept[error.row]), weight.shape[0])
 
     def spread_out(self, values: Any, fill: float = 0.0) -> Any:
-        """Values of the rows that are used, among all."""
+        """The values of the rows that are used, placed among all rows."""
         if self.kept is None:
             return values
         whole = np.full(self.rows.kept.shape[0], fill, values.dtype)  # pyright: ignore[reportOptionalMemberAccess]
@@ -154,11 +155,11 @@ class Plan:
 
 
 class Layer(torch.autograd.Function):
-    """The loss in chunks. With a reduction the gradients are made on the way; without, in backward, by making the logits again."""
+    """The loss in chunks. With a reduction forward computes the gradients too; without, backward does, from recomputed logits."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, plan: Plan) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx.save_for_backward(x, weight, bias, *plan.rows.given)  # the target too: backward refuses what has been changed in place
+        ctx.save_for_backward(x, weight, bias, *plan.rows.given)  # the target too, so that backward raises if it has been changed in place
         ctx.plan = plan
         now = plan.reduction != "none" and x.dtype is not torch.float16
         wants = tuple(bool(wanted) and now for wanted in ctx.needs_input_grad[:3])
@@ -180,7 +181,7 @@ class Layer(torch.autograd.Function):
             return torch.from_numpy(plan.spread_out(losses)).to(dtype)
         total = losses.sum()
         plan.z_part = None if z_part is None else torch.tensor(z_part.sum(), dtype=dtype)
-        return torch.tensor(total if plan.factor < np.inf or total else np.nan, dtype=dtype)  # 0 / 0: no row counts
+        return torch.tensor(total if plan.factor < np.inf or total else np.nan, dtype=dtype)  # 0 / 0: all weights are 0
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -190,9 +191,9 @@ class Layer(torch.autograd.Function):
             return _again(ctx, x, weight, bias, g)
         sums, plan.sums = plan.sums, Sums(None)  # pyright: ignore[reportArgumentType]
         if sums is None or not any(t is not None for t in (sums.input, sums.weight, sums.bias)):
-            # not made yet, or a second backward of a retained graph
+            # not computed yet, or a second backward through a retained graph
             factors, scale = plan.factor * g.detach().double().numpy(), 1.0
-            if x.dtype is torch.float16 and factors.any():  # whose smallest number is 6e-8: multiplied at the end, in float32
+            if x.dtype is torch.float16 and factors.any():  # float16 underflows below 6e-8, so multiply at the end, in float32
                 scale = float(np.abs(factors).max())
                 factors = factors / scale
             sums = plan.sweep(x, weight, bias, plan.weights(factors), tuple(ctx.needs_input_grad[:3]))  # pyright: ignore[reportArgumentType]
@@ -211,7 +212,7 @@ def _tensor(plan: Plan, values: Any, name: str, dtype: torch.dtype) -> Tensor:
 
 
 def _again(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, g: Tensor) -> Any:
-    """The gradients by whole logits, which can be differentiated once more."""
+    """The gradients from whole logits, which can be differentiated again."""
     plan: Plan = ctx.plan
     if not plan.rule.whole:
         raise NotImplementedError("a second derivative of a loss whose vocabulary is split over processes")

@@ -1,4 +1,4 @@
-"""Cross entropy of a linear layer whose logits never exist as a whole."""
+"""Cross entropy of a linear layer without its whole logits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from matchloss.torch._plain import plain
 from matchloss.torch._products import product_library, set_product_library
 from matchloss.torch._targets import FLOATS, refuse_gradient, rows_of
 
-__all__ = ["TokenOutputs", "product_library", "set_product_library"]  # functional has linear_cross_entropy
+__all__ = ["TokenOutputs", "product_library", "set_product_library"]  # functional exports linear_cross_entropy
 
 
 @overridable
@@ -47,14 +47,14 @@ def linear_cross_entropy(
     """`torch.nn.functional.linear_cross_entropy`: cross entropy of the logits input @ linear_weight.T + linear_bias, made in chunks.
 
     input (..., D), linear_weight (V, D), linear_bias (V,); target: labels (...) of any integer dtype, distributions (..., V), or a pair
-    (labels, probabilities), each (..., m), for the m words that are not 0. weight: one number a word; sample_weight (...): one a token.
-    outputs: some of "log_probability" (of the label), "logsumexp", "argmax", "entropy", a number a token each, from the same pass; the
-    result is then a pair (loss, TokenOutputs); with return_z_loss, the part that is z_loss * logsumexp^2 stands after the loss.
+    (labels, probabilities), each (..., m), for the m words that are not 0. weight (V,): one number per word; sample_weight (...): one
+    per token. outputs: any of "log_probability" (of the label), "logsumexp", "argmax", "entropy", one number per token from the same
+    pass; the result is then a pair (loss, TokenOutputs). With return_z_loss the z_loss * logsumexp^2 part follows the loss.
     chunk_bytes: memory for logits, at least 512 tokens' worth. group: the vocabulary is split over the processes of a torch.distributed
-    group, each with its own rows of linear_weight, linear_bias and weight; input and labels are the same everywhere.
+    group, each with its own rows of linear_weight, linear_bias and weight; input and labels are the same in all processes.
 
     Ignored tokens are dropped before the product. Only the gradients asked for are computed. Half dtypes sum in float32 and give a
-    float32 loss. A second derivative, torch.func, torch.compile and other devices make the whole logits. Errors are cross_entropy's.
+    float32 loss. Second derivatives, torch.func, torch.compile and other devices compute the whole logits. Errors: cross_entropy.
 
     >>> import torch
     >>> from matchloss.torch import linear_cross_entropy
@@ -119,7 +119,7 @@ def _result(loss: Tensor, z_part: Tensor | None, tokens: TokenOutputs, return_z_
 
 
 def _common_dtype(input: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-    """One dtype for the product: autocast's where it is on, else the wider of the two."""
+    """The arguments in one dtype: autocast's if it is on, otherwise the wider of the two."""
     for name, t in (("input", input), ("linear_weight", weight)):
         if t.dtype not in FLOATS:
             raise TypeError(f"{name} has dtype {t.dtype}; allowed: float32, float64, bfloat16, float16")
@@ -145,8 +145,8 @@ def _check_layer(input: Tensor, weight: Tensor, bias: Tensor | None, reduction: 
 
 
 def _many_rows(input: Tensor, layer: Tensor, target: Any, bias: Tensor | None, **arguments: Any) -> Any:
-    """torch's K-dimensional loss: a softmax over the first dimension of linear_weight (C, d..., D) at each place d..., of whole logits."""
-    inner, work = layer.shape[1:-1], loss_dtype(input)  # logits of half precision would be rounded once more
+    """PyTorch's K-dimensional case: a softmax over the first dimension of linear_weight (C, d..., D) at each d..., from whole logits."""
+    inner, work = layer.shape[1:-1], loss_dtype(input)  # half precision would round the logits once more
     with torch.autocast(input.device.type, enabled=False):
         logits = torch.einsum("nd,...d->n...", input.to(work), layer.movedim(0, -2).to(work))
         if bias is not None:
@@ -157,7 +157,7 @@ def _many_rows(input: Tensor, layer: Tensor, target: Any, bias: Tensor | None, *
 
 
 def _token_outputs_of(logits: Tensor, target: Any, shape: Any, outputs: Sequence[str], ignore_index: int) -> TokenOutputs:
-    """The outputs from whole logits, by PyTorch's functions."""
+    """TokenOutputs from whole logits, by PyTorch's functions."""
     if not outputs:
         return TokenOutputs()
     u = logits.detach().to(loss_dtype(logits))

@@ -1,5 +1,5 @@
-"""Every loss of the catalogue, and yours by ml.match, in PyTorch: `loss(...)`, the module `Loss`, and what `ml.Poisson()(raw, target)`,
-`.evaluate`, `.value`, `.gradient`, `.hessian` and `.predict` of tensors call."""
+"""Every loss of the catalogue, and yours by ml.match, in PyTorch: `loss(...)`, the module `Loss`, and the functions behind
+`ml.Poisson()(raw, target)`, `.evaluate`, `.value`, `.gradient`, `.hessian` and `.predict` for tensors."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ def loss(
     """A loss of matchloss as a PyTorch function: differentiable in raw twice, by the loss's own gradient and hessian.
 
     Pointwise losses: raw and target of equal shape. Simplex losses: raw (..., K), the classes last; target labels (...,) of any integer
-    dtype, or distributions (..., K). sample_weight: one number >= 0 a row.
+    dtype, or distributions (..., K). sample_weight: one number >= 0 per row.
 
     - reduction "mean": sum(w * value) / sum(w); "sum": sum(w * value); "none": w * value of each row.
-    - normalizer, with "mean", replaces sum(w): a count over all parts of a batch that is accumulated, or over all processes.
-    - overwrite, where a call is plainly eager and reduced: raw's memory receives the gradient. raw is no longer what it was, and there
-      is no second order; the caller sees to it that nothing else needs raw.
+    - normalizer, with "mean", replaces sum(w), for example by a count over all parts of an accumulated batch, or over all processes.
+    - overwrite, for plain eager calls with a reduction: the gradient takes raw's memory. raw cannot be read afterwards, and there are
+      no second derivatives; the caller makes sure that nothing else needs raw.
 
-    raw of float32 or float64 gives a loss of its dtype, bfloat16 and float16 a float32 loss. Plain CPU tensors run on compiled loops, on as
-    many threads as torch.get_num_threads(); torch.func, torch.compile, other devices run the same formula over torch's functions.
-    The mean of no rows, or of weights that are all 0, is NaN, and their sum 0, as PyTorch's.
+    raw of float32 or float64 gives a loss of its dtype, bfloat16 and float16 a float32 loss. Plain CPU tensors run on compiled loops, on
+    torch.get_num_threads() threads; torch.func, torch.compile and other devices run the same formula with torch's functions.
+    As in PyTorch, without rows or with weights that are all 0 the mean is NaN and the sum 0.
 
-    Raises DomainError for a target outside the loss's domain, a label outside 0..K-1, a distribution that does not sum to 1, a negative
-    weight: by place and value. Where values are not visible (CUDA, tracing) such a row is NaN in value and gradient. ShapeError for shapes
-    that differ (nothing is broadcast), TypeError for dtypes, ValueError for a target or weight that requires grad. NotImplementedError
-    for third derivatives and for forward derivatives of forward derivatives.
+    Raises DomainError, with index and value, for a target outside the loss's domain, a label outside 0..K-1, a distribution that does not
+    sum to 1, or a negative weight. Where values cannot be read (CUDA, tracing) such a row is NaN in value and gradient instead.
+    ShapeError for shapes that differ (nothing is broadcast), TypeError for dtypes, ValueError for a target or weight that requires grad,
+    NotImplementedError for third derivatives and for forward derivatives of forward derivatives.
 
     >>> import matchloss as ml, torch
     >>> from matchloss.torch import loss
@@ -82,7 +82,7 @@ def _rows(loss: MatchLoss, raw: Tensor) -> int:
 
 
 def inverse(total: Any, normalizer: float | Tensor | None = None) -> float:
-    """1 over what a mean divides by; NaN for nothing, as PyTorch's mean of an empty batch."""
+    """The reciprocal of the number that a mean divides by; NaN for an empty batch, as in PyTorch."""
     total = float(total if normalizer is None else normalizer)
     return 1.0 / total if total != 0 else math.nan
 
@@ -98,7 +98,7 @@ def _reduced(value: Tensor, weight: Tensor | None, reduction: str, normalizer: f
 
 
 def checked(loss: MatchLoss, raw: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-    """The arguments, halves of raw as float32; TypeError, ShapeError or ValueError where they do not fit together."""
+    """The checked arguments, raw of half precision as float32; TypeError, ShapeError or ValueError if they do not fit together."""
     for name, x in (("raw", raw), ("target", target), ("sample_weight", weight)):
         if not isinstance(x, Tensor) and (x is not None or name != "sample_weight"):
             raise TypeError(f"{name} is a {type(x).__name__}; it must be a torch.Tensor")
@@ -162,7 +162,7 @@ def host_evaluate(
 
 
 def host_predict(loss_: MatchLoss, raw: Any) -> Tensor:
-    """The prediction; differentiable where the loss is matching, since its derivative is then the loss's hessian."""
+    """The prediction. It is differentiable if the loss is matching, because its derivative is then the loss's hessian."""
     if raw.dtype not in FLOATS:
         if raw.dtype not in HALVES:
             raise TypeError(f"raw has dtype {raw.dtype}; allowed: float32, float64, bfloat16, float16")
@@ -200,9 +200,9 @@ class Loss(torch.nn.Module):
     def forward(
         self, raw: Tensor, target: Tensor, sample_weight: Tensor | None = None, *, normalizer: float | Tensor | None = None
     ) -> Tensor:
-        """As `loss`."""
+        """The function `loss` with this module's loss and reduction; see there for shapes and errors."""
         return loss(self.loss, raw, target, sample_weight, reduction=self.reduction, normalizer=normalizer)
 
     def extra_repr(self) -> str:
-        """What repr prints in the brackets."""
+        """The text between repr's brackets."""
         return f"{self.loss!r}, reduction={self.reduction!r}"

@@ -1,4 +1,4 @@
-"""Fresh memory in huge pages: at 4 KB a page, the kernel's page faults cost more than the gradient that is written there."""
+"""Allocates memory in huge pages: with pages of 4 KB, page faults would cost more than writing the gradient there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-HUGE_FROM = 32 << 20  # bytes; below, PyTorch's allocator hands out memory that has been touched before
+HUGE_FROM = 32 << 20  # bytes; smaller blocks come from PyTorch's allocator already mapped
 _HUGE_NUMBERS = HUGE_FROM // 8
 _ADVICE = getattr(mmap, "MADV_HUGEPAGE", None)
 
@@ -29,7 +29,7 @@ _madvise = _libc() if sys.platform == "linux" and _ADVICE is not None else None
 
 
 def empty_like(like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-    """A contiguous tensor of the same shape and device, its memory in huge pages where it is large."""
+    """A new contiguous tensor of the same shape and device, in huge pages if it is large."""
     if dtype is None and like.is_contiguous():
         made = torch.empty_like(like)
     else:
@@ -38,7 +38,7 @@ def empty_like(like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
 
 
 def empty(shape: Sequence[int], dtype: torch.dtype, device: Any = "cpu") -> Tensor:
-    """A new tensor, its memory in huge pages where it is large."""
+    """A new tensor, in huge pages if it is large."""
     return _advise(torch.empty(shape, dtype=dtype, device=device))
 
 
@@ -47,5 +47,5 @@ def _advise(t: Tensor) -> Tensor:
     if size >= HUGE_FROM and _madvise is not None and _ADVICE is not None and t.is_cpu and type(t) is Tensor:
         page, start = mmap.PAGESIZE, t.data_ptr()
         first = -(-start // page) * page
-        _madvise(first, (start + size) // page * page - first, _ADVICE)  # advice: where it fails, pages stay small
+        _madvise(first, (start + size) // page * page - first, _ADVICE)  # only advice: if it fails, pages stay small
     return t

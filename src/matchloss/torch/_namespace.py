@@ -1,4 +1,4 @@
-"""The protocol `m` and the row reductions over PyTorch: what formulas run on where a compiled loop cannot."""
+"""The protocol `m` and the row reductions over PyTorch, for formulas where compiled loops cannot run."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ TORCH_ROWS = RowReductions(
 
 @torch.library.custom_op("matchloss::deficit", mutates_args=())
 def deficit(w: Tensor, power: float) -> Tensor:
-    """matchloss.engine.row_text.deficit as one step: how often it iterates depends on values, which a tracer does not see."""
+    """matchloss.engine.row_text.deficit as a single operator, because its number of iterations depends on values that tracers lack."""
     return row_text.deficit(TORCH, TORCH_ROWS, w, power)
 
 
@@ -58,5 +58,5 @@ def _(info: Any, in_dims: Any, w: Tensor, power: float) -> tuple[Tensor, int]:
 
 
 def solve(m: Namespace, r: RowReductions, w: Tensor, power: float) -> Tensor:
-    """row_text.deficit, opaque to whatever traces."""
+    """row_text.deficit, opaque to tracers."""
     return row_text.deficit(m, r, w, power) if readable(w) else deficit(w, power)

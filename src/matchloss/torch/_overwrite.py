@@ -1,8 +1,8 @@
-"""overwrite=True: a gradient takes the memory of the logits, and three checks keep anyone from reading it as logits.
+"""overwrite=True: the gradient takes the logits' memory, and three safeguards keep anyone from reading it as logits.
 
-Before anything is written: a leaf, an inference tensor, or memory that another tensor or array shares is refused. While it is written, the
-version of the logits goes up, so that an earlier operation that saved them fails in backward in autograd's own words. Afterwards the tensor
-itself, and what it is a view of, are `Consumed`: whatever would read them raises.
+Before anything is written, a leaf, an inference tensor, or memory that another tensor or array shares is refused. Writing increments
+the logits' version, so that an earlier operation that saved them raises autograd's own error in backward. Afterwards the tensor, and the
+tensor that it is a view of, are `Consumed`: reading them raises.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ __all__ = ["Consumed", "applies", "consume", "refuse_bad", "refuse_shared"]
 
 LABELS = CrossEntropy().programs["exact"]
 ASKED = ("grad", "grad_fn", "shape", "dtype", "device", "layout", "ndim", "requires_grad", "is_leaf", "_version", "_base")
-TOLD = ("size", "dim", "numel", "is_floating_point")  # nothing of these reads the memory
+TOLD = ("size", "dim", "numel", "is_floating_point")  # allowed, because they do not read the memory
 
 
 class Consumed(Tensor):
-    """Logits whose memory a loss with overwrite=True gave to their gradient. Shape, dtype, grad and the like may be asked for."""
+    """Logits whose memory now holds their gradient, after overwrite=True. Only shape, dtype, grad and the like can be read."""
 
     HARMLESS = frozenset([getattr(Tensor, name).__get__ for name in ASKED] + [getattr(Tensor, name) for name in TOLD])
 
@@ -43,12 +43,12 @@ class Consumed(Tensor):
 
 
 def applies(raw: Tensor) -> bool:
-    """Whether overwriting changes anything: eager CPU tensors, with a gradient to come. Elsewhere the gradient has memory of its own."""
+    """Whether overwriting applies: to eager CPU tensors that require a gradient. Otherwise the gradient gets memory of its own."""
     return raw.requires_grad and torch.is_grad_enabled() and _plain.plain(raw)
 
 
 def refuse_shared(raw: Tensor, classes: int = -1) -> None:
-    """ValueError for logits that may not be overwritten; `classes` is their dimension of classes. Nothing has been written yet."""
+    """ValueError, before anything is written, for logits that may not be overwritten; `classes` is their class dimension."""
     if raw.is_leaf:
         raise ValueError("overwrite=True needs logits that a model computed; these are a leaf, whose values would be lost")
     if not raw.movedim(classes, -1).is_contiguous():
@@ -57,7 +57,7 @@ def refuse_shared(raw: Tensor, classes: int = -1) -> None:
             f"{raw.stride()}. Let the model compute (..., K) and pass logits.movedim(-1, 1)"
         )
     held = _plain.storage_holders(raw)
-    if held is not None and held > 2 + raw._is_view():  # the tensor (and its base), and the storage that we ask
+    if held is not None and held > 2 + raw._is_view():  # the tensor (and its base), and our own handle of the storage
         raise ValueError(
             "overwrite=True: other tensors or arrays share the memory of these logits (a view, detach(), numpy(), "
             "or the output that an activation saved for backward)"
@@ -65,7 +65,7 @@ def refuse_shared(raw: Tensor, classes: int = -1) -> None:
 
 
 def refuse_bad(target: Any, classes: int, ignore_index: int, sample_weight: Tensor | None) -> None:
-    """DomainError for labels (...) or distributions (..., K) that are none; the pass that writes would find them too late."""
+    """DomainError for invalid labels (...) or distributions (..., K), which the writing pass would find too late."""
     if not isinstance(target, Tensor) or target.requires_grad or not _plain.plain(target, sample_weight):
         return
     if target.is_floating_point():
@@ -79,7 +79,7 @@ def refuse_bad(target: Any, classes: int, ignore_index: int, sample_weight: Tens
 
 
 def consume(raw: Tensor) -> None:
-    """Turn the tensor, and what it is a view of, into Consumed ones."""
+    """Turns the tensor, and the tensor that it is a view of, into Consumed ones."""
     for tensor in (raw, raw._base):
         if tensor is not None and type(tensor) is Tensor:
             tensor.__class__ = Consumed

@@ -1,6 +1,6 @@
-"""Whether a call is plainly eager: CPU tensors whose memory may be read now. The only file that uses private names of PyTorch.
+"""Whether a call is plain and eager, so that its CPU tensors' memory may be read. The only file that uses private names of PyTorch.
 
-A name that a version of PyTorch lacks makes every call fall back to the composite, never to reading memory.
+If a version of PyTorch lacks one of these names, every call uses PyTorch's functions and none reads memory.
 """
 
 from __future__ import annotations
@@ -38,27 +38,27 @@ _compiling = torch.compiler.is_compiling
 
 
 def readable(*tensors: Tensor | None) -> bool:
-    """Whether these are ordinary CPU tensors, and nothing traces: their memory may be read by `.detach().numpy()`."""
+    """Whether these are ordinary CPU tensors and nothing traces, so that `.detach().numpy()` may read their memory."""
     if not _KNOWN or _compiling() or _modes() or _tracing():
         return False
-    for t in tensors:  # a loop: a generator costs as much again
+    for t in tensors:  # all() with a generator would take twice as long
         if t is not None and (type(t) not in _PLAIN or not t.is_cpu or t.layout is not torch.strided or _is_wrapped(t)):
             return False
     return True
 
 
 def tracing() -> bool:
-    """Whether torch.jit.trace records."""
+    """Whether torch.jit.trace is recording."""
     return _tracing is not None and _tracing()
 
 
 def batched(gradient: Tensor) -> bool:
-    """Whether a gradient that arrives in backward is a batch of them (`is_grads_batched`), or otherwise no memory to read."""
+    """Whether a gradient that arrives in backward has no readable memory, for example a batch of them (`is_grads_batched`)."""
     return not _KNOWN or type(gradient) is not Tensor or not gradient.is_cpu or _is_wrapped(gradient) or _is_batched(gradient)
 
 
 def plain(*tensors: Tensor | None) -> bool:
-    """Whether besides no transform of torch.func and no forward derivative is under way."""
+    """Whether the tensors are readable and no torch.func transform and no forward derivative is active."""
     return _KNOWN and not _compiling() and _innermost() is None and forward_ad._current_level < 0 and readable(*tensors)
 
 
@@ -72,5 +72,5 @@ def refuse_nested_forward() -> None:
 
 
 def storage_holders(tensor: Tensor) -> int | None:
-    """How many tensors hold this memory, as PyTorch counts them; None where this version does not say."""
+    """PyTorch's count of the tensors that hold this memory; None if this version does not tell."""
     return None if _holders is None else _holders(tensor.untyped_storage()._cdata)

@@ -1,7 +1,7 @@
-"""Which library multiplies matrices: NumPy's BLAS or PyTorch's, since either may be twice as fast as the other on one machine.
+"""Chooses the library that multiplies matrices: NumPy's BLAS or PyTorch's, either of which may be twice as fast on a given machine.
 
-The default is measured once a dtype, on the first real chunk, over all three products: one library makes them all, since each one's threads
-wait for more work in a loop, at the cost of the other's. `product_library()` tells what was found, `set_product_library` decides.
+By default both are timed once per dtype, on the first real chunk. One library computes all three products, because each library's idle
+threads spin and slow down the other's. `product_library()` reports the measurement; `set_product_library` overrides it.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from torch import Tensor
 
 NUMPY, TORCH, MEASURED = "numpy", "torch", "measured"
 TRIAL_ROWS = 128
-TRIAL_DEPTH = 512  # rows of the trial of the outer product, which sums over them
-TRIALS = 3  # in a row, of which the first waits until the other library's threads have gone to sleep
-BLOCK = 8192  # words of the weight's gradient that are multiplied at a time, for there to be no second matrix of its size
+TRIAL_DEPTH = 512  # rows that the trial of the outer product sums over
+TRIALS = 3  # in a row; the first one lasts until the other library's threads have gone to sleep
+BLOCK = 8192  # words of the weight's gradient to multiply at a time, so that no second matrix of its size is needed
 _setting = MEASURED
 _found: dict[torch.dtype, dict[str, float]] = {}
 
 
 def set_product_library(name: str) -> None:
-    """Chooses who multiplies in linear_cross_entropy: "numpy", "torch", or "measured", the default: the faster one of a first trial."""
+    """Chooses the library that multiplies in linear_cross_entropy: "numpy", "torch", or "measured" (the default): the faster in a trial."""
     global _setting
     if name not in (NUMPY, TORCH, MEASURED):
         raise ValueError(f"product library is {name!r}; allowed: {NUMPY!r}, {TORCH!r}, {MEASURED!r}")
@@ -35,7 +35,7 @@ def set_product_library(name: str) -> None:
 
 
 def product_library() -> dict[str, Any]:
-    """The setting, and what was measured so far: billions of operations a second, by dtype and library.
+    """The setting, and the speeds measured so far in billions of operations per second, by dtype and library.
 
     >>> from matchloss.torch import product_library
     >>> product_library()["setting"]
@@ -45,14 +45,14 @@ def product_library() -> dict[str, Any]:
 
 
 def choose(x: Tensor, weight: Tensor) -> str:
-    """The library for x @ weight.T and its kin; half precision is PyTorch's alone, NumPy knows no fast product of it."""
+    """The library for x @ weight.T and the related products; PyTorch for half precision, for which NumPy has no fast product."""
     if x.dtype not in (torch.float32, torch.float64):
         return TORCH
     if _setting != MEASURED:
         return _setting
     if x.dtype not in _found:
         if x.shape[0] * weight.numel() < 1 << 26:
-            return TORCH  # too small to tell, and to matter
+            return TORCH  # too small to measure, or to matter
         _found[x.dtype] = _measure(x, weight)
     return max(_found[x.dtype], key=_found[x.dtype].__getitem__)
 
@@ -90,7 +90,7 @@ def times_columns(library: str, z: Tensor, weight: Tensor, out: Tensor) -> None:
 
 
 def add_outer(library: str, z: Tensor, x: Tensor, total: Tensor, first: bool) -> None:
-    """total = (0 if first else total) + z.T @ x, by blocks of rows; total may be of more precision than the product."""
+    """total = (0 if first else total) + z.T @ x, by blocks of rows; total may have a wider dtype than the product."""
     direct = first and total.dtype == z.dtype
     block = None if direct else x.new_empty(min(BLOCK, total.shape[0]), x.shape[1])
     for start in range(0, total.shape[0], BLOCK):
@@ -120,7 +120,7 @@ def _openblas() -> Any:
 
 @contextmanager
 def as_many_threads(library: str) -> Iterator[None]:
-    """NumPy's BLAS uses as many threads as PyTorch is set to, where threadpoolctl is there to tell it so."""
+    """Limits NumPy's BLAS to PyTorch's number of threads, if threadpoolctl is installed."""
     control = _openblas() if library == NUMPY else None
     threads = torch.get_num_threads()
     if control is None or all(c.num_threads == threads for c in control.lib_controllers if c.internal_api != "mkl"):

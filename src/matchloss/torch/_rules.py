@@ -1,7 +1,7 @@
-"""How a loss is computed on tensors: by the engine's compiled loops over their memory, or by its formulas over torch functions.
+"""How a loss is computed on tensors: by the engine's compiled loops over their memory, or by its formulas with torch functions.
 
-A rule has the same methods for both kinds of loss. `weight` is one number >= 0 a row, or None. Where values cannot be read, a row whose
-target or weight is not allowed gives NaN. Gradients are the formula's own, hessians too: nothing here is left to autograd.
+A rule has the same methods for both kinds of loss. `weight` is one number >= 0 per row, or None. Where values cannot be read, a row with
+a bad target or weight gives NaN. Gradients and hessians are the formula's own; nothing here is left to autograd.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from matchloss.torch._plain import readable
 
 CODES = {torch.float32: "f4", torch.float64: "f8"}
 EXACT_IN_FLOAT32 = {torch.float32, torch.float16, torch.bfloat16, torch.bool, torch.int8, torch.uint8, torch.int16}
-SMALL = 1 << 15  # numbers; work that is not worth a second thread
+SMALL = 1 << 15  # up to this many numbers a second thread does not pay
 
 
 class LossRule(Rule):
-    """What both kinds of loss share. Given are the target and a weight >= 0 a row, or None."""
+    """What both kinds of loss share. `given` holds the target, and a weight >= 0 per row or None."""
 
     def __init__(self, loss: Loss) -> None:
         self.loss = loss
@@ -48,7 +48,7 @@ class LossRule(Rule):
         raise NotImplementedError
 
     def some_target(self, raw: Tensor) -> Tensor:
-        """Targets that are allowed, for what does not depend on them."""
+        """Valid targets, for results that do not depend on the target."""
         raise NotImplementedError
 
     def gradient(self, raw: Tensor, factor: Tensor | None, overwrite: bool, target: Tensor, weight: Tensor | None) -> Tensor:
@@ -91,7 +91,7 @@ class LossRule(Rule):
 
 
 class PointwiseRule(LossRule):
-    """One raw prediction a row."""
+    """The rule of a loss of one raw prediction per row."""
 
     @cached_property
     def can_run(self) -> bool:
@@ -154,12 +154,12 @@ class PointwiseRule(LossRule):
         sink = None if not graded else given if overwrite and raw is given else empty_like(raw)
         g = None if sink is None else line(sink)
         try:
-            if z.shape[0] <= pointwise.BLOCK:  # no threads to limit
+            if z.shape[0] <= pointwise.BLOCK:  # a single thread, so there is no limit to set
                 result = totals.total(loop, self.program, z, y, w, scale, g)
             else:
                 with threads.at_most(torch.get_num_threads()):
                     result = totals.total(loop, self.program, z, y, w, scale, g)
-        except DomainError:  # of the memory as one line: the place in the tensor's shape tells more
+        except DomainError:  # it names the index in the flat memory; check again for the index in the tensor's shape
             self._check(given_target, given_weight)
             raise
         if sink is not None and work is not given.dtype:
@@ -177,7 +177,7 @@ class PointwiseRule(LossRule):
 
 
 class SimplexRule(LossRule):
-    """A row of K raw predictions: target labels (...,) or distributions (..., K)."""
+    """The rule of a loss of K raw predictions per row; targets are labels (...,) or distributions (..., K)."""
 
     def __init__(self, loss: SimplexLoss) -> None:
         super().__init__(loss)
@@ -205,7 +205,7 @@ class SimplexRule(LossRule):
         v, gradient, hessian = program.entry(TORCH, x.p, x.c, t, x.own, x.others, x.share, *program.constants)
         if program.curvature is not None:
             hessian = program.curvature(TORCH, x.p)
-        elif curvature == "fisher" and not self.loss.matching:  # affine in the target: its mean over labels drawn from the prediction
+        elif curvature == "fisher" and not self.loss.matching:  # the hessian is affine in the target: its mean over drawn labels
             hessian = self.composite(raw, x.p, None).hessian
         base = program.base(TORCH, x.gap, x.d, x.rest, *program.constants)
         value = (base + torch.where(t == 0, 0.0, t * v).sum(-1, keepdim=True)).squeeze(-1)
@@ -249,7 +249,7 @@ class SimplexRule(LossRule):
         return total if weight is not None or not total else total / float(factor[0]) * scale, sink
 
     def _run_small(self, raw: Tensor, target: Tensor, factor: Any, value: Any, gradient: Any) -> bool:
-        """One call of the loop where a few rows lie as it wants them; False where it found none such, or a bad row."""
+        """Runs the loop once on a few rows that need no conversion; False if they do need one, or if a row is bad."""
         labels = target.dtype is torch.int64
         if raw.numel() > SMALL or not (labels or target.dtype is raw.dtype) or not (raw.is_contiguous() and target.is_contiguous()):
             return False
@@ -288,7 +288,7 @@ def traced(what: str, loss: Loss, raw: Tensor, *given: Any) -> Any:
 
 @torch._dynamo.assume_constant_result
 def _serial_of(loss: Loss) -> str:
-    """A string that stands for the loss in a graph; `traced` reads loss.token besides, on which the tracer then guards."""
+    """A string that stands for the loss in a graph. `traced` also reads loss.token, so that the tracer guards on it."""
     if loss not in _serials:
         _serials[loss] = str(len(_serials))
         _losses[_serials[loss]] = loss
@@ -296,7 +296,7 @@ def _serial_of(loss: Loss) -> str:
 
 
 def _of_serial(serial: str, token: str) -> LossRule:
-    if _losses[serial].token != token:  # the tracer showed _serial_of a stand-in
+    if _losses[serial].token != token:  # the tracer passed a fake to _serial_of
         raise NotImplementedError(f"{token} is made inside a compiled function; make the loss outside and use it there")
     return rule_of(_losses[serial])
 
@@ -305,7 +305,7 @@ _autograd.FINDERS["loss"] = _of_serial
 
 
 def is_labels(raw: Tensor, target: Tensor) -> bool:
-    """Whether a simplex target is labels."""
+    """Whether a simplex loss's target is labels."""
     return target.ndim == raw.ndim - 1
 
 
@@ -320,7 +320,7 @@ def check_weight(weight: Tensor) -> float:
 
 
 def whole(t: Tensor) -> Any:
-    """The tensor's memory as it is; halves and strides are copied."""
+    """The tensor's memory as an array; half precision and strided tensors are copied."""
     t = t.detach()
     if t.dtype is torch.bfloat16 or t.dtype is torch.float16:
         t = t.float()
@@ -328,20 +328,20 @@ def whole(t: Tensor) -> Any:
 
 
 def line(t: Tensor) -> Any:
-    """The same for what is float32 or float64 and detached or needs no gradient, and quick for what is one line already."""
+    """The same, flattened, for a float32 or float64 tensor that needs no gradient; quick if it is one line already."""
     if t.ndim == 1 and t.is_contiguous():
         return t.numpy()
     return t.contiguous().numpy().reshape(-1)
 
 
 def _wide(x: Tensor, like: Tensor | None = None) -> Tensor:
-    """In float64, where the device has it: pointwise formulas are computed so and rounded once."""
+    """x in float64 if the device has it: pointwise formulas are computed in it and rounded once."""
     device = (x if like is None else like).device.type
     return x.to(torch.float32 if device == "mps" else torch.float64)
 
 
 def _finish(x: Tensor, fine: Tensor, weight: Tensor | None, dtype: torch.dtype) -> Tensor:
-    """x times the weight, NaN in rows that are not fine, and 0 in rows of weight 0 whatever they hold."""
+    """x times the weight; NaN in rows that are not fine, and 0 in rows of weight 0 even if they are not."""
     if weight is None:
         return torch.where(fine, x, math.nan).to(dtype)
     fine = fine & (weight >= 0) & (weight < math.inf)

@@ -1,4 +1,4 @@
-"""One label is enough: labels drawn from a teacher's distribution, in its place."""
+"""Labels drawn from a teacher's distribution, to train on instead of the distribution."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from matchloss.engine.row_targets import check_targets, sum_tolerance
 from matchloss.errors import ShapeError
 from matchloss.torch._plain import readable
 
-CHUNK = 1 << 20  # probabilities whose running sums are held at a time, 8 MB: they stay in cache
+CHUNK = 1 << 20  # probabilities whose running sums are held at a time (8 MB, which stay in cache)
 
 
 def sample_targets(probabilities: Tensor, m: int = 1, generator: torch.Generator | None = None) -> Tensor:
-    """m labels a row, drawn with replacement: to train on in the place of the distribution they come from.
+    """m labels per row, drawn with replacement, to train on instead of the distribution they come from.
 
-    A loss that is linear in its target (cross entropy and all simplex losses here) has, at labels drawn from a distribution, the
-    expectation that it has at the distribution, and so have its gradients: the mean over the m labels is unbiased, its variance is that
-    of one label divided by m. Stored labels take m integers a row where the distribution takes K floats.
+    For a loss that is linear in its target (cross entropy and all simplex losses here), the expected loss at labels drawn from a
+    distribution is the loss at the distribution, and the same holds for its gradients. So the mean over the m labels is unbiased, with
+    1/m of the variance of one label. Stored labels take m integers per row instead of K floats.
 
     probabilities: (..., K), any floating dtype, rows that sum to 1. Returns int64 of shape (..., m): use it with plain cross entropy, for
     example of `logits.unsqueeze(-2).expand(..., m, K)`. `generator` makes the draw repeatable; it lives where the probabilities do.
@@ -53,12 +53,12 @@ def sample_targets(probabilities: Tensor, m: int = 1, generator: torch.Generator
 
 
 def _drawn(p: Tensor, m: int, generator: torch.Generator | None, tolerance: float) -> Tensor:
-    """By the inverse of the running sum, in float64: in float32 the sum would swallow unlikely classes."""
+    """Inverts the running sum, in float64 because a float32 sum would lose unlikely classes."""
     wide = torch.float32 if p.device.type == "mps" else torch.float64
     reach = p.cumsum(-1, dtype=wide)
     total = reach[:, -1:]
     u = torch.rand(p.shape[0], m, dtype=wide, device=p.device, generator=generator) * total
-    u = torch.minimum(u, torch.nextafter(total, torch.zeros_like(total)))  # the product may round up to the total, which no class holds
+    u = torch.minimum(u, torch.nextafter(total, torch.zeros_like(total)))  # the product may round up to the total, beyond every class
     labels = torch.searchsorted(reach, u, right=True)
     fine = (p.amin(-1, keepdim=True) >= 0) & ((total - 1).abs() <= tolerance)
     return torch.where(fine, labels, -1)

@@ -1,5 +1,5 @@
-"""What a row of logits is compared with: labels, distributions or top-k pairs, with class weights, smoothing, ignored labels and token
-weights, as one mixture (matchloss.engine.row_targets.Mixture) over (n, K) logits."""
+"""The targets of rows of logits: labels, distributions or top-k pairs, with class weights, smoothing, ignored labels and token weights,
+combined into one mixture (matchloss.engine.row_targets.Mixture) over (n, K) logits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Target = Tensor | tuple[Tensor, Tensor]
 
 
 class BadRow(Exception):
-    """The first row whose target is none."""
+    """Carries the index of the first row with an invalid target."""
 
     def __init__(self, row: int) -> None:
         super().__init__(row)
@@ -27,9 +27,9 @@ class BadRow(Exception):
 
 @dataclass
 class Rows:
-    """A mixture target of n rows; a part that is None is not there. Tensors on the logits' device."""
+    """A mixture target of n rows, as tensors on the logits' device; any part may be None."""
 
-    index: Tensor | None = None  # (n, m), int64; without shares (n,): labels
+    index: Tensor | None = None  # (n, m), int64; without shares (n,), labels
     share: Tensor | None = None  # (n, m)
     base: Tensor | None = None  # (1, K)
     dense: Tensor | None = None  # (n, K)
@@ -40,7 +40,7 @@ class Rows:
 
     @property
     def given(self) -> tuple[Tensor | None, ...]:
-        """What a CrossEntropyRule is given."""
+        """The parts as arguments of a CrossEntropyRule."""
         return self.index, self.share, self.base, self.dense, self.scale, self.weight
 
     def part(self, rows: Any) -> Rows:
@@ -50,7 +50,7 @@ class Rows:
 
 
 def refuse_gradient(**tensors: Tensor | None) -> None:
-    """ValueError for a tensor that would need a derivative that there is none of."""
+    """ValueError for a tensor that requires a gradient although none is defined for it."""
     for name, t in tensors.items():
         if t is not None and t.requires_grad:
             hint = '; for learnt weights use reduction="none" and multiply' if name == "sample_weight" else ""
@@ -70,9 +70,9 @@ def rows_of(
     visible: bool,
     check: bool = False,
 ) -> Rows:
-    """The target of logits (*shape, classes) as rows. Where values are not visible, a bad row's weight becomes NaN, else it raises.
+    """The target of logits (*shape, classes) as rows. A bad row raises, or gets the weight NaN where values are not visible.
 
-    Labels are not checked here unless `check`, or a class weight is looked up by them: the pass over the logits does.
+    Labels are checked here only with `check` or to look up class weights; otherwise the pass over the logits checks them.
     """
     if not 0.0 <= label_smoothing <= 1.0:
         raise DomainError(f"label_smoothing is {label_smoothing!r}; allowed: 0 to 1")
@@ -82,7 +82,7 @@ def rows_of(
     if sample_weight is not None:
         check_weights("sample_weight", sample_weight, shape, "one weight a row", visible)
         sample_weight = sample_weight.reshape(-1).double()
-    counted = None if sample_weight is None else sample_weight != 0  # a row of weight 0 is not validated
+    counted = None if sample_weight is None else sample_weight != 0  # rows of weight 0 are not checked
     if isinstance(target, tuple | list):
         rows = _top(target, shape, classes, counted, visible)
     elif target.dtype in INTEGERS and tuple(target.shape) == shape:
@@ -182,7 +182,7 @@ def _poisoned(dense: Any, tolerance: float) -> Tensor:
 
 
 def check_weights(name: str, w: Tensor, shape: tuple[int, ...], like: str, visible: bool) -> None:
-    """ShapeError unless of this shape; DomainError for a weight that is negative or not finite, where that is visible."""
+    """ShapeError unless w has this shape; DomainError for a weight that is negative or not finite, if values are visible."""
     if tuple(w.shape) != shape:
         raise ShapeError(f"{name} has shape {tuple(w.shape)}, and {like} asks for {shape}; shapes are never broadcast")
     if visible and w.numel():
@@ -193,7 +193,7 @@ def check_weights(name: str, w: Tensor, shape: tuple[int, ...], like: str, visib
 
 
 def refuse_row(target: Any, row: int, classes: int) -> NoReturn:
-    """DomainError for what the pass over the logits found wrong in a row: its label, or its distribution."""
+    """DomainError for the bad label or distribution that the pass over the logits found in this row."""
     if target.dtype in INTEGERS:
         where = ", ".join(map(str, _place(row, tuple(target.shape))))
         label = target.reshape(-1)[row].item()

@@ -1,11 +1,13 @@
-"""PyTorch's own loss functions, by the catalogue's losses: same names, same positional arguments, same results.
+"""PyTorch's own loss functions, built on the catalogue's losses: same names, same positional arguments, same results.
 
-No formula stands here: each is a loss of the catalogue, times a factor, with weights, over a denominator. What differs from PyTorch on
-purpose is the table of docs/from-pytorch.md. Besides PyTorch's arguments, and by keyword only, each takes
+There are no formulas here: each function is a loss of the catalogue times a factor, with weights, over a denominator. Intended
+differences from PyTorch are listed in docs/from-pytorch.md. Beyond PyTorch's arguments each function takes, by keyword only,
 
-- sample_weight: one number >= 0 a row. The mean is then sum(w * value) / sum(w), times whatever weights PyTorch's own arguments bring.
-- normalizer: what reduction="mean" divides by instead, such as a count over all processes, or over all steps whose gradients add up.
-- overwrite: the gradient takes the memory of the input, which cannot be read afterwards.
+- sample_weight: one number >= 0 per row. The mean is then sum(w * value) / sum(w), in addition to weights from PyTorch's arguments.
+- normalizer: a number by which reduction="mean" divides instead, such as a count over all processes or all accumulated steps.
+- overwrite (most of them): the gradient takes the memory of the input, which cannot be read afterwards.
+Unless said otherwise, input, target and the result with reduction="none" have equal shapes. Raises DomainError for a bad target or
+weight, ShapeError for shapes, TypeError for dtypes, ValueError for a target or weight that requires grad.
 """
 
 from __future__ import annotations
@@ -56,12 +58,12 @@ __all__ = [
 ]
 
 LOGISTIC, SQUARED, ABSOLUTE, POISSON = Logistic(), SquaredError(), AbsoluteError(), Poisson()
-HUBERS: dict[str, Huber] = {}  # a loss keeps its compiled loops
+HUBERS: dict[str, Huber] = {}  # reused because a loss keeps its compiled loops
 
 
 @torch.compiler.assume_constant_result
 def huber(delta: str) -> str:
-    """The key in HUBERS of this delta, given in hexadecimal: torch.compile makes stand-ins of losses and numbers, not of strings."""
+    """The key in HUBERS of this delta, a hexadecimal string because torch.compile replaces losses and numbers by fakes, not strings."""
     if delta not in HUBERS:
         HUBERS[delta] = Huber(float.fromhex(delta))
     return delta
@@ -92,8 +94,8 @@ def cross_entropy(
     input (C,), (N, C) or (N, C, d...); target: labels (), (N,), (N, d...) of any integer dtype, or distributions of the input's shape, or
     a pair (labels, probabilities), each (N, m) or (N, m, d...), for the m classes that are not 0. weight: one number a class.
     sample_weight has the shape of the labels. z_loss adds z_loss * (log sum exp u)^2 to each row; with return_z_loss the result is a
-    pair, the loss and that part of it, detached. group: the classes are split over the processes of a torch.distributed group.
-    -inf masks a class. Half dtypes give a float32 loss. With every label ignored, or no row, the mean is NaN and the sum 0.
+    pair of the loss and that part of it, detached. group: the classes are split over the processes of a torch.distributed group.
+    A logit of -inf masks a class. Half dtypes give a float32 loss. With all labels ignored or no rows the mean is NaN and the sum 0.
 
     Raises DomainError for a label that is neither a class nor ignore_index, a distribution that does not sum to 1, a negative weight;
     ShapeError for shapes that do not match; TypeError for dtypes; ValueError for a target that requires grad, and by overwrite.
@@ -171,7 +173,7 @@ def binary_cross_entropy_with_logits(
     weight = None if weight is None else spread("weight", weight, input)
     if pos_weight is None:
         return reduced(LOGISTIC, input, target, reduction, weight, sample_weight, normalizer, overwrite=overwrite)
-    # linear in the target: the labels 1 and 0 apart, each with its weight, so that no 1 - y is rounded twice
+    # The loss is linear in the target: compute labels 1 and 0 separately, each with its weight, so that 1 - y is not rounded twice.
     check_target(input, target)
     at_positive = spread("pos_weight", pos_weight, input)
     check_shapes(input, weight=weight, pos_weight=at_positive, sample_weight=sample_weight)
@@ -180,12 +182,12 @@ def binary_cross_entropy_with_logits(
     y = target.to(input.dtype) if not target.is_floating_point() else target
     unit = input.detach().new_ones(()).expand(input.shape)
     try:
-        if plain(input, y, weight, pos_weight) and torch.equal(y * y, y):  # labels 0 and 1: a weight each, in one pass
+        if plain(input, y, weight, pos_weight) and torch.equal(y * y, y):  # labels are 0 and 1: one weight for each, in a single pass
             at_label = product(at_positive * y + (1 - y), weight)
             return reduced(LOGISTIC, input, y, reduction, at_label, sample_weight, normalizer)
         at_one = reduced(LOGISTIC, input, unit, reduction, product(at_positive * y, weight), sample_weight, normalizer)
         return at_one + reduced(LOGISTIC, input, 0 * unit, reduction, product(1 - y, weight), sample_weight, normalizer)
-    except DomainError:  # of a weight made of the target: is it the target, or the weight itself?
+    except DomainError:  # the weight was computed from the target: find out which of the two is bad
         reduced(LOGISTIC, input.detach(), target, "sum", weight, sample_weight, None)
         raise
 
@@ -203,7 +205,7 @@ def mse_loss(
     normalizer: Number | None = None,
     overwrite: bool = False,
 ) -> Tensor:
-    """`torch.nn.functional.mse_loss`: twice `ml.SquaredError`. The mean under `weight` is over the weights.
+    """`torch.nn.functional.mse_loss`: twice `ml.SquaredError`. With `weight` the mean divides by the sum of the weights.
 
     >>> import torch
     >>> from matchloss.torch import mse_loss
@@ -227,7 +229,7 @@ def l1_loss(
     normalizer: Number | None = None,
     overwrite: bool = False,
 ) -> Tensor:
-    """`torch.nn.functional.l1_loss`: `ml.AbsoluteError`. The mean under `weight` is over the weights.
+    """`torch.nn.functional.l1_loss`: `ml.AbsoluteError`. With `weight` the mean divides by the sum of the weights.
 
     >>> import torch
     >>> from matchloss.torch import l1_loss
@@ -238,7 +240,7 @@ def l1_loss(
     check_target(input, target)
     real = input.is_floating_point() or target.is_floating_point()
     if sample_weight is None and normalizer is None and (not real or input.is_complex() or target.is_complex()):
-        given: dict[str, Any] = {} if weight is None else {"weight": weight}  # no other loss: integers stay such
+        given: dict[str, Any] = {} if weight is None else {"weight": weight}  # unlike in other losses, integers stay integers
         return torch.nn.functional.l1_loss(input, target, reduction=reduction, **given)
     if not input.is_floating_point() and not input.is_complex():
         input = input.to(torch.result_type(input, target) if real else torch.get_default_dtype())
@@ -257,7 +259,7 @@ def huber_loss(
     normalizer: Number | None = None,
     overwrite: bool = False,
 ) -> Tensor:
-    """`torch.nn.functional.huber_loss`: `ml.Huber(delta)`. The mean under `weight` is over the rows, as in PyTorch.
+    """`torch.nn.functional.huber_loss`: `ml.Huber(delta)`. With `weight` the mean still divides by the number of rows, as in PyTorch.
 
     >>> import torch
     >>> from matchloss.torch import huber_loss
@@ -281,7 +283,7 @@ def smooth_l1_loss(
     normalizer: Number | None = None,
     overwrite: bool = False,
 ) -> Tensor:
-    """`torch.nn.functional.smooth_l1_loss`: `ml.Huber(beta)` over beta, at beta 0 `ml.AbsoluteError`.
+    """`torch.nn.functional.smooth_l1_loss`: `ml.Huber(beta)` divided by beta; for beta = 0 `ml.AbsoluteError`.
 
     >>> import torch
     >>> from matchloss.torch import smooth_l1_loss
@@ -312,9 +314,9 @@ def poisson_nll_loss(
     normalizer: Number | None = None,
     overwrite: bool = False,
 ) -> Tensor:
-    """`torch.nn.functional.poisson_nll_loss`: `ml.Poisson` at the log rate; `full` adds Stirling's log target!, which no input changes.
+    """`torch.nn.functional.poisson_nll_loss`: `ml.Poisson` at the log rate; `full` adds Stirling's approximation of log target!.
 
-    With log_input=False the input is the rate: the log rate is log(input + eps), computed in float64, and eps is taken off the value.
+    With log_input=False the input is the rate; the log rate is then log(input + eps), in float64, and eps is subtracted from the value.
 
     >>> import torch
     >>> from matchloss.torch import poisson_nll_loss
@@ -349,7 +351,7 @@ def soft_margin_loss(
     sample_weight: Tensor | None = None,
     normalizer: Number | None = None,
 ) -> Tensor:
-    """`torch.nn.functional.soft_margin_loss`: `ml.Logistic` at the margin input * target, whose label is 1.
+    """`torch.nn.functional.soft_margin_loss`: `ml.Logistic` at the margin input * target with the label 1.
 
     >>> import torch
     >>> from matchloss.torch import soft_margin_loss
@@ -360,7 +362,7 @@ def soft_margin_loss(
     check_target(input, target)
     if plain(input, target):
         y = 0.5 * target.to(input.dtype) + 0.5
-        if torch.equal(y * y, y):  # -1 and 1: the labels 0 and 1 of the input itself
+        if torch.equal(y * y, y):  # targets -1 and 1 are the labels 0 and 1 for the input itself
             return reduced(LOGISTIC, input, y, reduction, None, sample_weight, normalizer)
     margin = input * target.to(input.dtype)
     return reduced(LOGISTIC, margin, margin.new_ones(()).expand(margin.shape), reduction, None, sample_weight, normalizer)
@@ -381,11 +383,9 @@ def multilabel_soft_margin_loss(
 ) -> Tensor:
     """`torch.nn.functional.multilabel_soft_margin_loss`: `ml.Logistic`, averaged over the classes of each row.
 
-    input and target (..., C), targets in [0, 1]: of each class, whether it applies. weight broadcasts to that shape, and the mean is not
-    over it, as in PyTorch. sample_weight (...): one number a row. The result is (...) with reduction="none".
-
-    Raises DomainError for a target outside [0, 1] or a negative weight, ShapeError for shapes that do not match, TypeError for dtypes,
-    ValueError for a target or weight that requires grad.
+    input and target (..., C), targets in [0, 1] say for each class whether it applies. weight broadcasts to that shape and, as in
+    PyTorch, does not change what the mean divides by. sample_weight (...): one number per row. The result is (...) with reduction="none".
+    Errors: the text of this module.
 
     >>> import torch
     >>> from matchloss.torch import multilabel_soft_margin_loss
@@ -422,10 +422,10 @@ def gaussian_nll_loss(
 ) -> Tensor:
     """`torch.nn.functional.gaussian_nll_loss`: `ml.SquaredError` over the variance, plus half its logarithm; `full` adds log(2 pi) / 2.
 
-    input and target of equal shape, in the same units; var in their square: a number, of the input's shape, with one dimension of size 1,
-    or with the last dimension missing. It is held at eps or more, and has a gradient of its own.
+    input and target have equal shapes and the same units; var is in those units squared: a number, or of the input's shape, also with
+    one dimension of size 1 or without the last dimension. It is clamped to at least eps and gets a gradient too.
 
-    Raises ValueError for a negative var (DomainError), one of another shape (ShapeError), and a target that requires grad.
+    Raises DomainError for a negative var, ShapeError for a var of another shape, ValueError for a target that requires grad.
 
     >>> import torch
     >>> from matchloss.torch import gaussian_nll_loss

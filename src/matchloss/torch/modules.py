@@ -1,7 +1,7 @@
-"""PyTorch's loss modules: subclasses of its own, so that constructors, state, repr and `isinstance` are what they were.
+"""PyTorch's loss modules, as subclasses of its own, so that constructors, state, repr and `isinstance` work as before.
 
-Each has PyTorch's constructor, plus the options of its function in `matchloss.torch.functional` by keyword; `sample_weight` and
-`normalizer`, which differ from batch to batch, are given in the call.
+Each has PyTorch's constructor plus, by keyword, the options of its function in `matchloss.torch.functional`. `sample_weight` and
+`normalizer` differ from batch to batch and are arguments of the call. Shapes and errors are those of the function.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class CrossEntropyLoss(nn.CrossEntropyLoss):
 
 
 class Criterion(nn.Module):
-    """What the modules below share: the call of our function, with what PyTorch's constructor keeps."""
+    """What the modules below share: calling our function with the options that PyTorch's constructor stored."""
 
     function: Callable[..., Tensor]
     options: tuple[str, ...] = ("reduction",)
@@ -100,7 +100,7 @@ class Criterion(nn.Module):
         return self.call(input, target, sample_weight=sample_weight, normalizer=normalizer)
 
     def call(self, *tensors: Tensor | float, sample_weight: Tensor | None, normalizer: Number | None) -> Tensor:
-        """Our function of these tensors."""
+        """Our function on these tensors."""
         options = {name: getattr(self, name) for name in self.options}
         return self.function(*tensors, **options, sample_weight=sample_weight, normalizer=normalizer)
 
@@ -251,9 +251,9 @@ class GaussianNLLLoss(Criterion, nn.GaussianNLLLoss):
 
 
 class LinearCrossEntropyLoss(LinearBase):
-    """`torch.nn.LinearCrossEntropyLoss`: `matchloss.torch.linear_cross_entropy` with a weight (and bias) of its own, in `linear`.
+    """`torch.nn.LinearCrossEntropyLoss`: `matchloss.torch.linear_cross_entropy` with its own weight (and bias), kept in `linear`.
 
-    Every keyword of linear_cross_entropy that is not a tensor is an option here; sample_weight and normalizer go to the call.
+    Every keyword of linear_cross_entropy that is not a tensor is an option here; sample_weight and normalizer are arguments of the call.
 
     >>> import torch
     >>> from matchloss.torch import LinearCrossEntropyLoss
@@ -291,7 +291,7 @@ class LinearCrossEntropyLoss(LinearBase):
         self.linear = nn.Linear(in_features, math.prod(self.out_features, start=num_classes), bias=bias, device=device, dtype=dtype)
 
     def forward(self, input: Tensor, target: Any, sample_weight: Tensor | None = None, normalizer: Number | None = None) -> Any:
-        """The loss of these inputs and targets."""
+        """The loss of a batch: input (..., in_features), targets and errors as in linear_cross_entropy."""
         shape, bias = (self.num_classes, *self.out_features), self.linear.bias
         return F.linear_cross_entropy(
             input, self.linear.weight if not self.out_features else self.linear.weight.reshape(*shape, -1), target,
@@ -301,7 +301,7 @@ class LinearCrossEntropyLoss(LinearBase):
         )  # fmt: skip
 
     def extra_repr(self) -> str:
-        """PyTorch's words, and whichever of our options were given."""
+        """PyTorch's text, and those of our options that were given."""
         linear = self.linear
         given = {
             "in_features": linear.in_features, "num_classes": self.num_classes, "out_features": self.out_features,
