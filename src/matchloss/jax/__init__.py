@@ -1,4 +1,4 @@
-"""Every loss for JAX: values a row, with the formulas' own gradients and hessians, under jit, vmap, grad, jacfwd, jacrev and hessian.
+"""Every loss for JAX: one value per row, with the formulas' own derivatives under jit, vmap, grad, jacfwd, jacrev and hessian.
 
 >>> import jax, jax.numpy as jnp
 >>> import matchloss as ml

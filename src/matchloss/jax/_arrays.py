@@ -1,4 +1,4 @@
-"""The protocol over jax.numpy, what every call checks and converts, and what may not be differentiated."""
+"""The protocol `m` over jax.numpy, the checks and conversions of every call, and guards against undefined derivatives."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from matchloss.errors import ShapeError
 
 
 def _iterate(step: Callable[..., Any], state: tuple[Any, ...], limit: int) -> tuple[Any, ...]:
-    """RowReductions.iterate as one loop of the compiled program, whatever the number of its rounds."""
+    """RowReductions.iterate as a loop inside the compiled program, for any number of rounds."""
 
     def going(carry: Any) -> Any:
         return (carry[0] < limit) & carry[1]
@@ -31,7 +31,7 @@ def _iterate(step: Callable[..., Any], state: tuple[Any, ...], limit: int) -> tu
 
 
 def _first_max(x: Any) -> Any:
-    """By two reductions that vectorise, which argmax does not."""
+    """RowReductions.first_max by two reductions, which vectorise; argmax does not."""
     place = jnp.where(x == jnp.max(x, axis=-1, keepdims=True), jnp.arange(x.shape[-1]), x.shape[-1])
     return place == jnp.minimum(jnp.min(place, axis=-1, keepdims=True), x.shape[-1] - 1)
 
@@ -46,7 +46,7 @@ JAX_ROWS = NUMPY_ROWS._replace(
 
 
 def not_differentiable(message: str) -> Callable[[Any], Any]:
-    """The identity, whose derivative is a TypeError: what has no formula gives no number, and above all no silent 0."""
+    """An identity whose derivative raises a TypeError: where there is no formula, an error is better than a silent 0."""
 
     @jax.custom_jvp
     def same(x: Any) -> Any:
@@ -69,7 +69,7 @@ fixed_weight = not_differentiable(
 
 
 def as_raw(name: str, x: Any) -> jax.Array:
-    """x as an array to compute with: half dtypes in float32, integers and booleans in JAX's default float."""
+    """x as a floating array: half dtypes become float32, integers and booleans JAX's default float."""
     a = jnp.asarray(x)
     if a.dtype in (jnp.float32, jnp.float64):
         return a
@@ -87,7 +87,7 @@ def shaped(name: str, x: Any, shape: tuple[int, ...], like: str) -> None:
 
 
 def weights(sample_weight: Any, shape: tuple[int, ...], dtype: Any) -> jax.Array | None:
-    """One weight a row, checked where its values are visible, NaN where it is bad and they are not."""
+    """One weight per row. A bad one raises if its value is visible and becomes NaN if it is traced."""
     if sample_weight is None:
         return None
     w = as_raw("sample_weight", sample_weight)
@@ -99,7 +99,7 @@ def weights(sample_weight: Any, shape: tuple[int, ...], dtype: Any) -> jax.Array
 
 
 def weighted(x: Any, weight: Any) -> Any:
-    """x times the row's weight, and 0 in a row of weight 0 whatever x is."""
+    """x times the row's weight, but 0 in a row of weight 0 even if x is NaN or infinite."""
     if weight is None:
         return x
     w = weight.reshape(weight.shape + (1,) * (x.ndim - weight.ndim))
@@ -107,7 +107,7 @@ def weighted(x: Any, weight: Any) -> Any:
 
 
 def visible(x: Any) -> np.ndarray[Any, Any] | None:
-    """The values as NumPy's, unless the array is traced or lies on other hosts. (Inside jit jnp.asarray traces: ask before it.)"""
+    """The values as a NumPy array; None if x is traced or lies on other hosts. Call it before jnp.asarray, which traces inside jit."""
     if x is None or any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(x)) or not getattr(x, "is_fully_addressable", True):
         return None
     a = np.asarray(x)

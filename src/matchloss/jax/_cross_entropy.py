@@ -1,4 +1,4 @@
-"""Cross entropy of logits with what large models add to it: smoothing, softcap, temperature, z-loss."""
+"""Cross entropy of logits with the options of large models: smoothing, softcap, temperature, z-loss."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def cross_entropy(
     temperature: float = 1.0,
     sample_weight: ArrayLike | None = None,
 ) -> jax.Array:
-    """-sum t log softmax(u) + z_loss logsumexp(u)^2 of each row, u = softcap tanh(logits / softcap) / temperature.
+    """-sum t log softmax(u) + z_loss logsumexp(u)^2 of each row, with u = softcap tanh(logits / softcap) / temperature.
 
-    logits (..., K), target labels (...,) or distributions (..., K), result (...,): each row times its weight. Smoothing mixes the
-    target with the uniform distribution. A logit of -inf is a class that cannot be: it costs nothing where the target has none of it.
-    The first and second derivative in the logits are the formula's; those in the target and the weight are a TypeError.
-    Exact at labels: -log p is log1p of the others' share, the label's gradient minus that share.
+    logits (..., K), target labels (...,) or distributions (..., K), sample_weight and result (...,): each row times its weight.
+    Smoothing mixes the target with the uniform distribution. A logit of -inf masks a class, which costs nothing if its target is 0.
+    The first and second derivatives in the logits are the formula's; derivatives in the target or weight raise a TypeError.
+    Exact for confident rows: no 1 - p is computed by subtraction. Source: Bridle (1990); smoothing: Szegedy et al. (2016).
 
-    Raises what `loss` raises, and DomainError for label_smoothing outside [0, 1) or softcap, temperature not above 0.
+    Raises what `loss` raises, and DomainError for label_smoothing outside [0, 1), or a softcap or temperature that is not above 0.
 
     >>> import jax, jax.numpy as jnp
     >>> logits, label = jnp.array([[40.0, 0.0, 0.0], [1.0, 2.0, -jnp.inf]]), jnp.array([0, 1])
@@ -57,7 +57,7 @@ def check_options(label_smoothing: float, softcap: float | None, temperature: fl
 
 
 def _smoothed(logits: jax.Array, target: ArrayLike, amount: float, sample_weight: ArrayLike | None) -> jax.Array:
-    """Distributions mixed with the uniform one; a label out of range makes one that does not sum to 1, and so is found."""
+    """The target mixed with the uniform distribution. A label out of range gives a sum other than 1, which is found later."""
     t, classes = jnp.asarray(target), logits.shape[-1]
     if t.shape == logits.shape[:-1] and t.dtype.kind in "iub":
         check_rows(target, True, classes, sample_weight)

@@ -1,4 +1,4 @@
-"""Cross entropy of a linear layer's outputs, in chunks: the logits never exist as a whole."""
+"""Cross entropy of a linear layer's outputs, in chunks: the whole logits never exist."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CHUNK_BYTES = 1 << 28
 
 
 class Options(NamedTuple):
-    """cross_entropy's keywords."""
+    """The keywords of cross_entropy."""
 
     label_smoothing: float
     z_loss: float
@@ -40,14 +40,14 @@ def linear_cross_entropy(
 ) -> jax.Array:
     """cross_entropy(input @ linear_weight.T + linear_bias, target, ...) without the matrix of logits.
 
-    input (..., D), linear_weight (V, D) as an embedding has it (a Dense kernel is its transpose), linear_bias (V,), target labels
-    (...,) or distributions (..., V). Rows are taken in chunks whose logits are about chunk_bytes. reduction "mean" divides by the
-    sum of the weights, or the number of rows; with it and "sum" gradients are computed with the value, by three products in all,
-    and only those that are asked for. "none" gives a value a row, and computes the logits a second time for the derivatives.
-    Half dtypes are multiplied as they are, and summed in float32.
+    input (..., D); linear_weight (V, D), like an embedding (a Dense kernel is the transpose); linear_bias (V,); target labels (...,)
+    or distributions (..., V); sample_weight (...,). Rows are taken in chunks whose logits take about chunk_bytes. reduction "mean"
+    divides by the sum of the weights, or the number of rows. With "mean" and "sum" the gradients asked for are computed together
+    with the value, by three products in all; "none" gives one value per row and recomputes the logits for the derivatives.
+    Half dtypes are multiplied as they are and summed in float32.
 
-    Reverse mode, and reverse over reverse; with "none" forward mode too. In target and sample_weight a derivative is a TypeError.
-    Raises what `cross_entropy` raises.
+    Supports reverse mode and reverse over reverse; with "none" forward mode too. Raises what `cross_entropy` raises, and TypeError for
+    a derivative in target or sample_weight.
 
     >>> import jax, jax.numpy as jnp
     >>> x, w = jnp.ones((3, 2)), jnp.arange(8.0).reshape(4, 2)
@@ -96,14 +96,14 @@ def linear_cross_entropy(
 
 
 def _logits(x: Any, w: Any, b: Any) -> Any:
-    """x w' + b, summed in float32 at least."""
+    """x w' + b, accumulated in at least float32."""
     dtype = jnp.promote_types(x.dtype, w.dtype)
     z = _product(x, w, dtype, ((1,), (1,)))
     return z if b is None else z + b.astype(z.dtype)
 
 
 def _product(a: Any, b: Any, dtype: Any, axes: Any) -> Any:
-    """Both in this dtype, summed over an axis of each in float32 at least."""
+    """The product of a and b, cast to dtype, contracted over an axis of each and accumulated in at least float32."""
     sums = jnp.promote_types(dtype, jnp.float32)
     return jax.lax.dot_general(a.astype(dtype), b.astype(dtype), (axes, ((), ())), preferred_element_type=sums)
 
@@ -123,7 +123,7 @@ def _total(options: Options, x: Any, w: Any, b: Any, t: Any, weight: Any) -> Any
 
 
 def _forward(options: Options, x: Any, w: Any, b: Any, t: Any, weight: Any) -> Any:
-    """The sum, and its gradients: those that are asked for."""
+    """The sum, and those of its gradients that are asked for."""
     asked = x.perturbed, w.perturbed, b is not None and b.perturbed
     x, w, b, t, weight = x.value, w.value, None if b is None else b.value, t.value, weight.value
     dtype, sums = jnp.promote_types(x.dtype, w.dtype), weight.dtype
@@ -139,7 +139,7 @@ def _forward(options: Options, x: Any, w: Any, b: Any, t: Any, weight: Any) -> A
 
     start = jnp.zeros((), sums), jnp.zeros(w.shape, sums) if asked[1] else None, jnp.zeros(w.shape[0], sums) if asked[2] else None
     (total, to_w, to_b), to_x = jax.lax.scan(add, start, (x, t, weight))
-    like = [None if a is None else jnp.zeros_like(a, shape=(0,)) for a in (x, w, b)]  # dtypes, as arrays that a residual may hold
+    like = [None if a is None else jnp.zeros_like(a, shape=(0,)) for a in (x, w, b)]  # empty arrays, because residuals cannot hold dtypes
     return total, (to_x, to_w, to_b, like)
 
 

@@ -1,7 +1,7 @@
-"""The engine's compiled loops for JAX on a CPU: many labels' values and gradients at once, written into XLA's own buffers.
+"""The engine's compiled loops for JAX on a CPU: values and gradients for many labels, written straight into XLA's buffers.
 
-XLA computes the same text in a pass over memory for each sum, and stores what it sums. A graph that holds such a call runs Python
-and takes its lock; it is not kept in JAX's cache of compiled graphs.
+XLA would make one pass over memory for each sum, and store its terms. But a graph with such a call runs Python, takes the GIL, and is
+not kept in JAX's cache of compiled graphs.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ try:
 except ImportError:  # pragma: no cover - JAX before 0.6
     buffer_callback = None
 
-LOOPS_FROM = 1 << 18  # raw outputs: below, XLA's pass takes less time than the call
+LOOPS_FROM = 1 << 18  # raw predictions; with fewer, XLA's passes take less time than the call
 
 
 def suits_loops(raw: jax.Array, target: jax.Array) -> bool:
-    """Whether these rows, traced or not, are many enough, and their targets labels."""
+    """Whether there are enough rows, traced or not, and their targets are labels."""
     return buffer_callback is not None and raw.size >= LOOPS_FROM and target.ndim < raw.ndim
 
 
 def by_loops(loss: SimplexLoss, graded: bool, raw: jax.Array, labels: jax.Array) -> tuple[jax.Array, ...]:
-    """The value of each row and, if graded, the gradient; NaN at a label out of range. Only for a CPU."""
+    """The value of each row and, if graded, the gradient; NaN for a label out of range. Only on a CPU."""
     assert buffer_callback is not None
     shapes = (raw.shape[:-1], raw.shape)[: 1 + graded]
     results = tuple(jax.ShapeDtypeStruct(shape, raw.dtype) for shape in shapes)

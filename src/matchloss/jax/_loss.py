@@ -1,4 +1,4 @@
-"""The losses of the catalogue, of ml.match and your own: value, gradient and hessian by their formulas, through custom_jvp."""
+"""All losses (the catalogue's, ml.match's and your own) for JAX: their formulas' value, gradient and hessian, by custom_jvp."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ not_matching = not_differentiable(
 
 
 class Rule(NamedTuple):
-    """Functions of (raw, target, constants), in raw's dtype, NaN in rows of bad targets. They are differentiable in raw."""
+    """Functions of (raw, target, constants) in raw's dtype, differentiable in raw; NaN in rows with bad targets."""
 
     value: Function  # its derivative is gradient
     gradient: Function  # its derivative is the hessian
@@ -52,24 +52,24 @@ class Rule(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """A call's arguments, checked; raw is floating and each weight is >= 0, or NaN."""
+    """A call's checked arguments; raw is floating, and each weight is >= 0 or NaN."""
 
     rule: Rule
     raw: jax.Array
     target: jax.Array
     weight: jax.Array | None
-    constants: tuple[jax.Array, ...]  # what the formula receives after the target, where it is traced; else (): the loss's own
+    constants: tuple[jax.Array, ...]  # traced arguments of the formula after the target; () for the loss's own
 
 
 def loss(loss: Loss, raw: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None = None) -> jax.Array:
-    """The value of each row, times the row's weight where there is one: differentiable in raw, twice.
+    """The value of each row, times the row's weight if there is one: twice differentiable in raw.
 
-    Pointwise losses: raw and target of equal shape, which is the result's. Simplex losses: raw (..., K), target labels (...,) or
-    distributions (..., K), result (...,). bfloat16 and float16 are computed in float32, which the result has; everything else in raw's
-    dtype. A row of weight 0 gives 0 and passes back 0, whatever it holds. Losses of raw - target have derivatives in the target too;
-    in any other, as in a weight, a derivative is a TypeError.
+    Pointwise losses: raw, target and result have equal shapes. Simplex losses: raw (..., K), target labels (...,) or distributions
+    (..., K), result (...,). sample_weight: one number >= 0 per row. bfloat16 and float16 are computed and returned in float32, everything
+    else in raw's dtype. A row of weight 0 gives the value 0 and the gradient 0, whatever it holds. Losses of raw - target also have
+    derivatives in the target; any other derivative in a target or weight raises a TypeError.
 
-    Raises DomainError for a bad target or weight whose value is visible (NaN in its row where it is traced, in value and gradient),
+    Raises DomainError for a bad target or weight whose value is visible (if it is traced, its row is NaN in value and gradient),
     ShapeError for shapes that differ, TypeError for dtypes.
 
     >>> import jax, jax.numpy as jnp
@@ -84,7 +84,14 @@ def loss(loss: Loss, raw: ArrayLike, target: ArrayLike, sample_weight: ArrayLike
 
 
 def mean(loss: Loss, raw: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None = None) -> jax.Array:
-    """sum(w * value) / sum(w), a scalar: what `ml.Poisson()(raw, target)` gives for JAX's arrays."""
+    """sum(w * value) / sum(w), a scalar: what `ml.Poisson()(raw, target)` returns for JAX arrays. Shapes and errors: `loss`.
+
+    ShapeError also if there are no rows.
+
+    >>> import matchloss as ml
+    >>> print(mean(ml.SquaredError(), jnp.array([1.0, 3.0]), jnp.zeros(2)))
+    2.5
+    """
     checked = prepared(loss, raw, target, sample_weight)
     if checked.raw.size == 0:
         raise ShapeError("there is no row: the mean of nothing is not defined")
@@ -101,7 +108,12 @@ def evaluate(
     hessian: bool = False,
     curvature: str = "exact",
 ) -> Evaluation:
-    """`Loss.evaluate` for JAX's arrays."""
+    """`Loss.evaluate` for JAX arrays: value, gradient and hessian of each row, None for those not asked for. Shapes and errors: `loss`.
+
+    >>> import matchloss as ml
+    >>> evaluate(ml.SquaredError(), jnp.array([3.0]), jnp.array([1.0])).gradient.tolist()
+    [2.0]
+    """
     if curvature not in loss.programs:
         raise DomainError(f"{loss!r} has no curvature {curvature!r}; allowed: {', '.join(loss.programs)}")
     checked = prepared(loss, raw, target, sample_weight)
@@ -109,7 +121,7 @@ def evaluate(
 
 
 def predict(loss: Loss, raw: ArrayLike) -> jax.Array:
-    """`Loss.predict` for JAX's arrays; its derivative is the hessian for matching losses, and a TypeError for others.
+    """`Loss.predict` for JAX arrays, of raw's shape. Its derivative is the hessian for matching losses, and a TypeError for others.
 
     >>> import matchloss as ml
     >>> [f"{x:.4f}" for x in predict(ml.Logistic(), jnp.array([0.0, 2.0]))]
@@ -121,7 +133,7 @@ def predict(loss: Loss, raw: ArrayLike) -> jax.Array:
 def prepared(
     loss: Loss, raw: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None, options: Options = PLAIN, whole: bool = True
 ) -> Prepared:
-    """The arguments, checked as far as their values are visible. whole: distributions are checked too, and must sum to 1."""
+    """The arguments, checked as far as their values are visible. whole: distributions must be complete and sum to 1."""
     if not isinstance(loss, PointwiseLoss | SimplexLoss):
         raise TypeError(f"loss is {loss!r}; it must be a loss of matchloss, such as ml.Poisson()")
     z, y = as_raw("raw", raw), jnp.asarray(target)
@@ -140,7 +152,7 @@ def prepared(
 
 
 def rows_shaped(raw: jax.Array, target: jax.Array) -> bool:
-    """Whether the targets of these rows are labels; ShapeError or TypeError if they are neither labels nor distributions."""
+    """Whether the targets of these rows are labels; ShapeError or TypeError if they are not distributions either."""
     if raw.ndim == 0 or raw.shape[-1] == 0:
         raise ShapeError(f"raw has shape {raw.shape}; a simplex loss takes (..., K) with at least one class")
     labels = target.shape == raw.shape[:-1]
@@ -155,7 +167,7 @@ def rows_shaped(raw: jax.Array, target: jax.Array) -> bool:
 
 @partial(jax.jit, static_argnums=0)
 def values(rule: Rule, raw: jax.Array, target: jax.Array, weight: jax.Array | None, constants: tuple[Any, ...]) -> jax.Array:
-    """The rows' values, each times its weight."""
+    """The value of each row, times its weight."""
     return weighted(rule.value(_masked(raw, weight), target, constants), weight)
 
 
@@ -187,12 +199,12 @@ def _prediction(loss: Loss, raw: jax.Array) -> jax.Array:
 
 
 def _masked(raw: Any, weight: Any) -> Any:
-    """raw, through which rows of weight 0 pass no derivative back."""
+    """raw, with derivatives blocked in rows of weight 0."""
     return raw if weight is None else jnp.where(jnp.reshape(weight == 0, weight.shape + (1,) * (raw.ndim - weight.ndim)), 0.0, raw)
 
 
 def _chained(value: Function, jet: Function, hessian: Function, slope: Function) -> Rule:
-    """The rule of these. jet: value and gradient; slope(raw, target, constants, dr): the derivative of the gradient along dr."""
+    """The rule made of these. jet: value and gradient; slope(raw, target, constants, dr): the gradient's derivative along dr."""
     alone: Any = jax.custom_jvp(value)
     both: Any = jax.custom_jvp(jet)
 
@@ -214,14 +226,14 @@ def _chained(value: Function, jet: Function, hessian: Function, slope: Function)
 
 
 def inside(domain: Interval, y: Any) -> Any:
-    """Whether each number is in the interval, by its ends: float32 has no number between 0 and an open 0."""
+    """Whether each number is in the interval, compared with its ends because float32 cannot represent Interval.bounds."""
     above = y >= domain.low if domain.closed in ("both", "left") and isfinite(domain.low) else y > domain.low
     return above & (y <= domain.high if domain.closed in ("both", "right") and isfinite(domain.high) else y < domain.high)
 
 
 @lru_cache(maxsize=1024)
 def pointwise_rule(loss: PointwiseLoss) -> Rule:
-    """The rule of a loss of one raw prediction a row."""
+    """The rule of a loss of one raw prediction per row."""
     core = loss.reduced
     assert isinstance(core, PointwiseLoss)
 
@@ -259,7 +271,7 @@ def _or_nan(good: Any, x: Any, like: Any) -> Any:
 
 @lru_cache(maxsize=1024)
 def simplex_rule(loss: SimplexLoss, tolerance: float, options: Options = PLAIN) -> Rule:
-    """The rule of a loss of K raw predictions a row, for distributions that sum to 1 within the tolerance. options: of cross entropy."""
+    """The rule of a loss of K raw predictions per row, for distributions that sum to 1 within tolerance; options of cross entropy."""
     core = loss.reduced
     assert isinstance(core, SimplexLoss)
     program = core.programs["exact"]
@@ -295,7 +307,7 @@ def simplex_rule(loss: SimplexLoss, tolerance: float, options: Options = PLAIN) 
         t, good, x = row(twice_at_most(raw), target)
         return _or_nan(good, core.product(JAX, JAX_ROWS, x, t, along), raw)
 
-    if isinstance(core, CrossEntropy):  # the same by fewer sums over a row, and with options
+    if isinstance(core, CrossEntropy):  # the same with fewer sums over a row, and with options
 
         def text(raw: jax.Array, target: jax.Array) -> tuple[jax.Array, jax.Array]:
             t, good = checked(raw, target)
@@ -321,10 +333,10 @@ def simplex_rule(loss: SimplexLoss, tolerance: float, options: Options = PLAIN) 
 
 
 def _curvature(loss: Loss, curvature: str, rule: Rule) -> Function:
-    """The hessian, or what stands in for it, as a function of (raw, target)."""
+    """The hessian, or the given curvature in its place, as a function of (raw, target)."""
     program = loss.programs[curvature]
     if isinstance(loss, SimplexLoss):
-        if curvature == "fisher" and not loss.matching:  # affine in the target: its mean over labels drawn from the prediction
+        if curvature == "fisher" and not loss.matching:  # affine in the target: the mean over drawn labels
             return lambda raw, target, constants: rule.hessian(raw, predict(loss, raw), constants)
         if program.curvature is None:
             return rule.hessian

@@ -1,7 +1,7 @@
-"""optax's names, for the losses that mean the same here. The page "From optax" has the differences.
+"""optax's names for the losses that are the same here. The page "From optax" lists the differences.
 
-Of optax's arguments all are taken. Shapes are never broadcast: targets have the shape of the predictions. bfloat16 and float16 are computed
-in float32, which the result has. What each raises is what `matchloss.jax.loss` raises: DomainError, ShapeError, TypeError.
+All of optax's arguments are supported. Shapes are never broadcast: targets have the shape of the predictions. bfloat16 and float16 are
+computed and returned in float32. Each function raises what `matchloss.jax.loss` raises: DomainError, ShapeError, TypeError.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def l2_loss(predictions: ArrayLike, targets: ArrayLike | None = None) -> jax.Arr
 def huber_loss(predictions: ArrayLike, targets: ArrayLike | None = None, *, delta: ArrayLike = 1.0) -> jax.Array:
     """d^2 / 2 for |d| <= delta, else delta (|d| - delta / 2), d = predictions - targets: `ml.Huber(delta)`. targets None: zeros.
 
-    delta > 0, a number or an array that broadcasts to the predictions' shape; it may be traced. Where it is not above 0 the result is
-    NaN, or a DomainError for a visible number; the derivative in it is a TypeError. Source: Huber (1964).
+    delta > 0, a number or an array that broadcasts to the predictions' shape; it may be traced. If it is not above 0, a visible number
+    raises a DomainError and an array gives NaN. The derivative in delta raises a TypeError. Source: Huber (1964).
 
     >>> import jax, jax.numpy as jnp
     >>> print(jax.jit(huber_loss)(jnp.array([0.5, 3.0]), jnp.array([0.0, 1.0]), delta=1.0))
@@ -85,8 +85,8 @@ def sigmoid_binary_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> jax.Ar
 def sigmoid_focal_loss(logits: ArrayLike, labels: ArrayLike, *, alpha: ArrayLike | None = None, gamma: ArrayLike = 2.0) -> jax.Array:
     """-(1 - p)^gamma log p at label 1, -p^gamma log(1 - p) at label 0, p = sigmoid(logits): `ml.Focal(gamma)`; linear between the labels.
 
-    alpha: times alpha at 1 and 1 - alpha at 0. gamma >= 0, a number or an array that broadcasts to the logits' shape. Both may be
-    traced. Where gamma is below 0 the result is NaN, or a DomainError for a visible number; the derivative in it is a TypeError.
+    alpha weights the labels: alpha at 1 and 1 - alpha at 0. gamma >= 0, a number or an array that broadcasts to the logits' shape. Both
+    may be traced. If gamma is below 0, a visible number raises a DomainError and an array gives NaN; its derivative raises a TypeError.
     Source: Lin, Goyal, Girshick, He and Dollar (2017).
 
     >>> import jax.numpy as jnp
@@ -97,7 +97,7 @@ def sigmoid_focal_loss(logits: ArrayLike, labels: ArrayLike, *, alpha: ArrayLike
         value = loss(Focal(number), logits, labels)
     else:
         g = jnp.asarray(gamma, as_raw("logits", logits).dtype)
-        fraction, exponent = jnp.frexp(jax.lax.stop_gradient(g))  # the constants of Focal, of a number that is not known yet
+        fraction, exponent = jnp.frexp(jax.lax.stop_gradient(g))  # Focal's constants, computed from a traced gamma
         high = jnp.ldexp(jnp.round(jnp.ldexp(fraction, 26)), exponent - 26)
         constants = g, high, jax.lax.stop_gradient(g) - high, jnp.ldexp(jnp.ones_like(g), 15 + exponent)
         value = _at_constants(Focal(), logits, labels, constants, (g >= 0) & (g < jnp.inf))
@@ -143,9 +143,9 @@ def softmax_cross_entropy(
 ) -> jax.Array:
     """-sum labels log softmax(logits) over the classes: `ml.CrossEntropy()` at distributions.
 
-    logits and labels of one shape; the result has it without `axis`: the axis, or axes, of the classes; None: all. where: True at
-    entries that count, of the logits' shape or of the result's. The others are no classes and none of the labels; where no entry counts,
-    the result is 0 and passes 0 back.
+    logits and labels have equal shapes; the result has that shape without `axis`, the axis or axes of the classes (None: all). where:
+    True for entries that count, of the logits' shape or of the result's. Other entries are left out of logits and labels. If no entry
+    counts, the result and its gradient are 0.
 
     >>> import jax.numpy as jnp
     >>> logits, labels = jnp.array([[1.2, -0.8, -0.5], [0.9, -1.2, 1.1]]), jnp.eye(2, 3)
@@ -161,14 +161,14 @@ def softmax_cross_entropy(
     counts = jnp.any(mask, axis=-1).astype(z.dtype)
     check_rows(t, False, z.shape[-1], counts)
     right = jnp.abs(jnp.sum(t, axis=-1, keepdims=True) - 1) <= sum_tolerance(t.dtype)
-    t = jnp.where(right, jnp.where(mask, t, 0.0), jnp.nan)  # what is left of a distribution need not sum to 1
+    t = jnp.where(right, jnp.where(mask, t, 0.0), jnp.nan)  # the remaining part of a distribution need not sum to 1
     return values(*prepared(CrossEntropy(), jnp.where(mask, z, -jnp.inf), t, counts, whole=False))
 
 
 def safe_softmax_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> jax.Array:
     """-sum labels log softmax(logits) over the last axis: `ml.CrossEntropy()` at distributions (..., K).
 
-    A class whose logit is -inf costs 0 where the labels have none of it, here and in `softmax_cross_entropy`.
+    A class with the logit -inf costs 0 if its label is 0, here and in `softmax_cross_entropy`.
 
     >>> import jax.numpy as jnp
     >>> print(safe_softmax_cross_entropy(jnp.array([0.0, -jnp.inf]), jnp.array([1.0, 0.0])))
@@ -182,8 +182,9 @@ def softmax_cross_entropy_with_integer_labels(
 ) -> jax.Array:
     """-log softmax(logits) at the label: `ml.CrossEntropy()` at labels 0..K-1, whose shape is the logits' without `axis`.
 
-    axis: that of the classes, or several, over which a label counts in their order. where: True at entries that count, of the logits'
-    shape or of the labels'. The others are no classes; where no entry counts the result is 0, and at a label that does not count inf.
+    axis: the axis or axes of the classes; with several, a label is the index into these axes flattened in their order. where: True for
+    entries that count, of the logits' shape or of the labels'. Other entries are left out. If no entry counts the result is 0, and if
+    the label's entry does not count it is inf.
 
     >>> import jax.numpy as jnp
     >>> logits = jnp.array([[1.2, -0.8, -0.5], [0.9, -1.2, 1.1]])
@@ -208,13 +209,13 @@ def _of_number(of: PointwiseLoss, predictions: ArrayLike, targets: ArrayLike | N
 
 
 def _number(parameter: ArrayLike) -> float | None:
-    """A parameter that is a number and not traced."""
+    """A parameter as a float; None if it is traced or an array."""
     seen = visible(parameter)
     return None if seen is None or seen.ndim else float(seen)
 
 
 def _at_constants(of: PointwiseLoss, raw: ArrayLike, target: ArrayLike, constants: tuple[jax.Array, ...], allowed: jax.Array) -> jax.Array:
-    """The values of a loss whose constants are arrays; NaN where they are not allowed."""
+    """The values of a loss whose constants are arrays; NaN where these are not allowed."""
     checked = prepared(of, raw, target, None)
     z = checked.raw
     fixed = tuple(fixed_parameter(jnp.broadcast_to(c.astype(z.dtype), z.shape)) for c in constants)
@@ -222,7 +223,7 @@ def _at_constants(of: PointwiseLoss, raw: ArrayLike, target: ArrayLike, constant
 
 
 def _rows(x: jax.Array, axis: int | Sequence[int] | None) -> jax.Array:
-    """These axes as one, the last."""
+    """x with these axes merged into one, the last."""
     axes = (axis,) if isinstance(axis, int) else tuple(range(x.ndim)) if axis is None else tuple(axis)
     moved = jnp.moveaxis(x, axes, range(-len(axes), 0))
     return moved.reshape(*moved.shape[: x.ndim - len(axes)], -1)

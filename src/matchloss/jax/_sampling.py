@@ -1,4 +1,4 @@
-"""Labels drawn from distributions: a few of them train as well as the whole, in a fraction of its memory."""
+"""Labels drawn from distributions, to train on a few labels in a fraction of a distribution's memory."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from matchloss.jax._arrays import as_raw, check_rows
 
 
 def sample_targets(key: Any, probabilities: Any, m: int) -> jax.Array:
-    """m labels a row, (..., m), drawn independently from the distributions (..., K): int32.
+    """m labels per row, int32 (..., m), drawn independently from the distributions (..., K).
 
-    The cross entropy at the labels, averaged over them, has the mean of the cross entropy at the distribution, and so has its
-    gradient; the variance falls as 1 / m. A class of probability 0 is never drawn. Where the values are not visible,
-    a row that is no distribution gives -1, at which losses are NaN.
+    The cross entropy averaged over the labels is an unbiased estimate of that at the distribution, and so is its gradient; the
+    variance falls as 1 / m. A class of probability 0 is never drawn. Where values are not visible, a row that is not a distribution
+    gives labels -1, for which losses are NaN.
 
-    Raises DomainError for a row that is visibly no distribution or m < 1, ShapeError for a scalar.
+    Raises DomainError for m < 1 or a visible row that is not a distribution, ShapeError for a scalar.
 
     >>> import jax, jax.numpy as jnp
     >>> labels = sample_targets(jax.random.key(0), jnp.array([[0.0, 1.0, 0.0], [0.5, 0.0, 0.5]]), 1000)
@@ -34,7 +34,7 @@ def sample_targets(key: Any, probabilities: Any, m: int) -> jax.Array:
         raise DomainError(f"m is {m!r}; allowed: 1, 2, ...")
     check_rows(probabilities, False, p.shape[-1], None)
     classes = p.shape[-1]
-    width = isqrt(classes - 1) + 1  # two short sums, of blocks and within one, round less than one long sum and search faster
+    width = isqrt(classes - 1) + 1  # running sums over blocks and within one round less, and are searched faster, than one long sum
     blocks = -(-classes // width)
     split = jnp.pad(p, [(0, 0)] * (p.ndim - 1) + [(0, blocks * width - classes)]).reshape(*p.shape[:-1], blocks, width)
     first, second = jax.random.split(key)
@@ -47,12 +47,12 @@ def sample_targets(key: Any, probabilities: Any, m: int) -> jax.Array:
 
 
 def _draw(key: Any, p: Any, m: int) -> Any:
-    """m places a row of weights, each by its share: the first place whose running sum exceeds a uniform part of the whole."""
+    """m indices per row of weights, drawn in proportion: the first index whose running sum exceeds a uniform share of the total."""
     edges = jax.lax.cummax(jnp.cumsum(p, axis=-1), axis=p.ndim - 1)
     u = jax.random.uniform(key, (*p.shape[:-1], m), p.dtype) * edges[..., -1:]
     count, last = edges.reshape(-1, p.shape[-1]), p.shape[-1] - 1
     place = jax.vmap(lambda e, x: jnp.searchsorted(e, x, side="right"))(count, u.reshape(-1, m)).reshape(u.shape)
     places = jnp.arange(p.shape[-1])
-    before = jax.lax.cummax(jnp.where(p > 0, places, -1), axis=p.ndim - 1)  # the running sums' rounding must not draw a weight of 0
+    before = jax.lax.cummax(jnp.where(p > 0, places, -1), axis=p.ndim - 1)  # rounding must not select a weight of 0
     drawn = jnp.take_along_axis(before, jnp.minimum(place, last), axis=-1)
     return jnp.where(drawn < 0, jnp.argmax(p > 0, axis=-1, keepdims=True), drawn)
