@@ -1,4 +1,4 @@
-"""What every score of a distribution shares: columns in, a score a row or their weighted mean or sum out."""
+"""What every score of a distribution shares: from columns to one score per row, or their weighted mean or sum."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def score(
 ) -> Any:
     """formula(m, *given) of each row, shapes broadcast; times its weight, or the weighted mean or sum of all.
 
-    DomainError names the first entry that is not `allowed`, or not whole where `whole` says so. Rows of weight 0 are not looked at.
-    Arrays of other libraries stay there: their own functions run the formula, and derivatives are theirs.
+    DomainError names the first entry that is not `allowed`, or not an integer in a column of `whole`. Rows of weight 0 are not checked.
+    Other libraries' arrays are computed, and differentiated, by their own functions.
     """
     if reduction not in ("none", "mean", "sum"):
         raise DomainError(f"reduction is {reduction!r}; allowed: 'none', 'mean', 'sum'")
@@ -56,7 +56,7 @@ def score(
 
 
 def reduce(rows: NDArray[Any], weight: NDArray[Any] | None, reduction: Reduction) -> Any:
-    """The rows times their weights, or their weighted mean or sum, a float as the score of a single number is; ShapeError for no row."""
+    """The rows times their weights, or their weighted mean or sum as a float; ShapeError for the mean of no rows."""
     with np.errstate(invalid="ignore"):
         weighted = rows if weight is None else np.where(weight == 0, 0.0, rows * weight).astype(rows.dtype)
     if reduction == "none":
@@ -71,7 +71,7 @@ def reduce(rows: NDArray[Any], weight: NDArray[Any] | None, reduction: Reduction
 
 
 def broadcast(arrays: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-    """The arrays in their common shape; ShapeError where they have none."""
+    """The arrays broadcast to a common shape; ShapeError if there is none."""
     try:
         return list(np.broadcast_arrays(*arrays.values()))
     except ValueError:
@@ -80,20 +80,20 @@ def broadcast(arrays: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
 
 
 def widened(x: Any) -> Any:
-    """Half precision as float32, which loses nothing; anything else as it is."""
+    """Half precision as float32, which loses nothing; anything else unchanged."""
     a = x if hasattr(x, "dtype") else np.asarray(x)
     return a.astype(np.float32) if a.dtype == np.float16 else x
 
 
 def is_foreign(x: Any) -> bool:
-    """Whether an array is another library's than NumPy."""
+    """Whether an array belongs to a library other than NumPy."""
     return not isinstance(x, np.ndarray) and array_api_compat.is_array_api_obj(x)
 
 
 def _of_library(
     formula: FunctionType, given: Mapping[str, Any], allowed: Mapping[str, Interval], sample_weight: Any, reduction: Reduction, own: bool
 ) -> Any:
-    """The formula by the library's own functions; a bad row is NaN, since values may not be visible (a GPU, a traced function)."""
+    """The formula by the library's own functions. A bad row gives NaN, because values may not be visible (on a GPU, or traced)."""
     if not own:
         library = next(type(x).__module__.partition(".")[0] for x in given.values() if is_foreign(x))
         raise TypeError(f"{library} has not the special functions of this score; pass NumPy arrays, for example numpy.asarray(x)")

@@ -1,7 +1,7 @@
-"""The proper scores of a forecast as data: what each elicits, where it lives, and which loss matches it.
+"""The proper scores of a forecast as data: what each elicits, its domain, and which loss matches it.
 
-A score S(obs, fct) has the entropy S(p, p) and the divergence S(obs, fct) - S(obs, obs) >= 0. Behind the link that suits it the
-divergence is that of a matching loss: the score is the loss before its link.
+A score S(obs, fct) has the entropy S(p, p) and the divergence S(obs, fct) - S(obs, obs) >= 0. With the suitable link the divergence
+is that of a matching loss, which is the score as a function of the raw prediction.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ GLM = "McCullagh & Nelder 1989"
 
 @dataclass(frozen=True)
 class ProperScore:
-    """A score that is consistent for a functional, and what is known of it.
+    """A score that is consistent for a functional, with its properties.
 
-    function(obs, fct, ..., sample_weight=None, reduction="none"); functional: what it elicits; level: the name of the argument that holds
-    the level of a quantile or expectile; domain: of fct. loss: the catalogue name of the loss whose divergence is `factor` times the
-    score's at raw = link(fct), None where there is none; strict: whether no other forecast does as well.
+    function(obs, fct, ..., sample_weight=None, reduction="none"); functional: what it elicits; level: the name of the argument for the
+    level of a quantile or expectile; domain: that of fct; loss: the catalogue name of the loss whose divergence at raw = link(fct) is
+    `factor` times the score's, or None; strict: whether the best forecast is unique.
     """
 
     name: str
@@ -40,15 +40,15 @@ class ProperScore:
     source: str = ""
 
     def rows(self, obs: Any, fct: Any, level: float | None = None) -> Any:
-        """The score of each row."""
+        """The score of each row; shapes and errors are those of `function`."""
         return self.function(obs, fct, **({} if self.level is None or level is None else {self.level: level}))
 
     def entropy(self, obs: Any) -> Any:
-        """S(obs, obs): what the best forecast of a law scores, obs being its mean or its probabilities."""
+        """S(obs, obs) of each row: the expected score of the best forecast, obs being a distribution's mean or probabilities."""
         return self.function(obs, obs)
 
     def divergence(self, obs: Any, fct: Any) -> Any:
-        """S(obs, fct) - S(obs, obs) >= 0: what a forecast loses against the truth."""
+        """S(obs, fct) - S(obs, obs) >= 0 of each row: how much worse the forecast is than the truth."""
         return self.function(obs, fct) - self.function(obs, obs)
 
 
@@ -76,7 +76,7 @@ ALIASES = {"quantile_score": "pinball", "mse": "squared_error", "log_loss": "log
 
 
 def get_score(name: str | ProperScore) -> ProperScore:
-    """The proper score of this name; DomainError, with the names that there are, for another.
+    """The proper score of this name; DomainError, which lists all names, for an unknown one.
 
     >>> from matchloss.scoring import get_score
     >>> get_score("log_score").functional

@@ -1,13 +1,13 @@
 """Scores of probabilities of labels: a probability of label 1, or a distribution over K classes.
 
-Binary: obs is 0, 1 or a number between, a label's own probability, and fct the probability of 1; both of one shape. Else fct is
-(..., K) and obs integer labels (...) from 0 or distributions (..., K). All are linear in the observation, the score at a distribution
-being the mean of those at its labels, and all are strictly proper (Gneiting & Raftery 2007). 0 is the best: a label that was forecast
-with certainty.
-The result has one number a row; with reduction "mean" or "sum" it is a float, weighted by sample_weight.
+Binary: obs is 0, 1 or a probability of 1 between them, and fct the forecast probability of 1, of the same shape. Otherwise fct is
+(..., K), and obs is integer labels (...) from 0 or distributions (..., K). All scores are linear in the observation (the score at a
+distribution is the mean of those at its labels) and strictly proper (Gneiting & Raftery 2007). The best score is 0, for a label that
+was forecast with certainty.
+The result has one number per row; with reduction "mean" or "sum" it is a float, weighted by sample_weight.
 
-DomainError for what is no label, probability or distribution (the sum may miss 1 by 1e-6, in float32 by 1e-4), with row and value;
-ShapeError for other shapes. A label that was given probability 0 has an infinite log score: a warning counts such rows.
+DomainError, with row and value, for a bad label, probability or distribution (its sum may be off by 1e-6, in float32 by 1e-4);
+ShapeError for other shapes. A label that was given probability 0 has an infinite log score; a warning counts such rows.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from matchloss.losses._terms import times
 from matchloss.scoring._apply import Reduction, is_foreign, reduce, score, widened
 
 UNIT = Interval(0, 1, closed="both")
-BLOCK = 1 << 16  # entries of distributions that are checked and scored at a time: they stay in cache
+BLOCK = 1 << 16  # entries of distributions to check and score at a time, so that they stay in cache
 
 
 def _score(
@@ -87,7 +87,7 @@ def _values(
 
 
 def _finish(weighted: NDArray[Any], reduction: Reduction, weight: NDArray[Any] | None) -> Any:
-    """The rows, already times their weights, reduced; a warning counts those of infinite score."""
+    """Reduces rows that are already weighted; a warning counts those with an infinite score."""
     infinite = int(np.isinf(weighted).sum())
     if infinite:
         warnings.warn(
@@ -104,7 +104,7 @@ def _finish(weighted: NDArray[Any], reduction: Reduction, weight: NDArray[Any] |
 def _of_library(
     binary: FunctionType, classes: FunctionType, obs: Any, fct: Any, sample_weight: Any, reduction: Reduction, *constants: float
 ) -> Any:
-    """By another library's own functions; labels and distributions are not checked there, since values may not be visible."""
+    """The score by another library's functions, without checks of labels and distributions, whose values may not be visible."""
     if getattr(fct, "ndim", 0) < 2:
         given = {"obs": obs, "fct": fct, **{f"constant{i}": c for i, c in enumerate(constants)}}
         return score(binary, given, {"obs": UNIT, "fct": UNIT}, sample_weight, reduction)
@@ -124,7 +124,7 @@ def _log(m: Any, obs: Any, fct: Any) -> Any:
 
 
 def _log_classes(m: Any, r: Any, p: Any, t: Any) -> Any:
-    """Where p is what the rest of its row leaves of 1, log p comes of the rest: near 1 that is known better than p."""
+    """Near p = 1, log p is computed from the sum of the rest of the row, which is known more accurately than p."""
     top = r.first_max(p)
     rest = r.sum(m.where(top, 0.0, p))
     near = top & (1 - rest == p) & (rest < 0.5)
@@ -133,9 +133,9 @@ def _log_classes(m: Any, r: Any, p: Any, t: Any) -> Any:
 
 
 def log_score(obs: Any, fct: Any, sample_weight: Any = None, reduction: Reduction = "none") -> Any:
-    """-sum_k obs_k log fct_k, at a label -log of its probability; 0 log 0 is 0. Infinite where what happened had probability 0.
+    """-sum_k obs_k log fct_k, at a label -log of its probability, with 0 log 0 = 0. Infinite if what happened had probability 0.
 
-    Source: Good (1952). Shapes and errors: this module's text.
+    Shapes and errors: the text of this module, matchloss.scoring.categorical. Source: Good (1952).
 
     >>> from matchloss.scoring import log_score
     >>> log_score([1, 0], [0.5, 1e-17])
@@ -157,7 +157,7 @@ def _brier_classes(m: Any, r: Any, p: Any, t: Any) -> Any:
 
 
 def brier_score(obs: Any, fct: Any, sample_weight: Any = None, reduction: Reduction = "none") -> Any:
-    """Half |fct - e|^2 at the label e, averaged over obs where that is a distribution; between 0 and 1.
+    """Half |fct - e|^2 at the label e, averaged over obs if that is a distribution; between 0 and 1. Shapes and errors: log_score.
 
     For a probability of label 1: obs (1 - fct)^2 + (1 - obs) fct^2, scikit-learn's `brier_score_loss`. Source: Brier (1950).
 
@@ -184,7 +184,7 @@ def _pseudo_spherical_classes(m: Any, r: Any, p: Any, t: Any, power: float) -> A
 def pseudo_spherical_score(obs: Any, fct: Any, power: float = 2.0, sample_weight: Any = None, reduction: Reduction = "none") -> Any:
     """1 - (fct_k / |fct|_power)^(power - 1) at the label k, averaged over obs; power > 1, at 2 it is the spherical score.
 
-    Source: Good (1971); Gneiting & Raftery (2007), eq. 9.
+    Shapes and errors: log_score, and DomainError for power <= 1. Source: Good (1971); Gneiting & Raftery (2007), eq. 9.
 
     >>> from matchloss.scoring import pseudo_spherical_score
     >>> pseudo_spherical_score([1], [0.5], power=2.0).round(6)
@@ -208,7 +208,7 @@ def _spherical_classes(m: Any, r: Any, p: Any, t: Any) -> Any:
 def spherical_score(obs: Any, fct: Any, sample_weight: Any = None, reduction: Reduction = "none") -> Any:
     """1 - <obs, fct> / |fct|: 0 for a label forecast with certainty, 1 for one that was given probability 0.
 
-    Source: Roby (1965), turned so that lower is better.
+    Shapes and errors: log_score. Source: Roby (1965), reversed so that lower is better.
 
     >>> from matchloss.scoring import spherical_score
     >>> spherical_score([1, 1], [1.0, 0.0])
@@ -231,7 +231,8 @@ def _power_classes(m: Any, r: Any, p: Any, t: Any, power: float) -> Any:
 def power_score(obs: Any, fct: Any, power: float = 1.5, sample_weight: Any = None, reduction: Reduction = "none") -> Any:
     """sum_j fct_j^a / a - fct_k^(a - 1) / (a - 1) + 1 / (a (a - 1)) at the label k, averaged over obs: of Tsallis's entropy, a = power > 1.
 
-    At 2 it is the Brier score; towards 1 the log score. Its matching loss is Entmax(alpha=power). Source: Tsallis (1988); Dawid (2007).
+    At 2 it is the Brier score; towards 1 the log score. Its matching loss is Entmax(alpha=power). Shapes and errors: log_score, and
+    DomainError for power <= 1. Source: Tsallis (1988); Dawid (2007).
 
     >>> from matchloss.scoring import power_score
     >>> power_score([1], [0.5], power=2.0)
@@ -243,10 +244,10 @@ def power_score(obs: Any, fct: Any, power: float = 1.5, sample_weight: Any = Non
 
 
 def rps_score(obs: Any, fct: Any, sample_weight: Any = None, reduction: Reduction = "none") -> Any:
-    """Ranked probability score of K ordered classes: sum over k < K of (P_k - O_k)^2, of the sums of the first k probabilities.
+    """Ranked probability score of K ordered classes: sum over k < K of (P_k - O_k)^2, P and O the cumulative fct and obs.
 
     obs: labels from 0 or distributions; at a distribution it is the mean over its labels. For two classes it is the Brier score.
-    Source: Epstein (1969).
+    Shapes and errors: log_score. Source: Epstein (1969).
 
     >>> from matchloss.scoring import rps_score
     >>> rps_score([0, 2], [[0.5, 0.5, 0.0], [0.5, 0.5, 0.0]])

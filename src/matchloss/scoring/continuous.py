@@ -1,10 +1,10 @@
-"""CRPS and log scores of distributions on the real line whose formulas need no more than `m` has: compiled, exact in both tails.
+"""CRPS and log scores of distributions on the real line whose formulas `m` can express: compiled, accurate in both tails.
 
-The continuous ranked probability score is the integral of (F(x) - 1{obs <= x})^2 over x: in the units of the observation, the absolute
-error of a forecast that is a single number. The log score is -log of the density at the observation. Both are strictly proper. Closed
-forms: Jordan, Krueger & Lerch (2019), "Evaluating probabilistic forecasts with scoringRules".
+The continuous ranked probability score is the integral of (F(x) - 1{obs <= x})^2 over x. It has the units of the observation, and for a
+forecast that is a single number it is the absolute error. The log score is -log of the density at the observation. Both are strictly
+proper. Closed forms: Jordan, Krueger & Lerch (2019), "Evaluating probabilistic forecasts with scoringRules".
 
-With w = |obs - mu| / sigma, a CRPS is w plus what the tail beyond w adds, less a constant: written so, nothing cancels far out.
+With w = |obs - mu| / sigma, a CRPS is written as w plus a term of the tail beyond w minus a constant, so that nothing cancels far out.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _logs_logistic(m: Any, obs: Any, mu: Any, sigma: Any) -> Any:
 
 
 def logs_logistic(obs: Any, mu: Any, sigma: Any, sample_weight: Any = None, reduction: Reduction = "none") -> Any:
-    """Log score of a logistic distribution: |z| + 2 log(1 + exp(-|z|)) + log sigma. Shapes and errors: crps_normal.
+    """Log score of a logistic distribution: |z| + 2 log(1 + exp(-|z|)) + log sigma. Shapes and errors: crps_normal. Source: Good (1952).
 
     >>> from matchloss.scoring import logs_logistic
     >>> round(logs_logistic(0.0, 0.0, 1.0), 6)
@@ -116,7 +116,7 @@ def _logs_laplace(m: Any, obs: Any, location: Any, scale: Any) -> Any:
 
 
 def logs_laplace(obs: Any, location: Any = 0.0, scale: Any = 1.0, sample_weight: Any = None, reduction: Reduction = "none") -> Any:
-    """Log score of a Laplace distribution: |z| + log(2 scale). Shapes and errors: crps_normal.
+    """Log score of a Laplace distribution: |z| + log(2 scale). Shapes and errors: crps_normal. Source: Good (1952).
 
     >>> from matchloss.scoring import logs_laplace
     >>> round(logs_laplace(0.0, 0.0, 1.0), 6)
@@ -197,7 +197,7 @@ def _logs_exponential(m: Any, obs: Any, rate: Any) -> Any:
 
 
 def logs_exponential(obs: Any, rate: Any, sample_weight: Any = None, reduction: Reduction = "none") -> Any:
-    """Log score of an exponential distribution: rate obs - log rate, obs >= 0. Shapes and errors: crps_exponential.
+    """Log score of an exponential distribution: rate obs - log rate, obs >= 0. Shapes and errors: crps_exponential. Source: Good (1952).
 
     >>> from matchloss.scoring import logs_exponential
     >>> logs_exponential(1.0, 1.0)
@@ -208,7 +208,7 @@ def logs_exponential(obs: Any, rate: Any, sample_weight: Any = None, reduction: 
 
 
 def _interval(low: Any, high: Any) -> dict[str, Any]:
-    """Both ends; DomainError where they are not in order."""
+    """Both ends; DomainError if they are not in order."""
     if isinstance(low, int | float | list | tuple | np.ndarray) and isinstance(high, int | float | list | tuple | np.ndarray):
         high, low = broadcast({"max": as_array("max", high), "min": as_array("min", low)})
         bad = ~(high > low)
@@ -227,7 +227,7 @@ def _crps_uniform(m: Any, obs: Any, low: Any, high: Any) -> Any:
 
 
 def crps_uniform(obs: Any, min: Any, max: Any, sample_weight: Any = None, reduction: Reduction = "none") -> Any:
-    """CRPS of a uniform distribution on [min, max]: width (z^3 + (1 - z)^3) / 3 at z = (obs - min) / width, plus the way to the interval.
+    """CRPS of a uniform distribution on [min, max]: width (z^3 + (1 - z)^3) / 3 at z = (obs - min) / width, plus any distance outside.
 
     Shapes and errors: crps_normal; DomainError where max <= min. Source: Jordan, Krueger & Lerch (2019).
 

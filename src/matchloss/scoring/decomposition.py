@@ -1,4 +1,4 @@
-"""A mean score in three parts: score = miscalibration - discrimination + uncertainty, without bins.
+"""Splits a mean score into three parts without bins: score = miscalibration - discrimination + uncertainty.
 
 With the forecasts recalibrated (matchloss.scoring.isotonic) and the best constant forecast,
 
@@ -27,7 +27,7 @@ CONFIDENCE = 0.95
 
 
 class Parts(NamedTuple):
-    """score = miscalibration - discrimination + uncertainty, each a float, or an array of one number a class."""
+    """score = miscalibration - discrimination + uncertainty, each a float or an array with one number per class."""
 
     score: Any
     miscalibration: Any
@@ -36,7 +36,7 @@ class Parts(NamedTuple):
 
 
 class Decomposition(Parts):
-    """The parts, and with `intervals` asked for, .intervals: the same parts as pairs (low, high) of 95 % bootstrap intervals."""
+    """The parts and, if asked for, .intervals: the same parts as 95 % bootstrap intervals (low, high)."""
 
     intervals: Parts | None = None
 
@@ -50,13 +50,14 @@ def decompose(
     intervals: int | None = None,
     seed: int = 0,
 ) -> Decomposition:
-    """The mean score of forecasts in its parts: miscalibration, discrimination, uncertainty.
+    """The mean score of forecasts, split into miscalibration, discrimination and uncertainty.
 
-    obs, fct (n,): numbers, or labels 0 and 1 and the probability of 1. For integer labels and fct (n, K), class by class: arrays of K
-    parts, of each class against the others. level: of a quantile or expectile, in (0, 1). intervals: how many bootstrap draws of the rows;
-    the result's `intervals` then holds a pair (low, high) for each part. Rows of weight 0 are left out; their order does not matter.
+    obs, fct (n,): numbers, or labels 0 and 1 and the probability of 1. With integer labels and fct (n, K) each part is an array (K,), of
+    each class against the others. level: of a quantile or expectile, in (0, 1). intervals: the number of bootstrap draws of the rows;
+    the result's `intervals` then holds a pair (low, high) for each part. Rows of weight 0 are left out. The order of rows does not matter.
 
-    DomainError for what the score does not allow, an unknown score and a level that is missing; ShapeError for shapes and for no row.
+    DomainError for values that the score does not allow, an unknown score or a missing level; ShapeError for bad shapes or no rows.
+    Source: Dimitriadis, Gneiting & Jordan (2021).
 
     >>> from matchloss.scoring import decompose
     >>> decompose("squared_error", [0, 0, 1, 1], [-1, 1, 1, 2])
@@ -113,7 +114,7 @@ def _floats(x: NDArray[Any]) -> Floats:
 
 def _mean(rule: ProperScore, y: Floats, f: Floats, w: Floats, level: float | None) -> float:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # an infinite score is the result itself
+        warnings.simplefilter("ignore")  # an infinite score shows in the result
         return float(np.average(np.asarray(rule.rows(y, f, level), np.float64), weights=w))
 
 

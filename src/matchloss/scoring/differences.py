@@ -1,4 +1,4 @@
-"""compare_forecasts: which of several fixed forecasts nobody beats, and how sure that is."""
+"""compare_forecasts: which of several fixed forecasts are unbeaten, and how certain that is."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from matchloss.errors import DomainError, ShapeError
 from matchloss.scoring._catalogue import ProperScore, get_score
 from matchloss.scoring.ranking import Difference, Ranking, rank
 
-FEW, APPROXIMATE = 10, 30  # rows that carry a difference
+FEW, APPROXIMATE = 10, 30  # with fewer rows carrying a difference: rely on these few rows; the interval is approximate
 FRAMES = ("polars", "pandas", "pyarrow")
 
 
@@ -24,8 +24,8 @@ FRAMES = ("polars", "pandas", "pyarrow")
 class ForecastComparison:
     """k forecasts by one score: .best, .unbeaten (best first), .differences, .frame(), .sentence.
 
-    means: the mean score of each by name, lower is better. differences[a, b]: of a less b, with a simultaneous interval. not_ranked:
-    forecasts whose score is infinite, with the number of such rows.
+    means: each forecast's mean score by name, lower is better. differences[a, b]: the mean of a minus that of b, with a simultaneous
+    interval. not_ranked: forecasts with an infinite score, and the number of such rows.
     """
 
     score: str
@@ -39,13 +39,13 @@ class ForecastComparison:
 
     @property
     def best(self) -> str | None:
-        """The forecast of the least mean score among those that nobody beats; None where none has a finite score."""
+        """The unbeaten forecast with the least mean score; None if no forecast has a finite score."""
         return self.unbeaten[0] if self.unbeaten else None
 
     def frame(self) -> Any:
-        """A line a forecast, the best first: its mean score, its difference to the best with the interval, and whether it is beaten.
+        """One row per forecast, the best first: its mean score, its difference from the best with the interval, and who beats it.
 
-        A Polars, pandas or Arrow table, whichever is installed first in this order; ImportError where none is.
+        A Polars, pandas or Arrow table, the first of these that is installed; ImportError if none is.
         """
         ranked = [*self.unbeaten, *sorted(self.beaten_by, key=self.means.__getitem__), *self.not_ranked]
         none = Difference(np.nan, np.nan, np.nan, np.nan)
@@ -103,15 +103,15 @@ def compare_forecasts(
     lags: int | None = None,
     confidence: float = 0.95,
 ) -> ForecastComparison:
-    """Paired differences of the mean scores of k forecasts of the same rows, with intervals that hold for all pairs at once.
+    """Paired differences of the mean scores of k forecasts on the same rows, with intervals that hold for all pairs at once.
 
-    score: a name of the catalogue; obs and each forecast as that score takes them, n rows. groups (n,): rows of one group, a patient or a
-    day, are not independent; then groups vary, not rows. order (n,): the time of each row of a series: differences at neighbouring times
-    are correlated, up to `lags` steps, by default 4 (T/100)^(2/9) of T times (Diebold & Mariano 1995; Newey & West 1987); rows of one
-    time count as one. level: of a quantile or expectile.
+    score: a name of the catalogue; obs and each forecast: n rows, as that score takes them. groups (n,): rows of one group, such as a
+    patient or a day, are dependent, so the variance is that between groups. order (n,): the time of each row of a series; differences
+    may be correlated up to `lags` time steps, by default 4 (T/100)^(2/9) for T times (Diebold & Mariano 1995; Newey & West 1987), and
+    rows of the same time count as one. level: of a quantile or expectile.
 
-    A forecast with an infinite score is not ranked. ShapeError where lengths differ or fewer than two rows vary; DomainError as the
-    score's.
+    A forecast with an infinite score is not ranked. ShapeError if lengths differ or there are fewer than two independent rows or groups;
+    DomainError as for the score.
 
     >>> import numpy as np
     >>> from matchloss.scoring import compare_forecasts
@@ -130,7 +130,7 @@ def compare_forecasts(
     if groups is not None and order is not None:
         raise DomainError("give either groups or order: rows of one time already count as one")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # infinite scores are told in the result
+        warnings.simplefilter("ignore")  # the result reports infinite scores
         rows = {name: np.atleast_1d(np.asarray(rule.rows(obs, fct, level), np.float64)) for name, fct in forecasts.items()}
     n = next(iter(rows.values())).size
     weight = as_weight(sample_weight, (n,))

@@ -13,9 +13,9 @@ from matchloss.errors import DomainError, ShapeError
 from matchloss.scoring._apply import Reduction, reduce
 
 Estimator = Literal["qd", "nrg", "int", "fair", "pwm"]
-FAIR = {"qd": False, "nrg": False, "int": False, "fair": True, "pwm": True}  # names of one number each in scoringrules
+FAIR = {"qd": False, "nrg": False, "int": False, "fair": True, "pwm": True}  # scoringrules' names, of which only two differ in value
 BLOCK = 1 << 12  # rows
-PAIRS = 1 << 20  # distances between members that are held at a time
+PAIRS = 1 << 20  # distances between members to hold at a time
 
 
 def crps_ensemble(
@@ -31,10 +31,10 @@ def crps_ensemble(
     """CRPS of an ensemble of m members: mean |x_i - obs| - sum over pairs |x_i - x_j| / (2 m^2).
 
     obs (...), fct (..., m) with the members along m_axis; the result has obs's shape, or is a float for "mean" and "sum", weighted by
-    sample_weight. estimator "qd" (or "nrg", "int", the same number): of the members' own distribution; "fair" (or "pwm"): with m (m - 1)
-    in the place of m^2, which is unbiased for the distribution that they were drawn from, and NaN for one member. nan="skip" leaves NaN
-    members out, row by row. Computed from sorted members as a sum of terms >= 0, in n m log m steps and no memory beside the result.
-    DomainError for NaN members, rows of nothing but NaN, infinite or NaN obs; ShapeError where shapes do not fit.
+    sample_weight. estimator "qd" (or "nrg", "int", which are equal): the score of the members' empirical distribution; "fair" (or "pwm"):
+    m (m - 1) replaces m^2, which is unbiased for the distribution that the members were drawn from, and NaN for one member. nan="skip"
+    leaves NaN members out, row by row. Computed from sorted members as a sum of terms >= 0, in n m log m steps and without extra memory.
+    DomainError for NaN members (with "skip": rows without any other), and for infinite or NaN obs; ShapeError for shapes that do not fit.
     Source: Gneiting & Raftery (2007), eq. 21; fair: Ferro (2014).
 
     >>> from matchloss.scoring import crps_ensemble
@@ -86,7 +86,7 @@ def twcrps_ensemble(
     *,
     estimator: Estimator = "qd",
 ) -> Any:
-    """Threshold-weighted CRPS: only what forecasts say of values between a and b counts; crps_ensemble of all numbers moved into [a, b].
+    """Threshold-weighted CRPS, which judges only the values between a and b: crps_ensemble with all numbers clipped to [a, b].
 
     Shapes and errors: crps_ensemble; DomainError for a >= b. Source: Gneiting & Ranjan (2011); Allen, Ginsbourger & Ziegel (2023).
 
@@ -146,15 +146,15 @@ def energy_score(
 
 
 def _pairs(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of vectors (n, m, d), the sum of the distances of all ordered pairs of members."""
+    """For vectors (n, m, d), the sum of the distances over all ordered pairs of members, (n,)."""
     return np.linalg.norm(x[:, :, None] - x[:, None], axis=-1).sum(axis=(1, 2))
 
 
 def dss_ensemble(obs: Any, fct: Any, m_axis: int = -1, sample_weight: Any = None, reduction: Reduction = "none") -> Any:
     """Dawid-Sebastiani score of an ensemble: z^2 + 2 log s, by the members' mean and standard deviation s (divisor m - 1).
 
-    obs (...), fct (..., m). Proper; strictly so for what a mean and a variance tell. DomainError for members that are all equal, which
-    have no spread, and for NaN; the rest as crps_ensemble. Source: Dawid & Sebastiani (1999).
+    obs (...), fct (..., m). Proper; strictly so for the pair of mean and variance. DomainError for members that are all equal, and for NaN;
+    otherwise as crps_ensemble. Source: Dawid & Sebastiani (1999).
 
     >>> from matchloss.scoring import dss_ensemble
     >>> round(dss_ensemble(1.0, [0.0, 2.0]), 6)

@@ -1,9 +1,9 @@
-"""Recalibration: the best forecasts that rise with the given ones, for a mean, a quantile or an expectile.
+"""Recalibration: the best forecasts that are a nondecreasing function of the given ones, for a mean, quantile or expectile.
 
-For any score that is consistent for the functional the answer is one and the same (Brummer & Preez 2013; Jordan, Muehlemann & Ziegel
-2022), so it is computed once and scored by each. Means are pooled by SciPy's isotonic regression. Quantiles and expectiles are found by
-thresholds: the part of a segment that belongs above t is the end of it whose identification function sums to the most negative number,
-and every segment is cut so, at the middle of what its values may be, until nothing is left to cut (Stout 2013): n log n in all.
+Every score that is consistent for the functional has the same solution (Brummer & Preez 2013; Jordan, Muehlemann & Ziegel 2022), so
+it is computed once. Means use SciPy's isotonic regression. Quantiles and expectiles are found by partitioning (Stout 2013): each
+segment is cut at a threshold t in the middle of its possible values. The part above t is the tail of the segment whose identification
+function has the most negative sum. This repeats until nothing is left to cut, in n log n steps.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Functional = Literal["mean", "quantile", "expectile"]
-HALVINGS = 70  # of the range of the observations: to its last bit
+HALVINGS = 70  # bisects the range of the observations down to the last bit
 
 
 @dataclass(frozen=True)
 class Recalibration:
-    """The distinct forecasts in order, the recalibrated value of each, its weight, and the place of each row's forecast among them."""
+    """The distinct forecasts in order, each one's recalibrated value and weight, and the index of each row's forecast among them."""
 
     fct: Floats
     value: Floats
@@ -35,12 +35,12 @@ class Recalibration:
 
 
 def recalibrate(functional: Functional, obs: Floats, fct: Floats, weight: Floats | None = None, level: float = 0.5) -> Recalibration:
-    """Isotonic regression of obs on fct, rows (n,) in any order; rows of one forecast get one value, none leaves the range of obs."""
+    """Isotonic regression of obs on fct, (n,) in any order. Equal forecasts get equal values, within the range of obs."""
     distinct, of_row = np.unique(fct, return_inverse=True)
     w = np.ones(obs.size) if weight is None else weight
     mass = np.bincount(of_row, w, distinct.size).astype(np.float64)
     if functional == "mean":
-        from scipy.optimize import isotonic_regression  # here, since it takes longer to import than all of this package
+        from scipy.optimize import isotonic_regression  # imported here because it takes longer than importing this whole package
 
         sums = np.bincount(of_row, w * obs, distinct.size)
         value = isotonic_regression(sums / mass, weights=mass).x
@@ -53,12 +53,12 @@ def recalibrate(functional: Functional, obs: Floats, fct: Floats, weight: Floats
 
 
 def constant(functional: Functional, obs: Floats, weight: Floats | None = None, level: float = 0.5) -> float:
-    """The best forecast that is the same for all rows."""
+    """The best constant forecast."""
     return float(recalibrate(functional, obs, np.zeros(obs.size), weight, level).value[0])
 
 
 def _quantiles(y: Floats, w: Floats, starts: NDArray[np.intp], level: float) -> Floats:
-    """Lower and upper solution, each between neighbouring values of y, and the middle of both."""
+    """The midpoint of the lower and the upper solution, each found among the values of y."""
     values, code = np.unique(y, return_inverse=True)
     ends = []
     for upper in (False, True):
@@ -75,7 +75,7 @@ def _quantiles(y: Floats, w: Floats, starts: NDArray[np.intp], level: float) -> 
 
 
 def _expectiles(y: Floats, w: Floats, starts: NDArray[np.intp], level: float) -> Floats:
-    """By halving to find which forecasts are pooled, then by Newton's steps from there, which end at the exact root of each pool."""
+    """Finds by bisection which forecasts are pooled, then each pool's exact root by Newton's method."""
     low, high = np.full(starts.size, y.min()), np.full(starts.size, y.max())
     first, sizes = np.zeros(1, np.intp), np.diff(np.append(starts, y.size))
     for _ in range(HALVINGS):
@@ -94,9 +94,9 @@ def _expectiles(y: Floats, w: Floats, starts: NDArray[np.intp], level: float) ->
 
 
 def _above(slope: Floats, first: NDArray[np.intp], upper: bool) -> NDArray[np.bool_]:
-    """For each entry whether it belongs to the end of its segment whose slopes sum to the least: the part that is better off above.
+    """Whether each entry belongs to the tail of its segment with the least sum of slopes, which is the part that should move up.
 
-    Among several such ends the shortest, or for the upper solution the longest.
+    Of several such tails the shortest, or for the upper solution the longest.
     """
     before = np.concatenate([[0.0], np.cumsum(slope)])
     stop = np.append(first[1:], slope.size)
