@@ -47,7 +47,7 @@ class Comparison:
     fits: tuple[Fit, ...]
 
     def best(self, score: str) -> set[str]:
-        """Names of the losses whose score is least among those that elicit the same functional; a loss without a rival is not named.
+        """Names of the losses with the least score among those that elicit the same functional; a loss without a rival is left out.
 
         Infinite scores are not ranked.
         """

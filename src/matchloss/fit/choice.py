@@ -1,4 +1,4 @@
-"""Which loss a target gets where none is named, and why, in a sentence."""
+"""Chooses a loss for a target if none is named, with a sentence that says why."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _usual(target: Target) -> tuple[Loss, str, Target]:
 
 
 def _like_counts(values: NDArray[np.float64]) -> bool:
-    """Whole numbers from 0 up, not seldom 0, with a long tail: the look of events counted."""
+    """Whether these look like counts of events: whole numbers >= 0, often 0, with a long tail."""
     spread = float(values.std())
     return bool(np.mean(values == 0) >= ZEROS) and float(np.mean(((values - values.mean()) / spread) ** 3)) > SKEWED
 

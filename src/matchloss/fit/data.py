@@ -91,7 +91,7 @@ def _side(ready: Prepared, weights: Floats | None, rows: Index, what: str) -> Si
 
 
 def _with_every_class(ready: Prepared) -> Prepared:
-    """A class that the draw held out as a whole could not be learned: its rows are moved to those to learn from."""
+    """Moves a class that was held out entirely to the training rows, because it could not be learned otherwise."""
     wanted = ready.target
     if not wanted.classes:
         return ready
@@ -120,7 +120,7 @@ def _weights(column: pl.Series, rows: Index) -> Floats:
 
 
 def _without_gaps(ready: Prepared, kept: Collection[str], policy: Missing) -> tuple[Index, Index, int]:
-    """The rows to learn from and to judge on that have a value in every column that enters, and how many have not."""
+    """The training and test rows that have a value in every column that enters, and how many rows do not."""
     if policy == "indicate":
         return ready.train, ready.test, 0
     gone = np.zeros(ready.table.height, bool)

@@ -1,4 +1,4 @@
-"""Predictions for a file, in batches: what a model file and a table have to do with each other."""
+"""Predictions for a file, in batches."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ PROBABILITY = "probability_"
 
 @dataclass(frozen=True)
 class Predicted:
-    """What became of the rows of a file."""
+    """What happened to the rows of a file."""
 
     rows: int
-    without: int  # rows without a prediction, since a value is missing and the model was trained on rows that had all
+    without: int  # rows without a prediction, because a value is missing and the model was trained on complete rows
     unseen: Mapping[str, int]  # rows with a level that training did not have, by column
 
 

@@ -1,4 +1,4 @@
-"""Columns that a person should look at before trusting a fit: ids, dates, and what is the target itself under another name."""
+"""Columns to look at before trusting a fit: ids, dates, and the target itself under another name."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def suspicious(
 def explained(column: pl.Series, wanted: Floats, as_levels: bool = False) -> float:
     """The share of the variance of `wanted`, (n, 1) or one column a class, that `column` explains by itself.
 
-    By the means of its levels, or of bins of equally many numbers, out of sample; numbers also by a straight line, of the values or
-    of their ranks; classes also by how seldom they change along the column.
+    Judged out of sample by the means of its levels, or of bins with equally many numbers. Numbers are also judged by a straight line in
+    their values or ranks, and classes by how rarely they change along the column.
     """
     if as_levels or not column.dtype.is_numeric():
         return _by_groups(_levels(column), wanted)
@@ -102,7 +102,7 @@ def _bins(column: pl.Series) -> Codes:
 
 
 def _by_groups(groups: Codes, wanted: Floats) -> float:
-    """Means are taken over every other row and judged on the rest, so that a level for every row explains nothing."""
+    """Takes means over every other row and judges them on the rest, so that a column with one level per row explains nothing."""
     learn, judge = slice(0, None, 2), slice(1, None, 2)
     size = int(groups.max()) + 1
     sums = np.stack([np.bincount(groups[learn], column, size) for column in wanted[learn].T], axis=1)

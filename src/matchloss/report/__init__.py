@@ -1,4 +1,4 @@
-"""Pages for people: one self-contained HTML file each, its charts apart from the computation behind them."""
+"""HTML pages, one self-contained file each, with charts kept apart from the computation behind them."""
 
 from matchloss.report.audit_page import render_audit_page, write_audit_page
 from matchloss.report.compare_page import render_page, write_page

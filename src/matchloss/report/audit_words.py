@@ -27,7 +27,7 @@ LEGEND = ("clean", *reversed(SEVERITIES), "skipped", "stopped")
 
 
 def clean_text(text: str) -> str:
-    """Lines as they are, other characters that nobody sees written out: none may turn the text around or break the file."""
+    """Keeps line breaks and writes out other invisible characters, which could reverse the text or break the file."""
     return "\n".join(plain(line) for line in text.expandtabs(4).split("\n"))
 
 
@@ -44,7 +44,7 @@ def name(report: Report) -> tuple[str, str]:
 
 
 def verdict(report: Report) -> tuple[str, str]:
-    """The worst that there is to say in two words, and the rest of it."""
+    """The worst finding in two words, and the rest of the sentence."""
     counts = {s: len(report.of(s)) for s in SEVERITIES}
     said = [plural(n, s) for s, n in counts.items() if n]
     if not said:

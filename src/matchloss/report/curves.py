@@ -1,4 +1,4 @@
-"""The numbers behind the three pictures, every one of them from the library itself; nothing here knows HTML.
+"""The numbers behind the three pictures, all computed by the library itself; nothing here knows HTML.
 
 A curve travels as few points with few digits. The slider in the page still shows exact curves, because a loss is either
 linear in its target (two columns, `a + target * b`) or a function of raw - target alone (one column, shifted).
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 LABEL_KINDS = ("binary", "multiclass")
 MAX_LOGITS = 100  # a longer row looks the same
-SMALL = 900  # elements at a time: below the size at which loops are compiled, as a page needs too few to wait for that
+SMALL = 900  # elements at a time, too few for compiled loops, whose compilation would not pay for a page
 READINGS = 240  # steps on either side of the target at which a signal can be read
 RAW_REACH = 6.0  # half the width of the raw axis for labels
 KINKS = [s * k * (1 + e) for k in (0.5, 1.0) for s in (-1, 1) for e in (-1e-6, 1e-6)]  # where margins and links have corners
@@ -132,7 +132,7 @@ def _simplified(x: Array, y: Array, tolerance: float) -> NDArray[np.intp]:
 
 
 def _squeezed(y: Array, limit: float) -> Array:
-    """y within the picture, its logarithm beyond, so that a reading out there is right to 1 in 10,000."""
+    """y inside the picture and its logarithm outside, so that readings outside are accurate to 1 in 10,000."""
     return np.where(np.abs(y) <= limit, y, np.sign(y) * limit * (1 + 10 * np.log(np.maximum(np.abs(y), limit) / limit)))
 
 

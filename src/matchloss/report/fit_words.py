@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matchloss.fit.result import FitResult
     from matchloss.tables.scores import Score
 
-# What e to the power of a coefficient says, by the link.
+# The meaning of e to the power of a coefficient, by link.
 FACTORS = {
     "logit": "e to the power of a coefficient is the factor by which the odds change.",
     "log": "e to the power of a coefficient is the factor by which the prediction changes.",

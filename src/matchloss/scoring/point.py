@@ -1,9 +1,9 @@
-"""Scores of forecasts that are one number: consistent for a mean, a quantile or an expectile; and of intervals.
+"""Scores of single-number forecasts, consistent for a mean, quantile or expectile, and of intervals.
 
-A score is consistent for a functional if no forecast has a lower expectation than the functional itself (Gneiting 2011). All are lower
-is better, observation first, and take numbers or arrays whose shapes broadcast. The result has the common shape; with reduction "mean"
-or "sum" it is a float, weighted by sample_weight; rows of weight 0 are not looked at. DomainError names the first entry that is not
-allowed, TypeError refuses what is no number.
+A score is consistent for a functional if no forecast has a lower expected score than the functional itself (Gneiting 2011). Lower is
+better. All take the observation first, and numbers or arrays whose shapes broadcast. The result has the common shape; with reduction
+"mean" or "sum" it is a float, weighted by sample_weight. Rows of weight 0 are not checked. All raise DomainError, which names the first
+entry that is not allowed, ShapeError for shapes that do not broadcast, and TypeError for anything that is not a number.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ REAL, POSITIVE, NON_NEGATIVE = Interval(-inf, inf), Interval(0, inf), Interval(0
 UNIT = Interval(0, 1)
 NUMBERS = {"obs": REAL, "fct": REAL}
 
-# Where the prediction is the raw output itself, a loss is a score with its arguments turned round: the formula stands there.
+# With the identity link a loss is a score with its arguments swapped, so these use the losses' formulas.
 _half_squared, _absolute_loss = SquaredError.formula, AbsoluteError.formula
 _pinball_loss, _expectile_loss = Pinball.formula, Expectile.formula
 
@@ -65,7 +65,7 @@ def _pinball(m: Any, obs: Any, fct: Any, alpha: Any) -> Any:
 def pinball(obs: Any, fct: Any, alpha: Any = 0.5, sample_weight: Any = None, reduction: Reduction = "none") -> Any:
     """(1{fct >= obs} - alpha) (fct - obs), consistent for the alpha-quantile, alpha in (0, 1). Source: Koenker & Bassett (1978).
 
-    alpha may be an array too. At 1/2 it is half the absolute error. scoringrules calls it quantile_score, and so may you.
+    alpha may be an array too. At 1/2 it is half the absolute error. Also available under scoringrules' name, quantile_score.
 
     >>> from matchloss.scoring import pinball
     >>> pinball([1.0, 2.0], [3.0, 1.0], alpha=0.9).round(10)
@@ -92,7 +92,7 @@ def expectile_score(obs: Any, fct: Any, alpha: Any = 0.5, sample_weight: Any = N
 
 
 def _entropic(m: Any, obs: Any, fct: Any) -> Any:
-    """obs log(obs / fct) - obs + fct >= 0: by log1p of the relative difference, in which nothing cancels near fct = obs."""
+    """obs log(obs / fct) - obs + fct >= 0, by log1p of the relative difference, so that nothing cancels near fct = obs."""
     d = fct - obs
     near = m.abs(d) < 0.5 * obs
     r = m.where(near, d / m.where(obs > 0, obs, 1.0), 0.0)
@@ -113,7 +113,7 @@ def _log1p_gap(m: Any, r: Any) -> Any:
 def poisson_deviance(obs: Any, fct: Any, sample_weight: Any = None, reduction: Reduction = "none") -> Any:
     """2 (obs log(obs / fct) - obs + fct), strictly consistent for the mean of counts and of other numbers >= 0; 0 log 0 is 0.
 
-    obs, fct >= 0; a forecast of 0 for what happened is infinite. Source: McCullagh & Nelder (1989).
+    obs, fct >= 0; infinite for a forecast of 0 if obs > 0. Source: McCullagh & Nelder (1989).
 
     >>> from matchloss.scoring import poisson_deviance
     >>> poisson_deviance([0.0, 2.0], [1.0, 2.0])
@@ -145,7 +145,7 @@ def gamma_deviance(obs: Any, fct: Any, sample_weight: Any = None, reduction: Red
 
 
 def _tweedie(m: Any, obs: Any, fct: Any, power: Any) -> Any:
-    """The Bregman divergence of mu^(2 - p) / ((1 - p) (2 - p)), p none of 0, 1, 2; where obs = 0, of its last term alone."""
+    """The Bregman divergence of mu^(2 - p) / ((1 - p) (2 - p)), p not 0, 1 or 2; only its last term if obs = 0."""
     a, b = 1 - power, 2 - power
     log_fct, log_obs = m.log(fct), m.log(m.where(obs > 0, obs, 1.0))
     level = m.exp(b * log_fct) / b
@@ -183,7 +183,7 @@ def _interval(m: Any, obs: Any, lower: Any, upper: Any, alpha: Any) -> Any:
 
 
 def interval_score(obs: Any, lower: Any, upper: Any, alpha: Any, sample_weight: Any = None, reduction: Reduction = "none") -> Any:
-    """Winkler's score of a central (1 - alpha) interval: upper - lower + 2/alpha times what obs lies outside of it.
+    """Winkler's score of a central (1 - alpha) interval: upper - lower + 2/alpha times the distance of obs from it.
 
     Consistent for the quantiles at alpha/2 and 1 - alpha/2. DomainError for crossed ends (how many, and the first row) and alpha outside
     (0, 1). Source: Winkler (1972); Gneiting & Raftery (2007), eq. 43.

@@ -1,4 +1,4 @@
-"""Differences between forecasts that were scored on the same rows, and how sure they are.
+"""Differences between forecasts that were scored on the same rows, and how certain they are.
 
 For each pair of forecasts, d[i] is the difference of their scores in row i and m its mean. The interval around m is simultaneous over all
 pairs: m +- t se, where t is Student's quantile at the tail probability that makes 95 % of all pairs' intervals hold at once, with as many
@@ -32,10 +32,10 @@ DRAWS = 20_000  # of the greatest |Z| over all pairs: its 95 % point is then goo
 
 @dataclass(frozen=True)
 class Difference:
-    """The mean score of one forecast less that of another: a negative one favours the first.
+    """The mean score of one forecast minus that of another; negative favours the first.
 
     low and high hold with the stated confidence for all pairs at once. carrying = (sum u^2)^2 / sum u^4, u the rows' deviations from
-    the mean: how many rows (or groups) carry the variance. Where fewer than 10 do, these rows decide; below 30 the interval is approximate.
+    the mean: how many rows (or groups) carry the variance. With fewer than 10 these few rows decide; below 30 the interval is approximate.
     """
 
     difference: float
@@ -49,17 +49,17 @@ class Difference:
         return self.low > 0 or self.high < 0
 
     def __neg__(self) -> Difference:
-        """The same, seen from the other forecast."""
+        """The difference seen from the other forecast."""
         return Difference(-self.difference, -self.high, -self.low, self.carrying)
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Which forecasts no other beats, and by how much each differs from each.
+    """Which forecasts are unbeaten, and how each pair differs.
 
     means: the mean score of each forecast. ranked: those whose score is finite in every row. best: the least mean among the ranked, None if
     there is none. unbeaten: the ranked that no other beats, the least mean first. beaten_by: for each other ranked one, the forecast that
-    beats it most clearly. pairs[a, b]: of forecast a less forecast b, for each two that are ranked, both ways round.
+    beats it most clearly. pairs[a, b]: forecast a minus forecast b, for all ordered pairs of ranked forecasts.
     """
 
     means: Floats
@@ -70,7 +70,7 @@ class Ranking:
 
     @property
     def best(self) -> int | None:
-        """The least mean score among the ranked."""
+        """The forecast with the least mean score among the ranked; None if there is none."""
         return min(self.ranked, key=lambda j: self.means[j], default=None)
 
 
@@ -85,8 +85,8 @@ def rank(
 ) -> Ranking:
     """The ranking of k forecasts from scores (repeats, rows, k), lower is better; finite or infinite, rows of weight 0 left out.
 
-    folds (repeats, rows): the fold in which a row was predicted, None for forecasts that are fixed. groups (rows,): codes of rows that go
-    together; what varies is then the groups. lags: rows, or groups in the order of their codes, are a series, correlated up to so many
+    folds (repeats, rows): the fold in which a row was predicted, None for fixed forecasts. groups (rows,): codes of dependent rows; the
+    variance is then that between groups. lags: rows, or groups in the order of their codes, are a series, correlated up to this many
     steps.
     """
     relative: Floats = np.ones(scores.shape[1]) if weight is None else weight / weight.mean()
@@ -114,7 +114,7 @@ def rank(
 
 
 def _spread(d: Floats, folds: Codes | None, weight: Floats, groups: Codes | None, lags: int) -> tuple[Floats, Floats, Floats, Floats]:
-    """Of differences (repeats, rows, pairs): their means, standard errors, carrying rows, and the correlation of the means."""
+    """For differences (repeats, rows, pairs): their means, standard errors, carrying rows, and the correlation of the means."""
     repeats, n, _ = d.shape
     mean_of_repeats = d.mean(axis=0)
     m = np.average(mean_of_repeats, axis=0, weights=weight)
@@ -146,7 +146,7 @@ def _spread(d: Floats, folds: Codes | None, weight: Floats, groups: Codes | None
 
 
 def _of_training(d: Floats, mean_of_repeats: Floats, folds: Codes, k: int) -> Floats:
-    """X: by how much fold means vary beyond what their own rows explain."""
+    """The X of this module's text: how much fold means vary beyond what their own rows explain."""
     repeats, x = len(d), np.zeros(d.shape[2])
     for r in range(repeats):
         others = (mean_of_repeats * repeats - d[r]) / (repeats - 1)
@@ -156,8 +156,8 @@ def _of_training(d: Floats, mean_of_repeats: Floats, folds: Codes, k: int) -> Fl
 
 
 def _quantiles(correlation: Floats, carrying: Floats, confidence: float) -> Floats:
-    """Student's quantiles, one a pair, at the tail probability that lets all intervals hold together."""
-    from scipy import stats  # here, since it takes longer to import than all of this package
+    """Student's quantiles, one per pair, at the tail probability for which all intervals hold at once."""
+    from scipy import stats  # imported here because it takes longer than importing this whole package
 
     values, vectors = np.linalg.eigh(correlation)
     z = np.random.default_rng(0).standard_normal((DRAWS, len(values))) @ (vectors * np.sqrt(np.maximum(values, 0.0))).T

@@ -1,7 +1,7 @@
-"""CRPS and log scores of distributions that rest on incomplete gamma and beta functions, which are SciPy's: NumPy arrays only.
+"""CRPS and log scores of distributions that need SciPy's incomplete gamma and beta functions: NumPy arrays only.
 
-Closed forms: Jordan, Krueger & Lerch (2019), "Evaluating probabilistic forecasts with scoringRules". 2 F - 1 is written as the
-difference of both tails, so that it is right where either is small.
+Closed forms: Jordan, Krueger & Lerch (2019), "Evaluating probabilistic forecasts with scoringRules". Log scores: Good (1952).
+2 F - 1 is computed as the difference of both tails, so that it is accurate if either is small.
 """
 
 from __future__ import annotations
@@ -251,7 +251,7 @@ def crps_binomial(obs: Any, n: Any, prob: Any, sample_weight: Any = None, reduct
     def formula(m: Any, obs: Any, n: Any, prob: Any) -> Any:
         total = np.zeros(np.shape(obs))
         for x in range(int(np.max(n, initial=0))):
-            left = np.maximum(n - x, 1)  # in range also where x is beyond n, which is dropped
+            left = np.maximum(n - x, 1)  # stays in range for x beyond n, which is dropped
             below, above = sp.betainc(left, x + 1, 1 - prob), sp.betainc(x + 1, left, prob)
             total += np.where(x < n, np.where(obs <= x, above * above, below * below), 0.0)
         return total
@@ -286,7 +286,7 @@ def _refuse_beyond(obs: Any, n: Any) -> None:
 
 
 def _mixture(obs: Any, m: Any, s: Any, w: Any, m_axis: int) -> tuple[NDArray[Any], ...]:
-    """Checked: obs, and the components' means, standard deviations and shares along the last axis."""
+    """The checked obs, and the components' means, standard deviations and shares along the last axis."""
     y, means, sizes = as_array("obs", obs), as_array("m", m), as_array("s", s)
     if means.ndim == 0 or means.shape != sizes.shape:
         raise ShapeError(f"m has shape {means.shape} and s {sizes.shape}; they must be the same, with an axis of components, m_axis")

@@ -1,1 +1,1 @@
-"""What commands on a person's table share: reading it, its target, the split into train and test rows, held-out scores."""
+"""What the commands on a table share: reading it, its target, the split into training and test rows, held-out scores."""

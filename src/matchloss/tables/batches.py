@@ -1,4 +1,4 @@
-"""A table read, and another written, in batches: a file may be larger than memory."""
+"""Reading and writing tables in batches, because a file may be larger than memory."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ CONVERSION = re.compile(r"In CSV column #(\d+): (?:Row #(\d+): )?CSV conversion 
 
 
 def batches(path: Path, wanted: Mapping[str, Holds], rows: int = ROWS, size: int = BYTES) -> Generator[pl.DataFrame, None, None]:
-    """The columns named in `wanted`, of which it says what they hold, a batch of rows at a time; DataError as for `read_table`.
+    """The columns named in `wanted`, which also says what they hold, one batch of rows at a time; DataError as for `read_table`.
 
-    The types matter for CSV, where a batch alone cannot tell them. Of a table of other columns only, one column comes.
+    CSV needs these types, because a single batch does not show them. If no column is wanted, the first one is returned for its rows.
     """
     with open_table(path, HEADER) as file:
         some = False
@@ -46,7 +46,7 @@ def batches(path: Path, wanted: Mapping[str, Holds], rows: int = ROWS, size: int
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[Callable[[pl.DataFrame], None]]:
-    """A function that adds a batch to the file, Parquet or CSV by its name; the file is there when the block ends well, and whole."""
+    """A function that appends a batch to the file, Parquet or CSV by its name. The file appears, complete, if the block succeeds."""
     check_ending(path)
     with replacing(path) as partial:
         if path.suffix.lower() == ".csv":
@@ -143,7 +143,7 @@ def _csv_batches(
 
 
 def _unpacked(path: Path, file: io.BufferedReader, stack: contextlib.ExitStack) -> io.BufferedReader:
-    """The CSV file, out of its gzip or zip; its start can be looked at without being taken away, in a pipe as well."""
+    """The CSV file, unpacked from gzip or zip; its start can be peeked at without being consumed, even in a pipe."""
     start = file.peek(4)
     if start[:2] == b"\x1f\x8b":
         inside: Any = stack.enter_context(gzip.GzipFile(fileobj=file))

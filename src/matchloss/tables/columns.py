@@ -1,4 +1,4 @@
-"""Which columns of a table a linear model can use; what is left out, and how the others enter, said in sentences."""
+"""Which columns of a table a linear model can use, with sentences on what is left out and how the others enter."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from matchloss.linear.plan import Category, Design, Level, Missing
     from matchloss.linear.rows import TableRows
 
-MAX_LEVELS = 200  # a text column with more is likelier an identifier than a category
-ID_SHARE = 0.9  # a text column with a different value in more of its rows names them
-ID_ROWS = 20  # in fewer rows, different values are no wonder
-MOST = 12  # names in a sentence
+MAX_LEVELS = 200  # a text column with more levels is probably an identifier, not a category
+ID_SHARE = 0.9  # a text column with more distinct values per row than this identifies the rows
+ID_ROWS = 20  # with fewer rows, distinct values mean nothing
+MOST = 12  # most names in a sentence
 DATE = re.compile(r"\s*(\d{4}[-/.]\d\d?[-/.]\d\d?|\d\d?[-/.]\d\d?[-/.](\d\d|\d{4}))([T\s].*)?$")
 
 
@@ -30,7 +30,7 @@ class LeftOut:
 
     name: str
     why: str
-    suspect: bool = False  # an id or a date: a person may want to make something of it
+    suspect: bool = False  # an id or a date, from which a person may want to derive features
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def _number_reason(column: pl.Series) -> LeftOut | None:
     if known.is_empty():
         return LeftOut(column.name, "no values")
     low, high = float(known.min()), float(known.max())  # pyright: ignore[reportArgumentType]
-    flat = high / 2 - low / 2 <= 1e-13 * max(abs(low), abs(high))  # equal up to rounding; the halves do not overflow
+    flat = high / 2 - low / 2 <= 1e-13 * max(abs(low), abs(high))  # equal up to rounding; halved so that nothing overflows
     return LeftOut(column.name, "constant") if flat and not gone.any() else None
 
 

@@ -1,4 +1,4 @@
-"""The error of a table that nothing can be made from."""
+"""The error for tables and arguments that cannot be used."""
 
 
 class DataError(ValueError):

@@ -1,4 +1,4 @@
-"""The loss that a person names, or the usual ones for a target: found by what their classes say, and held against the target."""
+"""Finds the loss that a person names, or the usual ones for a kind of target, and checks it against the target."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from matchloss.tables.words import suggest
 
 
 def usual(kind: TargetKind) -> tuple[str, ...]:
-    """The losses that a kind of target gets where none is named, by their `usual_for`; the first of them where one is wanted.
+    """The default losses for a kind of target, by their `usual_for`; a command that needs a single loss takes the first.
 
-    First those for which it is the likeliest kind, and of these the ones behind the first one's link; else in the catalogue's order.
+    Losses for which this kind is the most typical come first, and among them those with the first one's link; otherwise the catalogue's
+    order.
 
     >>> usual("count")
     ('poisson', 'negative_binomial', 'squared_error')
@@ -36,9 +37,9 @@ CANDIDATES = {kind: usual(kind) for kind in get_args(TargetKind)}
 
 
 def get_loss(name: str | Loss, parameters: Mapping[str, float] | None = None) -> Loss:
-    """The loss of that name or alias, or a person's own, "module:class"; DataError, with the nearest name, where there is none.
+    """The loss with this name or alias, or a person's own, "module:class"; DataError, with the nearest name, if there is none.
 
-    So it is for a parameter that the loss does not have, and for parameters of what is a loss already.
+    DataError also for a parameter that the loss does not have, and for parameters together with a loss that is already made.
 
     >>> get_loss("quantile", {"alpha": 0.9})
     Pinball(alpha=0.9)
@@ -61,9 +62,9 @@ def get_loss(name: str | Loss, parameters: Mapping[str, float] | None = None) ->
 
 
 def named(name: str | Loss) -> type[Loss] | Loss:
-    """The class that a name stands for; a loss itself where it is one, or "module:attribute" names one.
+    """The class that a name stands for, or the loss itself if `name` is one or is a "module:attribute" that names one.
 
-    The names of the catalogue come first. Only a name with a colon that is none of them has anything imported: its module.
+    Catalogue names take precedence. A module is imported only for a name with a colon that is not in the catalogue.
     """
     if isinstance(name, Loss):
         return name

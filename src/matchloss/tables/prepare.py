@@ -1,4 +1,4 @@
-"""From a table to a target and its rows: what is dropped, drawn and held out, the same for every command, and said in sentences."""
+"""From a table to a target and its rows: what is dropped, sampled and held out, in the same way for every command."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def prepare(
     test_fraction: float = 0.2,
     seed: int = 0,
 ) -> Prepared:
-    """Read the column `target` of `table` (as what `take` says, or as what it looks like), draw `rows` rows, hold some of them out.
+    """Read the column `target` of `table` (as the kind that `take` says, or that it looks like), sample `rows` rows, hold some out.
 
     DataError for columns that are not there, options that make no sense, a target that nothing can be learned about.
     """

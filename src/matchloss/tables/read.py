@@ -91,7 +91,7 @@ def _read_csv(path: Path, content: bytes) -> pl.DataFrame:
     try:
         try:
             table = _parse(content, separator, infer=10_000)
-        except pl.exceptions.ComputeError:  # a type that the first rows did not show
+        except pl.exceptions.ComputeError:  # the first rows did not show the type
             table = _parse(content, separator, infer=None)
     except pl.exceptions.NoDataError as error:
         raise DataError(f"{path} is empty") from error
@@ -117,13 +117,13 @@ def only_member(path: Path, archive: zipfile.ZipFile) -> str:
 
 
 def check_text(path: Path, content: bytes) -> None:
-    """DataError for a file that starts as no text does."""
+    """DataError for a file that does not start like text."""
     if b"\x00" in content[:4096]:
         raise DataError(f"{path} is neither CSV nor Parquet")
 
 
 def separator_of(content: bytes) -> str:
-    """The mark between the fields of a CSV file: comma, semicolon or tab, whichever the header has most of."""
+    """The separator of a CSV file: comma, semicolon or tab, whichever is most frequent in the header."""
     header = content.split(b"\n", 1)[0]
     return max(",;\t", key=lambda mark: header.count(mark.encode()))  # max keeps the first of equals: the comma
 

@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 NUMBERS = {"squared error": scoring.squared_error, "absolute error": scoring.absolute_error}
 COUNTS = {"Poisson deviance": scoring.poisson_deviance, "squared error": scoring.squared_error}
 LABELS = {"log": scoring.log_score, "Brier": scoring.brier_score, "spherical": scoring.spherical_score}
-ERROR_RATE = "error rate"  # the share of wrong labels: the only one for a loss that predicts no probability
+ERROR_RATE = "error rate"  # the share of wrong labels; the only score for a loss that predicts no probability
 RULES: dict[TargetKind, dict[str, Callable[..., Any]]] = {"number": NUMBERS, "count": COUNTS, "binary": LABELS, "multiclass": LABELS}
 
 
@@ -35,7 +35,7 @@ def score_names(kind: TargetKind) -> tuple[str, ...]:
 
 
 def held_out(loss: Loss, kind: TargetKind, raw: Floats, target: NDArray[Any], sample_weight: Floats | None = None) -> dict[str, Score]:
-    """Mean scores of `loss.predict(raw)`; those that ask for probabilities are left out where the loss predicts a sign."""
+    """Mean scores of `loss.predict(raw)`; scores that need probabilities are left out if the loss predicts a sign."""
     prediction = np.asarray(loss.predict(raw))
     scores = {}
     if kind in ("number", "count") or loss.functional != "mode":
@@ -52,7 +52,7 @@ def _score(rule: Callable[..., Any], target: NDArray[Any], prediction: Floats, s
         target = target.astype(np.int64)
     hopeless = ~np.isfinite(prediction) if prediction.ndim == 1 else np.zeros(len(prediction), bool)  # an exponential overflowed
     if rule is scoring.poisson_deviance:
-        hopeless |= prediction < 0  # no rate at all: as bad as a rate of 0
+        hopeless |= prediction < 0  # not a rate, so as bad as a rate of 0
     fair = prediction if not hopeless.any() else np.where(hopeless, 0.0, prediction)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # rows of an infinite score are counted below

@@ -1,4 +1,4 @@
-"""What kind of thing the target is, decided from its column and said in a sentence."""
+"""Decides the kind of target from its column, with a sentence that says so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words of messages: counts with their nouns, what files say made harmless, the name that was probably meant."""
+"""Words of messages: counts with nouns, text from files made harmless, suggestions for misspelt names."""
 
 from __future__ import annotations
 
