@@ -56,7 +56,7 @@ def results(found: Comparison) -> Table:
 
 
 def catalogue(rows: list[dict[str, Any]]) -> Table:
-    """Every loss in a line."""
+    """All losses, one per line."""
     table = ruled("loss", "error signal", "link", "output\nminus\nwanted", "elicits")
     for row in rows:
         table.add_row(row["name"], row["error_signal"], row["link_name"], _yes(row["matching"]), row["functional"])

@@ -46,7 +46,7 @@ def same_shape(name: str, x: NDArray[Any], shape: tuple[int, ...], like: str) ->
 
 
 def as_weight(sample_weight: Any, shape: tuple[int, ...]) -> NDArray[Any] | None:
-    """The weights as an array of one a row, finite and >= 0, or None."""
+    """The weights as an array with one per row, finite and >= 0, or None."""
     if sample_weight is None:
         return None
     w = as_array("sample_weight", sample_weight)

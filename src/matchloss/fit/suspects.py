@@ -47,7 +47,7 @@ def suspicious(
 
 
 def explained(column: pl.Series, wanted: Floats, as_levels: bool = False) -> float:
-    """The share of the variance of `wanted`, (n, 1) or one column a class, that `column` explains by itself.
+    """The share of the variance of `wanted`, (n, 1) or one column per class, that `column` explains by itself.
 
     Judged out of sample by the means of its levels, or of bins with equally many numbers. Numbers are also judged by a straight line in
     their values or ranks, and classes by how rarely they change along the column.

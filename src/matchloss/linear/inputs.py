@@ -44,7 +44,7 @@ def numbers(name: str, x: Any) -> Floats:
 
 
 def labels(y: Any) -> NDArray[Any]:
-    """One label a row, all of one type, none missing; ValueError for any other y."""
+    """One label per row, all of one type, none missing; ValueError for any other y."""
     if isinstance(y, list | tuple):  # check before NumPy turns mixed labels into text
         _refuse_mixed(y)
     y = column_or_1d(y, warn=True)

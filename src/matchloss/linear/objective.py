@@ -75,7 +75,7 @@ class Log:
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """A loss on the rows of a table; theta is (P,) or, for K raw predictions a row, (P, K), the intercept first where there is one."""
+    """A loss on the rows of a table; theta is (P,) or, for simplex losses, (P, K), with the intercept, if any, first."""
 
     loss: Loss
     rows: TableRows

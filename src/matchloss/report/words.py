@@ -84,7 +84,7 @@ def kind(kind: TargetKind, classes: int) -> str:
 
 
 def parameters(loss: Loss) -> str:
-    """The parameters of a loss, as its formula writes them; empty where it has none."""
+    """The parameters of a loss, as its formula writes them; empty if it has none."""
     return ", ".join(f"{formula(k)} = {v:.4g}" for k, v in loss.parameters.items())
 
 

@@ -92,7 +92,7 @@ def cross_entropy(
     """`torch.nn.functional.cross_entropy`: log sum exp u - u_label, exact in the tails, with u = softcap(input) / temperature.
 
     input (C,), (N, C) or (N, C, d...); target: labels (), (N,), (N, d...) of any integer dtype, or distributions of the input's shape, or
-    a pair (labels, probabilities), each (N, m) or (N, m, d...), for the m classes that are not 0. weight: one number a class.
+    a pair (labels, probabilities), each (N, m) or (N, m, d...), for the m classes that are not 0. weight (C,): one per class.
     sample_weight has the shape of the labels. z_loss adds z_loss * (log sum exp u)^2 to each row; with return_z_loss the result is a
     pair of the loss and that part of it, detached. group: the classes are split over the processes of a torch.distributed group.
     A logit of -inf masks a class. Half dtypes give a float32 loss. With all labels ignored or no rows the mean is NaN and the sum 0.
