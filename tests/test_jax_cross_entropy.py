@@ -165,6 +165,7 @@ def test_linear_cross_entropy_never_holds_the_logits() -> None:
     assert whole >= 512 * 1024 * 4 and chunks <= whole / 4
 
 
+@pytest.mark.exhaustive
 def test_second_derivatives_of_the_linear_loss_are_right_or_refused() -> None:
     r = np.random.default_rng(5)
     x, w, t = jnp.asarray(r.normal(size=(4, 2))), jnp.asarray(r.normal(size=(3, 2))), jnp.array([0, 2, 1, 1])

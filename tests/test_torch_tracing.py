@@ -176,6 +176,7 @@ def test_compile_of_evaluate_predict_and_transforms() -> None:
     assert tail(torch.tensor([40.0], dtype=torch.float64)).item() == -4.248354255291589e-18
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("_fresh")
 def test_inductor_with_sizes_that_change() -> None:
     from torch._inductor.cpp_builder import get_cpp_compiler
