@@ -243,6 +243,7 @@ def test_every_loss_of_the_catalogue_has_its_picture(low, high):
             assert view["target"][0] < view["target"][1]
 
 
+@pytest.mark.exhaustive
 def test_readings_far_from_the_target_are_those_of_the_library(browser, file):
     with Visit(browser, file, drawn=DRAWN) as visit:
         visit.page.locator("#signals-1 input[type=radio]").nth(1).check(force=True)

@@ -84,6 +84,7 @@ def test_size_average_and_reduce_are_deprecated_as_in_pytorch() -> None:
         mt.mse_loss(raw, target, reduction="elementwise_mean")
 
 
+@pytest.mark.exhaustive
 def test_a_mean_over_two_processes(tmp_path: Path) -> None:
     import torch_workers as workers
 
