@@ -3,7 +3,7 @@
 Each side is a process of its own that imports its own `src`, and these benchmarks; both hold the same case at a time, and only one works.
 
 Known weakness: a checkout against a copy of itself does not give 1. On 2026-11-27 (Intel Xeon, 2 cores) `pointwise` gave 0.60 to 1.02 with
-one round, where memory is the limit; loops bound by arithmetic gave 1.00. Until that is mended, run the comparison of a copy first and
+one round. Until that is mended, run the comparison of a copy first, and
 read other ratios beside it.
 """
 
