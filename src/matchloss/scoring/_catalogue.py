@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf
 from typing import Any, Literal
 
 from matchloss.errors import DomainError
 from matchloss.losses import Interval, Simplex
+from matchloss.losses._domain import NON_NEGATIVE, POSITIVE, REAL
 from matchloss.scoring import categorical, point
 
 Functional = Literal["mean", "quantile", "expectile", "distribution"]
-REAL, POSITIVE, NON_NEGATIVE = Interval(-inf, inf), Interval(0, inf), Interval(0, inf, closed="left")
 GLM = "McCullagh & Nelder 1989"
 
 

@@ -24,11 +24,10 @@ from matchloss.engine import row_targets, threads
 from matchloss.engine.arrays import as_array, as_weight
 from matchloss.engine.namespaces import NUMPY, NUMPY_ROWS, namespace, row_reductions
 from matchloss.errors import DomainError, ShapeError
-from matchloss.losses import Interval
+from matchloss.losses._domain import UNIT
 from matchloss.losses._terms import times
 from matchloss.scoring._apply import Reduction, is_foreign, reduce, score, widened
 
-UNIT = Interval(0, 1, closed="both")
 BLOCK = 1 << 16  # entries of distributions to check and score at a time, so that they stay in cache
 
 

@@ -16,10 +16,9 @@ import numpy as np
 
 from matchloss.engine.arrays import as_array, refuse_at
 from matchloss.engine.special import LOG_SQRT_2PI, inverse_mills_excess, normal_density, normal_tail
-from matchloss.losses import Interval
+from matchloss.losses._domain import NON_NEGATIVE, POSITIVE, REAL
 from matchloss.scoring._apply import Reduction, broadcast, score
 
-REAL, POSITIVE, NON_NEGATIVE = Interval(-inf, inf), Interval(0, inf), Interval(0, inf, closed="left")
 INV_SQRT_PI = 0.5641895835477563
 SQRT_HALF = 0.7071067811865476
 LOCATION = {"obs": REAL, "mu": REAL, "sigma": POSITIVE}

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from matchloss.engine import threads
 from matchloss.engine.arrays import as_array, as_weight, refuse, refuse_at
 from matchloss.errors import DomainError, ShapeError
-from matchloss.scoring._apply import Reduction, reduce
+from matchloss.scoring._apply import Reduction, reduce, score
+from matchloss.scoring.continuous import LOCATION
 
 Estimator = Literal["qd", "nrg", "int", "fair", "pwm"]
 FAIR = {"qd": False, "nrg": False, "int": False, "fair": True, "pwm": True}  # scoringrules' names, of which only two differ in value
@@ -184,9 +185,6 @@ def dss_normal(obs: Any, mu: Any, sigma: Any, sample_weight: Any = None, reducti
     >>> dss_normal(1.0, 0.0, 1.0)
     1.0
     """
-    from matchloss.scoring._apply import score
-    from matchloss.scoring.continuous import LOCATION
-
     return score(_dss, {"obs": obs, "mu": mu, "sigma": sigma}, LOCATION, sample_weight, reduction)
 
 

@@ -16,11 +16,11 @@ import numpy as np
 from matchloss.engine.arrays import as_array, refuse
 from matchloss.errors import DomainError, ShapeError
 from matchloss.losses import Interval
+from matchloss.losses._domain import NON_NEGATIVE, POSITIVE, REAL
 from matchloss.losses.regression import AbsoluteError, Expectile, Pinball, SquaredError
 from matchloss.scoring._apply import Reduction, broadcast, reduce, score
 
-REAL, POSITIVE, NON_NEGATIVE = Interval(-inf, inf), Interval(0, inf), Interval(0, inf, closed="left")
-UNIT = Interval(0, 1)
+OPEN_UNIT = Interval(0, 1)
 NUMBERS = {"obs": REAL, "fct": REAL}
 
 # With the identity link a loss is a score with its arguments swapped, so these use the losses' formulas.
@@ -71,7 +71,7 @@ def pinball(obs: Any, fct: Any, alpha: Any = 0.5, sample_weight: Any = None, red
     >>> pinball([1.0, 2.0], [3.0, 1.0], alpha=0.9).round(10)
     array([0.2, 0.9])
     """
-    return score(_pinball, {"obs": obs, "fct": fct, "alpha": alpha}, {**NUMBERS, "alpha": UNIT}, sample_weight, reduction)
+    return score(_pinball, {"obs": obs, "fct": fct, "alpha": alpha}, {**NUMBERS, "alpha": OPEN_UNIT}, sample_weight, reduction)
 
 
 quantile_score = pinball
@@ -88,7 +88,7 @@ def expectile_score(obs: Any, fct: Any, alpha: Any = 0.5, sample_weight: Any = N
     >>> expectile_score([1.0, 2.0], [3.0, 1.0], alpha=0.75)
     array([1.  , 0.75])
     """
-    return score(_expectile, {"obs": obs, "fct": fct, "alpha": alpha}, {**NUMBERS, "alpha": UNIT}, sample_weight, reduction)
+    return score(_expectile, {"obs": obs, "fct": fct, "alpha": alpha}, {**NUMBERS, "alpha": OPEN_UNIT}, sample_weight, reduction)
 
 
 def _entropic(m: Any, obs: Any, fct: Any) -> Any:
@@ -194,7 +194,7 @@ def interval_score(obs: Any, lower: Any, upper: Any, alpha: Any, sample_weight: 
     """
     arrays = {"obs": obs, "lower": lower, "upper": upper, "alpha": alpha}
     _refuse_crossed(lower, upper)
-    return score(_interval, arrays, {"obs": REAL, "lower": REAL, "upper": REAL, "alpha": UNIT}, sample_weight, reduction)
+    return score(_interval, arrays, {"obs": REAL, "lower": REAL, "upper": REAL, "alpha": OPEN_UNIT}, sample_weight, reduction)
 
 
 def _refuse_crossed(lower: Any, upper: Any) -> None:

@@ -18,10 +18,10 @@ from matchloss.engine.arrays import as_array, as_weight, refuse, refuse_at
 from matchloss.engine.special import INV_SQRT_2PI, LOG_SQRT_2PI
 from matchloss.errors import DomainError, ShapeError
 from matchloss.losses import Interval
+from matchloss.losses._domain import NON_NEGATIVE, POSITIVE, REAL, UNIT
 from matchloss.scoring._apply import Reduction, broadcast, reduce, score
 
-REAL, POSITIVE, NON_NEGATIVE = Interval(-inf, inf), Interval(0, inf), Interval(0, inf, closed="left")
-UNIT, OPEN_UNIT = Interval(0, 1, closed="both"), Interval(0, 1)
+OPEN_UNIT = Interval(0, 1)
 ABOVE_ONE = Interval(1, inf)
 BETA = {"obs": UNIT, "a": POSITIVE, "b": POSITIVE}
 STUDENT = {"df": POSITIVE, "location": REAL, "scale": POSITIVE}
