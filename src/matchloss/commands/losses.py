@@ -1,0 +1,25 @@
+"""`matchloss losses`: the catalogue, or the card of one loss."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def losses(name: Annotated[str | None, typer.Argument(metavar="NAME", help="A loss, by its name or a peer's: its card.")] = None) -> None:
+    """The catalogue, or the card of one loss."""
+    import matchloss as ml
+    from matchloss.compare import text
+    from matchloss.names import modules_from_here
+    from matchloss.tables.losses import get_loss
+    from matchloss.terminal import console
+
+    out = console()
+    if name is None:
+        out.print(text.catalogue(ml.losses()))
+        print(f"  {text.LETTERS}")
+        print("  `matchloss losses NAME` shows the card of one")
+    else:
+        with modules_from_here():
+            out.print(text.card(get_loss(name)))

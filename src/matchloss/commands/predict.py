@@ -1,0 +1,38 @@
+"""`matchloss predict`: a model and a table in, predictions out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from matchloss.commands.options import Model, OwnLoss
+from matchloss.commands.tools import check_writable, own_loss, progress
+
+
+def predict(
+    model: Model,
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="A CSV (plain or gzip) or Parquet file, of any size.")],
+    out: Annotated[Path, typer.Option(help="Where the predictions go, a row for each: .parquet or .csv.")],
+    loss: OwnLoss = None,
+) -> None:
+    """Predict each row of a table, in batches, so that it may be larger than memory."""
+    from matchloss.fit.predict import predict_file
+    from matchloss.linear.model import read_model
+    from matchloss.tables.columns import describe_unseen
+    from matchloss.tables.words import plural
+    from matchloss.terminal import console, sentence
+
+    check_writable(out, "the predictions")
+    fitted = read_model(model, own_loss(loss))
+    with progress() as tell:
+        tell(f"reading {data}")
+        done = predict_file(fitted, data, out, tell)
+    print(f"{fitted.target}: {plural(done.rows, 'row')} predicted.")
+    if done.without:
+        gaps = plural(done.without, "row")
+        console().print(sentence(f"{gaps} without a prediction: a value is missing, and --missing drop kept such rows from training."))
+    for said in describe_unseen(fitted.design, done.unseen, "row"):
+        console().print(sentence(said))
+    print(f"The predictions: {out.resolve()}")

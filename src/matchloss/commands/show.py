@@ -1,0 +1,18 @@
+"""`matchloss show`: the card of a model."""
+
+from __future__ import annotations
+
+from matchloss.commands.options import Model, OwnLoss
+from matchloss.commands.tools import own_loss
+
+
+def show(
+    model: Model,
+    loss: OwnLoss = None,
+) -> None:
+    """The card of a model: what it predicts and from what, how it came about, its scores and coefficients."""
+    from matchloss.fit import text
+    from matchloss.linear.model import read_model
+    from matchloss.terminal import console
+
+    console().print(text.model_text(read_model(model, own_loss(loss)), model.name))

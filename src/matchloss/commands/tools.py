@@ -1,0 +1,76 @@
+"""What commands share: options taken apart, progress told, files checked before any work is done."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matchloss.losses import Loss
+
+
+def names_in(option: str) -> list[str]:
+    """The names in an option that takes several, with commas between."""
+    return [name for name in (part.strip() for part in option.split(",")) if name]
+
+
+def own_loss(name: str | None) -> type[Loss] | None:
+    """The class of the loss that the person names."""
+    from matchloss.losses import Loss
+    from matchloss.names import modules_from_here
+    from matchloss.tables.losses import named
+
+    if name is None:
+        return None
+    with modules_from_here():
+        found = named(name)
+    return type(found) if isinstance(found, Loss) else found
+
+
+def parameters_in(options: Sequence[str]) -> dict[str, float]:
+    """The parameters that options such as power=1.5 name."""
+    from matchloss.tables.errors import DataError
+
+    given: dict[str, float] = {}
+    for option in options:
+        name, _, value = (part.strip() for part in option.partition("="))
+        try:
+            number = float(value)
+        except ValueError as error:
+            raise DataError(f"--param is {option}; write a name and a number, such as power=1.5") from error
+        if name in given:
+            raise DataError(f"--param names {name} twice")
+        given[name] = number
+    return given
+
+
+@contextlib.contextmanager
+def progress(before: str = "") -> Iterator[Callable[[str], None]]:
+    """Tells the person at the terminal what goes on, each time with `before` in front; says nothing where nobody looks."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda text: None
+        return
+    with console.status("starting") as status:
+        yield lambda text: status.update(Text(before + text))  # a name with brackets is no markup
+
+
+def check_writable(path: Path | None, what: str = "the page") -> None:
+    """Refuse a file that could not be written before any work is done."""
+    if path is None:
+        return
+    from matchloss.tables.errors import DataError
+
+    folder = path.resolve().parent
+    if path.is_dir():
+        raise DataError(f"{what} cannot be written: {path} is a folder")
+    if not folder.is_dir():
+        raise DataError(f"{what} cannot be written: there is no folder {folder}")
+    if not os.access(folder, os.W_OK):
+        raise DataError(f"{what} cannot be written: no permission in {folder}")
