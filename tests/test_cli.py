@@ -13,7 +13,7 @@ import zipfile
 import pytest
 
 from command import matchloss, refusal
-from matchloss.compare import run
+from matchloss.comparison import run
 
 
 def test_compare_prints_both_tables(capsys, data):
@@ -190,7 +190,7 @@ def test_help_needs_no_heavy_module():
 
 
 def test_a_missing_extra_names_the_pip_command(capsys, monkeypatch):
-    for module in [name for name in sys.modules if name.startswith(("matchloss.compare", "matchloss.commands"))]:
+    for module in [name for name in sys.modules if name.startswith(("matchloss.comparison", "matchloss.commands"))]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "typer", None)
     assert 'pip install "matchloss[cli]"' in refusal(capsys, "losses")

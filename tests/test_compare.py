@@ -6,10 +6,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from matchloss.compare.candidates import CANDIDATES
-from matchloss.compare.result import Comparison, Fit, Score
-from matchloss.compare.run import compare
-from matchloss.compare.text import comparison_text
+from matchloss.comparison.candidates import CANDIDATES
+from matchloss.comparison.result import Comparison, Fit, Score
+from matchloss.comparison.run import compare
+from matchloss.comparison.text import comparison_text
 from matchloss.losses import CATALOGUE
 from matchloss.tables.errors import DataError
 from matchloss.tables.scores import RULES

@@ -195,7 +195,7 @@ def test_each_step_of_the_argument_is_kept_by_a_test(step: str) -> None:
 
 def test_readme_tables_name_the_candidates_and_their_properties() -> None:
     pytest.importorskip("polars")
-    from matchloss.compare.candidates import CANDIDATES
+    from matchloss.comparison.candidates import CANDIDATES
 
     tables = next(text for _, _, text in blocks(ROOT / "README.md", "text") if "error signal" in text)
     assert max(map(len, tables.splitlines())) <= 80
@@ -209,7 +209,7 @@ def test_readme_tables_name_the_candidates_and_their_properties() -> None:
 
 def test_readme_scores_are_those_of_the_demonstration() -> None:
     pytest.importorskip("polars")
-    from matchloss.compare.run import compare
+    from matchloss.comparison.run import compare
     from matchloss.tables import flights
 
     found = compare(flights.read_flights().drop("arr_delay"), flights.LABEL, categorical=flights.CYCLIC)
@@ -261,7 +261,7 @@ def test_the_page_of_a_command_tells_of_every_option(page: Path) -> None:
 
 def test_compare_page_tells_of_every_candidate() -> None:
     pytest.importorskip("polars")
-    from matchloss.compare.candidates import CANDIDATES
+    from matchloss.comparison.candidates import CANDIDATES
 
     page = (DOCS / "compare.md").read_text()
     for names in CANDIDATES.values():

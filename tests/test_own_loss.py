@@ -12,7 +12,7 @@ import pytest
 
 import matchloss as ml
 from matchloss.cli import main
-from matchloss.compare.run import compare
+from matchloss.comparison.run import compare
 from matchloss.fit.run import fit
 from matchloss.linear.model import ModelError, read_model, write_model
 from matchloss.tables.errors import DataError

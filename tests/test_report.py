@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import matchloss as ml
-from matchloss.compare.result import Comparison, Fit, Score
+from matchloss.comparison.result import Comparison, Fit, Score
 from matchloss.report import curves, render_page, words, write_page
 from pages import HOSTILE, LOOKS, Visit, assert_all_or_nothing, assert_refers_to_nothing, page_data
 from sweeps import sweep

@@ -1,4 +1,7 @@
-"""From a name, "module:attribute" or "module.attribute", to what it names. Nothing is imported that the name does not say."""
+"""Names that a person writes: "module:attribute" or "module.attribute", and losses with parameters, "huber(delta=2)".
+
+Nothing is imported that a name does not say.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,13 @@ import importlib
 import importlib.util
 import os
 import pkgutil
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any
+
+CALL = re.compile(r"\s*([^()]*?)\s*\((.*)\)\s*", re.DOTALL)
 
 
 class UnknownName(ValueError):
@@ -42,6 +48,38 @@ def resolve(name: str) -> Any:
     if isinstance(at, ModuleType):
         raise UnknownName(f"{where} is a module; name a function in it, as {where}:function")
     return at
+
+
+def split_names(text: str) -> list[str]:
+    """The names in a list with commas; a comma between parentheses belongs to its name.
+
+    >>> split_names("poisson, pinball(alpha=0.9),huber( delta = 2 )")
+    ['poisson', 'pinball(alpha=0.9)', 'huber( delta = 2 )']
+    """
+    return [name for name in (part.strip() for part in re.split(r",(?![^()]*\))", text)) if name]
+
+
+def with_parameters(name: str) -> tuple[str, dict[str, float]]:
+    """The name alone, and the parameters that stand in parentheses after it. ValueError for parameters that cannot be read.
+
+    >>> with_parameters("huber(delta=2)"), with_parameters("poisson")
+    (('huber', {'delta': 2.0}), ('poisson', {}))
+    """
+    found = CALL.fullmatch(name)
+    if found is None:
+        return name.strip(), {}
+    given: dict[str, float] = {}
+    for part in split_names(found[2]):
+        parameter, equals, value = (piece.strip() for piece in part.partition("="))
+        if parameter in given:
+            raise ValueError(f"{name!r} gives {parameter} twice")
+        try:
+            given[parameter] = float(value)
+        except ValueError:
+            equals = ""
+        if not (equals and parameter.isidentifier()):
+            raise ValueError(f"{part!r} in {name!r} cannot be read; a parameter is written NAME=NUMBER, as in huber(delta=2)")
+    return found[1], given
 
 
 @contextlib.contextmanager

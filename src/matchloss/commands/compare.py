@@ -24,8 +24,8 @@ def compare(
     report: Annotated[Path | None, typer.Option(help="Write the comparison to this HTML page too.")] = None,
 ) -> None:
     """Fit the same linear model under each loss that suits the target, and score all of them on held-out rows."""
-    from matchloss.compare import run, text
-    from matchloss.names import modules_from_here
+    from matchloss.comparison import run, text
+    from matchloss.names import modules_from_here, split_names
     from matchloss.tables.read import read_table
     from matchloss.terminal import console
 
@@ -36,7 +36,7 @@ def compare(
             read_table(data),
             target,
             source=data.name,
-            losses=names_in(losses) or None,
+            losses=split_names(losses) or None,
             drop=names_in(drop),
             categorical=names_in(categorical),
             rows=rows,

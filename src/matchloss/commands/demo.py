@@ -15,8 +15,8 @@ def demo(
     report: Annotated[Path, typer.Option(help="Where the page goes; models and their page go beside it.")] = Path("matchloss-demo.html"),
 ) -> None:
     """Models of 327,346 real flights under four losses, and which loss fits them: the delay as a number, and as a label."""
-    from matchloss.compare.flights import compare_flights
-    from matchloss.compare.text import comparison_text
+    from matchloss.comparison.flights import compare_flights
+    from matchloss.comparison.text import comparison_text
     from matchloss.fit.flights import ABOUT, fit_flights
     from matchloss.fit.text import fits_table
     from matchloss.linear.model import write_model

@@ -10,7 +10,7 @@ import typer
 def losses(name: Annotated[str | None, typer.Argument(metavar="NAME", help="A loss, by its name or a peer's: its card.")] = None) -> None:
     """The catalogue, or the card of one loss."""
     import matchloss as ml
-    from matchloss.compare import text
+    from matchloss.comparison import text
     from matchloss.names import modules_from_here
     from matchloss.tables.losses import get_loss
     from matchloss.terminal import console

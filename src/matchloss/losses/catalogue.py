@@ -7,19 +7,21 @@ import inspect
 from typing import Any
 
 from matchloss.losses._loss import CATALOGUE, Loss
+from matchloss.names import with_parameters
 
 KINDS = ("regression", "binary", "positive", "simplex")  # the catalogue's order; within a kind, the order of definition
 
 
 def get(name: str, **parameters: float) -> Loss:
-    """The loss with this catalogue name, or with another library's name for the same loss.
+    """The loss with this catalogue name, or with another library's name for the same loss; "huber(delta=2)" gives parameters as well.
 
     Raises ValueError for an unknown name (the message suggests the nearest ones), DomainError for a parameter outside its range.
 
     >>> import matchloss as ml
-    >>> ml.get("tweedie", power=1.2), ml.get("binary:logistic"), ml.get("mse")
-    (Tweedie(power=1.2), Logistic(), SquaredError())
+    >>> ml.get("tweedie", power=1.2), ml.get("huber(delta=2)"), ml.get("binary:logistic"), ml.get("mse")
+    (Tweedie(power=1.2), Huber(delta=2.0), Logistic(), SquaredError())
     """
+    name, written = with_parameters(str(name))
     known = {alias: cls for cls in CATALOGUE.values() for alias in cls.aliases} | CATALOGUE
     cls = known.get(name)
     if cls is None:
@@ -27,7 +29,7 @@ def get(name: str, **parameters: float) -> Loss:
     if cls is None:
         near = difflib.get_close_matches(str(name), known, n=3)
         raise ValueError(f"no loss is called {name!r}" + (f"; near it: {', '.join(near)}" if near else ""))
-    return cls(**parameters)
+    return cls(**{**written, **parameters})
 
 
 def losses() -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from matchloss.compare.result import Comparison
+    from matchloss.comparison.result import Comparison
 
 EXAMPLE = (0.5, 0.3, 0.2)  # class frequencies for picture 3 where the data have no labels
 

@@ -9,7 +9,7 @@ from matchloss.report.words import count, minus, score_name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from matchloss.compare.result import Comparison, Fit
+    from matchloss.comparison.result import Comparison, Fit
 
 MANY = 6  # class frequencies are listed up to here
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from matchloss.compare.result import Comparison
+    from matchloss.comparison.result import Comparison
     from matchloss.losses import Loss
 
     Array = NDArray[np.float64]

@@ -12,7 +12,7 @@ import matchloss as ml
 from matchloss.errors import DomainError
 from matchloss.losses import Interval, Loss, TargetKind
 from matchloss.losses.catalogue import in_order
-from matchloss.names import UnknownName, resolve
+from matchloss.names import UnknownName, resolve, with_parameters
 from matchloss.tables.errors import DataError
 from matchloss.tables.target import Target
 from matchloss.tables.words import suggest
@@ -39,12 +39,19 @@ CANDIDATES = {kind: usual(kind) for kind in get_args(TargetKind)}
 def get_loss(name: str | Loss, parameters: Mapping[str, float] | None = None) -> Loss:
     """The loss with this name or alias, or a person's own, "module:class"; DataError, with the nearest name, if there is none.
 
-    DataError also for a parameter that the loss does not have, and for parameters together with a loss that is already made.
+    Parameters may stand in the name as well. DataError also for a parameter that the loss does not have, that is given twice, or that
+    comes with a loss that is already made.
 
-    >>> get_loss("quantile", {"alpha": 0.9})
-    Pinball(alpha=0.9)
+    >>> get_loss("quantile", {"alpha": 0.9}), get_loss("huber(delta=2)")
+    (Pinball(alpha=0.9), Huber(delta=2.0))
     """
-    found, given = named(name), dict(parameters or {})
+    given = dict(parameters or {})
+    if isinstance(name, str):
+        name, written = parameters_in(name)
+        for parameter in given.keys() & written.keys():
+            raise DataError(f"{name} is given {parameter} twice")
+        given |= written
+    found = named(name)
     if isinstance(found, Loss):
         if given:
             raise DataError(f"{found!r} is a loss with its parameters; {next(iter(given))} is one of a class")
@@ -58,6 +65,14 @@ def get_loss(name: str | Loss, parameters: Mapping[str, float] | None = None) ->
     try:
         return found(**given)
     except (DomainError, TypeError) as error:
+        raise DataError(str(error)) from error
+
+
+def parameters_in(name: str) -> tuple[str, dict[str, float]]:
+    """The name of a loss alone, and the parameters written after it; DataError where they cannot be read."""
+    try:
+        return with_parameters(name)
+    except ValueError as error:
         raise DataError(str(error)) from error
 
 

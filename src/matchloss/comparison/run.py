@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matchloss.compare.candidates import choose
-from matchloss.compare.result import Comparison, Fit
+from matchloss.comparison.candidates import choose
+from matchloss.comparison.result import Comparison, Fit
 from matchloss.linear.solve import raw_of, solve
 from matchloss.linear.warm import warm
 from matchloss.tables.columns import choose_columns, describe, describe_unseen, enter, rows_of

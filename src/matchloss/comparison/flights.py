@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from matchloss.compare.result import Comparison
-from matchloss.compare.run import compare
+from matchloss.comparison.result import Comparison
+from matchloss.comparison.run import compare
 from matchloss.tables.flights import CYCLIC, LABEL, SOURCE
 from matchloss.tables.read import pl
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.tables.errors import DataError
-from matchloss.tables.losses import CANDIDATES, check_suits, get_loss, named
+from matchloss.tables.losses import CANDIDATES, check_suits, get_loss, named, parameters_in
 from matchloss.tables.target import Target
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def choose(target: Target, names: Sequence[str | Loss] | None, training: NDArray
     for name in CANDIDATES[target.kind] if names is None else names:
         loss, note = get_loss(name), ""
         check_suits(loss, target)
-        if named(name) is not loss:
+        if isinstance(name, str) and not parameters_in(name)[1] and named(name) is not loss:
             loss, note = loss.tuned_to(training)
         for other, _ in chosen.values():
             if other.name == loss.name and other != loss:

@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from matchloss.compare.result import Comparison, Fit
+from matchloss.comparison.result import Comparison, Fit
 from matchloss.tables.words import score_text
 from matchloss.terminal import LINE, ruled, sentence
 
