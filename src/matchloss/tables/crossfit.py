@@ -1,0 +1,76 @@
+"""One loss fitted to all rows, and to those of each fold for raw predictions of rows that a model did not see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matchloss.linear.solve import raw_of, solve
+from matchloss.linear.warm import warm
+
+if TYPE_CHECKING:
+    from matchloss.linear.rows import TableRows
+    from matchloss.linear.solve import Solution
+    from matchloss.losses import Loss
+    from matchloss.tables.splits import Split
+
+Floats = NDArray[np.float64]
+
+MAX_PASSES = 300  # cross entropy over many classes wants more than the estimators' 100
+
+
+@dataclass(frozen=True, eq=False)
+class CrossFit:
+    """The model of all rows, and the raw predictions of models that did not see the rows they predict."""
+
+    solution: Solution
+    raw: Floats  # (repeats, rows of split.scored), or (repeats, rows, K)
+    models: int  # of folds
+    failed: int  # of these, did not converge
+
+
+def cross_fit(
+    loss: Loss,
+    rows: TableRows,
+    target: NDArray[Any],
+    split: Split,
+    *,
+    weight: Floats | None = None,
+    l2: float = 0.0,
+    outputs: int | None = None,
+    names: Sequence[str] = (),
+    tell: Callable[[str], None] = lambda text: None,
+) -> CrossFit:
+    """Fit `loss` to all rows, and to the rows that each part of the split learns from; arguments as for `linear.solve.solve`."""
+    target = np.ascontiguousarray(target, np.float64 if outputs is None else np.int64)
+    tell(f"{loss.name}: loading")
+    warm(loss, rows, target, outputs, weight is not None)
+
+    def fitted(rows: TableRows, target: NDArray[Any], weight: Floats | None, what: str) -> Solution:
+        return solve(
+            loss,
+            rows,
+            target,
+            sample_weight=weight,
+            l2=l2,
+            outputs=outputs,
+            max_passes=MAX_PASSES,
+            names=names,
+            progress=lambda passes: tell(f"{loss.name}: {what}, pass {passes}"),
+        )
+
+    scored = split.scored
+    place = np.zeros(rows.n, np.intp)
+    place[scored] = np.arange(len(scored))
+    raw = np.empty((split.repeats, len(scored), *(() if outputs is None else (outputs,))))
+    models = failed = 0
+    for repeat, train, test in split.parts():
+        models += 1
+        found = fitted(rows.take(train), target[train], None if weight is None else weight[train], f"fold {models}")
+        failed += not found.converged
+        raw[repeat, place[test]] = raw_of(rows.take(test), found.intercept, found.coef, found.centre)
+    return CrossFit(fitted(rows, target, weight, "all rows"), raw, models, failed)

@@ -1,0 +1,257 @@
+"""Which models predict which rows: folds by a key of the row, so that the order of a file does not matter.
+
+The key is a hash of the seed, the repeat, the values of the row and its running number among equal rows. Rows are sorted by it and cut
+into K parts of equal size, within each label if labels are spread evenly; groups are cut likewise and stay whole. So a row that is
+dropped moves few others to another fold. Along a time, each part is predicted from the earlier ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matchloss.tables.errors import DataError
+from matchloss.tables.read import pl
+from matchloss.tables.words import plural
+
+Index = NDArray[np.intp]
+Keys = NDArray[np.uint64]
+How = Literal["random", "stratified", "group", "time"]
+
+FOLDS = 5
+REPEATS = ((3_000, 5), (30_000, 3), (100_000, 1))  # up to so many rows, so many repeats; with more rows one part is held out
+NEVER = -1  # the fold of a row that no model predicts
+WAYS = "auto, random, stratified, group:COLUMN or time:COLUMN"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What `--split` says: how, None where the target decides, and the column of groups or times."""
+
+    how: How | None
+    column: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The fold of each row in each repeat, (repeats, rows); models of fold j learn from rows of other folds (time: of earlier ones).
+
+    Rows of fold -1 are never predicted. A single part that is held out is the last of K folds, and all other rows are of fold -1: the
+    variance of a score then takes the same factor K / (K - 1) as with K folds. groups: codes of rows that depend on each other, or of
+    times in their order, which are a series with this many lags.
+    """
+
+    how: How
+    folds: Index
+    groups: Index | None = None
+    lags: int = 0
+
+    @property
+    def repeats(self) -> int:
+        """How often all rows are cut into folds."""
+        return len(self.folds)
+
+    @property
+    def scored(self) -> Index:
+        """The rows that are predicted, the same ones in every repeat."""
+        return np.flatnonzero(self.folds[0] != NEVER)
+
+    def parts(self) -> Iterator[tuple[int, Index, Index]]:
+        """For each model: its repeat, the rows it learns from, and those it predicts."""
+        for repeat, folds in enumerate(self.folds):
+            for fold in np.unique(folds[folds != NEVER]):
+                train = folds < fold if self.how == "time" else folds != fold
+                yield repeat, np.flatnonzero(train), np.flatnonzero(folds == fold)
+
+
+def asked_split(text: str) -> Asked:
+    """What `--split` asks for; DataError for anything else.
+
+    >>> asked_split("group:patient")
+    Asked(how='group', column='patient')
+    """
+    how, colon, column = text.partition(":")
+    if text == "auto":
+        return Asked(None)
+    if how in ("random", "stratified") and not colon:
+        return Asked(cast(How, how))
+    if how in ("group", "time") and column:
+        return Asked(cast(How, how), column)
+    raise DataError(f"--split is {text}; it must be {WAYS}")
+
+
+def plan(
+    table: pl.DataFrame,
+    target: pl.Series,
+    asked: Asked,
+    *,
+    classes: Sequence[str] = (),
+    labels: NDArray[np.generic] | None = None,
+    by: pl.Series | None = None,
+    folds: int | None = None,
+    seed: int = 0,
+) -> Split:
+    """The split of the rows of `table`, whose values and those of `target` make the keys.
+
+    classes, labels: the names and codes of a target that is a label. by: the column of groups or times. folds: how many, where rows and
+    groups are enough; 5 by default. DataError for a split that leaves nothing to learn from, or a model without rows of one of the labels.
+    """
+    how = asked.how or ("stratified" if classes else "random")
+    n = len(target)
+    if folds is not None and folds < 2:
+        raise DataError(f"--folds is {folds}; it must be 2 or more")
+    if how == "stratified" and not classes:
+        raise DataError("--split stratified spreads labels evenly; the target is a number, so use --split random")
+    repeats = next((r for most, r in REPEATS if n <= most), 0)
+    wanted = folds or FOLDS
+    if how == "time":
+        assert by is not None
+        made = _along(by, wanted, held_out=not repeats)
+    else:
+        codes = None
+        if how == "group":
+            assert by is not None
+            codes, keys = _groups(by)
+        else:
+            keys = row_keys([*table, target])
+        strata = labels.astype(np.intp) if how == "stratified" and labels is not None else None
+        drawn = [_cut(keys, wanted, seed, repeat, strata) for repeat in range(max(repeats, 1))]
+        dealt = np.stack([d if codes is None else d[codes] for d in drawn])
+        if not repeats:
+            last = int(dealt.max())
+            dealt = np.where(dealt == last, last, NEVER)
+        made = Split(how, dealt, codes)
+    if classes and labels is not None:
+        _check_labels(made, labels.astype(np.intp), target.name, classes, asked)
+    return made
+
+
+def describe(split: Split, asked: Asked, seed: int) -> str:
+    """How scores come about, in a sentence."""
+    rows = len(split.scored)
+    folds = int(split.folds.max()) + 1
+    if split.how == "time":
+        return f"{plural(rows, 'row')} are scored, each predicted by a model of the rows that are earlier by {asked.column}."
+    aside = {"random": "", "stratified": "labels spread evenly, ", "group": f"every {asked.column} whole, "}[split.how]
+    if (split.folds == NEVER).any():
+        return f"Scores are of {plural(rows, 'row')} held out ({aside}seed {seed})."
+    times = "" if split.repeats == 1 else f", {split.repeats} times over"
+    return f"Scores are of rows that the model did not see: {folds} folds{times} ({aside}seed {seed})."
+
+
+def row_keys(columns: Sequence[pl.Series]) -> Keys:
+    """A key for each row, the same whatever the order of rows and columns and whether numbers came from a file or a frame.
+
+    Equal rows are told apart by their running number, because a discrete table has few distinct rows.
+    """
+    total = np.zeros(len(columns[0]), np.uint64)
+    for column in columns:
+        total += _mixed(_values(column) ^ _hashed(column.name))
+    order = np.argsort(total, kind="stable")
+    is_new = np.concatenate([[True], total[order][1:] != total[order][:-1]])
+    place = np.arange(len(total))
+    running = np.empty(len(total), np.uint64)
+    running[order] = place - np.maximum.accumulate(np.where(is_new, place, 0))
+    return _mixed(total + _mixed(running + np.uint64(1)))
+
+
+def _values(column: pl.Series) -> Keys:
+    """A hash of each value. Numbers are taken to float32, in which those of a file and of any frame are equal."""
+    if column.dtype.is_numeric() or column.dtype == pl.Boolean:
+        numbers = column.cast(pl.Float64).fill_null(np.nan).to_numpy()
+        with np.errstate(over="ignore"):
+            short = numbers.astype(np.float32) + np.float32(0)  # -0 becomes 0
+        short[np.isnan(short)] = np.nan
+        return short.view(np.uint32).astype(np.uint64)
+    if column.dtype.is_temporal():
+        return column.to_physical().cast(pl.Int64).fill_null(-1).to_numpy().astype(np.uint64)
+    text = column.cast(pl.String)
+    levels = text.unique()
+    hashes = pl.Series([int(_hashed(level or "")) for level in levels], dtype=pl.UInt64)
+    return text.replace_strict(levels, hashes, return_dtype=pl.UInt64).to_numpy()
+
+
+def _hashed(text: str) -> np.uint64:
+    return np.uint64(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little"))
+
+
+def _mixed(x: Keys) -> Keys:
+    """A bijection of 64-bit numbers that looks random (the last steps of splitmix64; Steele, Lea & Flood 2014)."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def _cut(keys: Keys, k: int, seed: int, repeat: int, strata: Index | None) -> Index:
+    """The fold of each key: equal parts of the sorted keys, within each stratum, which starts at a fold of its own."""
+    n = len(keys)
+    k = min(k, n)
+    drawn = _mixed(keys ^ _hashed(f"{seed} {repeat}"))
+    strata = np.zeros(n, np.intp) if strata is None else strata
+    order = np.lexsort((drawn, strata))
+    size = np.bincount(strata)
+    first = np.cumsum(size) - size
+    place = np.arange(n) - first[strata[order]]
+    starts = _mixed(np.arange(len(size), dtype=np.uint64) ^ _hashed(f"start {seed} {repeat}")) % np.uint64(k)
+    folds = np.empty(n, np.intp)
+    folds[order] = (place * k // size[strata[order]] + starts.astype(np.intp)[strata[order]]) % k
+    return folds
+
+
+def _groups(by: pl.Series) -> tuple[Index, Keys]:
+    """The code of each row's group, and a key for each group."""
+    text = by.cast(pl.String) if not by.dtype.is_numeric() else by
+    levels = text.unique(maintain_order=True)
+    if len(levels) < 2:
+        raise DataError(f"--split group:{by.name} needs 2 groups or more: every row has {by.name} = {levels[0]}")
+    codes = text.replace_strict(levels, np.arange(len(levels)), return_dtype=pl.Int64).to_numpy().astype(np.intp)
+    return codes, _mixed(_values(levels))
+
+
+def _along(by: pl.Series, k: int, held_out: bool) -> Split:
+    """K + 1 parts along a time, equal times together; the first part is only learned from. held_out: the last fifth alone is predicted."""
+    if by.dtype == pl.String:
+        try:
+            by = by.str.to_datetime(strict=True)
+        except pl.exceptions.PolarsError as error:
+            raise DataError(f"--split time:{by.name} needs times: {by.name} holds text that is no date, such as {by[0]!r}") from error
+    if not (by.dtype.is_numeric() or by.dtype.is_temporal()):
+        raise DataError(f"--split time:{by.name} needs times or numbers: {by.name} holds {by.dtype}")
+    if by.null_count():
+        raise DataError(f"--split time:{by.name} needs a time in every row: {plural(by.null_count(), 'row')} of {by.name} have none")
+    times = by.rank("dense").to_numpy().astype(np.intp) - 1
+    if not times.max():
+        raise DataError(f"--split time:{by.name} needs 2 times or more: every row has {by.name} = {by[0]}")
+    n = len(times)
+    before = np.cumsum(np.bincount(times)) - np.bincount(times)  # rows earlier than each time
+    part = (before * (k + 1) // n)[times]
+    if held_out:
+        start = before[np.searchsorted(before, n - n // FOLDS, side="right") - 1] or before[1]
+        part = (before >= start).astype(np.intp)[times]
+    parts = np.unique(part)
+    folds = np.searchsorted(parts, part) - 1
+    if len(parts) == 2:
+        folds = np.where(folds == 0, FOLDS - 1, NEVER)
+    scored = len(np.unique(times[folds != NEVER]))
+    return Split("time", folds[None, :], times, lags=int(4 * (scored / 100) ** (2 / 9)))  # lags: Newey & West (1994)
+
+
+def _check_labels(split: Split, labels: Index, name: str, classes: Sequence[str], asked: Asked) -> None:
+    """DataError where the rows that a model learns from have none of a label."""
+    for _, train, _ in split.parts():
+        count = np.bincount(labels[train], minlength=len(classes))
+        if count.all():
+            continue
+        absent = int(np.argmin(count))
+        rows = int((labels == absent).sum())
+        where = f"{name} = {classes[absent]} stands in {plural(rows, 'row')}"
+        if split.how == "group":
+            raise DataError(f"{where}, all of them in groups of {asked.column} that are held out together; try another --split")
+        if split.how == "time":
+            raise DataError(f"{where}, and in none that is early by {asked.column}; try another --split")
+        raise DataError(f"{where}, all held out together, so that no model can learn it; leave such rows out or join two labels")
