@@ -83,8 +83,15 @@ def poisson(y: Any, mean: Any) -> Any:
 
 
 def negbinom(y: Any, n: Any, p: Any) -> Any:
-    law = lambda x: mp.gamma(n + x) / mp.gamma(n) / mp.factorial(x) * p**n * (1 - p) ** x  # noqa: E731
-    return by_definition(law, int(y)), y + 3 * n * (1 - p) / p**2 + 1
+    probability = [p**n]
+
+    def law(x: int) -> Any:
+        if x:
+            probability.append(probability[-1] * (n + x - 1) / x * (1 - p))
+        return probability[-1]
+
+    mean = n * (1 - p) / p
+    return by_definition(law, int(y)), y + mean + mp.sqrt(mean / p)
 
 
 def binomial(y: Any, n: Any, p: Any) -> Any:
@@ -104,7 +111,7 @@ CASES: dict[str, tuple[Callable[..., Any], list[tuple[float, ...]], float]] = {
     "crps_gamma": (gamma, [(y, a, r) for y in (0.0, 1e-6, 0.5, 3.0, 60.0) for a in (0.3, 1.0, 8.0) for r in (0.2, 3.0)], 32),
     "crps_beta": (beta, [(y, a, b) for y in (0.0, 1e-6, 0.3, 0.9, 1.0) for a in (0.4, 1.0, 6.0) for b in (0.7, 2.5)], 32),
     "crps_poisson": (poisson, [(y, r) for y in (0, 1, 4, 60) for r in (0.01, 1.0, 12.5)], 32),
-    "crps_negbinom": (negbinom, [(y, n, p) for y in (0, 1, 5, 30) for n in (0.7, 4.0) for p in (0.2, 0.6, 0.95)], 64),
+    "crps_negbinom": (negbinom, [(y, n, p) for y in (0, 1, 5, 30) for n in (0.01, 0.7, 4.0, 50.0, 1e3) for p in (0.2, 0.6, 0.95)], 32),
     "crps_binomial": (binomial, [(y, n, p) for n in (1, 6, 20) for y in (0, 1, n) for p in (0.05, 0.5, 0.9)], 32),
 }
 
