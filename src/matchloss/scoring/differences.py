@@ -100,15 +100,14 @@ def compare_forecasts(
     *,
     sample_weight: ArrayLike | None = None,
     level: float | None = None,
-    lags: int | None = None,
     confidence: float = 0.95,
 ) -> ForecastComparison:
     """Paired differences of the mean scores of k forecasts on the same rows, with intervals that hold for all pairs at once.
 
     score: a name of the catalogue; obs and each forecast: n rows, as that score takes them. groups (n,): rows of one group, such as a
-    patient or a day, are dependent, so the variance is that between groups. order (n,): the time of each row of a series; differences
-    may be correlated up to `lags` time steps, by default 4 (T/100)^(2/9) for T times (Diebold & Mariano 1995; Newey & West 1987), and
-    rows of the same time count as one. level: of a quantile or expectile.
+    patient or a day, are dependent, so the variance is that between groups. order (n,): the time of each row of a series, whose differences
+    are alike at neighbouring times (the test of Diebold & Mariano 1995, its long-run variance and degrees of freedom by cosines: Lazarus et
+    al. 2018); rows of the same time count as one. level: of a quantile or expectile.
 
     A forecast with an infinite score is not ranked. ShapeError if lengths differ or there are fewer than two independent rows or groups;
     DomainError as for the score.
@@ -135,7 +134,7 @@ def compare_forecasts(
     n = next(iter(rows.values())).size
     weight = as_weight(sample_weight, (n,))
     live = np.ones(n, bool) if weight is None else weight > 0
-    units, steps = None, 0
+    units = None
     if order is not None or groups is not None:
         given = np.asarray(order if order is not None else groups)
         if given.shape != (n,):
@@ -145,11 +144,9 @@ def compare_forecasts(
     if varying < 2:
         what = "rows" if units is None else "groups or times"
         raise ShapeError(f"{varying} {what} cannot tell how sure a difference is; it takes two or more")
-    if order is not None:
-        steps = int(4 * (varying / 100) ** (2 / 9)) if lags is None else lags
     stacked = np.stack([r[live] for r in rows.values()], axis=-1)[None]
     used = None if weight is None else weight[live].astype(np.float64)
-    ranking = rank(stacked, weight=used, groups=units, lags=steps, confidence=confidence)
+    ranking = rank(stacked, weight=used, groups=units, series=order is not None, confidence=confidence)
     return _named(rule.name, list(forecasts), stacked[0], ranking, confidence)
 
 

@@ -12,8 +12,10 @@ that did not see it) and forecasts that are fixed (one repeat, no folds). With K
 
 D the row's mean difference over the repeats, X = the mean over repeats r of [variance of the K fold means of d in r, less the variance of
 the same folds' means of D without r]: what fold means vary beyond their own rows, the part that comes from training (after Nadeau &
-Bengio 2003). Simultaneous intervals: Hothorn, Bretz & Westfall (2008). Series: Diebold & Mariano (1995), with the long-run variance of
-Newey & West (1987).
+Bengio 2003). Simultaneous intervals: Hothorn, Bretz & Westfall (2008). Series: the test of Diebold & Mariano (1995). Its long-run variance
+is the mean square of the differences' first B = 0.4 T^(2/3) cosine transforms, which are nearly independent, so that Student's quantile with
+B degrees of freedom holds in short series too, where that of Newey & West (1987) with normal quantiles is far too sure (Mueller 2004;
+Lazarus, Lewis, Stock & Watson 2018; for forecasts Coroneo & Iacone 2020).
 """
 
 from __future__ import annotations
@@ -80,14 +82,13 @@ def rank(
     *,
     weight: Floats | None = None,
     groups: Codes | None = None,
-    lags: int = 0,
+    series: bool = False,
     confidence: float = 0.95,
 ) -> Ranking:
     """The ranking of k forecasts from scores (repeats, rows, k), lower is better; finite or infinite, rows of weight 0 left out.
 
     folds (repeats, rows): the fold in which a row was predicted, None for fixed forecasts. groups (rows,): codes of dependent rows; the
-    variance is then that between groups. lags: rows, or groups in the order of their codes, are a series, correlated up to this many
-    steps.
+    variance is then that between groups. series: rows, or groups in the order of their codes, are a time series, so neighbours are alike.
     """
     relative: Floats = np.ones(scores.shape[1]) if weight is None else weight / weight.mean()
     finite = np.isfinite(scores).all(axis=(0, 1))
@@ -99,8 +100,8 @@ def rank(
         return Ranking(means, ranked, ranked, {}, {})
     first, second = np.array(couples).T
     d = scores[:, :, first] - scores[:, :, second]
-    m, error, carrying, correlation = _spread(d, folds, relative, groups, lags)
-    half = _quantiles(correlation, carrying, confidence) * error
+    m, error, carrying, correlation, freedom = _spread(d, folds, relative, groups, series)
+    half = _quantiles(correlation, freedom, confidence) * error
     pairs = {ab: Difference(*map(float, (m[p], m[p] - half[p], m[p] + half[p], carrying[p]))) for p, ab in enumerate(couples)}
     clearness: dict[int, tuple[float, int]] = {}
     for (a, b), pair in pairs.items():
@@ -113,8 +114,10 @@ def rank(
     return Ranking(means, ranked, unbeaten, {j: by for j, (_, by) in clearness.items()}, both_ways)
 
 
-def _spread(d: Floats, folds: Codes | None, weight: Floats, groups: Codes | None, lags: int) -> tuple[Floats, Floats, Floats, Floats]:
-    """For differences (repeats, rows, pairs): their means, standard errors, carrying rows, and the correlation of the means."""
+def _spread(
+    d: Floats, folds: Codes | None, weight: Floats, groups: Codes | None, series: bool
+) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    """For differences (repeats, rows, pairs): means, standard errors, carrying rows, the correlation of the means, degrees of freedom."""
     repeats, n, _ = d.shape
     mean_of_repeats = d.mean(axis=0)
     m = np.average(mean_of_repeats, axis=0, weights=weight)
@@ -124,11 +127,9 @@ def _spread(d: Floats, folds: Codes | None, weight: Floats, groups: Codes | None
         np.add.at(sums, groups, u)
         u = sums
     units = len(u)
-    covariance = u.T @ u
-    for lag in range(1, min(lags, units - 1) + 1):  # Bartlett's weights keep it positive semidefinite
-        shifted = u[lag:].T @ u[:-lag]
-        covariance += (1 - lag / (lags + 1)) * (shifted + shifted.T)
-    covariance *= (units / (units - 1) if units > 1 else np.nan) / n**2
+    waves = _cosines(u) if series else None
+    covariance = u.T @ u * (units / (units - 1) if units > 1 else np.nan) if waves is None else waves.T @ waves * (units / len(waves))
+    covariance /= n**2
     variance = np.maximum(np.diagonal(covariance), 0.0)
     if folds is not None:
         k = int(folds.max()) + 1
@@ -142,7 +143,16 @@ def _spread(d: Floats, folds: Codes | None, weight: Floats, groups: Codes | None
     scale = np.sqrt(np.diagonal(covariance))
     correlation = covariance / np.where(scale > 0, scale, 1.0) / np.where(scale > 0, scale, 1.0)[:, None]
     np.fill_diagonal(correlation, 1.0)
-    return m, np.sqrt(variance), carrying, correlation
+    freedom = np.maximum(carrying - 1, 1)
+    return m, np.sqrt(variance), carrying, correlation, freedom if waves is None else np.minimum(freedom, len(waves))
+
+
+def _cosines(u: Floats) -> Floats:
+    """The first B = 0.4 T^(2/3) cosine transforms of each column of u (T, pairs): its slowest waves, orthonormal, each of sum 0."""
+    from scipy.fft import dct  # imported here because it takes longer than importing this whole package
+
+    count = max(1, int(0.4 * len(u) ** (2 / 3)))
+    return np.asarray(dct(u, axis=0, norm="ortho"))[1 : count + 1]
 
 
 def _of_training(d: Floats, mean_of_repeats: Floats, folds: Codes, k: int) -> Floats:
@@ -155,11 +165,11 @@ def _of_training(d: Floats, mean_of_repeats: Floats, folds: Codes, k: int) -> Fl
     return x
 
 
-def _quantiles(correlation: Floats, carrying: Floats, confidence: float) -> Floats:
+def _quantiles(correlation: Floats, freedom: Floats, confidence: float) -> Floats:
     """Student's quantiles, one per pair, at the tail probability for which all intervals hold at once."""
     from scipy import stats  # imported here because it takes longer than importing this whole package
 
     values, vectors = np.linalg.eigh(correlation)
     z = np.random.default_rng(0).standard_normal((DRAWS, len(values))) @ (vectors * np.sqrt(np.maximum(values, 0.0))).T
     greatest = max(np.quantile(np.abs(z).max(axis=1), confidence), stats.norm.ppf((1 + confidence) / 2))
-    return np.asarray(stats.t.isf(stats.norm.sf(greatest), np.maximum(carrying - 1, 1)))
+    return np.asarray(stats.t.isf(stats.norm.sf(greatest), freedom))
