@@ -13,7 +13,7 @@ that did not see it) and forecasts that are fixed (one repeat, no folds). With K
 D the row's mean difference over the repeats, X = the mean over repeats r of [variance of the K fold means of d in r, less the variance of
 the same folds' means of D without r]: what fold means vary beyond their own rows, the part that comes from training (after Nadeau &
 Bengio 2003). Simultaneous intervals: Hothorn, Bretz & Westfall (2008). Series: the test of Diebold & Mariano (1995). Its long-run variance
-is the mean square of the differences' first B = 0.4 T^(2/3) cosine transforms, which are nearly independent, so that Student's quantile with
+is the mean square of their first B = 0.4 T^(2/3) cosine transforms, which are nearly independent, so that Student's quantile with
 B degrees of freedom holds in short series too, where that of Newey & West (1987) with normal quantiles is far too sure (Mueller 2004;
 Lazarus, Lewis, Stock & Watson 2018; for forecasts Coroneo & Iacone 2020).
 """
