@@ -144,7 +144,7 @@ def main() -> None:
     lines = ["| loss | dtype | matchloss v | g | h |" + "".join(f" {p} v | g |" + (" h |" if p == "scikit-learn" else "") for p in peers)]
     lines.append("|" + "---|" * (lines[0].count("|") - 1))
     for loss in POINTWISE + SIMPLEX:
-        worst, engine = (worst_rows, compiled_rows) if loss.kind == "simplex" else (worst_pointwise, compiled)
+        worst, engine = (worst_rows, compiled_rows) if loss.family == "simplex" else (worst_pointwise, compiled)
         for dtype in (np.float64, np.float32):
             cells = [
                 label(loss),

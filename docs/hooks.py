@@ -29,7 +29,7 @@ from matchloss.linear.plan import learn, learn_rows
 from matchloss.linear.solve import raw_of, solve
 
 ROOT = Path(__file__).parent.parent
-KINDS = {
+FAMILIES = {
     "regression": ("Losses of a number", "Targets are real numbers, and the prediction is the raw output itself."),
     "binary": ("Losses of a probability", "Targets lie in [0, 1]: 0 and 1 are labels, what lies between is a probability."),
     "positive": ("Losses of a positive mean", "Counts, costs, durations. The prediction is e^z."),
@@ -84,12 +84,12 @@ def split_docstring(thing: Any) -> tuple[str, str]:
 
 
 def catalogue() -> str:
-    """Every loss: a table for each kind, then a card for each loss."""
+    """Every loss: a table for each family, then a card for each loss."""
     rows = ml.losses()
     parts = []
-    for kind in dict.fromkeys(str(row["kind"]) for row in rows):
-        heading, sentence = KINDS.get(kind, (kind, ""))
-        mine = [row for row in rows if row["kind"] == kind]
+    for family in dict.fromkeys(str(row["family"]) for row in rows):
+        heading, sentence = FAMILIES.get(family, (family, ""))
+        mine = [row for row in rows if row["family"] == family]
         parts += [f"## {heading}\n\n{sentence}\n", table(mine), *(card(row) for row in mine)]
     return "\n\n".join(parts)
 

@@ -20,8 +20,8 @@ MORE_PARAMETERS: dict[str, list[dict[str, float]]] = {
 }
 DEFAULTS: list[Loss] = [cls() for cls in CATALOGUE.values()]
 INSTANCES: list[Loss] = DEFAULTS + [CATALOGUE[n](**p) for n, many in MORE_PARAMETERS.items() if n in CATALOGUE for p in many]
-POINTWISE = [loss for loss in INSTANCES if loss.kind != "simplex"]
-SIMPLEX = [loss for loss in INSTANCES if loss.kind == "simplex"]
+POINTWISE = [loss for loss in INSTANCES if loss.family != "simplex"]
+SIMPLEX = [loss for loss in INSTANCES if loss.family == "simplex"]
 
 
 def label(loss: Any) -> str:

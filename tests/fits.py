@@ -22,7 +22,7 @@ def problem(loss: Any, n: int, p: int, seed: int = 0, classes: int = 3) -> tuple
     z = x @ r.normal(size=p) / np.sqrt(p) + 0.3
     if p > 1:
         x[:, 1] = 50 * x[:, 1] + 20
-    if loss.kind == "simplex":
+    if loss.family == "simplex":
         y = (z + 2 * r.gumbel(size=(classes, n))).argmax(axis=0) if n > 3 * classes else np.arange(n) % classes
         y[:classes] = np.arange(classes)[: len(y)]
         return x, y
@@ -36,14 +36,14 @@ def problem(loss: Any, n: int, p: int, seed: int = 0, classes: int = 3) -> tuple
 
 
 def model_of(loss: Any, **options: Any) -> Any:
-    return (LinearClassifier if loss.kind == "simplex" else LinearRegressor)(loss, **options)
+    return (LinearClassifier if loss.family == "simplex" else LinearRegressor)(loss, **options)
 
 
 def theta_of(model: Any) -> Array:
     """The coefficients and last, if there is one, the intercept: (P,) or (P, K)."""
     coef, intercept = np.atleast_2d(model.coef_), np.atleast_1d(model.intercept_)
     theta = np.column_stack([coef, intercept] if model.fit_intercept else [coef]).T
-    return theta[:, 0] if model.loss_.kind != "simplex" else theta
+    return theta[:, 0] if model.loss_.family != "simplex" else theta
 
 
 def design_of(x: Array, model: Any) -> Array:

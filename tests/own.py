@@ -31,7 +31,7 @@ class Welsch(ml.PointwiseLoss):
     scale: float = 1.0
 
     name = "welsch"
-    kind = "regression"
+    family = "regression"
     functional = "Welsch functional"
     parameter_domains: ClassVar[dict[str, Interval]] = {"scale": Interval(0, inf)}
 

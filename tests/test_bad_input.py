@@ -80,9 +80,9 @@ def test_a_bad_target_names_row_value_and_set(loss: Any, dtype: Any, n: int) -> 
         return  # one loop a dtype is like another; these cover the kinds
     z, y = good(loss, n, dtype)
     row = n - 3
-    bad = [np.nan, np.inf, -np.inf] if loss.kind == "regression" else [np.nan, np.inf, -0.25]
-    bad += [1.5] if loss.kind in ("binary", "simplex") else []
-    bad += [0.0] if loss.kind == "positive" and 0.0 not in loss.target_domain else []
+    bad = [np.nan, np.inf, -np.inf] if loss.family == "regression" else [np.nan, np.inf, -0.25]
+    bad += [1.5] if loss.family in ("binary", "simplex") else []
+    bad += [0.0] if loss.family == "positive" and 0.0 not in loss.target_domain else []
     for x in bad:
         target = y.copy()
         target[row] = x
@@ -292,10 +292,10 @@ def test_links_and_predictions_outside_their_domain(loss: Any) -> None:
         with pytest.raises(NotImplementedError, match="no link"):
             loss.link(0.5)
         return
-    if loss.kind == "binary":
+    if loss.family == "binary":
         with pytest.raises(DomainError, match=r"prediction\[1\] is 1\.5"):
             loss.link([0.5, 1.5])
-    elif loss.kind == "positive":
+    elif loss.family == "positive":
         with pytest.raises(DomainError, match=r"prediction\[1\] is -1\.0"):
             loss.link([0.5, -1.0])
     assert np.isnan(loss.predict(np.nan))

@@ -78,7 +78,7 @@ def test_the_candidates_follow_from_the_classes_in_this_order():
 @pytest.mark.parametrize("loss", [cls() for cls in CATALOGUE.values()], ids=lambda loss: loss.name)
 def test_what_a_class_says_of_targets_and_scores_agrees_with_the_rest(loss):
     assert set(loss.usual_for) <= set(loss.suits)
-    labels = {"binary", "multiclass"} if loss.kind == "simplex" else {"binary"} if loss.kind == "binary" else set()
+    labels = {"binary", "multiclass"} if loss.family == "simplex" else {"binary"} if loss.family == "binary" else set()
     assert {"binary", "multiclass"} & set(loss.suits) == labels
     if loss.score:  # half or twice the score, whatever the prediction
         raw, target = np.array([-1.0, 0.5, 2.0]), np.array([1.0, 3.0, 0.5])

@@ -298,7 +298,7 @@ def test_S11_a_model_learns_by_sending_the_signal_back() -> None:
 
 def test_S12_the_simplest_for_a_number_and_for_a_label() -> None:
     rows = ml.losses()
-    numbers = [row["name"] for row in rows if row["kind"] == "regression" and row["matching"]]
-    softmaxes = [row["name"] for row in rows if row["kind"] == "simplex" and row["link_name"] == "log" and row["matching"]]
-    sigmoids = [row["name"] for row in rows if row["kind"] == "binary" and row["link_name"] == "logit" and row["matching"]]
+    numbers = [row["name"] for row in rows if row["family"] == "regression" and row["matching"]]
+    softmaxes = [row["name"] for row in rows if row["family"] == "simplex" and row["link_name"] == "log" and row["matching"]]
+    sigmoids = [row["name"] for row in rows if row["family"] == "binary" and row["link_name"] == "logit" and row["matching"]]
     assert (numbers, softmaxes, sigmoids) == (["squared_error"], ["cross_entropy"], ["logistic"])

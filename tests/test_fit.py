@@ -121,11 +121,11 @@ def test_a_fit_is_the_least_squares_of_its_training_rows():
 
 @pytest.mark.parametrize("name", sorted(CATALOGUE))
 def test_every_loss_can_be_fitted_scored_and_described(name):
-    kind = CATALOGUE[name].kind
-    found = of({"regression": "number", "binary": "label", "positive": "positive", "simplex": "three"}[kind], loss=name, l2=1e-3)
+    family = CATALOGUE[name].family
+    found = of({"regression": "number", "binary": "label", "positive": "positive", "simplex": "three"}[family], loss=name, l2=1e-3)
     assert all(np.isfinite(score.value) or score.infinite for score in found.scores.values())
     assert np.isfinite(found.model.coef).all() and len(found.effects) == found.model.coef.size
-    own = {"regression": name not in ("squared_error", "absolute_error"), "positive": name != "poisson"}.get(kind, False)
+    own = {"regression": name not in ("squared_error", "absolute_error"), "positive": name != "poisson"}.get(family, False)
     assert (next(iter(found.scores)) == f"{name} loss") == own
     assert bool(found.reliability) == (found.model.loss.functional == "mean")
 

@@ -88,7 +88,7 @@ def test_rows_are_numpys_over_the_whole_range(loss: Any) -> None:
             assert not np.isnan(one).any()
 
 
-@pytest.mark.parametrize("loss", sweep(loss for loss in DEFAULTS if loss.kind == "simplex"), ids=label)
+@pytest.mark.parametrize("loss", sweep(loss for loss in DEFAULTS if loss.family == "simplex"), ids=label)
 def test_rows_in_float32_are_as_exact_as_float32_is(loss: Any) -> None:
     z, (labels, _) = extreme_logits(loss, 5, 40, np.float32), row_targets(5, 40, np.float32)
     found, expected = mj.host_evaluate(loss, z, labels), loss.evaluate(z.astype(np.float64), labels)
@@ -113,10 +113,10 @@ def test_confident_rows_are_exact(wide: bool) -> None:
 @pytest.mark.parametrize("loss", [ml.Logistic(), ml.CrossEntropy()], ids=label)
 def test_half_inputs_give_a_float32_loss_and_a_half_gradient(loss: Any, half: Any) -> None:
     z = jnp.array([[0.5, -2.0, 3.0]], half)
-    target = jnp.array([1]) if loss.kind == "simplex" else jnp.ones_like(z)
+    target = jnp.array([1]) if loss.family == "simplex" else jnp.ones_like(z)
     value, slope = jax.value_and_grad(lambda z: mj.loss(loss, z, target).sum())(z)
     assert (value.dtype, slope.dtype) == (jnp.float32, half)
-    close(value, np.sum(loss.value(np.asarray(z, np.float64), np.asarray(target, np.float64 if loss.kind != "simplex" else int))), 1e-6)
+    close(value, np.sum(loss.value(np.asarray(z, np.float64), np.asarray(target, np.float64 if loss.family != "simplex" else int))), 1e-6)
     p = jnp.array([[0.3, 0.3, 0.4]], half)  # sums to 1 as half dtypes do
     assert np.isfinite(mj.loss(ml.CrossEntropy(), z, p)).all()
 
@@ -191,7 +191,7 @@ def test_no_derivative_is_a_silent_zero(wrap: Callable[..., Any]) -> None:
         jax.jacfwd(jax.hessian(wrap(lambda z: mj.loss(ml.CrossEntropy(), z, 0))))(p)
 
 
-@pytest.mark.parametrize("loss", [loss for loss in DEFAULTS if loss.kind == "regression"], ids=label)
+@pytest.mark.parametrize("loss", [loss for loss in DEFAULTS if loss.family == "regression"], ids=label)
 def test_losses_of_a_difference_have_derivatives_in_the_target(loss: Any) -> None:
     z, y = case(loss)
     both = jax.grad(lambda z, y: mj.loss(loss, z, y).sum(), argnums=(0, 1))(z, y)
@@ -216,7 +216,7 @@ def test_predict_and_its_derivative() -> None:
 
 @pytest.mark.parametrize("loss", [ml.Probit(), ml.Gamma(), ml.SoftmaxBrier(), ml.CrossEntropy(), ml.SquaredHinge()], ids=label)
 def test_curvatures(loss: Any) -> None:
-    z, y = moderate_rows(5, 3)[:2] if loss.kind == "simplex" else case(loss)
+    z, y = moderate_rows(5, 3)[:2] if loss.family == "simplex" else case(loss)
     for curvature in loss.programs:
         w = np.array([1.0, 2.0, 0.0, 0.5, 1.0])
         found = mj.host_evaluate(loss, z, y, w, False, False, True, curvature)

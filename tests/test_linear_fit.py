@@ -52,7 +52,7 @@ def test_many_rows_are_started_from_a_subsample(loss: Any, monkeypatch: Any) -> 
     monkeypatch.setattr(methods, "SUBSAMPLE_FROM", 4000)
     monkeypatch.setattr(methods, "SUBSAMPLE", 1000)
     monkeypatch.setattr(methods, "SHORT_SUBSAMPLE", 1000)
-    method = "lbfgs" if loss.kind == "simplex" else "auto"  # which it is for many more rows than these
+    method = "lbfgs" if loss.family == "simplex" else "auto"  # which it is for many more rows than these
     x, y = problem(loss, 8001, 4, classes=6)
     order = np.argsort(y, kind="stable")
     x, y = x[order], y[order]
@@ -63,7 +63,7 @@ def test_many_rows_are_started_from_a_subsample(loss: Any, monkeypatch: Any) -> 
         assert "subsample" in model.method_
         monkeypatch.setattr(methods, "SUBSAMPLE_FROM", 10**9)
         plain = model_of(loss, tol=1e-10, method=method).fit(x, y)
-        assert loss.kind == "simplex" or model.n_passes_ < plain.n_passes_
+        assert loss.family == "simplex" or model.n_passes_ < plain.n_passes_
         np.testing.assert_allclose(theta_of(model), theta_of(plain), rtol=1e-7, atol=1e-8)
 
 
@@ -174,7 +174,7 @@ def test_frames_of_every_library_give_the_same_bits(loss: Any) -> None:
     found = set()
     for make in FRAMES.values():
         model = model_of(loss, l2=1e-3).fit(make(columns), y)
-        raw = model.predict_proba(make(columns)) if loss.kind == "simplex" else model.predict(make(columns))
+        raw = model.predict_proba(make(columns)) if loss.family == "simplex" else model.predict(make(columns))
         found.add((theta_of(model).tobytes(), raw.tobytes(), tuple(model.coef_names_), model.objective_))
     assert len(found) == 1
 

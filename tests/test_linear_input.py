@@ -71,7 +71,7 @@ def test_separable_classes_are_told_by_name(loss: Any, kind: str, method: str) -
 @pytest.mark.parametrize("kind", ["complete", "quasi"])
 @pytest.mark.parametrize("loss", FINITE, ids=label)
 def test_losses_with_a_margin_have_a_finite_best(loss: Any, kind: str) -> None:
-    frame, y = separated(kind, 2 + (loss.kind == "simplex"))
+    frame, y = separated(kind, 2 + (loss.family == "simplex"))
     assert messages(LinearClassifier(loss), frame if kind == "quasi" else frame.drop("level"), y) == []
 
 
@@ -152,9 +152,9 @@ def test_fewer_rows_than_columns(loss: Any) -> None:
     assert messages(model_of(loss, l2=0.1, max_passes=500), x, y) == []
 
 
-@pytest.mark.parametrize("loss", [loss for loss in SEVERAL if loss.kind != "simplex"], ids=label)
+@pytest.mark.parametrize("loss", [loss for loss in SEVERAL if loss.family != "simplex"], ids=label)
 def test_one_row_and_rows_that_are_all_the_same(loss: Any) -> None:
-    y = {"binary": 1.0}.get(loss.kind, 2.0)
+    y = {"binary": 1.0}.get(loss.family, 2.0)
     for n in (1, 6):
         model = LinearRegressor(loss)
         messages(model, np.tile([3.0, -1.0], (n, 1)), np.full(n, y))

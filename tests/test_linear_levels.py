@@ -113,8 +113,8 @@ def test_the_rate_of_curvature_is_what_its_class_says(loss: Any) -> None:
     target = np.full(40, 0.5 if high == 1 else 1.5 if low == 0 else 0.3)
     z = np.linspace(-2, 2, 40)
     before, after = loss.hessian(z, target), loss.hessian(z + 0.5, target)
-    rate = loss.reduced.curvature_rate
+    rate = loss.simplified.curvature_rate
     if rate is not None:
         np.testing.assert_allclose(after, np.exp(0.5 * rate) * before, rtol=1e-12)
-    elif loss.kind == "positive":
+    elif loss.family == "positive":
         assert np.ptp(after / before) > 1e-3

@@ -38,10 +38,10 @@ def losses(draw):
 @st.composite
 def models(draw):
     loss = draw(losses())
-    labels = {"simplex": ("binary", "multiclass"), "binary": ("binary", "number", "count")}.get(loss.kind, ("number", "count"))
+    labels = {"simplex": ("binary", "multiclass"), "binary": ("binary", "number", "count")}.get(loss.family, ("number", "count"))
     kind = draw(st.sampled_from(labels))
     size = {"binary": 2, "multiclass": draw(st.integers(3, 5))}.get(kind, 0)
-    outputs = size if loss.kind == "simplex" else 1
+    outputs = size if loss.family == "simplex" else 1
     columns, p = [], 0
     for name in draw(st.lists(names, unique=True, max_size=4)):
         if draw(st.booleans()):
@@ -55,8 +55,8 @@ def models(draw):
     return Model(
         loss,
         Design(tuple(columns)),
-        intercept if loss.kind == "simplex" else float(intercept[0]),
-        coef.reshape((p, outputs) if loss.kind == "simplex" else (p,)),
+        intercept if loss.family == "simplex" else float(intercept[0]),
+        coef.reshape((p, outputs) if loss.family == "simplex" else (p,)),
         draw(names),
         kind,
         tuple(draw(st.lists(names, unique=True, min_size=size, max_size=size))),
@@ -78,7 +78,7 @@ def example(classes=("in time", "late"), loss=None):
         (Number("distance", 12.5, True), Category("carrier", ("AA", "B6", None)), Number("hour"), Category("night", (False, True)))
     )
     loss = loss or ml.Logistic()
-    simplex = loss.kind == "simplex"
+    simplex = loss.family == "simplex"
     coef = np.random.default_rng(0).normal(size=(6, len(classes)) if simplex else 6)
     kind = {0: "number", 2: "binary"}.get(len(classes), "multiclass")
     about = {"rows": 261_877, "date": "2026-11-24", "scores": {"log": 0.4, "Brier": None}}

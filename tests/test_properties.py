@@ -119,7 +119,7 @@ def test_divergence_is_never_negative_and_zero_where_right(loss: Any) -> None:
     d = loss.divergence(z, y)
     assert (d >= 0).all()
     if loss.zero_iff_right:
-        inside = (y > 0) & (y < 1) if loss.kind in ("binary", "simplex") else np.ones(y.shape, bool)
+        inside = (y > 0) & (y < 1) if loss.family in ("binary", "simplex") else np.ones(y.shape, bool)
         inside = inside.all(axis=-1) if is_simplex(loss) else inside
         scale = 1 + np.abs(loss.value(z, y)[inside])
         assert (loss.divergence(loss.link(y[inside]), y[inside]) <= 1e-13 * scale).all()
@@ -165,7 +165,7 @@ def test_linear_in_the_target_where_flagged_and_only_there(loss: Any) -> None:
     whole = loss.gradient(z, 0.25 * a + 0.75 * b)
     affine = bool(np.allclose(mixed, whole, rtol=1e-12, atol=1e-13))
     assert affine == loss.linear_in_target or (loss.name == "expectile" and loss.alpha == 0.5)
-    if loss.kind in ("binary", "simplex"):
+    if loss.family in ("binary", "simplex"):
         value = 0.25 * loss.value(z, a) + 0.75 * loss.value(z, b)
         np.testing.assert_allclose(loss.value(z, 0.25 * a + 0.75 * b), value, rtol=1e-12, atol=1e-13)
 
@@ -308,7 +308,7 @@ def test_fisher_is_the_mean_hessian_over_labels_from_the_prediction(loss: Any) -
     except ml.DomainError:
         assert not loss.matching
         return
-    if loss.kind == "binary":
+    if loss.family == "binary":
         p = loss.predict(z)
         mean = p * loss.hessian(z, np.ones(50)) + (1 - p) * loss.hessian(z, np.zeros(50))
     elif is_simplex(loss):

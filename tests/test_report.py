@@ -225,9 +225,9 @@ def test_the_tangent_and_the_average_follow_their_sliders(browser, file):
 @pytest.mark.parametrize("low, high", [(0.0, 1.0), (3.0, 3.0), (-7.0, -2.0), (1e5, 9e5), (1e-9, 4e-9), (2.0, 40.0)])
 def test_every_loss_of_the_catalogue_has_its_picture(low, high):
     catalogue = [ml.get(row["name"] if isinstance(row, dict) else row.name) for row in ml.losses()]
-    numbers = [loss for loss in catalogue if loss.kind == "regression" or (loss.kind == "positive" and low > 0)]
-    binary = [loss for loss in catalogue if loss.kind == "binary"]
-    simplex = [loss for loss in catalogue if loss.kind == "simplex"]
+    numbers = [loss for loss in catalogue if loss.family == "regression" or (loss.family == "positive" and low > 0)]
+    binary = [loss for loss in catalogue if loss.family == "binary"]
+    simplex = [loss for loss in catalogue if loss.family == "simplex"]
     found = [
         made_up("number", numbers, ("squared error",), target_range=(low, high)),
         made_up("count", numbers, ("squared error",), target_range=(0.0, max(high, 0.0))),

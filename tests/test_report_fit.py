@@ -148,7 +148,7 @@ def test_scores_that_cannot_be_compared_are_not():
 def test_only_matching_losses_are_output_minus_wanted():
     for row in ml.losses():
         loss = ml.get(row["name"])
-        kind, names = KINDS[loss.kind]
+        kind, names = KINDS[loss.family]
         page = render_fit_page([fit(loss, kind, "y", names, effects=effects(3, names if kind == "multiclass" else ("",)))])
         assert ('<p class="matching">output minus wanted</p>' in page) == bool(loss.matching), loss
         assert f"elicits</dt><dd>{loss.functional}<" in page

@@ -28,7 +28,7 @@ Outputs = list[Any]
 
 
 def allowed(loss: Any) -> float:
-    return 32 if loss.name == "entmax" and loss.reduced is loss else 8
+    return 32 if loss.name == "entmax" and loss.simplified is loss else 8
 
 
 # `make test` takes each loss by one of its eight loops, the few by four: one takes seconds to compile.
@@ -74,7 +74,7 @@ def errors(loss: Any, got: Outputs, raw: Any, t: Any, hard: bool, dtype: Any) ->
         for output, array, entries in zip(("gradient", "hessian"), got[1:], vectors, strict=True):
             largest = max(scale(e) for e in entries)
             for j, terms in enumerate(entries):
-                relative = hard and loss.matching and loss.smooth and loss.reduced.name == "cross_entropy" and output == "gradient"
+                relative = hard and loss.matching and loss.smooth and loss.simplified.name == "cross_entropy" and output == "gradient"
                 e = error(array[i, j], terms if relative else [*terms, largest, -largest], dtype)
                 e = e if relative else 3 * e  # the scale above is at most three times the largest
                 found.append((e, f"{output} {i}, {j}: {array[i, j].item()!r}, exact {float(total(terms))!r}"))
@@ -100,4 +100,4 @@ def test_within_the_contract(loss: Any, width: str, rows: str, kind: str) -> Non
 
 
 def test_every_loss_of_the_catalogue_has_a_reference() -> None:
-    assert {loss.name for loss in DEFAULTS if loss.kind == "simplex"} <= ROW_LOSSES
+    assert {loss.name for loss in DEFAULTS if loss.family == "simplex"} <= ROW_LOSSES

@@ -33,14 +33,14 @@ def _fresh() -> Iterator[None]:
 
 def data(case: Any, n: int = 5, seed: int = 0) -> tuple[Any, Any]:
     g = torch.Generator().manual_seed(seed)
-    if case.kind == "simplex":
+    if case.family == "simplex":
         return torch.randn(n, 4, dtype=torch.float64, generator=g), torch.randint(0, 4, (n,), generator=g)
     return torch.randn(n, dtype=torch.float64, generator=g), torch.rand(n, dtype=torch.float64, generator=g)
 
 
 def full_hessian(case: Any, z: Any, y: Any) -> Any:
     """The hessian of the mean, a row at a time, by the engine's own numbers."""
-    if case.kind != "simplex":
+    if case.family != "simplex":
         return torch.diag(torch.from_numpy(case.hessian(z.numpy(), y.numpy()))) / len(z)
     n, k = z.shape
     made = torch.zeros(n, k, n, k, dtype=z.dtype)
@@ -93,7 +93,7 @@ def test_what_is_not_offered_raises(case: Any) -> None:
     (h,) = torch.autograd.grad(g.pow(2).sum(), raw, create_graph=True)
     with pytest.raises(NotImplementedError, match="third derivatives"):
         h.sum().backward()
-    if case.kind != "simplex":
+    if case.family != "simplex":
         for derive in (lambda f: grad(f, argnums=1), lambda f: jacfwd(f, argnums=1)):
             with pytest.raises((NotImplementedError, ValueError), match="target"):
                 derive(lambda z, y: loss(case, z, y))(z, y)
@@ -110,7 +110,7 @@ def test_bad_rows_are_nan_where_values_are_not_visible(case: Any) -> None:
     weighted = _rules.rule_of(case).composite(z, y, torch.tensor([1.0, 0.0, 1.0, 1.0, float("nan")]))
     for x in weighted:
         assert not x[1].any() and x[4].isnan().all() and x[[0, 2, 3]].isfinite().all()
-    if case.kind == "simplex":
+    if case.family == "simplex":
         p = torch.full_like(z, 0.25)
         p[2, 0] += 0.01
         p[3, :2] = torch.tensor([-0.25, 0.75])

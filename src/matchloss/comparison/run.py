@@ -92,7 +92,7 @@ def _fit(
     loss: Loss, note: str, wanted: Target, learned: TableRows, fit_to: NDArray[Any], held: TableRows, judge_by: NDArray[Any], tell: Tell
 ) -> Fit:
     tell(f"{loss.name}: loading")
-    outputs = len(wanted.classes) if loss.kind == "simplex" else None
+    outputs = len(wanted.classes) if loss.family == "simplex" else None
     fit_to = fit_to.astype(np.float64 if outputs is None else np.int64)
     warm(loss, learned, fit_to, outputs)
     l2 = 0.0 if wanted.kind == "number" else RIDGE

@@ -79,7 +79,7 @@ def fit(
         policy=missing,
     )
     chosen, why, wanted = settle(asked, settled, data.target, data.train.target)
-    outputs = len(wanted.classes) if chosen.kind == "simplex" else None
+    outputs = len(wanted.classes) if chosen.family == "simplex" else None
     fit_to, judge_by = (side.target.astype(np.float64 if outputs is None else np.int64) for side in (data.train, data.test))
     frequencies = shares(wanted, data.train)
 

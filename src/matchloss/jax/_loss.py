@@ -234,7 +234,7 @@ def inside(domain: Interval, y: Any) -> Any:
 @lru_cache(maxsize=1024)
 def pointwise_rule(loss: PointwiseLoss) -> Rule:
     """The rule of a loss of one raw prediction per row."""
-    core = loss.reduced
+    core = loss.simplified
     assert isinstance(core, PointwiseLoss)
 
     def outputs(raw: jax.Array, target: jax.Array, constants: Any) -> list[jax.Array]:
@@ -272,7 +272,7 @@ def _or_nan(good: Any, x: Any, like: Any) -> Any:
 @lru_cache(maxsize=1024)
 def simplex_rule(loss: SimplexLoss, tolerance: float, options: Options = PLAIN) -> Rule:
     """The rule of a loss of K raw predictions per row, for distributions that sum to 1 within tolerance; options of cross entropy."""
-    core = loss.reduced
+    core = loss.simplified
     assert isinstance(core, SimplexLoss)
     program = core.programs["exact"]
 
@@ -353,7 +353,7 @@ def _curvature(loss: Loss, curvature: str, rule: Rule) -> Function:
 
 @lru_cache(maxsize=1024)
 def _predict_of(loss: Loss) -> Function:
-    core = loss.reduced
+    core = loss.simplified
     if isinstance(core, SimplexLoss):
         program, product = core.programs["exact"], core.product
         of_row = partial(parts, JAX, JAX_ROWS, program)

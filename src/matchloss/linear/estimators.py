@@ -169,7 +169,7 @@ class LinearRegressor(RegressorMixin, _Linear):
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fits the model to X (n, p), y (n,) and sample_weight (n,), one weight >= 0 per row; returns self."""
         loss = self._loss()
-        if loss.kind == "simplex":
+        if loss.family == "simplex":
             raise ValueError(f"{loss.name} is a loss of K raw predictions a row: LinearClassifier takes it")
         rows, weight = self._learn(X, y, sample_weight)
         y = numbers("y", column_or_1d(y, warn=True))
@@ -249,7 +249,7 @@ class LinearClassifier(ClassifierMixin, _Linear):
             only = self.classes_.tolist()
             raise ValueError(f"{type(self).__name__} needs two classes or more; the rows of positive weight hold 1 class: {only}")
         loss = loss.of_classes(classes)
-        if loss.kind != "simplex":
+        if loss.family != "simplex":
             if classes > 2:
                 raise ValueError(f"Only binary classification is supported by {loss.name}; there are {classes} classes")
             if shares is not None:
@@ -301,7 +301,7 @@ class LinearClassifier(ClassifierMixin, _Linear):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_class = self._loss().kind == "simplex"
+        tags.classifier_tags.multi_class = self._loss().family == "simplex"
         return tags
 
 

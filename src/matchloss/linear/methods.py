@@ -44,7 +44,7 @@ def choose(f: Objective) -> str:
     """The cheapest method, as a key of RUN."""
     if not f.loss.smooth and f.outputs is None:
         return "interior_point"
-    if f.outputs is None and f.loss.convex and (f.size <= NEWTON_COLUMNS or (f.loss.kind == "positive" and _has_many_levels(f))):
+    if f.outputs is None and f.loss.convex and (f.size <= NEWTON_COLUMNS or (f.loss.family == "positive" and _has_many_levels(f))):
         return "newton"  # with arrows if the curvature is unbounded; if it is bounded, L-BFGS with a diagonal is as quick
     if f.outputs is not None and f.loss.convex and f.rows.n * f.outputs**2 * max(100, f.size**2) <= FLOPS:
         return "newton"

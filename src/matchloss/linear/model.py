@@ -188,7 +188,7 @@ def _as_model(found: dict[str, Any], own: type[Loss] | None) -> Model:
     if not (isinstance(kind, str) and kind in KINDS):
         raise _Wrong(f"kind is {_short(kind)}; it must be {', '.join(KINDS)}")
     _check_classes(kind, classes, loss)
-    outputs = len(classes) if loss.kind == "simplex" else None
+    outputs = len(classes) if loss.family == "simplex" else None
     columns, coef = [], []
     for value in _list(parts["columns"], "columns"):
         column, numbers = _column(value, outputs)

@@ -214,7 +214,7 @@ class Objective:
         If the curvature changes as e^(c t), a level's gradient vanishes after t = log(1 + c step) / c, which equals the step to first
         order. A level whose counts are all 0 thus goes to about -30 at once instead of by -1 per step.
         """
-        rate = getattr(self.loss.reduced, "curvature_rate", None)
+        rate = getattr(self.loss.simplified, "curvature_rate", None)
         if not (self.arrow and rate):
             return step
         made = step.copy()

@@ -22,7 +22,7 @@ def pieces(loss: Any, target: Floats, weight: Floats | None = None) -> list[Piec
     >>> pieces(ml.Pinball(alpha=0.75), np.array([1.0, 5.0]))
     [(array([1., 5.]), array([-0.375, -0.375]), array([0.125, 0.125]))]
     """
-    core = loss.reduced
+    core = loss.simplified
     if core.pieces_formula is None:
         raise NotImplementedError(f"{loss!r} is not linear between kinks: an interior point method does not fit it")
     share = np.full(target.shape, 1 / max(target.size, 1)) if weight is None else weight / weight.sum()

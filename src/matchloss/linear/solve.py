@@ -79,7 +79,7 @@ def solve(
         rows = f.rows
         log = Log(max_passes, progress or (lambda passes: None))
         chosen = choose(f) if method == "auto" else method
-        if chosen == "interior_point" and getattr(loss.reduced, "pieces_formula", None) is None:
+        if chosen == "interior_point" and getattr(loss.simplified, "pieces_formula", None) is None:
             raise ValueError(f'method="interior_point" takes losses that are linear but for kinks; {loss!r} is not')
         if chosen == "newton":
             f = eliminating(f)

@@ -31,7 +31,7 @@ class Loss:
 
     name: ClassVar[str] = ""
     aliases: ClassVar[tuple[str, ...]] = ()  # other libraries' names for the same loss
-    kind: ClassVar[str] = ""  # regression, binary, positive, simplex
+    family: ClassVar[str] = ""  # regression, binary, positive, simplex
     title: ClassVar[str] = ""
     equation: ClassVar[str] = ""  # z the raw prediction, y the target, p or mu the prediction
     error_signal: ClassVar[str] = ""  # the gradient, in the same letters
@@ -92,8 +92,8 @@ class Loss:
         return tuple(self.parameters.values())
 
     @property
-    def reduced(self) -> Loss:
-        """An equal loss whose formula is better conditioned at these parameters, such as Gamma for Tweedie(2); otherwise itself."""
+    def simplified(self) -> Loss:
+        """An equal loss with a simpler, better conditioned formula at these parameters, such as Gamma for Tweedie(2); otherwise itself."""
         return self
 
     @property
@@ -265,7 +265,7 @@ class PointwiseLoss(Loss):
 
     @cached_property
     def programs(self) -> dict[str, pointwise.Program]:
-        core = self.reduced
+        core = self.simplified
         assert isinstance(core, PointwiseLoss)
         low, high = self.target_domain.bounds
         allowed = f"{self.target_domain}, the targets of {self.name or type(self).__name__}"
@@ -290,17 +290,17 @@ class PointwiseLoss(Loss):
         with np.errstate(all="ignore"):
             z = a.astype(np.float64)
             refuse(name, a, ~((z >= domain.low) & (z <= domain.high)) & ~np.isnan(z), str(domain))
-            core = self.reduced
+            core = self.simplified
             return np.asarray(formula(NUMPY, z, *core.constants)).astype(result_dtype(a))[()]
 
     def predict(self, raw: Any) -> Any:
         host = host_of(raw)
         if host is not None:
             return host.host_predict(self, raw)
-        return self._apply("raw", self.reduced.predict_formula, raw, Interval(-math.inf, math.inf, "both"))  # pyright: ignore[reportAttributeAccessIssue]
+        return self._apply("raw", self.simplified.predict_formula, raw, Interval(-math.inf, math.inf, "both"))  # pyright: ignore[reportAttributeAccessIssue]
 
     def link(self, prediction: Any) -> Any:
-        return self._apply("prediction", self.reduced.link_formula, prediction, self.prediction_domain)  # pyright: ignore[reportAttributeAccessIssue]
+        return self._apply("prediction", self.simplified.link_formula, prediction, self.prediction_domain)  # pyright: ignore[reportAttributeAccessIssue]
 
     def minimiser(self, target: NDArray[Any]) -> Any:
         """The raw that minimises the loss at each target; may be infinite."""

@@ -27,7 +27,7 @@ from matchloss.losses._terms import times
 class SimplexLoss(Loss):
     """A loss of K raw predictions per row, (..., K), and a label (...,) or distribution (..., K) per row."""
 
-    kind = "simplex"
+    family = "simplex"
     target_domain = Simplex()
     proper = True
     linear_in_target = True
@@ -64,7 +64,7 @@ class SimplexLoss(Loss):
 
     @cached_property
     def programs(self) -> dict[str, RowProgram]:
-        core = self.reduced
+        core = self.simplified
         assert isinstance(core, SimplexLoss)
         allowed = f"{self.target_domain}, the targets of {self.name}"
         exact = RowProgram(core.terms, core.base, core.entry, core.constants, core.threshold, allowed)  # pyright: ignore[reportArgumentType]
@@ -93,7 +93,7 @@ class SimplexLoss(Loss):
         raw, v = as_array("raw", raw), as_array("v", v)
         same_shape("v", v, raw.shape, "raw's shape")
         t, labels = as_target(target, raw.shape)
-        core = self.reduced
+        core = self.simplified
         assert isinstance(core, SimplexLoss)
         program = core.programs["exact"]
         check_targets(t, labels, raw.shape[-1], None)
@@ -123,7 +123,7 @@ class SimplexLoss(Loss):
             raise ShapeError("prediction is a scalar; a simplex loss takes distributions (..., K)")
         check_targets(p, False, p.shape[-1], None, name="prediction")
         with np.errstate(all="ignore"):
-            core = self.reduced
+            core = self.simplified
             assert isinstance(core, SimplexLoss)
             return core._link(p.astype(np.float64)).astype(result_dtype(p))
 

@@ -20,7 +20,7 @@ __all__ = ["CLogLog", "Focal", "Logistic", "Probit"]
 class BinaryLoss(PointwiseLoss):
     """A loss of P(1)."""
 
-    kind = "binary"
+    family = "binary"
     target_domain = UNIT
     proper = True
     linear_in_target = True
@@ -267,7 +267,7 @@ class Focal(SigmoidLoss):
         return "mean" if self.gamma == 0 else "distorted probability"
 
     @property
-    def reduced(self) -> Loss:
+    def simplified(self) -> Loss:
         return Logistic() if self.gamma == 0 else self
 
     @property

@@ -9,7 +9,7 @@ from typing import Any
 from matchloss.losses._loss import CATALOGUE, Loss
 from matchloss.names import with_parameters
 
-KINDS = ("regression", "binary", "positive", "simplex")  # the catalogue's order; within a kind, the order of definition
+FAMILIES = ("regression", "binary", "positive", "simplex")  # the catalogue's order; within a family, the order of definition
 
 
 def get(name: str, **parameters: float) -> Loss:
@@ -43,12 +43,12 @@ def losses() -> list[dict[str, Any]]:
 
 
 def in_order() -> list[type[Loss]]:
-    """The catalogue's classes, ordered by kind and then by definition."""
-    return sorted(CATALOGUE.values(), key=lambda cls: KINDS.index(cls.kind))
+    """The catalogue's classes, ordered by family and then by definition."""
+    return sorted(CATALOGUE.values(), key=lambda cls: FAMILIES.index(cls.family))
 
 
 def _row(loss: Loss) -> dict[str, Any]:
-    texts = ("name", "title", "kind", "equation", "error_signal", "link_name", "functional", "sources", "aliases")
+    texts = ("name", "title", "family", "equation", "error_signal", "link_name", "functional", "sources", "aliases")
     flags = ("matching", "convex", "proper", "linear_in_target", "smooth", "zero_iff_right")
     return (
         {text: getattr(loss, text) for text in texts}

@@ -23,7 +23,7 @@ POISSON_LIKE = 1e6  # a negative binomial of this size is practically a Poisson 
 class LogLinkLoss(PointwiseLoss):
     """A loss of a positive mean."""
 
-    kind = "positive"
+    family = "positive"
     link_name = "log"
     target_domain = POSITIVE
     proper = True
@@ -171,7 +171,7 @@ class Tweedie(LogLinkLoss):
         return self.power == 1
 
     @property
-    def reduced(self) -> Loss:
+    def simplified(self) -> Loss:
         return {1.0: Poisson(), 2.0: Gamma(), 3.0: InverseGaussian()}.get(self.power, self)
 
     @property

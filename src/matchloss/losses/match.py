@@ -135,7 +135,7 @@ class MatchingLoss(PointwiseLoss):
     prediction: Formula = field()
     potential: Formula = field()
 
-    kind = "matching"
+    family = "matching"
     title = "Matching loss"
     equation = "F(z) - y z, F' = predict"
     error_signal = "predict(z) - y"

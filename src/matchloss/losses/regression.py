@@ -25,7 +25,7 @@ REACH = 32768.0  # half the length of the longest interval searched for the best
 class LocationLoss(PointwiseLoss):
     """A loss of d = raw - target that is 0 only at d = 0, so that every target's minimum is 0, at raw = target."""
 
-    kind = "regression"
+    family = "regression"
     zero_iff_right = True
 
     def _least_value(self, target: NDArray[Any], raw: NDArray[Any]) -> Any:

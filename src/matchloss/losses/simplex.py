@@ -171,7 +171,7 @@ class Entmax(SimplexLoss):
         return Threshold(power=1 / (self.alpha - 1), scale=self.alpha - 1)
 
     @property
-    def reduced(self) -> Loss:
+    def simplified(self) -> Loss:
         return {1.0: CrossEntropy(), 1.5: _EntmaxHalf(), 2.0: Sparsemax()}.get(self.alpha, self)
 
     @property

@@ -36,7 +36,7 @@ class LossRule(Rule):
 
     def __init__(self, loss: Loss) -> None:
         self.loss = loss
-        self.core: Any = loss.reduced
+        self.core: Any = loss.simplified
         self.program: Any = loss.programs["exact"]
 
     def composite(self, raw: Tensor, target: Tensor, weight: Tensor | None, curvature: str = "exact") -> Evaluation:

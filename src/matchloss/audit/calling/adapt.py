@@ -112,7 +112,7 @@ def _of_class(made: type, framework: str | None) -> Callee:
 
 
 def _of_catalogue(loss: Loss, framework: str | None) -> Callee:
-    kind, promises, domain = KIND_OF.get(loss.kind), Promises.of(loss), loss.target_domain
+    kind, promises, domain = KIND_OF.get(loss.family), Promises.of(loss), loss.target_domain
     if kind == "positive" and getattr(domain, "low", None) == 0 and 0.0 in domain:
         kind = "count"
     given = {"order": "prediction, target", "input": "raw", "reduction": "none"} | ({} if kind is None else {"kind": kind})

@@ -55,7 +55,7 @@ def raw_of(loss: Loss, input: str, x: Numbers) -> Numbers:
 def candidates(kind: str) -> Iterator[Loss]:
     """The catalogue's losses of this kind of target, at their usual parameters."""
     for made in CATALOGUE.values():
-        if made.kind == KINDS[kind]:
+        if made.family == KINDS[kind]:
             for parameters in PARAMETERS.get(made.name, ({},)):
                 yield made(**parameters)
 
