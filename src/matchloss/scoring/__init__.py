@@ -27,7 +27,9 @@ from matchloss.scoring.continuous import (
 from matchloss.scoring.decomposition import Decomposition, decompose
 from matchloss.scoring.differences import ForecastComparison, compare_forecasts
 from matchloss.scoring.ensembles import crps_ensemble, dss_ensemble, dss_normal, energy_score, twcrps_ensemble
+from matchloss.scoring.histograms import CalibrationHistogram, Sharpness, pit_histogram, rank_histogram, sharpness
 from matchloss.scoring.isotonic import Recalibration, recalibrate
+from matchloss.scoring.murphy import Murphy, murphy
 from matchloss.scoring.point import (
     absolute_error,
     expectile_score,
@@ -41,6 +43,7 @@ from matchloss.scoring.point import (
     weighted_interval_score,
 )
 from matchloss.scoring.ranking import Difference, Ranking, rank
+from matchloss.scoring.reliability import Reliability, reliability, reliability_by_class
 from matchloss.scoring.special import (
     crps_beta,
     crps_binomial,
@@ -61,12 +64,16 @@ from matchloss.scoring.special import (
 catalogue = tuple(_CATALOGUE.values())
 
 __all__ = [
+    "CalibrationHistogram",
     "Decomposition",
     "Difference",
     "ForecastComparison",
+    "Murphy",
     "ProperScore",
     "Ranking",
     "Recalibration",
+    "Reliability",
+    "Sharpness",
     "absolute_error",
     "brier_score",
     "catalogue",
@@ -107,14 +114,20 @@ __all__ = [
     "logs_poisson",
     "logs_t",
     "logs_uniform",
+    "murphy",
     "pinball",
+    "pit_histogram",
     "poisson_deviance",
     "power_score",
     "pseudo_spherical_score",
     "quantile_score",
     "rank",
+    "rank_histogram",
     "recalibrate",
+    "reliability",
+    "reliability_by_class",
     "rps_score",
+    "sharpness",
     "spherical_score",
     "squared_error",
     "twcrps_ensemble",

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from matchloss.engine.arrays import as_array, as_weight, refuse
-from matchloss.errors import DomainError, ShapeError
+from matchloss.engine.arrays import as_array
 from matchloss.scoring._catalogue import ProperScore, get_score
+from matchloss.scoring._given import checked_level, floats, pairs
 from matchloss.scoring.isotonic import Functional, recalibrate
 
 Floats = NDArray[np.float64]
@@ -71,17 +71,9 @@ def decompose(
         if intervals:
             whole.intervals = Parts(*(np.array(part) for part in zip(*(m.intervals or () for m in made), strict=True)))
         return whole
-    if y.ndim != 1 or y.shape != p.shape:
-        raise ShapeError(f"obs has shape {y.shape} and fct {p.shape}; they must be (n,), or labels (n,) and distributions (n, K)")
-    if rule.level is not None and (level is None or not 0 < level < 1):
-        raise DomainError(f"level is {level!r}; {rule.name} asks for one in (0, 1)")
-    weight = as_weight(sample_weight, y.shape)
-    live = np.ones(y.shape, bool) if weight is None else weight > 0
-    if not live.any():
-        raise ShapeError("there is no row of positive weight: a mean score needs one")
-    y, p, w = y[live].astype(np.float64), p[live].astype(np.float64), _floats(np.ones(int(live.sum())) if weight is None else weight[live])
-    refuse("fct", p, ~np.isfinite(p), "finite numbers")
-    refuse("obs", y, ~np.isfinite(y), "finite numbers")
+    if rule.level is not None:
+        checked_level(level, rule.name)
+    y, p, w = pairs(y, p, sample_weight)
     functional: Functional = "mean" if rule.functional in ("mean", "distribution") else rule.functional
     at = 0.5 if level is None else level
     result = Decomposition(*_parts(rule, functional, y, p, w, level, at))
@@ -91,7 +83,7 @@ def decompose(
         for _ in range(intervals):
             count = np.bincount(draws.integers(y.size, size=y.size), minlength=y.size)
             on = count > 0
-            made.append(_parts(rule, functional, y[on], p[on], _floats(w[on] * count[on]), level, at))
+            made.append(_parts(rule, functional, y[on], p[on], floats(w[on] * count[on]), level, at))
         low, high = (1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2
         result.intervals = Parts(*((float(np.quantile(part, low)), float(np.quantile(part, high))) for part in zip(*made, strict=True)))
     return result
@@ -106,10 +98,6 @@ def _parts(rule: ProperScore, functional: Functional, y: Floats, p: Floats, w: F
     # rounding may leave a gain of -1e-17; the parts are made to add up exactly
     miscalibration, discrimination = max(mean - recalibrated, 0.0), max(constant - recalibrated, 0.0)
     return Parts(mean, miscalibration, discrimination, constant)
-
-
-def _floats(x: NDArray[Any]) -> Floats:
-    return x.astype(np.float64, copy=False)
 
 
 def _mean(rule: ProperScore, y: Floats, f: Floats, w: Floats, level: float | None) -> float:

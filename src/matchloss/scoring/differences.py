@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,10 +13,11 @@ from numpy.typing import ArrayLike
 from matchloss.engine.arrays import as_weight
 from matchloss.errors import DomainError, ShapeError
 from matchloss.scoring._catalogue import ProperScore, get_score
+from matchloss.scoring._frames import frame
+from matchloss.scoring._given import checked_level
 from matchloss.scoring.ranking import Difference, Ranking, rank
 
 FEW, APPROXIMATE = 10, 30  # with fewer rows carrying a difference: rely on these few rows; the interval is approximate
-FRAMES = ("polars", "pandas", "pyarrow")
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,7 @@ class ForecastComparison:
             "high": [gap.high for gap in gaps],
             "unbeaten": [name in self.unbeaten for name in ranked],
         }
-        for library in FRAMES:
-            try:
-                module = importlib.import_module(library)
-            except ImportError:
-                continue
-            return module.table(table) if library == "pyarrow" else module.DataFrame(table)
-        raise ImportError("a frame needs one of polars, pandas and pyarrow: pip install 'matchloss[linear]' brings the last")
+        return frame(table)
 
     @property
     def sentence(self) -> str:
@@ -122,8 +116,8 @@ def compare_forecasts(
     ('truth', {'nothing': 'truth'})
     """
     rule = get_score(score)
-    if rule.level is not None and (level is None or not 0 < level < 1):
-        raise DomainError(f"level is {level!r}; {rule.name} asks for one in (0, 1)")
+    if rule.level is not None:
+        checked_level(level, rule.name)
     if not forecasts:
         raise ShapeError("there is no forecast to compare")
     if groups is not None and order is not None:
