@@ -14,7 +14,7 @@ import torch
 import matchloss as ml
 from cases import DEFAULTS, is_simplex, label, moderate_rows
 from matchloss.engine import threads
-from matchloss.torch import Loss, _autograd, _memory, _plain, _rules, loss, sample_targets
+from matchloss.torch import Loss, _autograd, _plain, _rules, _tensors, loss, sample_targets
 from test_torch_core import FEW, tensors
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # forward derivatives use it
@@ -70,11 +70,11 @@ def test_a_small_batch_takes_the_short_way(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_fresh_memory_is_in_huge_pages() -> None:
-    like = torch.zeros(1).expand((_memory.HUGE_FROM >> 2) + (2 << 20))
-    made = _memory.empty_like(like)
+    like = torch.zeros(1).expand((_tensors.HUGE_FROM >> 2) + (2 << 20))
+    made = _tensors.empty_like(like)
     assert made.is_contiguous() and made.shape == like.shape and made.dtype == like.dtype
     made.fill_(1.0)
-    if _memory._madvise is None:
+    if _tensors._madvise is None:
         pytest.skip("this system has no madvise")
     start, flags = made.data_ptr() + (4 << 20), None
     inside = False

@@ -21,7 +21,7 @@ try:
 except ImportError as error:
     raise ImportError("matchloss.torch needs PyTorch: pip install 'matchloss[torch]'") from error
 
-from matchloss.torch import _handed, _linear, functional, modules
+from matchloss.torch import _dropin, _linear, functional, modules
 
 if TYPE_CHECKING:  # for type checkers and editors; at run time __getattr__ looks them up
     from torch.nn import Buffer, Parameter, init, parallel, utils
@@ -30,17 +30,17 @@ if TYPE_CHECKING:  # for type checkers and editors; at run time __getattr__ look
 
 from matchloss.torch._linear import *
 from matchloss.torch._loss import Loss, host_call, host_evaluate, host_predict, loss
-from matchloss.torch._sampling import sample_targets
+from matchloss.torch._targets import sample_targets
 from matchloss.torch.functional import *
 from matchloss.torch.modules import *
 
 
 def __getattr__(name: str) -> Any:
-    return _handed.look_up(__name__, name, _nn.functional, _nn)
+    return _dropin.look_up(__name__, name, _nn.functional, _nn)
 
 
 def __dir__() -> list[str]:
-    return sorted({*__all__, *_handed.names(_nn.functional, _nn)})
+    return sorted({*__all__, *_dropin.public_names(_nn.functional, _nn)})
 
 
 __all__ = ["Loss", "functional", "host_call", "host_evaluate", "host_predict", "loss", "modules", "sample_targets"]

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from matchloss.torch._plain import batched, plain, refuse_nested_forward, tracing
+from matchloss.torch._tensors import loss_dtype
 
 THIRD = "third derivatives of a loss are not offered: PyTorch would differentiate through the branches of its hessian"
 ONCE = "overwrite=True: the gradient took the logits' memory; there is one backward, and no derivative of it"
@@ -76,11 +77,6 @@ class Rule:
         raise NotImplementedError
 
 
-def loss_dtype(raw: Tensor) -> torch.dtype:
-    """The dtype of the loss: float32 for half precision, otherwise raw's."""
-    return torch.float64 if raw.dtype is torch.float64 else torch.float32
-
-
 def per_row(rule: Rule, raw: Tensor, *given: Tensor | None, overwrite: bool = False) -> tuple[Tensor, ...]:
     """weight * value of each row, and the rule's extra results; the arguments have been checked."""
     if plain(raw, *given) and rule.can_run:
@@ -100,7 +96,10 @@ def total(rule: Rule, raw: Tensor, scale: float, overwrite: bool, *given: Tensor
 
 def _scalars(raw: Tensor, value: float, others: list[float]) -> tuple[Tensor, ...]:
     dtype = loss_dtype(raw)
-    return tuple([torch.scalar_tensor(x, dtype=dtype, device="cpu") for x in (value, *others)])
+    try:
+        return tuple([torch.scalar_tensor(x, dtype=dtype, device="cpu") for x in (value, *others)])
+    except RuntimeError:  # a sum beyond float32's range, which torch.tensor rounds to infinity at twice the cost
+        return tuple([torch.tensor(x, dtype=dtype, device="cpu") for x in (value, *others)])
 
 
 class Rows(Function):

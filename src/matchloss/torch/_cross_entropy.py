@@ -1,4 +1,5 @@
-"""Cross entropy of rows of logits, with PyTorch's meaning of every option: what cross_entropy and linear_cross_entropy share."""
+"""Cross entropy with PyTorch's meaning of every option: the function, and the loss of rows of logits that it shares with
+linear_cross_entropy."""
 
 from __future__ import annotations
 
@@ -11,12 +12,114 @@ from torch import Tensor
 from matchloss.engine.row_text import Options
 from matchloss.engine.rows import SMALL
 from matchloss.errors import ShapeError
-from matchloss.torch import _autograd
-from matchloss.torch._cross_entropy_rule import HARD, PLAIN_RULE, CrossEntropyRule
+from matchloss.torch import _autograd, _overwrite
+from matchloss.torch._cross_entropy_rule import PLAIN_RULE, CrossEntropyRule
+from matchloss.torch._dropin import Number, check_input, check_tensors, overridable, reduction_of
 from matchloss.torch._plain import plain
-from matchloss.torch._targets import FLOATS, BadRow, Rows, refuse_gradient, refuse_row, rows_of
+from matchloss.torch._targets import BadRow, Rows, refuse_gradient, refuse_row, rows_of
+from matchloss.torch._tensors import FLOATS, WHOLE
 
 REDUCTIONS = ("mean", "sum", "none")
+
+
+@overridable
+def cross_entropy(
+    input: Tensor,
+    target: Any,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    *,
+    sample_weight: Tensor | None = None,
+    normalizer: Number | None = None,
+    z_loss: float = 0.0,
+    return_z_loss: bool = False,
+    softcap: float | None = None,
+    temperature: float = 1.0,
+    overwrite: bool = False,
+    group: Any = None,
+) -> Any:
+    """`torch.nn.functional.cross_entropy`: log sum exp u - u_label, exact in the tails, with u = softcap(input) / temperature.
+
+    input (C,), (N, C) or (N, C, d...); target: labels (), (N,), (N, d...) of any integer dtype, or distributions of the input's shape, or
+    a pair (labels, probabilities), each (N, m) or (N, m, d...), for the m classes that are not 0. weight (C,): one per class.
+    sample_weight has the shape of the labels. z_loss adds z_loss * (log sum exp u)^2 to each row; with return_z_loss the result is a
+    pair of the loss and that part of it, detached. group: the classes are split over the processes of a torch.distributed group.
+    A logit of -inf masks a class. Half dtypes give a float32 loss. With all labels ignored or no rows the mean is NaN and the sum 0.
+
+    Raises DomainError for a label that is neither a class nor ignore_index, a distribution that does not sum to 1, a negative weight;
+    ShapeError for shapes that do not match; TypeError for dtypes; ValueError for a target that requires grad, and by overwrite.
+
+    >>> import torch
+    >>> from matchloss.torch import cross_entropy
+    >>> logits = torch.tensor([[40.0, 0.0, 0.0], [0.0, 1.0, 2.0]], requires_grad=True)
+    >>> cross_entropy(logits, torch.tensor([0, 2]))
+    tensor(0.2038, grad_fn=<...>)
+    """
+    reduction = reduction_of(size_average, reduce, reduction, normalizer)
+    check_classes(input, target, ignore_index)
+    for name, given in (("weight", weight), ("sample_weight", sample_weight)):
+        if given is not None:
+            check_tensors(**{name: given})
+    over = overwrite and _overwrite.applies(input)
+    if over:
+        _overwrite.refuse_shared(input, min(input.ndim - 1, 1))
+    rows, wanted = input, target
+    if input.ndim > 2:
+        rows = input.movedim(1, -1)
+        if isinstance(target, tuple):
+            wanted = tuple(part.movedim(1, -1) if part.ndim == input.ndim else part for part in target)
+        elif target.shape == input.shape:
+            wanted = target.movedim(1, -1)
+    if over and group is None:  # a group checks before it writes, over all its classes
+        _overwrite.refuse_bad(wanted, rows.shape[-1], ignore_index, sample_weight)
+    result = cross_entropy_rows(
+        rows,
+        wanted,
+        weight=weight,
+        ignore_index=ignore_index,
+        label_smoothing=label_smoothing,
+        reduction=reduction,
+        sample_weight=sample_weight,
+        normalizer=normalizer,
+        z_loss=z_loss,
+        softcap=softcap,
+        temperature=temperature,
+        overwrite=over,
+        group=group,
+        return_z_loss=return_z_loss,
+    )
+    if over:
+        _overwrite.consume(input)
+    return result
+
+
+def check_classes(input: Tensor, target: object, ignore_index: int) -> None:
+    """Raises unless the target is labels (N, d...), distributions (N, C, d...) or a pair (labels, probabilities) for input (N, C, d...)."""
+    pair = isinstance(target, tuple)
+    check_tensors(input=input)
+    if not isinstance(target, Tensor) and not (pair and len(target) == 2 and all(isinstance(part, Tensor) for part in target)):
+        hint = "a torch.Tensor: pass torch.as_tensor(target)" if not pair else "a torch.Tensor, or a pair of them: labels and probabilities"
+        raise TypeError(f"target is a {type(target).__name__}; it must be {hint}")
+    check_input(input)
+    if input.ndim == 0:
+        raise ShapeError("input is a scalar; cross entropy takes (C,), (N, C) or (N, C, d...)")
+    if ignore_index >= 0 and (not isinstance(target, Tensor) or target.is_floating_point()):
+        raise ValueError(f"ignore_index is {ignore_index}, which is of labels; target holds probabilities")
+    if not isinstance(target, Tensor):
+        return
+    labels = input.shape[:1] + input.shape[2:] if input.ndim > 1 else input.shape[:0]
+    if target.shape == input.shape:
+        if not target.is_floating_point():
+            raise TypeError(
+                f"target has the input's shape and dtype {target.dtype}; distributions are floating, labels have shape {tuple(labels)}"
+            )
+    elif target.shape != labels:
+        allowed = f"input of shape {tuple(input.shape)} asks for labels {tuple(labels)} or distributions {tuple(input.shape)}"
+        raise ShapeError(f"target has shape {tuple(target.shape)}; {allowed}")
 
 
 def cross_entropy_rows(
@@ -44,7 +147,7 @@ def cross_entropy_rows(
     if (
         weight is None and sample_weight is None and label_smoothing == 0.0 and softcap is None and z_loss == 0.0 and temperature == 1.0
         and group is None and not return_z_loss and normalizer is None and reduction != "none" and type(target) is Tensor
-        and target.dtype is torch.int64 and logits.ndim == 2 and target.shape == logits.shape[:1] and logits.dtype in HARD
+        and target.dtype is torch.int64 and logits.ndim == 2 and target.shape == logits.shape[:1] and logits.dtype in WHOLE
         and logits.shape[1] and plain(logits, target) and reduction in REDUCTIONS
     ):  # fmt: skip
         n = target.shape[0]  # the common case, at the least cost; the loop itself finds ignored labels

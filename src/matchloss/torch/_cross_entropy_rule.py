@@ -16,14 +16,13 @@ from matchloss.engine.row_targets import Mixture, sum_tolerance
 from matchloss.engine.row_text import Jet, Options
 from matchloss.engine.rows import SMALL, Stats, run_labels, run_mixture
 from matchloss.losses.simplex import CrossEntropy
-from matchloss.torch import _autograd, _memory
-from matchloss.torch._autograd import Rule, loss_dtype
-from matchloss.torch._namespace import TORCH, TORCH_ROWS
+from matchloss.torch import _autograd
+from matchloss.torch._autograd import Rule
 from matchloss.torch._targets import BadRow
+from matchloss.torch._tensors import TORCH, TORCH_ROWS, WHOLE, empty_like, loss_dtype, numbers
 
-KINDS = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16", torch.float16: "float16"}
+NAMES = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16", torch.float16: "float16"}
 AS_TORCH = nullcontext()  # one thread
-HARD = {torch.float32, torch.float64}
 PLAIN = Options()
 NO_MORE = (None,) * 5
 LABELS = CrossEntropy().programs["exact"]
@@ -53,7 +52,7 @@ class CrossEntropyRule(Rule):
 
     def total(self, raw: Tensor, scale: float, graded: bool, overwrite: bool, *given: Tensor | None) -> tuple[Any, ...]:
         z = raw.detach()
-        gradient = None if not graded else z if overwrite else _memory.empty_like(z)
+        gradient = None if not graded else z if overwrite else empty_like(z)
         losses, part = self.run(z, gradient, scale, *given)
         total = np.add.reduce(losses, dtype=np.float64)
         total = total if scale < np.inf or total else np.nan  # 0 / 0: all weights are 0
@@ -61,7 +60,7 @@ class CrossEntropyRule(Rule):
 
     def gradient(self, raw: Tensor, factor: Tensor | None, overwrite: bool, *given: Tensor | None) -> Tensor:
         z = raw.detach()
-        gradient = z if overwrite else _memory.empty_like(z)
+        gradient = z if overwrite else empty_like(z)
         self.run(z, gradient, 1.0 if factor is None else factor.detach().double().numpy(), *given)
         return gradient
 
@@ -70,7 +69,7 @@ class CrossEntropyRule(Rule):
         z, n = z.contiguous(), z.shape[0]
         index, share, base, _, _, weight = (*given, *NO_MORE)[:6]
         with AS_TORCH if z.numel() <= SMALL else threads.at_most(torch.get_num_threads()):
-            if index is not None and share is None and base is None and self.options == PLAIN and z.dtype in HARD:
+            if index is not None and share is None and base is None and self.options == PLAIN and z.dtype in WHOLE:
                 if weight is None and type(factor) is float:  # saves the memory of one weight per row
                     weights = even_weights(n, factor, z.dtype) if z.numel() <= SMALL else factor
                 else:
@@ -89,7 +88,7 @@ class CrossEntropyRule(Rule):
         target, into = mixture(*given), None if gradient is None else numbers(gradient)
         dense = given[3] if len(given) > 3 else None
         tolerance = 1e-4 if dense is None else max(sum_tolerance(dense.dtype), sum_tolerance(loss_dtype(z)))
-        stats, bad = run_mixture(KINDS[z.dtype], numbers(z), target, weights, self.options, into, tolerance=tolerance, spread=spread)
+        stats, bad = run_mixture(NAMES[z.dtype], numbers(z), target, weights, self.options, into, tolerance=tolerance, spread=spread)
         if bad >= 0:
             raise BadRow(bad)
         return stats
@@ -163,11 +162,6 @@ def weighted(w: Tensor | None, x: Tensor) -> Tensor:
     return x if w is None else torch.where(w == 0, torch.zeros_like(x), w * x)
 
 
-def numbers(t: Tensor) -> NDArray[Any]:
-    """A tensor's memory as a NumPy array; half precision as uint16 bits."""
-    return t.numpy() if t.dtype in HARD else t.view(torch.int16).numpy().view(np.uint16)
-
-
 def mixture(
     index: Tensor | None = None, share: Tensor | None = None, base: Tensor | None = None, dense: Tensor | None = None,
     scale: Tensor | None = None, _: Tensor | None = None,
@@ -176,5 +170,5 @@ def mixture(
     at = None if index is None else index.numpy() if index.ndim == 2 else index.unsqueeze(-1).numpy()
     shares = np.ones(at.shape) if share is None and at is not None else None if share is None else share.numpy()
     even, by_class = (None if a is None else a.reshape(-1).numpy() for a in (base, scale))
-    full = None if dense is None else dense.float() if dense.dtype not in HARD else dense
+    full = None if dense is None else dense.float() if dense.dtype not in WHOLE else dense
     return Mixture(at, shares, even, None if full is None else full.numpy(), by_class)

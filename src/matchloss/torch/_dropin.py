@@ -1,4 +1,4 @@
-"""What the drop-ins share: PyTorch's reductions, broadcasting and overriding, and weighted losses over a denominator."""
+"""What the drop-ins share: PyTorch's reductions, broadcasting and overriding, weighted losses over a denominator, and its other names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import math
 import warnings
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from types import ModuleType
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -19,12 +20,11 @@ from matchloss.torch._loss import inverse, loss
 from matchloss.torch._plain import plain
 from matchloss.torch._rules import check_weight, rule_of
 from matchloss.torch._targets import check_weights, refuse_gradient
+from matchloss.torch._tensors import FLOATS, WHOLE
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Number = float | Tensor
-HALVES = (torch.float16, torch.bfloat16)
-WHOLE = (torch.float32, torch.float64)  # half precision is computed in a float32 copy, so there is nothing to overwrite
 
 
 def overridable(function: Callable[P, R]) -> Callable[P, R]:
@@ -65,7 +65,7 @@ def reduction_of(size_average: bool | None, reduce: bool | None, reduction: str,
 
 def check_input(input: Tensor) -> None:
     """TypeError for an input that is not floating."""
-    if input.dtype not in WHOLE and input.dtype not in HALVES:
+    if input.dtype not in FLOATS:
         raise TypeError(f"input has dtype {input.dtype}; allowed: float32, float64, bfloat16, float16")
 
 
@@ -77,31 +77,6 @@ def check_target(input: Tensor, target: Tensor) -> None:
         raise ShapeError(f"target has shape {tuple(target.shape)}, input {tuple(input.shape)}; shapes are never broadcast")
     if target.requires_grad:
         raise ValueError("target requires grad; a loss has no gradient in its target: pass target.detach()")
-
-
-def check_classes(input: Tensor, target: object, ignore_index: int) -> None:
-    """Raises unless the target is labels (N, d...), distributions (N, C, d...) or a pair (labels, probabilities) for input (N, C, d...)."""
-    pair = isinstance(target, tuple)
-    check_tensors(input=input)
-    if not isinstance(target, Tensor) and not (pair and len(target) == 2 and all(isinstance(part, Tensor) for part in target)):
-        hint = "a torch.Tensor: pass torch.as_tensor(target)" if not pair else "a torch.Tensor, or a pair of them: labels and probabilities"
-        raise TypeError(f"target is a {type(target).__name__}; it must be {hint}")
-    check_input(input)
-    if input.ndim == 0:
-        raise ShapeError("input is a scalar; cross entropy takes (C,), (N, C) or (N, C, d...)")
-    if ignore_index >= 0 and (not isinstance(target, Tensor) or target.is_floating_point()):
-        raise ValueError(f"ignore_index is {ignore_index}, which is of labels; target holds probabilities")
-    if not isinstance(target, Tensor):
-        return
-    labels = input.shape[:1] + input.shape[2:] if input.ndim > 1 else input.shape[:0]
-    if target.shape == input.shape:
-        if not target.is_floating_point():
-            raise TypeError(
-                f"target has the input's shape and dtype {target.dtype}; distributions are floating, labels have shape {tuple(labels)}"
-            )
-    elif target.shape != labels:
-        allowed = f"input of shape {tuple(input.shape)} asks for labels {tuple(labels)} or distributions {tuple(input.shape)}"
-        raise ShapeError(f"target has shape {tuple(target.shape)}; {allowed}")
 
 
 def spread(name: str, weight: Tensor, input: Tensor) -> Tensor:
@@ -206,7 +181,7 @@ def weighted(
     if reduction == "none":
         value = loss(rule, input, target, sample_weight=both, reduction="none")
         return value if factor == 1 else factor * value
-    if overwrite and _overwrite.applies(input) and input.dtype in WHOLE:
+    if overwrite and _overwrite.applies(input) and input.dtype in WHOLE:  # half precision is computed in a float32 copy
         _overwrite.refuse_shared(input)
     else:
         overwrite = False
@@ -234,3 +209,25 @@ def total_of(rows: Tensor, reduction: str, sample_weight: Tensor | None, normali
     if reduction == "none":
         return rows
     return (rows.sum() / denominator(rows, sample_weight, normalizer)).to(rows.dtype) if reduction == "mean" else rows.sum()
+
+
+def is_public(name: str, value: object) -> bool:
+    """Whether a name belongs to a PyTorch module's public API: it is not private, and not an import such as math."""
+    if name.startswith("_"):
+        return False
+    if isinstance(value, ModuleType):
+        return value.__name__.startswith("torch.nn.")
+    return callable(value) and (getattr(value, "__module__", None) or "torch").partition(".")[0] == "torch"
+
+
+def public_names(*hosts: ModuleType) -> set[str]:
+    """The public names of these PyTorch modules."""
+    return {name for host in hosts for name, value in vars(host).items() if is_public(name, value)}
+
+
+def look_up(owner: str, name: str, *hosts: ModuleType) -> Any:
+    """PyTorch's object of this name; AttributeError with Python's usual message if there is none."""
+    for host in hosts:
+        if is_public(name, value := getattr(host, name, None)):
+            return value
+    raise AttributeError(f"module {owner!r} has no attribute {name!r}")

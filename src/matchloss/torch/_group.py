@@ -18,8 +18,9 @@ from matchloss.engine.row_targets import Mixture, sum_tolerance
 from matchloss.engine.row_text import Options
 from matchloss.engine.rows import Stats, run_mixture
 from matchloss.errors import DomainError, ShapeError
-from matchloss.torch._cross_entropy_rule import KINDS, CrossEntropyRule, mixture, numbers
-from matchloss.torch._targets import FLOATS, Rows, check_weights, rows_of
+from matchloss.torch._cross_entropy_rule import NAMES, CrossEntropyRule, mixture
+from matchloss.torch._targets import Rows, check_weights, rows_of
+from matchloss.torch._tensors import FLOATS, WHOLE, numbers
 
 Loop = tuple[str, NDArray[Any], Mixture, NDArray[np.float64], Options]  # run_mixture's arguments
 
@@ -161,7 +162,7 @@ class SplitRule(CrossEntropyRule):
         self.seen: tuple[Stats, NDArray[np.float64]] | None = None
 
     def sweep(self, z: Tensor, gradient: Tensor | None, weights: NDArray[np.float64], *given: Tensor | None, spread: bool = False) -> Stats:
-        loop = (KINDS[z.dtype], numbers(z), mixture(*given), weights, self.options)
+        loop = (NAMES[z.dtype], numbers(z), mixture(*given), weights, self.options)
         stats, known = self.seen or self.split.measure(loop, spread)
         if gradient is not None:
             run_mixture(*loop, numbers(gradient), tolerance=np.inf, known=known)
@@ -170,7 +171,7 @@ class SplitRule(CrossEntropyRule):
         return stats
 
     def gathered(self, gradient: Tensor) -> Tensor:
-        narrow = gradient.dtype not in (torch.float32, torch.float64)
+        narrow = gradient.dtype not in WHOLE
         return gradient.copy_(self.split.sum(gradient.float())) if narrow else self.split.sum(gradient)
 
     def outcome(self, raw: Tensor, *given: Tensor | None) -> tuple[Tensor, ...]:

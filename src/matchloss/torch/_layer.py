@@ -14,12 +14,12 @@ from torch import Tensor
 
 from matchloss.engine import threads
 from matchloss.engine.rows import Stats
-from matchloss.torch import _memory, _products
-from matchloss.torch._autograd import loss_dtype
+from matchloss.torch import _products
 from matchloss.torch._cross_entropy import per_row
 from matchloss.torch._cross_entropy_rule import CrossEntropyRule, losses_of, weights_of
 from matchloss.torch._plain import batched
 from matchloss.torch._targets import BadRow, Rows, refuse_row
+from matchloss.torch._tensors import WHOLE, empty, loss_dtype
 
 CHUNK_BYTES = 256 << 20
 CHUNK_TOKENS = 512  # least tokens per chunk; smaller products are slow
@@ -71,16 +71,16 @@ def sweep(
     For each chunk: compute the logits, turn them into their gradient in place, multiply that into the gradients, reuse the memory.
     """
     n, classes, dtype = x.shape[0], weight.shape[0], x.dtype
-    half, graded = dtype not in (torch.float32, torch.float64), any(wants)
+    half, graded = dtype not in WHOLE, any(wants)
     scale = HALF_SCALE if dtype is torch.float16 and graded else 1.0
     weights = weights * scale
     chunks = range(0, n, tokens)
-    z_all = _memory.empty((min(tokens, n), classes), dtype)
+    z_all = empty((min(tokens, n), classes), dtype)
     sums = np.empty((len(Stats._fields), n))
     gx = torch.empty_like(x) if wants[0] else None
     gw = None
     if wants[1]:
-        gw = _memory.empty(tuple(weight.shape), torch.float32 if half and len(chunks) > 1 else dtype)
+        gw = empty(tuple(weight.shape), torch.float32 if half and len(chunks) > 1 else dtype)
         if not n:
             gw.zero_()
     gb = torch.zeros(classes, dtype=torch.float64 if dtype is torch.float64 else torch.float32) if wants[2] else None

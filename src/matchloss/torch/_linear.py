@@ -10,14 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from matchloss.errors import ShapeError
-from matchloss.torch._autograd import loss_dtype
 from matchloss.torch._cross_entropy import check_call, cross_entropy_rows, factor_of, options_of
 from matchloss.torch._cross_entropy_rule import CrossEntropyRule
 from matchloss.torch._dropin import overridable
 from matchloss.torch._layer import CHUNK_BYTES, OUTPUTS, Layer, Plan, TokenOutputs
 from matchloss.torch._plain import plain
 from matchloss.torch._products import product_library, set_product_library
-from matchloss.torch._targets import FLOATS, refuse_gradient, rows_of
+from matchloss.torch._targets import refuse_gradient, rows_of
+from matchloss.torch._tensors import FLOATS, loss_dtype
 
 __all__ = ["TokenOutputs", "product_library", "set_product_library"]  # functional exports linear_cross_entropy
 

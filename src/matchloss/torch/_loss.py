@@ -16,10 +16,9 @@ from matchloss.losses import PointwiseLoss, SimplexLoss
 from matchloss.torch import _autograd
 from matchloss.torch._plain import plain, readable
 from matchloss.torch._rules import check_weight, rule_of, traced
+from matchloss.torch._tensors import HALVES, WHOLE
 
 REDUCTIONS = ("mean", "sum", "none")
-HALVES = (torch.float16, torch.bfloat16)
-FLOATS = (torch.float32, torch.float64)
 
 
 def loss(
@@ -102,7 +101,7 @@ def checked(loss: MatchLoss, raw: Tensor, target: Tensor, weight: Tensor | None)
     for name, x in (("raw", raw), ("target", target), ("sample_weight", weight)):
         if not isinstance(x, Tensor) and (x is not None or name != "sample_weight"):
             raise TypeError(f"{name} is a {type(x).__name__}; it must be a torch.Tensor")
-    if raw.dtype not in FLOATS:
+    if raw.dtype not in WHOLE:
         if raw.dtype not in HALVES:
             raise TypeError(f"raw has dtype {raw.dtype}; allowed: float32, float64, bfloat16, float16")
         raw = raw.float()
@@ -163,7 +162,7 @@ def host_evaluate(
 
 def host_predict(loss_: MatchLoss, raw: Any) -> Tensor:
     """The prediction. It is differentiable if the loss is matching, because its derivative is then the loss's hessian."""
-    if raw.dtype not in FLOATS:
+    if raw.dtype not in WHOLE:
         if raw.dtype not in HALVES:
             raise TypeError(f"raw has dtype {raw.dtype}; allowed: float32, float64, bfloat16, float16")
         raw = raw.float()

@@ -13,12 +13,10 @@ import torch
 from torch import Tensor
 
 from matchloss.engine.row_targets import check_targets
-from matchloss.losses.simplex import CrossEntropy
 from matchloss.torch import _plain
 
 __all__ = ["Consumed", "applies", "consume", "refuse_bad", "refuse_shared"]
 
-LABELS = CrossEntropy().programs["exact"]
 ASKED = ("grad", "grad_fn", "shape", "dtype", "device", "layout", "ndim", "requires_grad", "is_leaf", "_version", "_base")
 TOLD = ("size", "dim", "numel", "is_floating_point")  # allowed, because they do not read the memory
 

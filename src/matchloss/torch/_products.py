@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from matchloss.torch._tensors import WHOLE
+
 NUMPY, TORCH, MEASURED = "numpy", "torch", "measured"
 TRIAL_ROWS = 128
 TRIAL_DEPTH = 512  # rows that the trial of the outer product sums over
@@ -46,7 +48,7 @@ def product_library() -> dict[str, Any]:
 
 def choose(x: Tensor, weight: Tensor) -> str:
     """The library for x @ weight.T and the related products; PyTorch for half precision, for which NumPy has no fast product."""
-    if x.dtype not in (torch.float32, torch.float64):
+    if x.dtype not in WHOLE:
         return TORCH
     if _setting != MEASURED:
         return _setting

@@ -22,9 +22,8 @@ from matchloss.errors import DomainError
 from matchloss.losses import Loss, PointwiseLoss, SimplexLoss
 from matchloss.torch import _autograd
 from matchloss.torch._autograd import Product, Rule
-from matchloss.torch._memory import empty, empty_like
-from matchloss.torch._namespace import TORCH, TORCH_ROWS, solve
 from matchloss.torch._plain import readable
+from matchloss.torch._tensors import TORCH, TORCH_ROWS, empty, empty_like, line, solve, whole
 
 CODES = {torch.float32: "f4", torch.float64: "f8"}
 EXACT_IN_FLOAT32 = {torch.float32, torch.float16, torch.bfloat16, torch.bool, torch.int8, torch.uint8, torch.int16}
@@ -317,21 +316,6 @@ def check_weight(weight: Tensor) -> float:
     if w.size and not (np.minimum.reduce(w, axis=None) >= 0 and total < math.inf):
         refuse("sample_weight", w, ~((w >= 0) & (w < np.inf)), "finite and >= 0")
     return total
-
-
-def whole(t: Tensor) -> Any:
-    """The tensor's memory as an array; half precision and strided tensors are copied."""
-    t = t.detach()
-    if t.dtype is torch.bfloat16 or t.dtype is torch.float16:
-        t = t.float()
-    return t.contiguous().numpy()
-
-
-def line(t: Tensor) -> Any:
-    """The same, flattened, for a float32 or float64 tensor that needs no gradient; quick if it is one line already."""
-    if t.ndim == 1 and t.is_contiguous():
-        return t.numpy()
-    return t.contiguous().numpy().reshape(-1)
 
 
 def _wide(x: Tensor, like: Tensor | None = None) -> Tensor:

@@ -22,17 +22,16 @@ from matchloss.errors import DomainError, ShapeError
 from matchloss.losses.binary import Logistic
 from matchloss.losses.families import Poisson
 from matchloss.losses.regression import AbsoluteError, Huber, SquaredError
-from matchloss.torch import _handed, _overwrite
-from matchloss.torch._cross_entropy import cross_entropy_rows
+from matchloss.torch._cross_entropy import cross_entropy
 from matchloss.torch._dropin import (
     Number,
-    check_classes,
     check_input,
     check_shapes,
     check_target,
-    check_tensors,
+    look_up,
     overridable,
     product,
+    public_names,
     reduced,
     reduction_of,
     spread,
@@ -67,81 +66,6 @@ def huber(delta: str) -> str:
     if delta not in HUBERS:
         HUBERS[delta] = Huber(float.fromhex(delta))
     return delta
-
-
-@overridable
-def cross_entropy(
-    input: Tensor,
-    target: Any,
-    weight: Tensor | None = None,
-    size_average: bool | None = None,
-    ignore_index: int = -100,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    label_smoothing: float = 0.0,
-    *,
-    sample_weight: Tensor | None = None,
-    normalizer: Number | None = None,
-    z_loss: float = 0.0,
-    return_z_loss: bool = False,
-    softcap: float | None = None,
-    temperature: float = 1.0,
-    overwrite: bool = False,
-    group: Any = None,
-) -> Any:
-    """`torch.nn.functional.cross_entropy`: log sum exp u - u_label, exact in the tails, with u = softcap(input) / temperature.
-
-    input (C,), (N, C) or (N, C, d...); target: labels (), (N,), (N, d...) of any integer dtype, or distributions of the input's shape, or
-    a pair (labels, probabilities), each (N, m) or (N, m, d...), for the m classes that are not 0. weight (C,): one per class.
-    sample_weight has the shape of the labels. z_loss adds z_loss * (log sum exp u)^2 to each row; with return_z_loss the result is a
-    pair of the loss and that part of it, detached. group: the classes are split over the processes of a torch.distributed group.
-    A logit of -inf masks a class. Half dtypes give a float32 loss. With all labels ignored or no rows the mean is NaN and the sum 0.
-
-    Raises DomainError for a label that is neither a class nor ignore_index, a distribution that does not sum to 1, a negative weight;
-    ShapeError for shapes that do not match; TypeError for dtypes; ValueError for a target that requires grad, and by overwrite.
-
-    >>> import torch
-    >>> from matchloss.torch import cross_entropy
-    >>> logits = torch.tensor([[40.0, 0.0, 0.0], [0.0, 1.0, 2.0]], requires_grad=True)
-    >>> cross_entropy(logits, torch.tensor([0, 2]))
-    tensor(0.2038, grad_fn=<...>)
-    """
-    reduction = reduction_of(size_average, reduce, reduction, normalizer)
-    check_classes(input, target, ignore_index)
-    for name, given in (("weight", weight), ("sample_weight", sample_weight)):
-        if given is not None:
-            check_tensors(**{name: given})
-    over = overwrite and _overwrite.applies(input)
-    if over:
-        _overwrite.refuse_shared(input, min(input.ndim - 1, 1))
-    rows, wanted = input, target
-    if input.ndim > 2:
-        rows = input.movedim(1, -1)
-        if isinstance(target, tuple):
-            wanted = tuple(part.movedim(1, -1) if part.ndim == input.ndim else part for part in target)
-        elif target.shape == input.shape:
-            wanted = target.movedim(1, -1)
-    if over and group is None:  # a group checks before it writes, over all its classes
-        _overwrite.refuse_bad(wanted, rows.shape[-1], ignore_index, sample_weight)
-    result = cross_entropy_rows(
-        rows,
-        wanted,
-        weight=weight,
-        ignore_index=ignore_index,
-        label_smoothing=label_smoothing,
-        reduction=reduction,
-        sample_weight=sample_weight,
-        normalizer=normalizer,
-        z_loss=z_loss,
-        softcap=softcap,
-        temperature=temperature,
-        overwrite=over,
-        group=group,
-        return_z_loss=return_z_loss,
-    )
-    if over:
-        _overwrite.consume(input)
-    return result
 
 
 @overridable
@@ -445,8 +369,8 @@ def gaussian_nll_loss(
 
 
 def __getattr__(name: str) -> Any:
-    return _handed.look_up(__name__, name, torch.nn.functional)
+    return look_up(__name__, name, torch.nn.functional)
 
 
 def __dir__() -> list[str]:
-    return sorted({*__all__, *_handed.names(torch.nn.functional)})
+    return sorted({*__all__, *public_names(torch.nn.functional)})

@@ -14,10 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from matchloss.errors import ShapeError
-from matchloss.torch import _handed
 from matchloss.torch import functional as F
 from matchloss.torch._cross_entropy import options_of
-from matchloss.torch._dropin import Number
+from matchloss.torch._dropin import Number, look_up, public_names
 
 if TYPE_CHECKING:
     from torch.nn import LinearCrossEntropyLoss as LinearBase
@@ -312,8 +311,8 @@ class LinearCrossEntropyLoss(LinearBase):
 
 
 def __getattr__(name: str) -> Any:
-    return _handed.look_up(__name__, name, torch.nn.modules)
+    return look_up(__name__, name, torch.nn.modules)
 
 
 def __dir__() -> list[str]:
-    return sorted({*__all__, *_handed.names(torch.nn.modules)})
+    return sorted({*__all__, *public_names(torch.nn.modules)})
