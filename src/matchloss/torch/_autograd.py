@@ -1,14 +1,14 @@
 """How losses join autograd: the rule that a loss implements, and the autograd Functions that use it.
 
-Plainly eager calls run `Rows` or `Total`, on compiled loops. Everything else (torch.func, tracing, other devices) runs `Value`, whose
+Plainly eager calls run `PerRow` or `Total`, on compiled loops. Everything else (torch.func, tracing, other devices) runs `Value`, whose
 derivative is `Gradient`, whose derivative is `Product`, the hessian times a vector. torch.compile sees `traced`, opaque operators that
 keep these derivatives; otherwise it would inline the forward pass and differentiate that. torch.jit.trace sees `linked`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -20,6 +20,10 @@ from matchloss.torch._tensors import loss_dtype
 THIRD = "third derivatives of a loss are not offered: PyTorch would differentiate through the branches of its hessian"
 ONCE = "overwrite=True: the gradient took the logits' memory; there is one backward, and no derivative of it"
 UNDERIVED = "the derivative of a loss in its target or its weights is not offered; detach them"
+
+
+Sums = tuple[float, Tensor | None, *tuple[float, ...]]  # the value, its gradient or None, and the extra results
+Slopes = tuple[Tensor | None, ...]  # what backward returns: one for each of forward's arguments, None where it has no derivative
 
 
 class Rule:
@@ -44,7 +48,7 @@ class Rule:
         """weight * value of each row."""
         raise NotImplementedError
 
-    def total(self, raw: Tensor, scale: float, graded: bool, overwrite: bool, *given: Tensor | None) -> tuple[Any, ...]:
+    def total(self, raw: Tensor, scale: float, graded: bool, overwrite: bool, *given: Tensor | None) -> Sums:
         """scale * sum(weight * value) as a float and, from the same pass, its gradient or None; `overwrite` puts it in raw's memory."""
         raise NotImplementedError
 
@@ -81,7 +85,7 @@ def per_row(rule: Rule, raw: Tensor, *given: Tensor | None, overwrite: bool = Fa
     """weight * value of each row, and the rule's extra results; the arguments have been checked."""
     if plain(raw, *given) and rule.can_run:
         if raw.requires_grad and torch.is_grad_enabled():
-            return Rows.apply(rule, overwrite, raw, *given)  # pyright: ignore[reportReturnType]
+            return PerRow.apply(rule, overwrite, raw, *given)
         return rule.values(raw, *given)
     return COMPUTES["value"](rule, raw, *given)
 
@@ -89,7 +93,7 @@ def per_row(rule: Rule, raw: Tensor, *given: Tensor | None, overwrite: bool = Fa
 def total(rule: Rule, raw: Tensor, scale: float, overwrite: bool, *given: Tensor | None) -> tuple[Tensor, ...]:
     """scale * sum(weight * value) of plain tensors; the same pass computes the gradient, with `overwrite` in raw's memory."""
     if raw.requires_grad and torch.is_grad_enabled():
-        return Total.apply(rule, scale, overwrite, raw, *given)  # pyright: ignore[reportReturnType]
+        return Total.apply(rule, scale, overwrite, raw, *given)
     value, _, *others = rule.total(raw, scale, False, False, *given)
     return _scalars(raw, value, others)
 
@@ -102,26 +106,47 @@ def _scalars(raw: Tensor, value: float, others: list[float]) -> tuple[Tensor, ..
         return tuple([torch.tensor(x, dtype=dtype, device="cpu") for x in (value, *others)])
 
 
-class Rows(Function):
+class Context(Protocol):
+    """What a Function's forward leaves for its backward: PyTorch's `ctx` with our attributes."""
+
+    rule: Rule
+    overwrite: bool
+    memory: Tensor | None  # PerRow, with overwrite: raw's, because raw itself may be Consumed by the time of backward
+    scale: float
+    given: Sequence[Tensor | None]  # Total, without overwrite
+    versions: list[int]  # of `given`
+    gradient: Tensor | None
+    others: int  # Value: how many results have no derivative
+    saved_tensors: tuple[Tensor, *tuple[Tensor | None, ...]]
+    needs_input_grad: tuple[bool, ...]
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None: ...
+    def save_for_forward(self, *tensors: Tensor | None) -> None: ...
+    def mark_non_differentiable(self, *tensors: Tensor) -> None: ...
+    def set_materialize_grads(self, value: bool) -> None: ...
+
+
+class PerRow(Function):
     """Values by a compiled loop. Backward computes the gradient and multiplies it by the incoming one in a single pass."""
 
     @staticmethod
-    def forward(ctx: Any, rule: Rule, overwrite: bool, raw: Tensor, *given: Tensor | None) -> tuple[Tensor, ...]:
+    def forward(ctx: Context, rule: Rule, overwrite: bool, raw: Tensor, *given: Tensor | None) -> tuple[Tensor, ...]:
         ctx.rule, ctx.overwrite = rule, overwrite
-        ctx.memory = raw.detach() if overwrite else None  # by the time of backward, raw itself may be Consumed
+        ctx.memory = raw.detach() if overwrite else None
         ctx.save_for_backward(None if overwrite else raw, *given)
         made = rule.values(raw, *given)
         ctx.mark_non_differentiable(*made[1:])
         return made
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
+    def backward(ctx: Context, *grads: Tensor) -> Slopes:
         rule, (raw, *given), g = ctx.rule, ctx.saved_tensors, grads[0]
         again = torch.is_grad_enabled() or batched(g)
         if ctx.overwrite:
-            raw, ctx.memory = ctx.memory, None
-            if raw is None or again:
+            memory, ctx.memory = ctx.memory, None
+            if memory is None or again:
                 raise RuntimeError(ONCE)
+            raw = memory
             torch.autograd.graph.increment_version(raw)
         if again:
             return None, None, rule.spread(g).to(raw.dtype) * Gradient.apply(rule, raw, *given), *_nothing(given)
@@ -132,13 +157,13 @@ class Total(Function):
     """A scaled sum, and its gradient in the same pass."""
 
     @staticmethod
-    def forward(ctx: Any, rule: Rule, scale: float, overwrite: bool, raw: Tensor, *given: Tensor | None) -> tuple[Tensor, ...]:
+    def forward(ctx: Context, rule: Rule, scale: float, overwrite: bool, raw: Tensor, *given: Tensor | None) -> tuple[Tensor, ...]:
         ctx.rule, ctx.scale, ctx.overwrite = rule, scale, overwrite
         if overwrite:
             torch.autograd.graph.increment_version(raw)
         else:
             ctx.save_for_backward(raw, *given)
-            ctx.given = given, _versions(given)
+        ctx.given, ctx.versions = (_nothing(given), []) if overwrite else (given, _versions(given))
         # float16 underflows below 6e-8, so its gradient is computed in backward, scaled by the factor that a GradScaler puts there.
         value, ctx.gradient, *others = rule.total(raw, scale, overwrite or raw.dtype is not torch.float16, overwrite, *given)
         made = _scalars(raw, value, others)
@@ -147,48 +172,61 @@ class Total(Function):
         return made
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
-        rule, factor, gradient = ctx.rule, grads[0], ctx.gradient
+    def backward(ctx: Context, *grads: Tensor) -> Slopes:
+        rule, factor, gradient, given = ctx.rule, grads[0], ctx.gradient, ctx.given
         many, twice = batched(factor), torch.is_grad_enabled()
         if ctx.overwrite:
             if many or twice or gradient is None:
                 raise RuntimeError(ONCE)
-            given = ctx.needs_input_grad[4:]
-        else:
-            given, versions = ctx.given
-            if twice or gradient is None or _versions(given) != versions:
-                raw, *given = ctx.saved_tensors  # raises for tensors that have been changed in place
-                if twice:
-                    gradient = (factor * ctx.scale).to(raw.dtype) * Gradient.apply(rule, raw, *given)
-                    return None, None, None, gradient, *_nothing(given)
-                late = raw.dtype is torch.float16 and not many
-                gradient = rule.total(raw, ctx.scale * factor.item() if late else ctx.scale, True, False, *given)[1]
-                if late:
-                    return None, None, None, gradient, *_nothing(given)
+        elif twice or gradient is None or _versions(given) != ctx.versions:
+            raw, *given = ctx.saved_tensors  # raises for tensors that have been changed in place
+            if twice:
+                gradient = (factor * ctx.scale).to(raw.dtype) * Gradient.apply(rule, raw, *given)
+                return None, None, None, gradient, *_nothing(given)
+            late = raw.dtype is torch.float16 and not many
+            gradient = rule.total(raw, ctx.scale * factor.item() if late else ctx.scale, True, False, *given)[1]
+            assert gradient is not None
+            if late:
+                return None, None, None, gradient, *_nothing(given)
         if many:
             return None, None, None, gradient * factor.to(gradient.dtype), *_nothing(given)
         ctx.gradient = None
         return None, None, None, gradient if factor.item() == 1.0 else gradient.mul_(factor), *_nothing(given)
 
 
-def _versions(tensors: Any) -> list[int]:
+def _versions(tensors: Sequence[Tensor | None]) -> list[int]:
     """How often each was changed in place. raw needs no check if its gradient has been computed; PyTorch does the same."""
     return [t._version for t in tensors if t is not None]
 
 
-def _nothing(given: Any) -> tuple[None, ...]:
+def _nothing(given: Sequence[Tensor | None]) -> tuple[None, ...]:
     return (None,) * len(given)
 
 
+def vmapped(function: type[Function]) -> type[Function]:
+    """Gives a Function vmap's rule: the batch becomes the first dimension, which works because rows may have any dimensions."""
+
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Any, Any]:
+        n = info.batch_size
+        moved = [x if not isinstance(x, Tensor) else x.expand(n, *x.shape) if d is None else x.movedim(d, 0)
+                 for x, d in zip(args, in_dims, strict=True)]  # fmt: skip
+        made = function.apply(*moved)
+        return made, (0,) * len(made) if isinstance(made, tuple) else 0
+
+    function.vmap = staticmethod(vmap)
+    return function
+
+
+@vmapped
 class Value(Function):
     """(weight * value of each row, weight * gradient, the rule's extra results); only the first is differentiable."""
 
     @staticmethod
-    def forward(rule: Rule, raw: Tensor, *given: Tensor | None) -> Any:
+    def forward(rule: Rule, raw: Tensor, *given: Tensor | None) -> tuple[Tensor, ...]:
         return rule.outcome(raw, *given)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+    def setup_context(ctx: Context, inputs: tuple[Any, ...], output: Any) -> None:
         ctx.rule, ctx.others = inputs[0], len(output) - 1
         ctx.save_for_backward(output[1], *inputs[1:])
         ctx.save_for_forward(*inputs[1:])
@@ -196,7 +234,7 @@ class Value(Function):
         ctx.set_materialize_grads(False)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
+    def backward(ctx: Context, *grads: Tensor | None) -> Slopes:
         gradient, raw, *given = ctx.saved_tensors
         if grads[0] is None:
             return None, None, *_nothing(given)
@@ -206,18 +244,14 @@ class Value(Function):
         return None, ctx.rule.spread(grads[0]).to(gradient.dtype) * gradient, *_nothing(given)
 
     @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> Any:
+    def jvp(ctx: Context, *tangents: Tensor | None) -> Slopes:
         refuse_nested_forward()
         _raw_alone(t is not None for t in tangents)
         value = ctx.rule.gather(tangents[1] * Gradient.apply(ctx.rule, *ctx.saved_tensors))
         return value, *(None,) * ctx.others
 
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, *args: Any) -> Any:
-        made = _batched(Value, info, in_dims, args)
-        return made, (0,) * len(made)
 
-
+@vmapped
 class Gradient(Function):
     """weight * gradient of each row."""
 
@@ -226,14 +260,14 @@ class Gradient(Function):
         return rule.slope(raw, *given)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+    def setup_context(ctx: Context, inputs: tuple[Any, ...], output: Any) -> None:
         ctx.rule = inputs[0]
         ctx.save_for_backward(*inputs[1:])
         ctx.save_for_forward(*inputs[1:])
         ctx.set_materialize_grads(False)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
+    def backward(ctx: Context, *grads: Tensor | None) -> Slopes:
         raw, *given = ctx.saved_tensors
         if grads[0] is None:
             return None, None, *_nothing(given)
@@ -241,20 +275,17 @@ class Gradient(Function):
         return None, _product(ctx.rule, raw, grads[0], given), *_nothing(given)
 
     @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> Any:
+    def jvp(ctx: Context, *tangents: Tensor) -> Tensor:
         _raw_alone(t is not None for t in tangents)
         raw, *given = ctx.saved_tensors
         return _product(ctx.rule, raw, tangents[1], given)
 
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, *args: Any) -> Any:
-        return _batched(Gradient, info, in_dims, args), 0
+
+def _product(rule: Rule, raw: Tensor, v: Tensor, given: Sequence[Tensor | None]) -> Tensor:
+    return rule.product(raw, v, *given) if rule.thrice else Product.apply(rule, raw, v, *given)
 
 
-def _product(rule: Rule, raw: Tensor, v: Tensor, given: Any) -> Tensor:
-    return rule.product(raw, v, *given) if rule.thrice else Product.apply(rule, raw, v, *given)  # pyright: ignore[reportReturnType]
-
-
+@vmapped
 class Product(Function):
     """The weighted hessian of each row times v. It is symmetric, so it serves as its own derivative in v."""
 
@@ -263,14 +294,14 @@ class Product(Function):
         return rule.product(raw, v, *given)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+    def setup_context(ctx: Context, inputs: tuple[Any, ...], output: Any) -> None:
         ctx.rule = inputs[0]
         ctx.save_for_backward(inputs[1], *inputs[3:])
         ctx.save_for_forward(inputs[1], *inputs[3:])
         ctx.set_materialize_grads(False)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
+    def backward(ctx: Context, *grads: Tensor | None) -> Slopes:
         raw, *given = ctx.saved_tensors
         if grads[0] is None:
             return None, None, None, *_nothing(given)
@@ -279,17 +310,14 @@ class Product(Function):
         return None, None, Product.apply(ctx.rule, raw, grads[0], *given), *_nothing(given)
 
     @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> Any:
+    def jvp(ctx: Context, *tangents: Tensor) -> Tensor:
         if tangents[1] is not None:
             raise NotImplementedError(THIRD)
         raw, *given = ctx.saved_tensors
         return Product.apply(ctx.rule, raw, tangents[2], *given)
 
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, *args: Any) -> Any:
-        return _batched(Product, info, in_dims, args), 0
 
-
+@vmapped
 class Hessian(Function):
     """weight * hessian of each row, or the given curvature in its place."""
 
@@ -298,22 +326,19 @@ class Hessian(Function):
         return rule.hessian(raw, target, weight, curvature)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+    def setup_context(ctx: Context, inputs: tuple[Any, ...], output: Any) -> None:
         pass
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
+    def backward(ctx: Context, *grads: Tensor | None) -> Slopes:
         raise NotImplementedError(THIRD)
 
     @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> Any:
+    def jvp(ctx: Context, *tangents: Tensor) -> Tensor:
         raise NotImplementedError(THIRD)
 
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, *args: Any) -> Any:
-        return _batched(Hessian, info, in_dims, args), 0
 
-
+@vmapped
 class Prediction(Function):
     """The prediction of each row."""
 
@@ -322,34 +347,22 @@ class Prediction(Function):
         return rule.predict(raw)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+    def setup_context(ctx: Context, inputs: tuple[Any, ...], output: Any) -> None:
         ctx.rule = inputs[0]
         ctx.save_for_backward(inputs[1])
         ctx.save_for_forward(inputs[1])
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
-        return None, ctx.rule.predict_product(*ctx.saved_tensors, grads[0])
+    def backward(ctx: Context, *grads: Tensor) -> Slopes:
+        return None, ctx.rule.predict_product(ctx.saved_tensors[0], grads[0])
 
     @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> Any:
+    def jvp(ctx: Context, *tangents: Tensor) -> Tensor:
         refuse_nested_forward()
-        return ctx.rule.predict_product(*ctx.saved_tensors, tangents[1])
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, *args: Any) -> Any:
-        return _batched(Prediction, info, in_dims, args), 0
+        return ctx.rule.predict_product(ctx.saved_tensors[0], tangents[1])
 
 
-def _batched(function: Any, info: Any, in_dims: Any, args: Any) -> Any:
-    """vmap's rule: applies the function with the batch as first dimension, which works because rows may have any dimensions."""
-    n = info.batch_size
-    moved = [x if not isinstance(x, Tensor) else x.expand(n, *x.shape) if d is None else x.movedim(d, 0)
-             for x, d in zip(args, in_dims, strict=True)]  # fmt: skip
-    return function.apply(*moved)
-
-
-def _raw_alone(derived: Any) -> None:
+def _raw_alone(derived: Iterable[bool]) -> None:
     if any(list(derived)[2:]):
         raise NotImplementedError(UNDERIVED)
 
@@ -363,14 +376,14 @@ def linked(rule: Rule, raw: Tensor, *given: Tensor | None) -> tuple[Tensor, ...]
     return (value + rule.gather(gradient.detach().clamp(-limit, limit) * step), *others)
 
 
-def _values(rule: Rule, raw: Tensor, *given: Any) -> tuple[Tensor, ...]:
+def _values(rule: Rule, raw: Tensor, *given: Tensor | None) -> tuple[Tensor, ...]:
     if tracing():
         return linked(rule, raw, *given)
-    value, _, *others = Value.apply(rule, raw, *given)  # pyright: ignore[reportGeneralTypeIssues]
+    value, _, *others = Value.apply(rule, raw, *given)
     return (value, *others)
 
 
-def _recorded(function: Any, method: str) -> Callable[..., Any]:
+def _recorded(function: type[Function], method: str) -> Callable[..., Any]:
     """The function, or under torch.jit.trace the rule's own operations, which can be recorded."""
 
     def compute(rule: Rule, *args: Any) -> Any:

@@ -16,7 +16,7 @@ from matchloss.torch import _autograd, _overwrite
 from matchloss.torch._cross_entropy_rule import PLAIN_RULE, CrossEntropyRule
 from matchloss.torch._dropin import Number, check_input, check_tensors, overridable, reduction_of
 from matchloss.torch._plain import plain
-from matchloss.torch._targets import BadRow, Rows, refuse_gradient, refuse_row, rows_of
+from matchloss.torch._targets import BadRow, Target, Targets, refuse_gradient, refuse_row, targets_of
 from matchloss.torch._tensors import FLOATS, WHOLE
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -25,7 +25,7 @@ REDUCTIONS = ("mean", "sum", "none")
 @overridable
 def cross_entropy(
     input: Tensor,
-    target: Any,
+    target: Target,
     weight: Tensor | None = None,
     size_average: bool | None = None,
     ignore_index: int = -100,
@@ -71,7 +71,8 @@ def cross_entropy(
     if input.ndim > 2:
         rows = input.movedim(1, -1)
         if isinstance(target, tuple):
-            wanted = tuple(part.movedim(1, -1) if part.ndim == input.ndim else part for part in target)
+            labels, shares = (part.movedim(1, -1) if part.ndim == input.ndim else part for part in target)
+            wanted = labels, shares
         elif target.shape == input.shape:
             wanted = target.movedim(1, -1)
     if over and group is None:  # a group checks before it writes, over all its classes
@@ -124,14 +125,14 @@ def check_classes(input: Tensor, target: object, ignore_index: int) -> None:
 
 def cross_entropy_rows(
     logits: Tensor,
-    target: Any,
+    target: Target,
     *,
     weight: Tensor | None = None,
     ignore_index: int = -100,
     label_smoothing: float = 0.0,
     reduction: str = "mean",
     sample_weight: Tensor | None = None,
-    normalizer: Any = None,
+    normalizer: Number | None = None,
     z_loss: float = 0.0,
     softcap: float | None = None,
     temperature: float = 1.0,
@@ -164,7 +165,7 @@ def cross_entropy_rows(
     visible = plain(*tensors)
     refuse_gradient(weight=weight, sample_weight=sample_weight, **{f"target{i or ''}": t for i, t in enumerate(tensors[1:-2])})
     outer, classes = tuple(logits.shape[:-1]), logits.shape[-1]
-    rule, make = CrossEntropyRule(options), rows_of
+    rule, make = CrossEntropyRule(options), targets_of
     if group is not None:
         from matchloss.torch._group import Split, SplitRule  # imported here because some builds lack torch.distributed
 
@@ -191,7 +192,7 @@ def cross_entropy_rows(
     return loss
 
 
-def per_row(rule: CrossEntropyRule, z: Tensor, rows: Rows, overwrite: bool = False) -> tuple[Tensor, ...]:
+def per_row(rule: CrossEntropyRule, z: Tensor, rows: Targets, overwrite: bool = False) -> tuple[Tensor, ...]:
     """_autograd.per_row for rows of logits; works under torch.compile too."""
     if torch.compiler.is_compiling():
         o = rule.options
@@ -221,7 +222,7 @@ def check_call(logits: Tensor, reduction: str) -> None:
         raise ShapeError(f"logits have shape {tuple(logits.shape)}; allowed: (..., K) with at least one class")
 
 
-def factor_of(reduction: str, count: Any, normalizer: Any, visible: bool) -> Any:
+def factor_of(reduction: str, count: Any, normalizer: Number | None, visible: bool) -> Any:
     """The factor of the sum of the rows' losses."""
     if reduction != "mean":
         return 1.0

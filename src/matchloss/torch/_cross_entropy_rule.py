@@ -29,7 +29,7 @@ LABELS = CrossEntropy().programs["exact"]
 
 
 class CrossEntropyRule(Rule):
-    """Cross entropy of rows of K logits. `given` are the parts of `Rows`; labels may be passed without the other parts.
+    """Cross entropy of rows of K logits. `given` are the parts of `Targets`; labels may be passed without the other parts.
 
     With z-loss it returns, beside the values, their z-loss part. A row with an invalid target raises BadRow.
     """

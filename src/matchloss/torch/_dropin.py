@@ -15,8 +15,7 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 from matchloss.errors import DomainError, ShapeError
 from matchloss.losses import PointwiseLoss
-from matchloss.torch import _autograd, _overwrite
-from matchloss.torch._loss import inverse, loss
+from matchloss.torch import _autograd, _loss, _overwrite
 from matchloss.torch._plain import plain
 from matchloss.torch._rules import check_weight, rule_of
 from matchloss.torch._targets import check_weights, refuse_gradient
@@ -123,7 +122,7 @@ def denominator(input: Tensor, weight: Tensor | None, normalizer: Number | None)
 
 
 def reduced(
-    rule: PointwiseLoss,
+    loss: PointwiseLoss,
     input: Tensor,
     target: Tensor,
     reduction: str,
@@ -134,7 +133,7 @@ def reduced(
     mean_over_weight: bool = False,
     overwrite: bool = False,
 ) -> Tensor:
-    """factor * rule, weighted and reduced. The mean divides by the sum of sample_weight, times `weight` if mean_over_weight."""
+    """factor * loss, weighted and reduced. The mean divides by the sum of sample_weight, times `weight` if mean_over_weight."""
     check_target(input, target)
     check_input(input)
     if weight is not None or sample_weight is not None:
@@ -143,14 +142,14 @@ def reduced(
     if weight is not None:
         try:
             return weighted(
-                rule, input, target, reduction, both, both if mean_over_weight else sample_weight, normalizer, factor, overwrite
+                loss, input, target, reduction, both, both if mean_over_weight else sample_weight, normalizer, factor, overwrite
             )
         except DomainError:
             for name, given in (("weight", weight), ("sample_weight", sample_weight)):
                 if given is not None:  # the error must name the person's argument, not the product of weights
                     check_weights(name, given, tuple(given.shape), "", True)
             raise
-    return weighted(rule, input, target, reduction, both, both, normalizer, factor, overwrite)
+    return weighted(loss, input, target, reduction, both, both, normalizer, factor, overwrite)
 
 
 def check_shapes(input: Tensor, **weights: Tensor | None) -> None:
@@ -167,7 +166,7 @@ def check_shapes(input: Tensor, **weights: Tensor | None) -> None:
 
 
 def weighted(
-    rule: PointwiseLoss,
+    loss: PointwiseLoss,
     input: Tensor,
     target: Tensor,
     reduction: str,
@@ -177,9 +176,9 @@ def weighted(
     factor: float,
     overwrite: bool,
 ) -> Tensor:
-    """factor * rule with checked weights; the mean divides by the sum of `by`."""
+    """factor * loss with checked weights; the mean divides by the sum of `by`."""
     if reduction == "none":
-        value = loss(rule, input, target, sample_weight=both, reduction="none")
+        value = _loss.loss(loss, input, target, sample_weight=both, reduction="none")
         return value if factor == 1 else factor * value
     if overwrite and _overwrite.applies(input) and input.dtype in WHOLE:  # half precision is computed in a float32 copy
         _overwrite.refuse_shared(input)
@@ -189,15 +188,17 @@ def weighted(
         target.dtype is input.dtype in WHOLE
         and (both is None or both.dtype in WHOLE)
         and plain(input, target, both)
-        and (made := rule_of(rule)).can_run
+        and (rule := rule_of(loss)).can_run
     ):  # skips the checks of `loss`, which have been made: for a small batch they cost as much as the loss
         mass = None if both is None else check_weight(both)
         if reduction == "mean" and normalizer is None:
             normalizer = input.numel() if by is None else mass if by is both else by.sum(dtype=torch.float64)
-        result = _autograd.total(made, input, factor if normalizer is None else factor * inverse(normalizer), overwrite, target, both)[0]
+        result = _autograd.total(
+            rule, input, factor if normalizer is None else factor * _loss.inverse(normalizer), overwrite, target, both
+        )[0]
     else:
         over = denominator(input, by, normalizer) if reduction == "mean" else 1.0
-        result = loss(rule, input, target, sample_weight=both, normalizer=over if factor == 1 else over / factor, overwrite=overwrite)
+        result = _loss.loss(loss, input, target, sample_weight=both, normalizer=over if factor == 1 else over / factor, overwrite=overwrite)
         result = result.to(input.dtype if input.dtype in WHOLE else torch.float32)  # the denominator is in float64
     if overwrite:
         _overwrite.consume(input)

@@ -19,7 +19,7 @@ from matchloss.engine.row_text import Options
 from matchloss.engine.rows import Stats, run_mixture
 from matchloss.errors import DomainError, ShapeError
 from matchloss.torch._cross_entropy_rule import NAMES, CrossEntropyRule, mixture
-from matchloss.torch._targets import Rows, check_weights, rows_of
+from matchloss.torch._targets import Target, Targets, check_weights, targets_of
 from matchloss.torch._tensors import FLOATS, WHOLE, numbers
 
 Loop = tuple[str, NDArray[Any], Mixture, NDArray[np.float64], Options]  # run_mixture's arguments
@@ -28,7 +28,7 @@ Loop = tuple[str, NDArray[Any], Mixture, NDArray[np.float64], Options]  # run_mi
 class Split:
     """This process's share of the classes: `classes` of `total`, starting at `first`."""
 
-    def __init__(self, group: Any, classes: int, target: Any, visible: bool, argmax: bool = False) -> None:
+    def __init__(self, group: Any, classes: int, target: Target, visible: bool, argmax: bool = False) -> None:
         self.group, self.classes, self.argmax = group, classes, argmax
         labels = target[0] if isinstance(target, tuple | list) else target
         told = 0 if labels.dtype in FLOATS or not visible else int(labels.detach().long().sum())  # to check that all processes agree
@@ -49,7 +49,7 @@ class Split:
 
     def rows(
         self,
-        target: Any,
+        target: Target,
         outer: tuple[int, ...],
         classes: int,
         dtype: torch.dtype,
@@ -59,11 +59,11 @@ class Split:
         label_smoothing: float,
         sample_weight: Tensor | None,
         visible: bool,
-    ) -> Rows:
+    ) -> Targets:
         """This process's part of the target. Labels refer to all classes; distributions and class weights have its own columns only."""
         work = torch.float64 if dtype is torch.float64 else torch.float32
         failure: Exception | None = None
-        rows = Rows()
+        rows = Targets()
         try:  # errors that only one process may see
             if weight is not None:
                 check_weights("weight", weight, (classes,), "one weight for each class of this process", True)
@@ -72,7 +72,7 @@ class Split:
                     raise ShapeError(f"target has shape {tuple(target.shape)}; allowed: this process's columns {(*outer, classes)}")
                 rows = self._dense(target, outer, sample_weight)
             else:
-                rows = rows_of(
+                rows = targets_of(
                     target, outer, self.total, dtype, weight=None, ignore_index=ignore_index, label_smoothing=0.0,
                     sample_weight=sample_weight, visible=True, check=True,
                 )  # fmt: skip
@@ -106,14 +106,14 @@ class Split:
             rows.scale = ((torch.ones(classes, dtype=work) if weight is None else weight.to(work)) * keep).unsqueeze(0)
         return rows
 
-    def _dense(self, target: Tensor, outer: tuple[int, ...], sample_weight: Tensor | None) -> Rows:
+    def _dense(self, target: Tensor, outer: tuple[int, ...], sample_weight: Tensor | None) -> Targets:
         if sample_weight is not None:
             check_weights("sample_weight", sample_weight, outer, "one weight a row", True)
         if not bool((target >= 0).all()):
             raise DomainError("target has a probability that is negative or NaN")
-        return Rows(dense=target.reshape(-1, self.classes), weight=None if sample_weight is None else sample_weight.reshape(-1).double())
+        return Targets(dense=target.reshape(-1, self.classes), weight=None if sample_weight is None else sample_weight.reshape(-1).double())
 
-    def _check_mass(self, rows: Rows) -> None:
+    def _check_mass(self, rows: Targets) -> None:
         dense: Any = rows.dense
         mass = self.sum(dense.double().sum(-1))
         limit = sum_tolerance(dense.dtype)

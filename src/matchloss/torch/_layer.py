@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -15,10 +14,11 @@ from torch import Tensor
 from matchloss.engine import threads
 from matchloss.engine.rows import Stats
 from matchloss.torch import _products
+from matchloss.torch._autograd import Slopes
 from matchloss.torch._cross_entropy import per_row
 from matchloss.torch._cross_entropy_rule import CrossEntropyRule, losses_of, weights_of
 from matchloss.torch._plain import batched
-from matchloss.torch._targets import BadRow, Rows, refuse_row
+from matchloss.torch._targets import BadRow, Target, Targets, refuse_row
 from matchloss.torch._tensors import WHOLE, empty, loss_dtype
 
 CHUNK_BYTES = 256 << 20
@@ -37,11 +37,9 @@ class TokenOutputs(NamedTuple):
     entropy: Tensor | None = None
 
 
-@dataclass
-class Sums:
-    """The result of a sweep: a Stats of all rows, and the gradients asked for, still to be multiplied by `factor`."""
+class Gradients(NamedTuple):
+    """The gradients that a sweep was asked for, still to be multiplied by `factor`."""
 
-    stats: Stats
     input: Tensor | None = None
     weight: Tensor | None = None
     bias: Tensor | None = None
@@ -59,13 +57,13 @@ def sweep(
     weight: Tensor,
     bias: Tensor | None,
     rule: CrossEntropyRule,
-    rows: Rows,
+    rows: Targets,
     weights: NDArray[np.float64],
     wants: tuple[bool, bool, bool],
     *,
     tokens: int,
     spread: bool = False,
-) -> Sums:
+) -> tuple[Stats, Gradients]:
     """Statistics of every row, and the wanted gradients with respect to x (n, D), weight (V, D), bias (V,).
 
     For each chunk: compute the logits, turn them into their gradient in place, multiply that into the gradients, reuse the memory.
@@ -105,7 +103,7 @@ def sweep(
                 if gb is not None:
                     gb += z.sum(0, dtype=gb.dtype)
     gx = None if gx is None else rule.gathered(gx)
-    return Sums(Stats(*sums), gx, gw, gb, 1.0 / scale)
+    return Stats(*sums), Gradients(gx, gw, gb, 1.0 / scale)
 
 
 class Plan:
@@ -114,8 +112,8 @@ class Plan:
     def __init__(
         self,
         rule: CrossEntropyRule,
-        rows: Rows,
-        target: Any,
+        rows: Targets,
+        target: Target,
         factor: float,
         reduction: str,
         outputs: Sequence[str],
@@ -126,46 +124,64 @@ class Plan:
         self.chunk_bytes, self.chunk_tokens = chunk_bytes, chunk_tokens
         self.kept: Tensor | None = None if rows.kept is None else rows.kept.nonzero()[:, 0]
         self.used = rows if self.kept is None else rows.part(self.kept)
-        self.sums: Sums | None = None
+        self.gradients: Gradients | None = None
         self.z_part: Tensor | None = None
         self.tokens = TokenOutputs()
 
     def weights(self, factors: Any) -> NDArray[np.float64]:
         """A weight for each row that is used, times a factor (one for each of all rows, or one for all)."""
-        n = (self.used.index if self.used.dense is None else self.used.dense).shape[0]  # pyright: ignore[reportOptionalMemberAccess]
-        return weights_of(self.used.weight, factors[self.kept.numpy()] if np.ndim(factors) and self.kept is not None else factors, n)
+        factors = factors[self.kept.numpy()] if np.ndim(factors) and self.kept is not None else factors
+        return weights_of(self.used.weight, factors, self.used.n)
 
-    def sweep(self, x: Tensor, weight: Tensor, bias: Tensor | None, weights: NDArray[np.float64], wants: tuple[bool, bool, bool]) -> Sums:
+    def sweep(
+        self,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        weights: NDArray[np.float64],
+        wants: tuple[bool, bool, bool],
+        spread: bool = False,
+    ) -> tuple[Stats, Gradients]:
         """A sweep over the rows that are used; errors name the index among all rows."""
         x = x if self.kept is None else x.index_select(0, self.kept)
         tokens = tokens_of(x.shape[0], weight.shape[0], x.element_size(), self.chunk_bytes, self.chunk_tokens)
-        spread = "entropy" in self.outputs and self.sums is None
         try:
             return sweep(x.contiguous(), weight.contiguous(), bias, self.rule, self.used, weights, wants, tokens=tokens, spread=spread)
         except BadRow as error:
             refuse_row(self.target, error.row if self.kept is None else int(self.kept[error.row]), weight.shape[0])
 
-    def spread_out(self, values: Any, fill: float = 0.0) -> Any:
+    def spread_out(self, values: NDArray[Any], fill: float = 0.0) -> NDArray[Any]:
         """The values of the rows that are used, placed among all rows."""
         if self.kept is None:
             return values
-        whole = np.full(self.rows.kept.shape[0], fill, values.dtype)  # pyright: ignore[reportOptionalMemberAccess]
+        whole = np.full(self.rows.n, fill, values.dtype)
         whole[self.kept.numpy()] = values
         return whole
+
+
+class Context(Protocol):
+    """PyTorch's `ctx` of Layer, with our attribute."""
+
+    plan: Plan
+    saved_tensors: tuple[Tensor, Tensor, Tensor | None, *tuple[Tensor | None, ...]]
+    needs_input_grad: tuple[bool, bool, bool, bool]
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None: ...
 
 
 class Layer(torch.autograd.Function):
     """The loss in chunks. With a reduction forward computes the gradients too; without, backward does, from recomputed logits."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, plan: Plan) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def forward(ctx: Context, x: Tensor, weight: Tensor, bias: Tensor | None, plan: Plan) -> Tensor:
         ctx.save_for_backward(x, weight, bias, *plan.rows.given)  # the target too, so that backward raises if it has been changed in place
         ctx.plan = plan
         now = plan.reduction != "none" and x.dtype is not torch.float16
-        wants = tuple(bool(wanted) and now for wanted in ctx.needs_input_grad[:3])
-        weights = plan.weights(plan.factor)
-        sums = plan.sweep(x.detach(), weight.detach(), None if bias is None else bias.detach(), weights, wants)  # pyright: ignore[reportArgumentType]
-        dtype, stats = loss_dtype(x), sums.stats
+        of_x, of_weight, of_bias, _ = ctx.needs_input_grad
+        wants, weights, spread = (now and of_x, now and of_weight, now and of_bias), plan.weights(plan.factor), "entropy" in plan.outputs
+        stats, gradients = plan.sweep(x.detach(), weight.detach(), None if bias is None else bias.detach(), weights, wants, spread)
+        plan.gradients = gradients if any(wants) else None
+        dtype = loss_dtype(x)
         losses, z_part = losses_of(stats, weights, plan.rule.options.z_loss)
         made = {
             "log_probability": lambda: stats.log_probability,
@@ -174,8 +190,6 @@ class Layer(torch.autograd.Function):
             "entropy": lambda: stats.entropy,
         }
         plan.tokens = TokenOutputs(**{name: _tensor(plan, made[name](), name, dtype) for name in plan.outputs})
-        plan.sums = sums if any(wants) else Sums(sums.stats)
-        plan.sums.stats = None  # pyright: ignore[reportAttributeAccessIssue]
         if plan.reduction == "none":
             plan.z_part = None if z_part is None else torch.from_numpy(plan.spread_out(z_part)).to(dtype)
             return torch.from_numpy(plan.spread_out(losses)).to(dtype)
@@ -184,39 +198,37 @@ class Layer(torch.autograd.Function):
         return torch.tensor(total if plan.factor < np.inf or total else np.nan, dtype=dtype)  # 0 / 0: all weights are 0
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        x, weight, bias, *_ = ctx.saved_tensors
-        plan: Plan = ctx.plan
+    def backward(ctx: Context, *grads: Tensor) -> Slopes:
+        (x, weight, bias, *_), plan, g = ctx.saved_tensors, ctx.plan, grads[0]
         if torch.is_grad_enabled() or batched(g):
             return _again(ctx, x, weight, bias, g)
-        sums, plan.sums = plan.sums, Sums(None)  # pyright: ignore[reportArgumentType]
-        if sums is None or not any(t is not None for t in (sums.input, sums.weight, sums.bias)):
-            # not computed yet, or a second backward through a retained graph
+        gradients, plan.gradients = plan.gradients, None
+        if gradients is None:  # not computed yet, or a second backward through a retained graph
             factors, scale = plan.factor * g.detach().double().numpy(), 1.0
             if x.dtype is torch.float16 and factors.any():  # float16 underflows below 6e-8, so multiply at the end, in float32
                 scale = float(np.abs(factors).max())
                 factors = factors / scale
-            sums = plan.sweep(x, weight, bias, plan.weights(factors), tuple(ctx.needs_input_grad[:3]))  # pyright: ignore[reportArgumentType]
+            gradients = plan.sweep(x, weight, bias, plan.weights(factors), ctx.needs_input_grad[:3])[1]
         else:
             scale = g.item()
-        scale *= sums.factor
-        gx, gw, gb = (None if t is None else t if scale == 1.0 else t.mul_(scale) for t in (sums.input, sums.weight, sums.bias))
+        scale *= gradients.factor
+        gx, gw, gb = (None if t is None else t if scale == 1.0 else t.mul_(scale) for t in gradients[:3])
         if gx is not None and plan.kept is not None:
             gx = torch.zeros_like(x).index_copy_(0, plan.kept, gx)
         return gx, None if gw is None else gw.to(weight.dtype), None if gb is None else gb.to(x.dtype), None
 
 
-def _tensor(plan: Plan, values: Any, name: str, dtype: torch.dtype) -> Tensor:
+def _tensor(plan: Plan, values: NDArray[Any], name: str, dtype: torch.dtype) -> Tensor:
     whole = np.array(plan.spread_out(values, -1.0 if name == "argmax" else 0.0))
     return torch.from_numpy(whole).to(torch.int64 if name == "argmax" else dtype)
 
 
-def _again(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, g: Tensor) -> Any:
+def _again(ctx: Context, x: Tensor, weight: Tensor, bias: Tensor | None, g: Tensor) -> Slopes:
     """The gradients from whole logits, which can be differentiated again."""
-    plan: Plan = ctx.plan
+    plan = ctx.plan
     if not plan.rule.whole:
         raise NotImplementedError("a second derivative of a loss whose vocabulary is split over processes")
-    inputs: Any = [t for t, wanted in zip((x, weight, bias), ctx.needs_input_grad[:3], strict=True) if wanted]
+    inputs = [t for t, wanted in zip((x, weight, bias), ctx.needs_input_grad[:3], strict=True) if wanted and t is not None]
     with torch.enable_grad():
         some = x if plan.kept is None else x.index_select(0, plan.kept)
         losses = per_row(plan.rule, F.linear(some, weight, bias), plan.used)[0] * plan.factor

@@ -9,14 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from matchloss.engine.row_text import Options
 from matchloss.errors import ShapeError
 from matchloss.torch._cross_entropy import check_call, cross_entropy_rows, factor_of, options_of
 from matchloss.torch._cross_entropy_rule import CrossEntropyRule
-from matchloss.torch._dropin import overridable
+from matchloss.torch._dropin import Number, overridable
 from matchloss.torch._layer import CHUNK_BYTES, OUTPUTS, Layer, Plan, TokenOutputs
 from matchloss.torch._plain import plain
 from matchloss.torch._products import product_library, set_product_library
-from matchloss.torch._targets import refuse_gradient, rows_of
+from matchloss.torch._targets import Target, refuse_gradient, targets_of
 from matchloss.torch._tensors import FLOATS, loss_dtype
 
 __all__ = ["TokenOutputs", "product_library", "set_product_library"]  # functional exports linear_cross_entropy
@@ -26,7 +27,7 @@ __all__ = ["TokenOutputs", "product_library", "set_product_library"]  # function
 def linear_cross_entropy(
     input: Tensor,
     linear_weight: Tensor,
-    target: Any,
+    target: Target,
     *,
     linear_bias: Tensor | None = None,
     weight: Tensor | None = None,
@@ -35,7 +36,7 @@ def linear_cross_entropy(
     label_smoothing: float = 0.0,
     options: Any = None,
     sample_weight: Tensor | None = None,
-    normalizer: Any = None,
+    normalizer: Number | None = None,
     z_loss: float = 0.0,
     return_z_loss: bool = False,
     softcap: float | None = None,
@@ -65,7 +66,7 @@ def linear_cross_entropy(
     >>> tokens.log_probability, tokens.argmax
     (tensor([-2.7586]), tensor([0]))
     """
-    shape = options_of(softcap, temperature, z_loss)
+    row_options = options_of(softcap, temperature, z_loss)
     input, linear_weight, linear_bias = _common_dtype(input, linear_weight, linear_bias)
     _check_layer(input, linear_weight, linear_bias, reduction, outputs)
     soft = isinstance(target, Tensor) and target.dtype in FLOATS
@@ -89,17 +90,17 @@ def linear_cross_entropy(
     if "log_probability" in outputs and not (isinstance(target, Tensor) and tuple(target.shape) == outer):
         raise ValueError("log_probability is of a label; here the targets are distributions")
     visible = plain(input, linear_weight, linear_bias, *tensors)
-    rule, make = CrossEntropyRule(shape), rows_of
+    rule, make = CrossEntropyRule(row_options), targets_of
     if group is not None:
         from matchloss.torch._group import Split, SplitRule
 
         split = Split(group, classes, target, visible, argmax="argmax" in outputs)
-        rule, make = SplitRule(shape, split, remember=False), split.rows
+        rule, make = SplitRule(row_options, split, remember=False), split.rows
     elif not visible:
         logits = F.linear(input, linear_weight, linear_bias)
         found = cross_entropy_rows(logits, target, return_z_loss=True, **arguments, **of_loss, **bent)
         return _result(
-            found[0], found[1], _token_outputs_of(logits, target, shape, outputs, arguments["ignore_index"]), return_z_loss, outputs
+            found[0], found[1], _token_outputs_of(logits, target, row_options, outputs, arguments["ignore_index"]), return_z_loss, outputs
         )
     rows = make(target, outer, classes, input.dtype, visible=visible, **arguments)
     factor = factor_of(reduction, rows.count, normalizer, True)
@@ -144,7 +145,7 @@ def _check_layer(input: Tensor, weight: Tensor, bias: Tensor | None, reduction: 
         raise ValueError(f"outputs has {unknown[0]!r}; allowed: {', '.join(map(repr, OUTPUTS))}")
 
 
-def _many_rows(input: Tensor, layer: Tensor, target: Any, bias: Tensor | None, **arguments: Any) -> Any:
+def _many_rows(input: Tensor, layer: Tensor, target: Target, bias: Tensor | None, **arguments: Any) -> Any:
     """PyTorch's K-dimensional case: a softmax over the first dimension of linear_weight (C, d..., D) at each d..., from whole logits."""
     inner, work = layer.shape[1:-1], loss_dtype(input)  # half precision would round the logits once more
     with torch.autocast(input.device.type, enabled=False):
@@ -156,20 +157,21 @@ def _many_rows(input: Tensor, layer: Tensor, target: Any, bias: Tensor | None, *
     return cross_entropy_rows(logits, target, **arguments)
 
 
-def _token_outputs_of(logits: Tensor, target: Any, shape: Any, outputs: Sequence[str], ignore_index: int) -> TokenOutputs:
+def _token_outputs_of(logits: Tensor, target: Target, row_options: Options, outputs: Sequence[str], ignore_index: int) -> TokenOutputs:
     """TokenOutputs from whole logits, by PyTorch's functions."""
     if not outputs:
         return TokenOutputs()
     u = logits.detach().to(loss_dtype(logits))
-    if shape.softcap:
-        u = torch.where(u > -torch.inf, shape.softcap * torch.tanh(u / shape.softcap), u)
-    logp = torch.log_softmax(u / shape.temperature, dim=-1)
-    labels = isinstance(target, Tensor) and target.shape == logits.shape[:-1]
-    kept = target != ignore_index if labels else torch.ones(logits.shape[:-1], dtype=torch.bool, device=logits.device)
-    label = torch.where(kept, target, 0).long().unsqueeze(-1) if labels else None
+    if row_options.softcap:
+        u = torch.where(u > -torch.inf, row_options.softcap * torch.tanh(u / row_options.softcap), u)
+    logp = torch.log_softmax(u / row_options.temperature, dim=-1)
+    kept, label = torch.ones(logits.shape[:-1], dtype=torch.bool, device=logits.device), None
+    if isinstance(target, Tensor) and target.shape == logits.shape[:-1]:
+        kept = target != ignore_index
+        label = torch.where(kept, target, 0).long().unsqueeze(-1)
     made = {
         "log_probability": None if label is None else logp.gather(-1, label)[..., 0],
-        "logsumexp": torch.logsumexp(u / shape.temperature, dim=-1),
+        "logsumexp": torch.logsumexp(u / row_options.temperature, dim=-1),
         "argmax": u.argmax(-1),
         "entropy": -torch.where(logp > -torch.inf, logp.exp() * logp, 0.0).sum(-1),
     }

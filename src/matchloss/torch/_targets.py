@@ -4,7 +4,7 @@ combined into one mixture (matchloss.engine.row_targets.Mixture) over (n, K) log
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import torch
 from torch import Tensor
@@ -17,6 +17,10 @@ from matchloss.torch._tensors import FLOATS, INTEGERS, whole
 CHUNK = 1 << 20  # probabilities whose running sums are held at a time (8 MB, which stay in cache)
 
 
+Pair = tuple[Tensor, Tensor]  # labels and their probabilities, for the classes that are not 0
+Target = Tensor | Pair
+
+
 class BadRow(Exception):
     """Carries the index of the first row with an invalid target."""
 
@@ -26,7 +30,7 @@ class BadRow(Exception):
 
 
 @dataclass
-class Rows:
+class Targets:
     """A mixture target of n rows, as tensors on the logits' device; any part may be None."""
 
     index: Tensor | None = None  # (n, m), int64; without shares (n,), labels
@@ -36,17 +40,22 @@ class Rows:
     scale: Tensor | None = None  # (1, K)
     weight: Tensor | None = None  # (n,), 0 where ignored; None: 1
     kept: Tensor | None = None  # (n,), bool: rows not ignored; None: all
-    count: Any = 0.0  # what reduction="mean" divides by
+    count: float | Tensor = 0.0  # what reduction="mean" divides by
 
     @property
     def given(self) -> tuple[Tensor | None, ...]:
         """The parts as arguments of a CrossEntropyRule."""
         return self.index, self.share, self.base, self.dense, self.scale, self.weight
 
-    def part(self, rows: Any) -> Rows:
+    @property
+    def n(self) -> int:
+        """The number of rows."""
+        return next((part.shape[0] for part in (self.index, self.dense) if part is not None), 0)
+
+    def part(self, rows: slice | Tensor) -> Targets:
         """Some of the rows."""
         index, share, dense, weight = (None if a is None else a[rows] for a in (self.index, self.share, self.dense, self.weight))
-        return Rows(index, share, self.base, dense, self.scale, weight)
+        return Targets(index, share, self.base, dense, self.scale, weight)
 
 
 def refuse_gradient(**tensors: Tensor | None) -> None:
@@ -57,8 +66,8 @@ def refuse_gradient(**tensors: Tensor | None) -> None:
             raise ValueError(f"{name} requires grad, and the loss has no derivative in it; pass {name}.detach(){hint}")
 
 
-def rows_of(
-    target: Any,
+def targets_of(
+    target: Target,
     shape: tuple[int, ...],
     classes: int,
     dtype: torch.dtype,
@@ -69,7 +78,7 @@ def rows_of(
     sample_weight: Tensor | None,
     visible: bool,
     check: bool = False,
-) -> Rows:
+) -> Targets:
     """The target of logits (*shape, classes) as rows. A bad row raises, or gets the weight NaN where values are not visible.
 
     Labels are checked here only with `check` or to look up class weights; otherwise the pass over the logits checks them.
@@ -88,24 +97,21 @@ def rows_of(
     elif target.dtype in INTEGERS and tuple(target.shape) == shape:
         rows = _labels(target, classes, ignore_index, counted, visible and (check or weight is not None or label_smoothing == 1.0), visible)
     elif target.dtype in FLOATS and tuple(target.shape) == (*shape, classes):
-        rows = Rows(dense=target.reshape(-1, classes))
+        dense = target.reshape(-1, classes)
+        rows = Targets(dense=dense)
         if not visible:
-            rows.weight = _poisoned(rows.dense, max(sum_tolerance(target.dtype), sum_tolerance(work)))
+            rows.weight = _poisoned(dense, max(sum_tolerance(target.dtype), sum_tolerance(work)))
     elif tuple(target.shape) in (shape, (*shape, classes)):
         raise TypeError(f"target has dtype {target.dtype}; labels are integers, distributions floats")
     else:
         raise ShapeError(f"target has shape {tuple(target.shape)}; allowed: labels {shape} or distributions {(*shape, classes)}")
     by_class = None if rows.index is None or weight is None else weight.double()[rows.index.clamp(0, classes - 1)]
     if sample_weight is not None:
-        if rows.weight is None:
-            rows.weight = sample_weight
-        else:
-            rows.weight = (rows.weight * sample_weight).masked_fill(~counted, 0.0)  # pyright: ignore[reportOptionalOperand]
+        rows.weight = sample_weight if rows.weight is None else (rows.weight * sample_weight).masked_fill(sample_weight == 0, 0.0)
     total = rows.weight
     if by_class is not None and rows.share is None:
         total = by_class if total is None else (total * by_class).masked_fill(total == 0, 0.0)
-    n = (rows.dense if rows.index is None else rows.index).shape[0]  # pyright: ignore[reportOptionalMemberAccess]
-    rows.count = float(n) if total is None else total.sum()
+    rows.count = float(rows.n) if total is None else total.sum()
     keep = 1.0 - label_smoothing
     if rows.index is not None and (by_class is not None or keep != 1.0):
         if rows.share is None:
@@ -128,9 +134,9 @@ def rows_of(
     return rows
 
 
-def _labels(target: Tensor, classes: int, ignore_index: int, counted: Tensor | None, check: bool, visible: bool) -> Rows:
+def _labels(target: Tensor, classes: int, ignore_index: int, counted: Tensor | None, check: bool, visible: bool) -> Targets:
     y = target.reshape(-1).long()
-    rows = Rows(index=y)
+    rows = Targets(index=y)
     if visible and y.numel():
         low, high = map(int, torch.aminmax(y))
         if not low <= ignore_index <= high and (not check or (low >= 0 and high < classes)):
@@ -149,34 +155,34 @@ def _labels(target: Tensor, classes: int, ignore_index: int, counted: Tensor | N
     return rows
 
 
-def _top(target: Any, shape: tuple[int, ...], classes: int, counted: Tensor | None, visible: bool) -> Rows:
+def _top(target: Pair, shape: tuple[int, ...], classes: int, counted: Tensor | None, visible: bool) -> Targets:
     index, share = target
     if index.dtype not in INTEGERS or share.dtype not in FLOATS:
         raise TypeError(f"target is a pair of dtypes {index.dtype} and {share.dtype}; allowed: (integer labels, floating probabilities)")
     if tuple(index.shape[:-1]) != shape or index.ndim != len(shape) + 1 or index.shape != share.shape:
         raise ShapeError(f"target is a pair of shapes {tuple(index.shape)} and {tuple(share.shape)}; allowed: both {(*shape, 'm')}")
     m = index.shape[-1]
-    rows = Rows(index=index.reshape(-1, m).long(), share=share.reshape(-1, m).double())
     limit = 1.0 + sum_tolerance(share.dtype)
-    outside = (rows.index < 0) | (rows.index >= classes)  # pyright: ignore[reportOptionalOperand]
-    wrong = (~(rows.share >= 0) | outside).any(-1) | ~(rows.share.sum(-1) <= limit)  # pyright: ignore
+    index, share = index.reshape(-1, m).long(), share.reshape(-1, m).double()
+    rows, outside = Targets(index=index, share=share), (index < 0) | (index >= classes)
+    wrong = (~(share >= 0) | outside).any(-1) | ~(share.sum(-1) <= limit)
     wrong = wrong if counted is None else wrong & counted
     if visible:
         if bool(wrong.any()):
             row = int(wrong.nonzero()[0])
             where = ", ".join(map(str, _place(row, shape)))
-            pairs = list(zip(rows.index[row].tolist(), rows.share[row].tolist(), strict=True))  # pyright: ignore[reportOptionalSubscript]
+            pairs = list(zip(index[row].tolist(), share[row].tolist(), strict=True))
             raise DomainError(
                 f"target's row [{where}] is {pairs[:8]!r}{' ...' if m > 8 else ''}; "
                 f"allowed: labels 0..{classes - 1} with probabilities >= 0 that sum to at most 1"
             )
     else:
         rows.weight = torch.ones_like(wrong, dtype=torch.float64).masked_fill(wrong, torch.nan)
-        rows.index = index.reshape(-1, m).long().masked_fill(outside, 0)
+        rows.index = index.masked_fill(outside, 0)
     return rows
 
 
-def _poisoned(dense: Any, tolerance: float) -> Tensor:
+def _poisoned(dense: Tensor, tolerance: float) -> Tensor:
     good = ((dense.double().sum(-1) - 1.0).abs() <= tolerance) & (dense >= 0).all(-1)
     return torch.where(good, 1.0, torch.nan).double()
 
@@ -192,8 +198,9 @@ def check_weights(name: str, w: Tensor, shape: tuple[int, ...], like: str, visib
             raise DomainError(f"{name}[{', '.join(map(str, place))}] is {w[tuple(place)].item()!r}; allowed: finite and >= 0")
 
 
-def refuse_row(target: Any, row: int, classes: int) -> NoReturn:
+def refuse_row(target: Target, row: int, classes: int) -> NoReturn:
     """DomainError for the bad label or distribution that the pass over the logits found in this row."""
+    assert isinstance(target, Tensor)  # pairs were checked before the pass
     if target.dtype in INTEGERS:
         where = ", ".join(map(str, _place(row, tuple(target.shape))))
         label = target.reshape(-1)[row].item()

@@ -219,8 +219,9 @@ def smooth_l1_loss(
         raise DomainError(f"beta is {beta!r}; allowed: [0, inf)")
     if beta == 0:
         return l1_loss(input, target, reduction=reduction, sample_weight=sample_weight, normalizer=normalizer, overwrite=overwrite)
-    rule = HUBERS[huber(float(beta).hex())]
-    return reduced(rule, input, target, reduction, None, sample_weight, normalizer, 1 / beta, overwrite=overwrite)
+    return reduced(
+        HUBERS[huber(float(beta).hex())], input, target, reduction, None, sample_weight, normalizer, 1 / beta, overwrite=overwrite
+    )
 
 
 @overridable
