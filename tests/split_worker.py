@@ -63,6 +63,15 @@ def check(rank: int) -> None:
             plain = cross_entropy(F.linear(*e), local, group=dist.group.WORLD, **part)
             plain.backward(g)
             dist.all_reduce(e[0].grad)  # which a model whose last layer is split does itself
+            f = [t.clone().requires_grad_() for t in (x, w[own], b[own])]
+            logits = F.linear(*f)
+            memory = logits.data_ptr()
+            logits.register_hook(lambda gradient, memory=memory: check_place(gradient, memory))
+            over = cross_entropy(logits, local, group=dist.group.WORLD, overwrite=True, **part)
+            over.backward(g)
+            dist.all_reduce(f[0].grad)
+            assert torch.equal(over, plain) and all(torch.equal(p.grad, q.grad) for p, q in zip(f, e, strict=True))
+            assert type(logits).__name__ == "Consumed"
             alone = linear_cross_entropy(x, w, target, linear_bias=b, outputs=["argmax", "entropy", "logsumexp"], **whole)
             for got in (found[0], plain):
                 torch.testing.assert_close(got, expected, rtol=1e-12, atol=1e-12)
@@ -72,6 +81,11 @@ def check(rank: int) -> None:
                 torch.testing.assert_close(got, want, rtol=1e-11, atol=1e-12)
             for field in ("argmax", "entropy", "logsumexp"):
                 torch.testing.assert_close(getattr(found[1], field), getattr(alone[1], field), rtol=1e-12, atol=1e-12)
+
+
+def check_place(gradient: torch.Tensor, memory: int) -> None:
+    """With overwrite=True the gradient lies where the logits were."""
+    assert gradient.data_ptr() == memory
 
 
 def errors(rank: int) -> None:
@@ -88,6 +102,13 @@ def errors(rank: int) -> None:
         except kind:
             continue
         raise AssertionError((kwargs, target))
+    logits = F.linear(torch.ones(2, 3), torch.ones(w.shape[0], 3).requires_grad_())
+    try:
+        cross_entropy(logits, torch.tensor([0, 50]), group=dist.group.WORLD, overwrite=True)
+    except DomainError:
+        assert bool((logits == 3).all())  # nothing was written
+    else:
+        raise AssertionError("a label of no class")
 
 
 if __name__ == "__main__":

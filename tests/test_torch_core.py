@@ -362,3 +362,12 @@ def test_a_loss_that_numba_cannot_compile_runs_as_a_composite() -> None:
     value = loss(odd, z, torch.zeros_like(z))
     value.backward()
     assert value.item() == pytest.approx(float(odd(z.detach().numpy(), np.zeros(5))), rel=1e-12) and z.grad is not None
+
+
+@pytest.mark.parametrize("size", [3, 1500])
+def test_a_sum_beyond_float32_is_infinite_and_its_gradient_finite(size: int) -> None:
+    raw = torch.full((size,), 1e30, requires_grad=True)
+    value = loss(ml.SquaredError(), raw, torch.zeros(size))
+    value.backward()
+    assert value.dtype is torch.float32 and value.item() == torch.inf
+    torch.testing.assert_close(raw.grad, torch.full((size,), 1e30 / size))

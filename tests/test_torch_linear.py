@@ -185,6 +185,20 @@ def test_half_precision_sums_in_float32(dtype: Any) -> None:
             assert (p.double() / scale - q).norm() < 2 * eps * q.norm()
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_many_softmaxes_a_row_round_half_precision_once(dtype: Any) -> None:
+    g = torch.Generator().manual_seed(2)
+    x, w = (torch.randn(*shape, generator=g).to(dtype).requires_grad_() for shape in ((5, 8), (2, 3, 8)))
+    y = torch.randint(0, 2, (5, 3), generator=g)
+    exact = [t.detach().double().requires_grad_() for t in (x, w)]
+    found, expected = linear_cross_entropy(x, w, y), F.cross_entropy(torch.einsum("nd,ckd->nck", *exact), y)
+    assert found.dtype is torch.float32
+    torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=0)
+    for ours, wanted in zip(torch.autograd.grad(found, (x, w)), torch.autograd.grad(expected, exact), strict=True):
+        assert ours.dtype is dtype
+        torch.testing.assert_close(ours.double(), wanted, rtol=torch.finfo(dtype).eps / 2, atol=1e-6)
+
+
 def test_autocast_and_mixed_dtypes() -> None:
     x, w, _ = (t.detach().requires_grad_() for t in layer(torch.float32))
     y = targets("labels", None)

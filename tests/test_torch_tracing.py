@@ -273,6 +273,16 @@ def test_a_symbolic_trace_keeps_a_drop_in_as_a_step(name: str) -> None:
     assert torch.equal(traced(x, y), model(x, y))
 
 
+def test_a_symbolic_trace_keeps_any_loss_as_a_step() -> None:
+    x, y, w = torch.rand(5, 4, requires_grad=True), torch.ones(5, 4), torch.rand(5, 4)
+    for case in (ml.Poisson(), ml.Tweedie(power=1.3), ml.SquaredError()):
+        module = Loss(case, reduction="sum")
+        traced = torch.fx.symbolic_trace(module)
+        assert [node.target for node in traced.graph.nodes if node.target is loss] == [loss]
+        assert torch.equal(traced(x, y, w), module(x, y, w))
+        assert torch.equal(*(torch.autograd.grad(made(x, y, w), x)[0] for made in (traced, module)))
+
+
 @pytest.mark.parametrize("case", CASES, ids=label)
 def test_checkpoint_and_autocast(case: Any) -> None:
     z, y = data(case)

@@ -14,8 +14,8 @@ from matchloss.engine.rows import SMALL
 from matchloss.errors import ShapeError
 from matchloss.torch import _autograd, _overwrite
 from matchloss.torch._cross_entropy_rule import PLAIN_RULE, CrossEntropyRule
-from matchloss.torch._dropin import Number, check_input, check_tensors, overridable, reduction_of
-from matchloss.torch._plain import plain
+from matchloss.torch._dropin import Number, check_input, check_tensors, reduction_of
+from matchloss.torch._plain import overridable, plain
 from matchloss.torch._targets import BadRow, Target, Targets, refuse_gradient, refuse_row, targets_of
 from matchloss.torch._tensors import FLOATS, WHOLE
 

@@ -1,17 +1,14 @@
-"""What the drop-ins share: PyTorch's reductions, broadcasting and overriding, weighted losses over a denominator, and its other names."""
+"""What the drop-ins share: PyTorch's reductions and broadcasting, weighted losses over a denominator, and its other names."""
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
-from functools import wraps
 from types import ModuleType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.overrides import handle_torch_function, has_torch_function
 
 from matchloss.errors import DomainError, ShapeError
 from matchloss.losses import PointwiseLoss
@@ -21,22 +18,7 @@ from matchloss.torch._rules import check_weight, rule_of
 from matchloss.torch._targets import check_weights, refuse_gradient
 from matchloss.torch._tensors import FLOATS, WHOLE
 
-P = ParamSpec("P")
-R = TypeVar("R")
 Number = float | Tensor
-
-
-def overridable(function: Callable[P, R]) -> Callable[P, R]:
-    """Makes a function follow PyTorch's __torch_function__ protocol, by which an argument such as an fx.Proxy can override it."""
-
-    @wraps(function)
-    def called(*args: P.args, **kwargs: P.kwargs) -> R:
-        given = (*args, *kwargs.values())
-        if has_torch_function(given):
-            return handle_torch_function(called, given, *args, **kwargs)
-        return function(*args, **kwargs)
-
-    return called
 
 
 def check_tensors(**given: object) -> None:

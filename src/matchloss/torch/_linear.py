@@ -13,9 +13,9 @@ from matchloss.engine.row_text import Options
 from matchloss.errors import ShapeError
 from matchloss.torch._cross_entropy import check_call, cross_entropy_rows, factor_of, options_of
 from matchloss.torch._cross_entropy_rule import CrossEntropyRule
-from matchloss.torch._dropin import Number, overridable
+from matchloss.torch._dropin import Number
 from matchloss.torch._layer import CHUNK_BYTES, OUTPUTS, Layer, Plan, TokenOutputs
-from matchloss.torch._plain import plain
+from matchloss.torch._plain import overridable, plain
 from matchloss.torch._products import product_library, set_product_library
 from matchloss.torch._targets import Target, refuse_gradient, targets_of
 from matchloss.torch._tensors import FLOATS, loss_dtype

@@ -14,13 +14,14 @@ from matchloss.errors import ShapeError
 from matchloss.losses import Loss as MatchLoss
 from matchloss.losses import PointwiseLoss, SimplexLoss
 from matchloss.torch import _autograd
-from matchloss.torch._plain import plain, readable
+from matchloss.torch._plain import overridable, plain, readable
 from matchloss.torch._rules import check_weight, rule_of, traced
 from matchloss.torch._tensors import HALVES, WHOLE
 
 REDUCTIONS = ("mean", "sum", "none")
 
 
+@overridable
 def loss(
     loss: MatchLoss,
     raw: Tensor,

@@ -5,11 +5,17 @@ If a version of PyTorch lacks one of these names, every call uses PyTorch's func
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
+from torch.overrides import handle_torch_function, has_torch_function
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 PRIVATE = (
     (torch, "_C._functorch.peek_interpreter_stack"),
@@ -74,3 +80,16 @@ def refuse_nested_forward() -> None:
 def storage_holders(tensor: Tensor) -> int | None:
     """PyTorch's count of the tensors that hold this memory; None if this version does not tell."""
     return None if _holders is None else _holders(tensor.untyped_storage()._cdata)
+
+
+def overridable(function: Callable[P, R]) -> Callable[P, R]:
+    """Makes a function follow PyTorch's __torch_function__ protocol, by which an argument such as an fx.Proxy can override it."""
+
+    @wraps(function)
+    def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        given = (*args, *kwargs.values())
+        if has_torch_function(given):
+            return handle_torch_function(called, given, *args, **kwargs)
+        return function(*args, **kwargs)
+
+    return called

@@ -29,7 +29,6 @@ from matchloss.torch._dropin import (
     check_shapes,
     check_target,
     look_up,
-    overridable,
     product,
     public_names,
     reduced,
@@ -40,7 +39,7 @@ from matchloss.torch._dropin import (
 )
 from matchloss.torch._linear import linear_cross_entropy
 from matchloss.torch._loss import inverse, loss
-from matchloss.torch._plain import plain
+from matchloss.torch._plain import overridable, plain
 
 __all__ = [
     "binary_cross_entropy_with_logits",
