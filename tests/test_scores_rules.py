@@ -15,7 +15,8 @@ import matchloss as ml
 from matchloss import scoring
 from matchloss.errors import DomainError, ShapeError
 
-OF_LABELS = [s for s in scoring.catalogue if s.functional == "distribution"]
+OF_LABELS = [s for s in scoring.catalogue if s.of_labels]
+OF_NUMBERS = [s for s in scoring.catalogue if s.functional in ("mean", "quantile", "expectile")]
 
 
 def law(r: np.random.Generator, k: int) -> Any:
@@ -34,7 +35,7 @@ def test_S7_no_forecast_beats_the_law_of_labels(score: scoring.ProperScore, k: i
     assert (score.divergence(truth, other) > 0).all()
 
 
-@pytest.mark.parametrize("score", [s for s in scoring.catalogue if s.functional != "distribution"], ids=lambda s: s.name)
+@pytest.mark.parametrize("score", OF_NUMBERS, ids=lambda s: s.name)
 @pytest.mark.parametrize("level", [0.1, 0.5, 0.8])
 def test_no_number_beats_the_functional(score: scoring.ProperScore, level: float) -> None:
     r = np.random.default_rng(3)
@@ -53,12 +54,12 @@ def test_a_score_is_its_loss_behind_the_link(score: scoring.ProperScore) -> None
     r = np.random.default_rng(4)
     settings = {"entmax": {"alpha": 1.5}, "tweedie": {"power": 1.5}}
     loss = ml.get(str(score.loss), **settings.get(str(score.loss), {}))
-    if score.functional == "distribution":
+    if score.of_labels:
         raw, target = 0.1 * r.normal(size=(40, 4)), law(r, 4)
     else:
         raw, target = r.normal(size=50), np.exp(r.normal(size=50))
     fct = loss.predict(raw)
-    if score.functional == "distribution":
+    if score.of_labels:
         assert (fct > 0).all()  # off the boundary: there score and loss part
     assert np.allclose(loss.divergence(raw, target), score.factor * score.divergence(target, fct), rtol=1e-9, atol=1e-12)
     back = loss.divergence(loss.link(fct), target)
@@ -212,6 +213,21 @@ def test_class_by_class_and_with_intervals() -> None:
     assert (parts.intervals.score[:, 0] <= parts.score).all() and (parts.score <= parts.intervals.score[:, 1]).all()
 
 
+def test_intervals_of_the_parts_hold_the_true_parts() -> None:
+    """Forecasts f of f + noise are calibrated, 1.3 f are not: in each of 40 samples the intervals hold what is true of all rows."""
+    r = np.random.default_rng(12)
+    for stretch in (1.0, 1.3):
+        held = np.zeros(4)
+        for seed in range(40):
+            f = r.normal(size=300)
+            parts = scoring.decompose("squared_error", f + r.normal(size=300), stretch * f, intervals=100, seed=seed)
+            assert parts.intervals is not None
+            truth = (1 + (stretch - 1) ** 2, (stretch - 1) ** 2, 1.0, 2.0)
+            held += [low <= x <= high for x, (low, high) in zip(truth, parts.intervals, strict=True)]
+            assert all(low <= x <= high for x, (low, high) in zip(parts, parts.intervals, strict=True))
+        assert held.min() >= 34, (stretch, held)  # 38 of 40 are promised
+
+
 def test_the_better_forecast_is_named_and_ties_are_not() -> None:
     r = np.random.default_rng(10)
     truth = r.normal(size=400)
@@ -228,7 +244,7 @@ def test_the_better_forecast_is_named_and_ties_are_not() -> None:
 
 def test_a_forecast_of_an_infinite_score_is_not_ranked() -> None:
     found = scoring.compare_forecasts("log_score", [1, 0, 1], {"sure": [1.0, 1.0, 1.0], "half": [0.5, 0.5, 0.5]})
-    assert found.best == "half" and found.not_ranked == {"sure": 1} and "infinite in 1 rows" in found.sentence
+    assert found.best == "half" and found.not_ranked == {"sure": 1} and "infinite in 1 row." in found.sentence
 
 
 @pytest.mark.parametrize("design", ["rows", "groups", "series", "short series"])

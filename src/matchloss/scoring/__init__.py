@@ -28,7 +28,7 @@ from matchloss.scoring.decomposition import Decomposition, decompose
 from matchloss.scoring.differences import ForecastComparison, compare_forecasts
 from matchloss.scoring.ensembles import crps_ensemble, dss_ensemble, dss_normal, energy_score, twcrps_ensemble
 from matchloss.scoring.histograms import CalibrationHistogram, Sharpness, pit_histogram, rank_histogram, sharpness
-from matchloss.scoring.isotonic import Recalibration, recalibrate
+from matchloss.scoring.isotonic import Recalibration, best_constant, recalibrate
 from matchloss.scoring.murphy import Murphy, murphy
 from matchloss.scoring.point import (
     absolute_error,
@@ -75,6 +75,7 @@ __all__ = [
     "Reliability",
     "Sharpness",
     "absolute_error",
+    "best_constant",
     "brier_score",
     "catalogue",
     "compare_forecasts",

@@ -62,11 +62,16 @@ class ForecastComparison:
         return frame(table)
 
     @property
+    def title(self) -> str:
+        """The score's name in a sentence."""
+        return get_score(self.score).title
+
+    @property
     def sentence(self) -> str:
         """The verdict in plain words."""
         if self.best is None:
-            return f"No forecast has a finite {self.score.replace('_', ' ')}."
-        said = [f"By {self.score.replace('_', ' ')}, {self.best} is best ({self.means[self.best]:.4g})."]
+            return f"No forecast has a finite {self.title}."
+        said = [f"By {self.title}, {self.best} is best ({self.means[self.best]:.4g})."]
         others = [f"{name}, {_gap(self.differences[name, self.best])}" for name in self.unbeaten[1:]]
         if others:
             said.append(f"The data cannot tell it from {' and '.join(others)}.")
@@ -76,7 +81,10 @@ class ForecastComparison:
         if self.differences:
             level = f"{self.confidence:.0%}".replace("%", " %")
             said.append(f"In brackets: {level} intervals, which hold for all pairs at once.")
-        said += [f"{name} is not ranked: its score is infinite in {rows} rows." for name, rows in self.not_ranked.items()]
+        said += [
+            f"{name} is not ranked: its score is infinite in {rows:,} row{'' if rows == 1 else 's'}."
+            for name, rows in self.not_ranked.items()
+        ]
         fewest = min((d.carrying for d in self.differences.values()), default=np.inf)
         if fewest < FEW:
             said.append(f"{max(1, round(fewest))} rows decide this.")

@@ -36,24 +36,36 @@ class Recalibration:
 
 def recalibrate(functional: Functional, obs: Floats, fct: Floats, weight: Floats | None = None, level: float = 0.5) -> Recalibration:
     """Isotonic regression of obs on fct, (n,) in any order. Equal forecasts get equal values, within the range of obs."""
-    distinct, of_row = np.unique(fct, return_inverse=True)
-    w = np.ones(obs.size) if weight is None else weight
-    mass = np.bincount(of_row, w, distinct.size).astype(np.float64)
+    in_order = bool((fct[1:] >= fct[:-1]).all())
+    order = slice(None) if in_order else np.argsort(fct)
+    f, y, w = fct[order], obs[order], np.ones(obs.size) if weight is None else weight[order]
+    new = np.concatenate([[True], f[1:] != f[:-1]])
+    starts = np.flatnonzero(new)
+    mass = w if starts.size == f.size else np.add.reduceat(w, starts)
     if functional == "mean":
         from scipy.optimize import isotonic_regression  # imported here because it takes longer than importing this whole package
 
-        sums = np.bincount(of_row, w * obs, distinct.size)
-        value = isotonic_regression(sums / mass, weights=mass).x
+        means = y if starts.size == f.size else np.add.reduceat(w * y, starts) / mass
+        value = isotonic_regression(means, weights=mass).x
     else:
-        order = np.argsort(of_row, kind="stable")
-        starts = np.concatenate([[0], np.cumsum(np.bincount(of_row, minlength=distinct.size))[:-1]])
         by_threshold = _quantiles if functional == "quantile" else _expectiles
-        value = by_threshold(obs[order], w[order], starts, level)
-    return Recalibration(distinct, np.clip(value, obs.min(), obs.max()), mass, of_row)
+        value = by_threshold(y, w, starts, level)
+    of_row = np.cumsum(new) - 1
+    if not in_order:
+        of_row[order] = of_row.copy()
+    return Recalibration(f[starts], np.clip(value, obs.min(), obs.max()), mass, of_row)
 
 
-def constant(functional: Functional, obs: Floats, weight: Floats | None = None, level: float = 0.5) -> float:
-    """The best constant forecast."""
+def best_constant(functional: Functional, obs: Floats, weight: Floats | None = None, level: float = 0.5) -> float:
+    """The constant forecast with the best score: the mean, quantile or expectile of obs (n,).
+
+    >>> import numpy as np
+    >>> from matchloss.scoring import best_constant
+    >>> best_constant("quantile", np.array([1.0, 2.0, 9.0]))
+    2.0
+    """
+    if functional == "mean":
+        return float(np.average(obs, weights=weight))
     return float(recalibrate(functional, obs, np.zeros(obs.size), weight, level).value[0])
 
 
