@@ -15,6 +15,7 @@ from matchloss.commands.demo import demo
 from matchloss.commands.fit import fit
 from matchloss.commands.losses import losses
 from matchloss.commands.predict import predict
+from matchloss.commands.score import score
 from matchloss.commands.show import show
 
 app = typer.Typer(
@@ -24,7 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Loss functions whose error signal is the difference between the output you got and the output you wanted.",
 )
-for command in (compare, fit, predict, show, audit, losses, demo):  # in the order of --help
+for command in (compare, fit, predict, show, score, audit, losses, demo):  # in the order of --help
     app.command()(command)
 
 

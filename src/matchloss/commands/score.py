@@ -1,0 +1,67 @@
+"""`matchloss score`: how good forecasts are, how calibrated, and whether they differ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from matchloss.commands.options import Counts
+from matchloss.commands.tools import check_writable, names_in, progress
+
+
+def score(
+    data: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="CSV or Parquet files with forecasts, such as `matchloss predict` writes.")
+    ],
+    target: Annotated[str, typer.Option(help="The column with what happened.")],
+    prediction: Annotated[
+        list[str] | None,
+        typer.Option(help="A column of forecasts, or what the columns of the classes' probabilities begin with; may be repeated."),
+    ] = None,
+    quantile: Annotated[float | None, typer.Option(help="The forecasts are of this quantile, such as 0.9; else of the mean.")] = None,
+    interval: Annotated[
+        list[str] | None, typer.Option(metavar="LOW,HIGH", help="The columns with the ends of a forecast interval; may be repeated.")
+    ] = None,
+    coverage: Annotated[float | None, typer.Option(help="The share of rows that an interval should hold; 0.9 unless told.")] = None,
+    truth: Annotated[Path | None, typer.Option(help="The file with the target, where the forecasts' files do not have it.")] = None,
+    on: Annotated[str, typer.Option(help="Columns by which rows of several files belong together, instead of their order.")] = "",
+    counts: Counts = False,
+    weight: Annotated[str | None, typer.Option(help="A column with the weight of each row.")] = None,
+    group: Annotated[str | None, typer.Option(help="A column whose equal values mark dependent rows, such as a patient's.")] = None,
+    order: Annotated[str | None, typer.Option(help="A column with the time of each row: neighbours are alike.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the judgement to this JSON file too.")] = None,
+) -> None:
+    """Judge forecasts: proper scores beside the best constant's, calibration apart from discrimination, and which differences are real."""
+    from matchloss.judging import judge
+    from matchloss.judging.text import judgement_text
+    from matchloss.judging.write import write_json
+    from matchloss.tables.errors import DataError
+    from matchloss.terminal import console
+
+    check_writable(json, "the judgement")
+    pairs = [tuple(names_in(pair)) for pair in interval or []]
+    for given, pair in zip(interval or [], pairs, strict=True):
+        if len(pair) != 2:
+            raise DataError(f"--interval is {given}; write the columns of both ends with a comma between, such as low,high")
+    with progress() as tell:
+        found = judge(
+            data,
+            target,
+            prediction or [],
+            truth=truth,
+            on=names_in(on),
+            progress=tell,
+            quantile=quantile,
+            intervals=pairs,
+            coverage=coverage,
+            counts=counts or None,
+            weight=weight,
+            group=group,
+            order=order,
+        )
+    console().print(judgement_text(found))
+    if json:
+        write_json(json, found)
+        print(f"\nThe judgement: {json.resolve()}")
