@@ -11,7 +11,7 @@ from matchloss import cli
 def table():
     rng = np.random.default_rng(0)
     x = rng.normal(size=120)
-    return pl.DataFrame({"arr_delay": 2 * x + rng.normal(size=120), "x": x, "late": x > 0.5})
+    return pl.DataFrame({"arr_delay": 2 * x + rng.normal(size=120), "x": x, "late": x + 0.3 * rng.normal(size=120) > 0.5})
 
 
 @pytest.fixture

@@ -63,6 +63,7 @@ def fit(loss: Any, kind: Any, target: str, classes: tuple[str, ...] = (), **chan
         "dropped": 89,
         "rows_train": 4000,
         "rows_test": 1000,
+        "alerts": (),
         "messages": ("89 rows without a value of late dropped: 5,000 left.", "Missing numbers get the mean and an indicator: temperature."),
         "warnings": (),
         "passes": 10,

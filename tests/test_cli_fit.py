@@ -46,9 +46,15 @@ def test_fit_takes_loss_and_parameters(capsys, tmp_path, data):
     assert json.loads(out.read_text())["loss"] == {"name": "pinball", "parameters": {"alpha": 0.9}}
 
 
-def test_fit_warns_of_the_target_under_another_name(capsys, data):
-    said = " ".join(matchloss(capsys, "fit", data, "--target", "late", "--l2", 0.01)[1].split())
-    assert "! x predicts late almost perfectly" in said
+def test_fit_begins_with_what_was_left_out(capsys, tmp_path, table):
+    path = tmp_path / "leaky.csv"
+    table.with_columns(grade=pl.when("late").then(3).otherwise(1), row=pl.Series(range(1, 121))).write_csv(path)
+    said = matchloss(capsys, "fit", path, "--target", "late", "--l2", 0.01)[1].splitlines()
+    assert said[1] == "late in leaky.csv"
+    assert said[2] == "  ! grade gives late away and is left out: alone it separates the classes of"
+    assert said[4] == "  ! row is left out: an id (whole numbers that count the rows). If it is a"
+    kept = matchloss(capsys, "fit", path, "--target", "late", "--l2", 0.01, "--keep", "grade")[1]
+    assert "! grade" not in kept and "Numbers: arr_delay, x, grade." in kept
 
 
 def test_long_names_fit_80_columns(capsys, tmp_path):

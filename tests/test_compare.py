@@ -104,13 +104,13 @@ def test_what_a_class_says_of_targets_and_scores_agrees_with_the_rest(loss):
 )
 def test_the_kind_of_the_target_is_found_and_said(values, kind, classes):
     column = pl.concat([pl.Series("y", values)] * 30)
-    found = compare(pl.DataFrame({"y": column, "x": np.arange(len(column))}), "y")
+    found = compare(pl.DataFrame({"y": column, "x": np.arange(len(column)) % 13}), "y")
     assert (found.kind, found.classes) == (kind, classes)
     assert any(message.startswith(f"The target y {'holds numbers' if kind == 'number' else 'is a label'}") for message in found.messages)
 
 
 def test_numbers_named_categorical_are_labels():
-    found = compare(pl.DataFrame({"y": [1, 2, 3] * 30, "x": range(90)}), "y", categorical=["y"])
+    found = compare(pl.DataFrame({"y": [1, 2, 3] * 30, "x": [i % 13 for i in range(90)]}), "y", categorical=["y"])
     assert (found.kind, found.classes) == ("multiclass", ("1", "2", "3"))
 
 
@@ -135,9 +135,11 @@ def test_huber_and_negative_binomial_are_tuned_on_the_training_target():
     assert "median absolute deviation" in huber.note
     binomial = compare(table, "n", counts=True, losses=["negative_binomial"]).fits[0]
     assert binomial.note.startswith(f"size = {binomial.loss.parameters['size']:g}")
-    calm = compare(pl.DataFrame({"y": [3, 3, 4, 4, 5] * 20, "x": range(100)}), "y", counts=True, losses=["negative_binomial"]).fits[0]
+    calm = compare(
+        pl.DataFrame({"y": [3, 3, 4, 4, 5] * 20, "x": [i % 13 for i in range(100)]}), "y", counts=True, losses=["negative_binomial"]
+    ).fits[0]
     assert "does not exceed" in calm.note
-    flat = compare(pl.DataFrame({"y": [0] * 80 + [1, 2] * 10, "x": range(100)}), "y", losses=["huber"]).fits[0]
+    flat = compare(pl.DataFrame({"y": [0] * 80 + [1, 2] * 10, "x": [i % 13 for i in range(100)]}), "y", losses=["huber"]).fits[0]
     assert "deviation is 0" in flat.note
 
 
@@ -206,7 +208,8 @@ def test_tables_fit_80_columns_and_never_cut_a_name(kind, make):
     ("losses", "counts", "says"),
     [
         (["logistic"], False, r"logistic is for targets in \[0, 1\]; y goes from"),
-        (["cross_entropy"], False, "cross_entropy is for labels"),
+        (["cross_entropy"], False, "the target y has 400 different values, too many for labels"),
+        (["cross_entropy", "squared_error"], False, "cross_entropy is for labels"),
         (["squared_eror"], False, "there is no loss squared_eror; did you mean squared_error"),
         (["poisson"], False, r"poisson is for targets in \[0, inf\)"),
         (None, True, "a count is 0 or more"),
@@ -235,20 +238,15 @@ def test_losses_that_do_not_fit_labels_are_refused():
         ([1.0, 2.0, np.inf], "the target y is inf in row 3; it must be finite"),
         ([None, 1.0, -np.inf, 2.0], "the target y is -inf in row 3"),
         ([np.nan] * 5, "no row has a value of y"),
-        (["a"] * 30 + ["b"], "hold one class of y only"),
+        (["a", "b"], "hold one class of y only"),
         ([[1], [2]], "holds List"),
         ([f"text {i}" for i in range(100_000)], "100,000 different values, too many"),
     ],
 )
 def test_targets_that_cannot_be_learned_are_refused(y, says):
     column = pl.Series("y", y, strict=False)
-    seed = (
-        next(s for s in range(100) if len(y) - 1 in np.random.default_rng(s).permutation(len(y))[: round(len(y) * 0.2)])
-        if len(y) == 31
-        else 0
-    )
     with pytest.raises(DataError, match=says):
-        compare(pl.DataFrame({"y": column, "x": np.arange(len(y))}), "y", seed=seed)
+        compare(pl.DataFrame({"y": column, "x": np.arange(len(y)) % 13}), "y")
 
 
 @pytest.mark.parametrize(

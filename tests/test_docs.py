@@ -117,7 +117,7 @@ def run_commands(block: str, place: str, capsys: Any) -> None:
 
 def audited(command: str) -> tuple[int, str]:
     """Exit code and words of an audit in a process of its own: what is imported in this one would be tried too."""
-    ran = subprocess.run([sys.executable, "-m", "matchloss.cli", *shlex.split(command)[1:]], capture_output=True, text=True)
+    ran = subprocess.run([sys.executable, "-m", "matchloss", *shlex.split(command)[1:]], capture_output=True, text=True)
     return ran.returncode, ran.stdout + ran.stderr
 
 

@@ -67,7 +67,7 @@ def test_the_curve_is_the_recalibrated_forecast_and_of_few_points():
     assert found.fct.size <= 500 and (np.diff(found.fct) > 0).all() and (np.diff(found.value) >= 0).all()
     whole = scoring.recalibrate("mean", y, mu)
     np.testing.assert_array_equal(found.value, whole.value[np.searchsorted(whole.fct, found.fct)])
-    assert found.share.sum() == pytest.approx(1)
+    assert 0.99 <= found.share.sum() <= 1 + 1e-12  # the far tail of the forecasts is left out
 
 
 @pytest.mark.parametrize(("of", "level"), [("mean", None), ("quantile", 0.7), ("expectile", 0.7)])

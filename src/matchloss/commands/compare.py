@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from matchloss.commands.options import Counts, Data, Drop, Rows, Seed, Target, TestFraction
+from matchloss.commands.options import Categorical, Counts, Data, Drop, Keep, Rows, Seed, Target, TestFraction
 from matchloss.commands.tools import check_writable, names_in, progress
 
 
@@ -15,10 +15,11 @@ def compare(
     data: Data,
     target: Target,
     losses: Annotated[str, typer.Option(help="Losses to compare instead of the usual ones, with commas; module:class for your own.")] = "",
+    keep: Keep = "",
     drop: Drop = "",
-    categorical: Annotated[str, typer.Option(help="Numeric columns to take as categories, with commas between.")] = "",
+    categorical: Categorical = "",
     rows: Rows = None,
-    counts: Counts = False,
+    counts: Counts = None,
     test_fraction: TestFraction = 0.2,
     seed: Seed = 0,
     report: Annotated[Path | None, typer.Option(help="Write the comparison to this HTML page too.")] = None,
@@ -26,17 +27,16 @@ def compare(
     """Fit the same linear model under each loss that suits the target, and score all of them on held-out rows."""
     from matchloss.comparison import run, text
     from matchloss.names import modules_from_here, split_names
-    from matchloss.tables.read import read_table
     from matchloss.terminal import console
 
     check_writable(report)
     with progress() as tell, modules_from_here():
         tell(f"reading {data}")
         found = run.compare(
-            read_table(data),
+            data,
             target,
-            source=data.name,
             losses=split_names(losses) or None,
+            keep=names_in(keep),
             drop=names_in(drop),
             categorical=names_in(categorical),
             rows=rows,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from matchloss.commands.options import Counts, Data, Drop, Rows, Seed, Target, TestFraction
+from matchloss.commands.options import Categorical, Counts, Data, Drop, Exposure, Keep, Rows, Seed, Target, TestFraction, Weight
 from matchloss.commands.tools import check_writable, names_in, parameters_in, progress
 
 
@@ -19,11 +19,13 @@ def fit(
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the loss, such as power=1.5; may be repeated.")
     ] = None,
     l2: Annotated[float, typer.Option(help="Ridge: adds l2 / 2 times the sum of squared coefficients to the mean loss.")] = 0.0,
-    categorical: Annotated[str, typer.Option(help="Columns to take as categories, with commas between.")] = "",
+    keep: Keep = "",
     drop: Drop = "",
-    weight: Annotated[str | None, typer.Option(help="A column with the weight of each row.")] = None,
+    categorical: Categorical = "",
+    weight: Weight = None,
+    exposure: Exposure = None,
     rows: Rows = None,
-    counts: Counts = False,
+    counts: Counts = None,
     test_fraction: TestFraction = 0.2,
     seed: Seed = 0,
     missing: Annotated[str, typer.Option(help="Rows with missing values: error, drop, or indicate.")] = "indicate",
@@ -35,7 +37,6 @@ def fit(
     from matchloss.linear.model import name_of, write_model
     from matchloss.names import modules_from_here
     from matchloss.tables.losses import get_loss
-    from matchloss.tables.read import read_table
     from matchloss.terminal import console
 
     check_writable(out, "the model")
@@ -45,15 +46,16 @@ def fit(
             name_of(type(get_loss(loss, parameters_in(param or []))))  # before any work is done
         tell(f"reading {data}")
         found = run.fit(
-            read_table(data),
+            data,
             target,
-            source=data.name,
             loss=loss,
             parameters=parameters_in(param or []),
             l2=l2,
-            categorical=names_in(categorical),
+            keep=names_in(keep),
             drop=names_in(drop),
+            categorical=names_in(categorical),
             weight=weight,
+            exposure=exposure,
             rows=rows,
             counts=counts,
             test_fraction=test_fraction,

@@ -20,7 +20,7 @@ def predict(
     """Predict each row of a table, in batches, so that it may be larger than memory."""
     from matchloss.fit.predict import predict_file
     from matchloss.linear.model import read_model
-    from matchloss.tables.columns import describe_unseen
+    from matchloss.tables.design import describe_unseen
     from matchloss.tables.words import plural
     from matchloss.terminal import console, sentence
 

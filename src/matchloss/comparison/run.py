@@ -12,10 +12,13 @@ from matchloss.comparison.candidates import choose
 from matchloss.comparison.result import Comparison, Fit
 from matchloss.linear.solve import raw_of, solve
 from matchloss.linear.warm import warm
-from matchloss.tables.columns import choose_columns, describe, describe_unseen, enter, rows_of
-from matchloss.tables.prepare import frequencies, prepare
-from matchloss.tables.read import pl, require_columns
+from matchloss.tables.design import describe, describe_unseen, held, learn
+from matchloss.tables.holdout import frequencies, hold_out
+from matchloss.tables.losses import get_loss
+from matchloss.tables.prepare import prepare
 from matchloss.tables.scores import held_out, score_names
+from matchloss.tables.target import needed
+from matchloss.tables.words import plural
 
 if TYPE_CHECKING:
     from matchloss.linear.rows import TableRows
@@ -28,52 +31,55 @@ MAX_PASSES = 200
 
 
 def compare(
-    table: pl.DataFrame,
+    data: Any,
     target: str,
     *,
-    source: str = "the table",
+    source: str | None = None,
     losses: Sequence[str | Loss] | None = None,
+    keep: Collection[str] = (),
     drop: Collection[str] = (),
     categorical: Collection[str] = (),
     rows: int | None = None,
-    counts: bool = False,
+    counts: bool | None = None,
     test_fraction: float = 0.2,
     seed: int = 0,
     progress: Tell | None = None,
 ) -> Comparison:
-    """Fit and score every candidate loss for the column `target` of `table`.
+    """Fit and score every candidate loss for the column `target` of a table.
 
     `losses` replaces the candidates for the target's kind: names of the catalogue, "module:class" for a person's own, or losses.
-    `rows` takes that many at random; `progress` is told what goes on.
+    The other options, and `data`, are those of `matchloss.tables.prepare.prepare`; `progress` is told what goes on.
     DataError for a table, a column or an option that no comparison can be made from.
 
-    >>> table = pl.DataFrame({"x": list(range(40)), "y": [2 * x + x % 3 for x in range(40)]})
+    >>> import polars as pl
+    >>> table = pl.DataFrame({"x": [i % 7 for i in range(40)], "y": [2 * (i % 7) + i % 3 for i in range(40)]})
     >>> found = compare(table, "y", losses=["squared_error", "huber"])
     >>> found.kind, found.rows_train, found.rows_test, list(found.fits[0].scores)
     ('number', 32, 8, ['squared error', 'absolute error'])
     """
     tell = progress or (lambda text: None)
-    require_columns(table, categorical, source)
-    take = "count" if counts else "label" if target in categorical else None
-    ready = prepare(table, target, source=source, drop=drop, rows=rows, take=take, test_fraction=test_fraction, seed=seed)
-    wanted, columns, train, test = ready.target, ready.table, ready.train, ready.test
-    messages = list(ready.messages)
+    tell("looking at the columns")
+    take = needed([get_loss(name) for name in losses or ()])
+    ready = prepare(
+        data, target, source=source, keep=keep, drop=drop, categorical=categorical, counts=counts, take=take, rows=rows, seed=seed
+    )
+    wanted = ready.target
+    train, test = hold_out(wanted, test_fraction, seed)
     fit_to, judge_by = wanted.values[train], wanted.values[test]
     shares = frequencies(wanted, fit_to)
     chosen = choose(wanted, losses, fit_to)
-    tell("looking at the columns")
-    training, choice = columns[train], choose_columns(columns[train], categorical)
-    design, learned = enter(training, len(train), choice, categorical)
-    held = rows_of(design, columns[test], len(test))
-    messages += [*describe(design, choice, training), *describe_unseen(design, held.unseen)]
-    fits = [_fit(loss, note, wanted, learned, fit_to, held, judge_by, tell) for loss, note in chosen]
+    design, learned = learn(ready, train)
+    judged = held(design, ready, test)
+    messages = [*ready.notes, f"{plural(len(train), 'row')} to learn from, {len(test):,} held out, drawn at random (seed {seed})."]
+    messages += [*describe(design, ready), *describe_unseen(design, judged.unseen)]
+    fits = [_fit(loss, note, wanted, learned, fit_to, judged, judge_by, tell) for loss, note in chosen]
     if wanted.kind != "number":
         messages.append(f"A ridge of {RIDGE:.6f} keeps every model finite where a level alone decides the target.")
     messages += [f"{loss.name}: {note}." for loss, note in chosen if note]
     labels = bool(wanted.classes)
     low, high = (0.0, 1.0) if labels else np.quantile(np.asarray(fit_to, dtype=np.float64), [0.05, 0.95])
     return Comparison(
-        source=source,
+        source=ready.source,
         target=target,
         kind=wanted.kind,
         classes=wanted.classes,

@@ -15,9 +15,10 @@ from matchloss.linear.columns import kind_of
 from matchloss.linear.model import Model
 from matchloss.linear.plan import Category, Number
 from matchloss.tables.batches import BYTES, ROWS, Holds, batches, check_ending, writing
-from matchloss.tables.columns import gap, missing
+from matchloss.tables.design import gap
 from matchloss.tables.errors import DataError
 from matchloss.tables.read import pl
+from matchloss.tables.roles import missing
 
 EXACT = 2**53  # whole numbers below it are the same as float64
 PREDICTION = "prediction"

@@ -60,10 +60,11 @@ class FitResult:
     model: Model
     rows: int  # in the table
     dropped: int  # rows left out, for want of a target or because --missing drop
-    rows_train: int
+    rows_train: int  # of the model that is scored; the model itself is fitted to all rows that are not dropped
     rows_test: int
-    messages: tuple[str, ...]  # everything decided on the person's behalf, a sentence each
-    warnings: tuple[str, ...]  # what the person should look at: suspicious columns, no convergence, collinear columns
+    alerts: tuple[str, ...]  # what to know first: columns left out because of what they are
+    messages: tuple[str, ...]  # everything else decided on the person's behalf, a sentence each
+    warnings: tuple[str, ...]  # what the person should look at: no convergence, collinear columns
     passes: int
     seconds: float
     method: str

@@ -11,9 +11,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from matchloss.tables.columns import levels_of, listed
+from matchloss.tables.design import levels_of
 from matchloss.tables.scores import Score
-from matchloss.tables.words import plural, score_text
+from matchloss.tables.words import listed, plural, score_text
 from matchloss.terminal import facts, plain, ruled, sentence
 
 if TYPE_CHECKING:
@@ -25,12 +25,18 @@ MOST = 10  # coefficients of a fit
 MOST_SHOWN = 20  # coefficients of a model
 MOST_CLASSES = 4  # a column each
 NAME = 40  # columns for a name; longer ones go on below
-SAID = {"source": "data", "missing": "missing values", "rows_train": "rows to learn from", "rows_test": "rows held out"}
+SAID = {
+    "source": "data",
+    "missing": "missing values",
+    "rows_train": "rows to learn from for the scores",
+    "rows_test": "rows held out for them",
+}
 
 
 def fit_text(found: FitResult) -> Group:
     """What was decided, how the solver ended, the held-out scores beside a constant's, the largest effects, and what to look at."""
     parts: list[RenderableType] = [Text(), Text(plain(f"{found.model.target} in {found.source}"), style="bold")]
+    parts += [sentence(plain(f"! {alert}")) for alert in found.alerts]
     parts += [sentence(plain(message)) for message in found.messages]
     parts += [Text(), facts(_how(found)), Text(), scores_table(found.scores, found.constant)]
     parts += [sentence("held-out scores: lower is better; the constant is the best one for the training rows", "dim")]

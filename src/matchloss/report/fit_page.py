@@ -110,7 +110,7 @@ def _fit(fit: FitResult, number: int) -> dict[str, Any]:
         "why": fit.why,
         "facts": fit_words.facts(fit),
         "verdict": fit_words.verdict(fit),
-        "warnings": fit.warnings,
+        "warnings": (*fit.alerts, *fit.warnings),
         "messages": fit.messages,
         "scores": _scores(fit),
         "rows": f"{fit.rows_train:,}",

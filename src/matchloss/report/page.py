@@ -23,11 +23,12 @@ ICON = (
 )
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of a file of assets/."""
     return resources.files("matchloss.report").joinpath("assets", name).read_text(encoding="utf-8")
 
 
-def _script_json(data: Any) -> str:
+def script_json(data: Any) -> str:
     """JSON in which no text can end the script element or start a comment."""
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
@@ -50,14 +51,14 @@ def assemble(name: str, data: Any, **context: Any) -> str:
     except ImportError as error:
         raise ImportError("pages need jinja2: pip install 'matchloss[cli]'") from error
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, loader=jinja2.FunctionLoader(_asset)
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, loader=jinja2.FunctionLoader(asset)
     )
     return environment.get_template(f"{name}.html.j2").render(
         version=matchloss.__version__,
         icon="data:image/svg+xml," + quote(ICON),
-        css=Markup(_asset("page.css") + _asset(f"{name}.css")),
-        scripts=Markup(_asset("chart.js") + _asset(f"{name}.js")),
-        data=Markup(_script_json(data)),
+        css=Markup(asset("page.css") + asset(f"{name}.css")),
+        scripts=Markup(asset("chart.js") + asset(f"{name}.js")),
+        data=Markup(script_json(data)),
         **context,
     )
 

@@ -91,12 +91,14 @@ def _of_probabilities(groups: Groups, at: Floats, draws: int, rng: np.random.Gen
 
 def _residuals(of: Functional, level: float, gap: Floats, groups: Groups, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """The size of residuals in each group, and residuals of rows in that unit, at most POOL, whose functional is 0."""
+    most = float(np.abs(gap).max()) or 1.0  # squares must not overflow
+    gap = gap / most
     mean = _near(gap, groups)
     size = np.sqrt(np.maximum(_near(np.square(gap), groups) - np.square(mean), 0.0))
     rows = rng.integers(gap.size, size=POOL) if gap.size > POOL else np.arange(gap.size)
     of_row = groups.of_row[rows]
     unit = (gap[rows] - mean[of_row]) / np.where(size > 0, size, 1.0)[of_row]
-    return size, unit - best_constant(of, unit, None, level)
+    return most * size, unit - best_constant(of, unit, None, level)
 
 
 def _row_by_row(

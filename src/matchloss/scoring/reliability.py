@@ -14,7 +14,7 @@ from matchloss.errors import DomainError, ShapeError
 from matchloss.scoring._bands import Of, consistency_band
 from matchloss.scoring._frames import frame
 from matchloss.scoring._given import checked_level, pairs
-from matchloss.scoring.isotonic import recalibrate
+from matchloss.scoring.isotonic import Recalibration, recalibrate
 
 Floats = NDArray[np.float64]
 ALLOWED = ("mean", "probability", "quantile", "expectile")
@@ -29,7 +29,8 @@ class Reliability:
 
     fct, value (m,): forecasts in order and what they become when they are recalibrated, the nondecreasing curve; a calibrated forecast has
     value = fct. low, high (m,): the consistency band, which holds the value of a calibrated forecast with probability `confidence` at each
-    forecast. edges (b + 1,), share (b,): the histogram of the forecasts by weight. label: the class that a probability is of, or "".
+    forecast. edges (b + 1,), share (b,): the histogram of the forecasts by weight; a tail that reaches further than the middle 99 % is
+    left out. label: the class that a probability is of, or "".
     """
 
     functional: Of
@@ -89,7 +90,7 @@ def reliability(
     kept = _kept(found.fct, found.value)
     x = found.fct[kept]
     low, high = consistency_band(functional, at, y, w, found, x, bands, draws, seed)
-    edges = np.linspace(0, 1, SHARES + 1) if functional == "probability" else np.histogram_bin_edges(found.fct, BINS)
+    edges = np.linspace(0, 1, SHARES + 1) if functional == "probability" and f.max() > 0.5 else np.linspace(*_reach(found), BINS + 1)
     share, _ = np.histogram(found.fct, edges, weights=found.mass)
     return Reliability(functional, level, y.size, bands, x, found.value[kept], low, high, edges, share / found.mass.sum(), label)
 
@@ -120,6 +121,15 @@ def reliability_by_class(
     if len(names) != p.shape[1]:
         raise ShapeError(f"there are {len(names)} names for {p.shape[1]} classes")
     return tuple(reliability(y == k, p[:, k], "probability", None, sample_weight, bands, draws, seed, name) for k, name in enumerate(names))
+
+
+def _reach(found: Recalibration) -> tuple[float, float]:
+    """Where the histogram begins and ends: at the extremes, or at the middle 99 % of the weight where they lie far out."""
+    fct, total = found.fct, np.cumsum(found.mass)
+    first, last = fct[np.searchsorted(total, [0.005 * total[-1], 0.995 * total[-1]])]
+    low = first if first - fct[0] > last - first else fct[0]
+    high = last if fct[-1] - last > last - first else fct[-1]
+    return (float(low), float(high)) if low < high else (float(low) - 0.5, float(high) + 0.5)
 
 
 def _kept(fct: Floats, value: Floats) -> NDArray[np.intp]:

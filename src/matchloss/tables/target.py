@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -13,10 +14,12 @@ from matchloss.tables.errors import DataError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from matchloss.losses import TargetKind
+    from matchloss.losses import Loss, TargetKind
 
 MAX_CLASSES = 200
 As = Literal["number", "count", "label"]
+ZEROS = 0.05  # share of rows
+SKEWED = 1.0  # third standardised moment
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +31,14 @@ class Target:
     values: NDArray[np.generic]  # float64; integer labels for more than two classes
     classes: tuple[str, ...]
     message: str
+
+
+def needed(losses: Sequence[Loss]) -> As | None:
+    """What the target must be for the losses that a person names; None where its column decides."""
+    if not losses or any("binary" in loss.suits and "number" in loss.suits for loss in losses):
+        return None
+    labels = ["binary" in loss.suits for loss in losses]
+    return "label" if all(labels) else None if any(labels) else "number"
 
 
 def drop_missing(table: pl.DataFrame, target: str) -> tuple[pl.DataFrame, NDArray[np.intp]]:
@@ -42,10 +53,11 @@ def drop_missing(table: pl.DataFrame, target: str) -> tuple[pl.DataFrame, NDArra
     return kept, np.flatnonzero(~missing.to_numpy())
 
 
-def read_target(column: pl.Series, rows: NDArray[np.intp], take: As | None = None) -> Target:
+def read_target(column: pl.Series, rows: NDArray[np.intp], take: As | None = None, counts: bool | None = None) -> Target:
     """The kind of the target in `column`, which has no missing values; `rows` says where they stood.
 
-    Text, booleans, categories and two values are labels and other numbers are numbers, unless `take` says what they are.
+    Text, booleans, categories and two values are labels and other numbers are numbers, unless `take` says what they are. Numbers that
+    look like counts of events are counts: whole, at least 0, often 0, with a long tail. `counts` says that they are, or that they are not.
     DataError for one value only, an infinite one, more than 200 classes, dates, negative counts.
     """
     name, dtype = column.name, column.dtype
@@ -55,13 +67,24 @@ def read_target(column: pl.Series, rows: NDArray[np.intp], take: As | None = Non
     distinct = column.n_unique()
     if distinct == 1:
         raise DataError(f"the target {name} is {_show(column[0])} in every row: with one value only there is nothing to learn")
-    if take == "count":
+    if take == "count" or counts:
         return _counts(column, rows, text)
     if text or take == "label" or dtype == pl.Boolean or (distinct == 2 and take != "number"):
         why = "text" if text else "booleans" if dtype == pl.Boolean else "two values" if distinct == 2 else "said to be categorical"
         return _labels(column, rows, distinct, why)
     values = _finite(column, rows)
-    return Target(name, "number", values, (), f"The target {name} holds numbers: {distinct:,} different values.")
+    whole = bool(values.min() >= 0) and bool((values == np.floor(values)).all())
+    if counts is None and whole and distinct > 2 and _like_counts(values):
+        zeros = f"whole numbers from 0 to {values.max():g}, {np.mean(values == 0):.0%} of them 0, with a long tail"
+        return Target(name, "count", values, (), f"The target {name} looks like a count: {zeros}; --no-counts takes it as a number.")
+    aside = "; --counts says that its whole numbers count something" if whole and counts is None else ""
+    return Target(name, "number", values, (), f"The target {name} holds numbers: {distinct:,} different values{aside}.")
+
+
+def _like_counts(values: NDArray[np.float64]) -> bool:
+    """Whether these look like counts of events: whole numbers >= 0, often 0, with a long tail."""
+    spread = float(values.std())
+    return bool(np.mean(values == 0) >= ZEROS) and float(np.mean(((values - values.mean()) / spread) ** 3)) > SKEWED
 
 
 def _labels(column: pl.Series, rows: NDArray[np.intp], distinct: int, why: str) -> Target:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matchloss.tables.scores import Score
 
+MOST = 12  # most names in a sentence
+
 
 def plural(count: int, noun: str) -> str:
     """The count with its noun: "1 row", "2,000 rows"."""
@@ -22,6 +24,12 @@ def plain(text: str) -> str:
     'late\\\\x1b[2J'
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def listed(names: Iterable[str]) -> str:
+    """The names with commas between, the first dozen of many."""
+    names = list(names)
+    return ", ".join(names[:MOST]) + (f" and {len(names) - MOST:,} more" if len(names) > MOST else "")
 
 
 def suggest(name: str, known: Iterable[str], among: str = "") -> str:

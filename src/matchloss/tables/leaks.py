@@ -1,4 +1,4 @@
-"""Columns to look at before trusting a fit: ids, dates, and the target itself under another name."""
+"""Columns that give the target away: alone, one of them says what the target is."""
 
 from __future__ import annotations
 
@@ -7,43 +7,38 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from matchloss.tables.columns import ID_ROWS, Choice, missing
 from matchloss.tables.read import pl
+from matchloss.tables.roles import missing
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from matchloss.tables.target import Target
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
-SAMPLE = 20_000  # training rows that are looked at
-FEW = 30  # with fewer, one column may well predict the target by chance
+SAMPLE = 20_000  # rows that are looked at
+FEW = 30  # with fewer rows, one column may well predict the target by chance
+RARE = 5  # with fewer rows of a class, one column may well tell them from the rest by chance
 BINS = 200
 PER_BIN = 10  # rows
-TELLING = 0.99  # share of the target's variance that a single column explains
+LEAK = 0.999  # share of the target's variance that a single column explains
 
 
-def suspicious(
-    training: pl.DataFrame, choice: Choice, categorical: Collection[str], target: Target, values: NDArray[np.generic]
-) -> list[str]:
-    """A sentence for each column of the training rows that looks like an id, a date, or like the target; `values` are its values there."""
-    said = [f"{column.name} is left out: {column.why}{_advice(column.why)}." for column in choice.left_out if column.suspect]
-    said += [
-        f"{name} looks like an id: every value differs, in the order of the rows; --drop {name} if it is one."
-        for name in choice.kept
-        if name not in categorical and _counts_rows(training[name])
-    ]
-    if len(values) >= FEW:
-        at = np.linspace(0, len(values) - 1, min(len(values), SAMPLE)).astype(np.intp)
-        few, wanted = training.select(choice.kept)[at], _wanted(values[at], len(target.classes))
-        for column in few:
-            share = explained(column, wanted, column.name in categorical)
-            if share >= TELLING:
-                how = f"by itself it explains {min(np.floor(share * 1000) / 10, 99.9):.1f} % of the target's variance"
-                said.append(f"{column.name} predicts {target.name} almost perfectly: {how}; --drop it if it is not known beforehand.")
-    return said
+def leaks(features: pl.DataFrame, target: Target, categorical: frozenset[str] = frozenset()) -> dict[str, str]:
+    """The columns that give the target away, and how one can tell; `categorical` names those that are taken as levels."""
+    rows = len(target.values)
+    if not features.width or rows < FEW or (target.classes and np.bincount(target.values.astype(np.int64)).min() < RARE):
+        return {}
+    at = np.linspace(0, rows - 1, min(rows, SAMPLE)).astype(np.intp)
+    wanted = _wanted(target.values[at], len(target.classes))
+    shares = {column.name: explained(column, wanted, column.name in categorical) for column in features[at]}
+    return {name: _how(share, target) for name, share in shares.items() if share >= LEAK}
+
+
+def _how(share: float, target: Target) -> str:
+    if target.classes and share == 1:
+        return f"alone it separates the classes of {target.name}"
+    return f"alone it predicts {target.name} with R^2 = {min(np.floor(share * 10_000) / 10_000, 0.9999):.4f}"
 
 
 def explained(column: pl.Series, wanted: Floats, as_levels: bool = False) -> float:
@@ -63,17 +58,6 @@ def explained(column: pl.Series, wanted: Floats, as_levels: bool = False) -> flo
         else:
             shares.append(_by_order(numbers, rest))
     return max(shares)
-
-
-def _advice(why: str) -> str:
-    return "" if why.startswith("looks") else "; make numbers of it, such as the month, if it matters"
-
-
-def _counts_rows(column: pl.Series) -> bool:
-    if not column.dtype.is_integer() or len(column) < ID_ROWS or column.null_count():
-        return False
-    values = column.to_numpy()
-    return bool((values[1:] > values[:-1]).all() or (values[1:] < values[:-1]).all())
 
 
 def _wanted(values: NDArray[np.generic], classes: int) -> Floats:

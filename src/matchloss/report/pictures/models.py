@@ -1,0 +1,104 @@
+"""Pictures of models: the error signals that losses send, and how a solver converged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matchloss.report.pictures.style import altair, axis, data, finished, padded
+
+if TYPE_CHECKING:
+    import altair as alt
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Signal:
+    """The error signal of a loss at one target, over predictions."""
+
+    name: str
+    matching: bool
+    prediction: Floats
+    signal: Floats
+
+
+def signals_chart(signals: Sequence[Signal], target: float, xlabel: str, window: tuple[float, float], title: str = "") -> alt.Chart:
+    """Error signals against the prediction: those of matching losses are one straight line, output minus wanted.
+
+    The others are drawn in a size that compares: divided by the mean of their absolute values and times that of the line.
+    """
+    alt = altair()
+    low, high = window
+    line = np.array([low, high]) - target
+    limit = 1.25 * float(np.abs(line).max())
+    matching = [s.name for s in signals if s.matching]
+    bending = [s for s in signals if not s.matching]
+    straight = data(x=[low, high], signal=line, loss=", ".join(matching) or "output minus wanted")
+    y = axis("signal", "error signal", (max(float(line[0]) * 1.25, -limit), min(float(line[1]) * 1.25, limit)))
+    layers: list[Any] = [
+        alt.Chart(data(zero=0.0)).mark_rule(style="right").encode(alt.Y("zero:Q")),
+        alt.Chart(data(at=target)).mark_rule(style="right").encode(alt.X("at:Q")),
+    ]
+    if bending:
+        rows = data(
+            x=np.concatenate([s.prediction for s in bending]),
+            signal=np.concatenate([_sized(s, target) for s in bending]),
+            loss=np.repeat([s.name for s in bending], [s.prediction.size for s in bending]),
+        )
+        order = [s.name for s in bending]
+        layers.append(
+            alt.Chart(rows)
+            .mark_line(clip=True, strokeWidth=1.8)
+            .encode(
+                alt.X("x:Q"),
+                alt.Y("signal:Q"),
+                alt.Color(
+                    "loss:N", title=None, scale=alt.Scale(domain=["", *order]), legend=alt.Legend(values=order)
+                ),  # the first is the line's
+                alt.StrokeDash("loss:N", sort=order, legend=None),
+                tooltip=["loss:N"],
+            )
+        )
+    line_of = alt.Chart(straight).encode(alt.X(**axis("x", xlabel, window)), alt.Y(**y), tooltip=["loss:N"])
+    layers.append(line_of.mark_line(style="curve", strokeWidth=4))
+    at = low + (0.62 if target > (low + high) / 2 else 0.1) * (high - low)
+    word = alt.Chart(data(x=at, signal=at - target, word="output minus wanted")).encode(alt.X("x:Q"), alt.Y("signal:Q"), alt.Text("word:N"))
+    layers.append(word.mark_text(style="word", align="left", dx=8, dy=14))
+    return finished(alt.layer(*layers), title, description="Error signals: those of matching losses are one straight line")
+
+
+def _sized(signal: Signal, target: float) -> Floats:
+    """The signal, in the mean size of the straight line."""
+    finite = np.isfinite(signal.signal)
+    size = float(np.abs(signal.signal[finite]).mean()) if finite.any() else 0.0
+    line = float(np.abs(signal.prediction[finite] - target).mean()) if finite.any() else 0.0
+    return signal.signal * (line / size if size > 0 else 1.0)
+
+
+def convergence_chart(objective: Floats, gradient: Floats, final: float, part: NDArray[np.bool_], title: str = "") -> alt.Chart:
+    """The objective above where it ended and the largest entry of the gradient, pass by pass; `part`: passes over a subsample."""
+    alt = altair()
+    passes = np.arange(1, objective.size + 1)
+    gap = np.where(part, np.nan, objective - final)
+    names = ("objective above its end", "greatest gradient")
+    series = [np.where(np.isfinite(s) & (s > 0), s, np.nan) for s in (gap, gradient)]
+    which = np.tile(np.where(part, "a subsample", "all"), 2)
+    rows = data(step=np.tile(passes, 2), size=np.concatenate(series), what=np.repeat(names, passes.size), rows=which)
+    base = (
+        alt.Chart(rows)
+        .transform_filter("isValid(datum.size)")
+        .encode(
+            alt.X(**axis("step", "pass", padded(1.0, float(objective.size), 0.01), whole=True)),
+            alt.Y("size:Q", title=None, scale=alt.Scale(type="log", nice=True), axis=alt.Axis(format="~e", tickCount=5)),
+            alt.Color("what:N", sort=list(names), title=None),
+            tooltip=["what:N", alt.Tooltip("step:Q", title="pass"), "size:Q", "rows:N"],
+        )
+    )
+    layers = [base.mark_line(), base.mark_point(filled=True, opacity=1, size=26 if passes.size <= 60 else 0)]
+    said = "Convergence, pass by pass; the vertical axis is logarithmic"
+    return finished(alt.layer(*layers), title, width=900, height=240, description=said)

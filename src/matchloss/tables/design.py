@@ -1,0 +1,95 @@
+"""How the columns that enter become the columns of a linear model, and sentences on it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from matchloss.tables.prepare import Index, Prepared
+from matchloss.tables.read import pl
+from matchloss.tables.roles import has_one_value, missing
+from matchloss.tables.words import listed, plural
+
+if TYPE_CHECKING:
+    from matchloss.linear.plan import Category, Design, Level
+    from matchloss.linear.rows import TableRows
+
+
+def learn(ready: Prepared, rows: Index | None = None) -> tuple[Design, TableRows]:
+    """The design learned from some of the rows, all by default, and these rows in it.
+
+    Everything learned is learned from these rows alone: levels, the mean that stands for a missing number. A column with one value
+    in all of them does not enter.
+    """
+    from matchloss.linear.plan import Design, learn_rows
+
+    features = ready.features if rows is None or not ready.features.width else ready.features[rows]
+    n = ready.n if rows is None else len(rows)
+    weight = ready.weight if rows is None or ready.weight is None else ready.weight[rows]
+    counted = features if weight is None or (weight > 0).all() else features.filter(pl.Series(weight > 0))
+    entering = [column.name for column in counted if not has_one_value(column)]
+    if not entering:
+        return Design(()), rows_of(Design(()), features, n)
+    policy = "indicate" if ready.missing == "indicate" else "error"
+    return learn_rows(features.select(entering), [name for name in ready.levels if name in entering], policy, weight)
+
+
+def held(design: Design, ready: Prepared, rows: Index) -> TableRows:
+    """Some of the rows in a design learned from others."""
+    return rows_of(design, ready.features[rows] if ready.features.width else ready.features, len(rows))
+
+
+def rows_of(design: Design, table: pl.DataFrame, n: int) -> TableRows:
+    """The `n` rows of `table` in the design; a frame without columns has no rows of its own."""
+    return design.rows(table if table.width else pl.DataFrame({"": np.zeros(n)}))
+
+
+def gap(column: pl.Series, row: int) -> str:
+    """What is wrong with a missing value: "has no value", or "is inf"."""
+    value = column[row]
+    return f"is {value}" if isinstance(value, float) and math.isinf(value) else "has no value"
+
+
+def describe(design: Design, ready: Prepared) -> list[str]:
+    """How the columns enter, a sentence each, and which do not although no alert says so."""
+    from matchloss.linear.plan import Category
+
+    categories = [c for c in design.columns if isinstance(c, Category)]
+    numbers = [c for c in design.columns if not isinstance(c, Category)]
+    gaps = [f"{c.name} ({plural(int(missing(ready.features[c.name]).sum()), 'row')})" for c in numbers if c.indicator]
+    wild = [c.name for c in numbers if ready.features[c.name].dtype.is_float() and ready.features[c.name].is_infinite().any()]
+    quietly = [c for c in ready.columns if c.role in ("constant", "empty", "other")]
+    sentences: Mapping[str, list[str]] = {
+        "Numbers": [c.name for c in numbers],
+        "Categories": [f"{c.name} ({levels_of(c)})" for c in categories],
+        "Missing numbers get the mean and an indicator column": gaps,
+        "Infinite numbers are taken as missing": wild,
+        "Left out": [f"{c.name} ({c.done.removeprefix('left out: ')})" for c in quietly],
+        "Dropped, as --drop says": [c.name for c in ready.columns if c.role == "dropped"],
+    }
+    messages = [f"{start}: {listed(names)}." for start, names in sentences.items() if names]
+    if not design.columns:
+        messages.append("No column is left to learn from: every model is a constant.")
+    return messages
+
+
+def levels_of(category: Category) -> str:
+    """How many levels a category has, and which is the reference: its coefficient would be 0."""
+    there = ", missing one of them" if None in category.levels else ""
+    return f"{plural(len(category.levels), 'level')}{there}, {_show(category.levels[0])} the reference" if category.levels else "no level"
+
+
+def describe_unseen(design: Design, unseen: Mapping[str, int], noun: str = "held-out row") -> list[str]:
+    """A sentence for each category with levels that were not learned."""
+    from matchloss.linear.plan import Category
+
+    reference = {c.name: c.levels[0] if c.levels else None for c in design.columns if isinstance(c, Category)}
+    said = ((f"{name}: in {plural(n, noun)}", _show(reference[name])) for name, n in unseen.items())
+    return [f"{where} a level not seen in training, or none, counts as {first}." for where, first in said]
+
+
+def _show(level: Level) -> str:
+    return "missing" if level is None else f'"{level}"' if isinstance(level, str) else str(level)
