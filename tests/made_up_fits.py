@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from types import SimpleNamespace
 from typing import Any
@@ -10,20 +9,18 @@ from typing import Any
 import numpy as np
 
 import matchloss as ml
-from matchloss.fit.result import Bin, Effect, FitResult, Reliability, Step
+from matchloss.fit.result import Effect, FitResult, Step
+from matchloss.scoring import Reliability, reliability
 from matchloss.tables.scores import Score
 
 CARRIERS = ("UA", "B6", "EV", "DL", "AA", "MQ", "US", "9E", "WN", "VX", "FL", "AS", "F9", "YV", "HA", "OO")
 
 
-def bins(low: float, high: float, n: int = 10, of: str = "", seed: int = 0) -> Reliability:
+def diagram(low: float, high: float, n: int = 300, of: str = "", seed: int = 0) -> Reliability:
     rng = np.random.default_rng(seed)
-    made = []
-    for a, b in itertools.pairwise(low + (high - low) * np.linspace(0, 1, n + 1) ** 1.6):
-        middle = float(a + b) / 2
-        seen = max(middle + (high - low) * rng.normal(0, 0.02), min(low, 0.0))
-        made.append(Bin(float(a), float(b), int(rng.integers(900, 1100)), middle, float(seen)))
-    return Reliability(of, tuple(made))
+    forecast = low + (high - low) * np.linspace(0, 1, n) ** 1.6
+    seen = (rng.uniform(size=n) < forecast) if of else forecast + (high - low) * rng.normal(size=n)
+    return reliability(seen, forecast, "probability" if of else "mean", draws=20, label=of)
 
 
 def trace(sampled: int = 3, whole: int = 6) -> tuple[Step, ...]:
@@ -76,7 +73,7 @@ def fit(loss: Any, kind: Any, target: str, classes: tuple[str, ...] = (), **chan
         "effects": effects(),
         "scores": {name: Score(0.42 - 0.08 * i) for i, name in enumerate(names)},
         "constant": {name: Score(0.5 - 0.09 * i) for i, name in enumerate(names)},
-        "reliability": (bins(0.02, 0.8, of=classes[-1] if classes else ""),),
+        "reliability": (diagram(0.02, 0.8, of=classes[-1] if classes else ""),),
     }
     return FitResult(**fields | changes)
 
@@ -92,7 +89,7 @@ def label(**changes: Any) -> FitResult:
 def number(**changes: Any) -> FitResult:
     fields = {
         "why": "arr_delay is a number, and squared error finds its mean.",
-        "reliability": (bins(-12.0, 41.0),),
+        "reliability": (diagram(-12.0, 41.0),),
         "objective": 987.6,
         "trace": (Step(987.6, 3e-13, 4000),),
         "passes": 1,
@@ -104,7 +101,7 @@ def number(**changes: Any) -> FitResult:
 def quantile(**changes: Any) -> FitResult:
     fields = {
         "why": "pinball was asked for; it finds the quantile at alpha.",
-        "reliability": (bins(10.0, 90.0),),
+        "reliability": (diagram(10.0, 90.0),),
         "converged": False,
         "warnings": ("It did not converge in 100 passes: allow more with --max-passes.",),
         "trace": tuple(Step(11.2 + 3 / (1 + i) ** 2, 0.2 / (1 + i), 4000) for i in range(100)),
@@ -118,6 +115,6 @@ def classes(names: tuple[str, ...] = CARRIERS, coefficients: int = 40, **changes
     fields = {
         "why": f"carrier is a label with {len(names)} classes: cross entropy, whose error signal is output minus wanted.",
         "effects": effects(coefficients, names),
-        "reliability": tuple(bins(0.001, 0.05 + 0.5 / (1 + i), of=name, seed=i) for i, name in enumerate(shown)),
+        "reliability": tuple(diagram(0.001, 0.05 + 0.5 / (1 + i), of=name, seed=i) for i, name in enumerate(shown)),
     }
     return fit(ml.CrossEntropy(), "multiclass", "carrier", names, **fields | changes)

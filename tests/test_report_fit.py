@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from dataclasses import replace
@@ -11,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import matchloss as ml
-from made_up_fits import CARRIERS, bins, classes, effects, fit, label, number, quantile
-from matchloss.fit.result import Bin, Effect, Reliability, Step
+from made_up_fits import CARRIERS, classes, diagram, effects, fit, label, number, quantile
+from matchloss.fit.result import Effect, Step
 from matchloss.report import fit_page, fit_words, render_fit_page, words, write_fit_page
 from matchloss.tables.scores import Score
 from pages import HOSTILE, LOOKS, Visit, assert_all_or_nothing, assert_refers_to_nothing, page_data
@@ -44,21 +45,20 @@ def hostile():
         found,
         scores={HOSTILE: Score(0.1)},
         effects=tuple(replace(e, name=HOSTILE + e.name) for e in found.effects),
-        reliability=(bins(0.1, 0.9, of=HOSTILE),),
+        reliability=(diagram(0.1, 0.9, of=HOSTILE),),
     )
 
 
 def nothing_to_show():
-    """A constant model, one bin, an infinite score, a gradient that is no number, and no pass."""
+    """A constant model, one row, an infinite score, a gradient that is no number, and no pass."""
     scores = {"log": Score(math.inf, 29), "Brier": Score(math.nan), "error rate": Score(0.2)}
-    gone = {"effects": (), "reliability": (bins(0.3, 0.3, 1, of="late"),), "trace": (), "scores": scores, "constant": {}}
+    gone = {"effects": (), "reliability": (diagram(0.3, 0.3, 1, of="late"),), "trace": (), "scores": scores, "constant": {}}
     return label(converged=False, gradient_norm=math.nan, objective=math.inf, source=LONG, method=LONG, **gone)
 
 
 def numbers_that_are_none():
     wild = (Step(math.nan, math.nan, 500), Step(math.inf, 1e300, 4000), Step(0.45, 0.0, 4000))
     odd = (Effect(LONG, math.nan, math.nan, "", 1.0), Effect("x", math.inf, math.inf, "", 0.5), Effect("y", -1e-9, 1e-12, "", 1e-6))
-    bin_of_infinity = Reliability(LONG, (*bins(0.93, 0.99).bins, Bin(0.99, math.inf, 2, math.inf, math.nan)))
     return fit(
         ml.Focal(gamma=2.5),
         "binary",
@@ -66,7 +66,7 @@ def numbers_that_are_none():
         (LONG, LONG + "b"),
         trace=wild,
         effects=odd,
-        reliability=(bin_of_infinity,),
+        reliability=(diagram(0.93, 0.99, of=LONG),),
         why=LONG,
         warnings=(LONG,),
     )
@@ -87,19 +87,29 @@ def edges():
 # ---- the numbers ----
 
 
-def test_the_page_has_the_numbers_of_the_fit_to_the_last_digit():
+def charts_of(page):
+    """The descriptions of a page's pictures."""
+    found = re.search(r'<script type="application/json" id="pictures">(.*?)</script>', page, re.S)
+    assert found
+    return json.loads(found[1])["charts"]
+
+
+def test_the_pictures_are_of_the_fit():
     fits = [label(), number(), quantile(), classes()]
-    drawn = page_data(render_fit_page(fits))["fits"]
+    drawn = charts_of(render_fit_page(fits))
+    assert set(drawn) == {f"fit-{i}-reliability-{j}" for i, f in enumerate(fits) for j in range(len(f.reliability))} | {
+        f"fit-{i}-convergence" for i in (0, 2, 3)
+    }
     for i, found in enumerate(fits):
-        data = drawn[f"fit-{i}"]
-        assert data["objective"] == [step.objective for step in found.trace]
-        assert data["gradient"] == [step.gradient_norm for step in found.trace]
-        assert data["rows"] == [step.rows for step in found.trace]
-        assert data["final"] == found.objective
-        for shown, reliability in zip(data["reliability"], found.reliability, strict=True):
-            assert shown["of"] == reliability.of
-            for key in ("low", "high", "rows", "predicted", "observed"):
-                assert shown[key] == [getattr(b, key) for b in reliability.bins]
+        for j, reliability in enumerate(found.reliability):
+            rows = [row for data in drawn[f"fit-{i}-reliability-{j}"]["datasets"].values() for row in data if "low" in row]
+            assert [row["value"] for row in rows] == pytest.approx(reliability.value, rel=1e-4)
+    steps = [row for data in drawn["fit-0-convergence"]["datasets"].values() for row in data]
+    assert [row["size"] for row in steps if row["what"] == "greatest gradient"] == pytest.approx(
+        [s.gradient_norm for s in fits[0].trace], rel=1e-4
+    )
+    assert sum(row["rows"] == "a subsample" for row in steps) == 2 * 3
+    assert [row["size"] for row in steps][:3] == [None] * 3  # the objective on a subsample is that of other rows
 
 
 @given(st.floats(-1e308, 1e308), st.integers(2, 9), st.booleans())
@@ -170,7 +180,7 @@ def test_the_page_is_one_small_file_that_refers_to_nothing():
 def test_hostile_names_stay_text():
     page = render_fit_page([hostile()])
     assert "<b>x</b>" not in page
-    assert page.count("</script>") == 2
+    assert page.count("</script>") == 5
     page_data(page)
 
 
@@ -197,7 +207,7 @@ def files(tmp_path_factory):
 
 
 def open_page(browser, file, *look, **options):
-    return Visit(browser, file, *look, drawn="svg.chart circle[data-rows]", **options)
+    return Visit(browser, file, *look, drawn="html[data-drawn=yes]", **options)
 
 
 def shown(visit, selector):
@@ -261,50 +271,10 @@ def test_a_class_can_be_chosen_from_the_keyboard(browser, tmp_path, number_of_cl
         assert all(row[0].startswith(f"{e.name}class {names[1]}") for row, e in zip(rows, expected, strict=True))
 
 
-def test_dots_are_the_bins_on_equal_axes(browser, files):
-    fits = [label(), number(), quantile(), classes()]
-    with open_page(browser, files["usual"]) as visit:
-        for i, found in enumerate(fits):
-            read = "ns => ns.map(n => ['data-rows', 'data-predicted', 'data-observed', 'cx', 'cy'].map(a => Number(n.getAttribute(a))))"
-            dots = visit.page.eval_on_selector_all(f"#fit-{i}-reliability circle", read)
-            every = [b for reliability in found.reliability for b in reliability.bins]
-            assert [(rows, p, o) for rows, p, o, _, _ in dots] == [(b.rows, b.predicted, b.observed) for b in every]
-            one = dots[: len(found.reliability[0].bins)]  # places are affine in the numbers, to the right and upwards
-            for place, value, direction in ((3, 1, 1), (4, 2, -1)):
-                first, last = (min(one, key=lambda d: d[value]), max(one, key=lambda d: d[value]))
-                scale = (last[place] - first[place]) / (last[value] - first[value])
-                assert scale * direction > 0
-                assert [d[place] for d in one] == pytest.approx([first[place] + scale * (d[value] - first[value]) for d in one], abs=0.1)
-        assert visit.page.locator("#fit-3-reliability svg.chart").count() == len(classes().reliability)
-
-
-def test_the_passes_of_a_subsample_are_marked_and_the_slider_reads_each(browser, files):
-    found = label()
-    with open_page(browser, files["usual"]) as visit:
-        figure = "#fit-0-convergence"
-        assert visit.page.locator(f"{figure} .band").count() == 1
-        assert (
-            visit.page.locator(f"{figure} .dot.part[visibility=visible]").count() == 3
-        )  # gradients: their objective is that of other rows
-        assert visit.page.locator("#fit-2-convergence .band").count() == 0
-        visit.page.locator("#fit-0-pass").focus()
-        visit.page.keyboard.press("Home")
-        assert "500 rows, a subsample" in visit.page.locator(f"{figure} .legend-head").text_content()
-        visit.slide("fit-0-pass", 5)
-        assert words.number(found.trace[4].objective) in visit.page.locator(f"{figure} .legend-head").text_content()
-        heights = visit.page.eval_on_selector_all(f"{figure} .dot.gradient:not(.part)", "ns => ns.map(n => Number(n.getAttribute('cy')))")
-        logs = [math.log10(step.gradient_norm) for step in found.trace if step.rows == 4000]
-        scale = (heights[-1] - heights[0]) / (logs[-1] - logs[0])
-        assert scale < 0
-        for y, log in zip(heights, logs, strict=True):
-            assert y == pytest.approx(heights[0] + scale * (log - logs[0]), abs=0.1)
-
-
 def test_without_scripts_every_number_is_there(browser, files):
     found = label()
     with open_page(browser, files["one"], scripts=False) as visit:
         assert len(shown(visit, "#fit-0-effects")) == len(found.effects)
-        assert len(shown(visit, "#fit-0-reliability")) == len(found.reliability[0].bins)
         assert len(shown(visit, "#fit-0-convergence")) == len(found.trace)
         assert visit.page.locator("noscript").count() == 1
 
@@ -313,4 +283,3 @@ def test_a_long_path_of_passes_is_cut_in_the_middle():
     steps = tuple(Step(1 + 1 / (i + 1), 1 / (i + 1), 10) for i in range(1000))
     page = render_fit_page([number(trace=steps)])
     assert page.count('<td colspan="4">…</td>') == 1
-    assert len(page_data(page)["fits"]["fit-0"]["rows"]) == len(steps)

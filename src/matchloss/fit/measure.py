@@ -1,4 +1,4 @@
-"""What a fit is measured by: held-out scores beside a constant's, reliability, and the effect of each column."""
+"""What a fit is measured by: held-out scores beside a constant's, and the effect of each column."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matchloss.fit.result import Bin, Effect, Reliability
+from matchloss.fit.result import Effect
 from matchloss.tables.scores import Score, held_out, mean_score, score_names
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from matchloss.losses import Loss, TargetKind
 
 Floats = NDArray[np.float64]
-BINS = 10
-MOST_CLASSES = 4  # reliability diagrams
 
 
 def scores(loss: Loss, kind: TargetKind, raw: Floats, target: NDArray[Any], sample_weight: Floats | None) -> dict[str, Score]:
@@ -35,24 +33,6 @@ def constant_raw(loss: Loss, target: NDArray[Any], sample_weight: Floats | None,
         return np.full(rows, float(loss.best_constant(target, sample_weight)))
     best = np.asarray(loss.best_constant(target, sample_weight, n_classes=outputs), dtype=np.float64)  # pyright: ignore[reportCallIssue]
     return np.tile(best, (rows, 1))
-
-
-def reliability(
-    loss: Loss, raw: Floats, target: NDArray[Any], classes: Sequence[str], shares: Floats, sample_weight: Floats | None
-) -> tuple[Reliability, ...]:
-    """Ten bins of equally many held-out rows: of the number, of the second of two classes, of the most frequent of more.
-
-    None for a loss that elicits no mean: its predictions are not to be held against means.
-    """
-    if loss.functional != "mean":
-        return ()
-    prediction = np.asarray(loss.predict(raw))
-    if not classes:
-        return (Reliability("", _bins(prediction, np.asarray(target, dtype=np.float64), sample_weight)),)
-    if prediction.ndim == 1:
-        return (Reliability(classes[1], _bins(prediction, np.asarray(target, dtype=np.float64), sample_weight)),)
-    chosen = [1] if len(classes) == 2 else np.argsort(np.negative(shares), kind="stable")[:MOST_CLASSES]
-    return tuple(Reliability(classes[k], _bins(prediction[:, k], (target == k).astype(np.float64), sample_weight)) for k in chosen)
 
 
 def effects(
@@ -73,18 +53,6 @@ def effects(
         j, k = at // width, at % width
         toward = classes[k] if coef.ndim == 2 else ""
         made.append(Effect(names[j], float(coef.flat[at]), float(sizes.flat[at]), toward, float(share[j])))
-    return tuple(made)
-
-
-def _bins(prediction: Floats, observed: Floats, sample_weight: Floats | None) -> tuple[Bin, ...]:
-    made = []
-    for rows in np.array_split(np.argsort(prediction, kind="stable"), min(BINS, len(prediction))):
-        weight = None if sample_weight is None else sample_weight[rows]
-        if weight is not None and not weight.sum() > 0:
-            continue
-        low, high = float(prediction[rows[0]]), float(prediction[rows[-1]])
-        predicted, seen = (float(np.average(of[rows], weights=weight)) for of in (prediction, observed))
-        made.append(Bin(low, high, len(rows), predicted, seen))
     return tuple(made)
 
 

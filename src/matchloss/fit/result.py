@@ -8,26 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matchloss.linear.model import Model
     from matchloss.losses import TargetKind
+    from matchloss.scoring import Reliability
     from matchloss.tables.scores import Score
-
-
-@dataclass(frozen=True)
-class Bin:
-    """One bar of a reliability diagram: held-out rows whose predictions lie next to each other."""
-
-    low: float  # least and greatest prediction in the bin
-    high: float
-    rows: int
-    predicted: float  # their mean prediction
-    observed: float  # their mean target
-
-
-@dataclass(frozen=True)
-class Reliability:
-    """Ten bins of equally many held-out rows, ordered by prediction; of a class's probability, or of the predicted number."""
-
-    of: str  # "late" for a class, "" for a number
-    bins: tuple[Bin, ...]
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from matchloss.linear.model import Model
 from matchloss.linear.solve import raw_of, solve
 from matchloss.linear.warm import warm
 from matchloss.tables.design import describe, describe_unseen, held, learn
+from matchloss.tables.diagrams import diagrams
 from matchloss.tables.errors import DataError
 from matchloss.tables.holdout import hold_out
 from matchloss.tables.prepare import Missing, Prepared, prepare
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from matchloss.linear.solve import Solution
     from matchloss.losses import Loss
     from matchloss.tables.prepare import Floats, Index
-    from matchloss.tables.target import Target
 
 Tell = Callable[[str], None]
 MAX_PASSES = 300  # cross entropy over many classes wants more than the estimators' 100
@@ -142,7 +142,7 @@ def fit(
         effects=measure.effects(whole.rows, found.coef, whole.design.names, wanted.classes, chosen, whole.weight),
         scores=scores,
         constant=beside,
-        reliability=measure.reliability(chosen, raw, judge_by, wanted.classes, _shares(wanted, judge_by), heavy),
+        reliability=diagrams(chosen, np.asarray(chosen.predict(raw)), judge_by, wanted.classes, heavy),
     )
 
 
@@ -191,11 +191,6 @@ def _every_class(ready: Prepared, target: NDArray[Any], weight: Floats | None) -
     if not count.all():
         absent = ready.target.classes[int(np.argmin(count))]
         raise DataError(f"no row to learn from has {ready.target.name} = {absent}; take more rows or another --seed")
-
-
-def _shares(target: Target, values: NDArray[Any]) -> Floats:
-    """The share of each class."""
-    return np.bincount(values.astype(np.int64), minlength=len(target.classes)) / len(values) if target.classes else np.zeros(0)
 
 
 def _known(value: float) -> float | None:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from matchloss.report import fit_words, words
-from matchloss.report.curves import numbers
+import numpy as np
+
+from matchloss.report import fit_words, pictures, words
 from matchloss.report.page import assemble, sources, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from matchloss.fit.result import Effect, FitResult, Reliability, Step
+    import altair as alt
 
-EXACT = 17  # significant digits, as many as a float has
+    from matchloss.fit.result import Effect, FitResult, Step
+
 LISTED = 3_000  # coefficients of one fit: more make the page heavy and help nobody
 SHOWN = 20  # before somebody asks for the rest
-SIDES = ("low", "high", "predicted", "observed")  # the numbers of a bin, its rows apart
 PASSES = 100  # rows in the table of passes
 
 
@@ -91,12 +92,17 @@ def _passes(trace: Sequence[Step], most: int) -> list[dict[str, str] | None]:
     return rows if len(rows) <= PASSES else [*rows[: PASSES // 2], None, *rows[-PASSES // 2 :]]
 
 
-def _reliability(found: Reliability, target: str) -> dict[str, Any]:
-    bins = found.bins
-    low, high, predicted, observed = (words.column([getattr(b, key) for b in bins]) for key in SIDES)
-    columns = zip([f"{b.rows:,}" for b in bins], low, high, predicted, observed, strict=True)
-    keys = ("rows", *SIDES)
-    return {"title": found.of or target, "bins": [dict(zip(keys, row, strict=True)) for row in columns]}
+def _charts(fit: FitResult, number: int) -> dict[str, alt.Chart]:
+    """The reliability diagrams, and the convergence where there is a way to see."""
+    made = {
+        f"fit-{number}-reliability-{j}": pictures.reliability_chart(found, target=fit.model.target)
+        for j, found in enumerate(fit.reliability)
+    }
+    objective, gradient = (np.array([getattr(step, key) for step in fit.trace]) for key in ("objective", "gradient_norm"))
+    if (np.isfinite(gradient) & (gradient > 0)).sum() > 1:
+        rows = np.array([step.rows for step in fit.trace])
+        made[f"fit-{number}-convergence"] = pictures.convergence_chart(objective, gradient, fit.objective, rows < rows.max())
+    return made
 
 
 def _fit(fit: FitResult, number: int) -> dict[str, Any]:
@@ -127,25 +133,8 @@ def _fit(fit: FitResult, number: int) -> dict[str, Any]:
         "objective": words.number(fit.objective, 6),
         "gradient": words.number(fit.gradient_norm, 2),
         "trace": _passes(fit.trace, most),
-        "reliability": [_reliability(r, fit.model.target) for r in fit.reliability],
+        "reliability": [f"fit-{number}-reliability-{j}" for j in range(len(fit.reliability))],
         "trust": fit_words.how_to_trust(fit),
-    }
-
-
-def _data(fit: FitResult) -> dict[str, Any]:
-    """What the charts draw, to the last digit; null where there is no finite number."""
-    return {
-        "objective": numbers([s.objective for s in fit.trace], EXACT),
-        "gradient": numbers([s.gradient_norm for s in fit.trace], EXACT),
-        "rows": [s.rows for s in fit.trace],
-        "final": numbers([fit.objective], EXACT)[0],
-        "reliability": [
-            {"of": r.of, "rows": [b.rows for b in r.bins]} | {key: numbers([getattr(b, key) for b in r.bins], EXACT) for key in SIDES}
-            for r in fit.reliability
-        ],
-        "classes": _classes(fit),
-        "share": bool(fit.model.classes),
-        "observed": fit_words.observed(fit),
     }
 
 
@@ -153,9 +142,12 @@ def render_fit_page(fits: Sequence[FitResult]) -> str:
     """The page as text; ValueError where there is no fit."""
     if not fits:
         raise ValueError("there is no fit to show: a page needs at least one")
+    charts = {name: chart for i, fit in enumerate(fits) for name, chart in _charts(fit, i).items()}
     return assemble(
         "fit",
-        {"fits": {f"fit-{i}": _data(fit) for i, fit in enumerate(fits)}, "shown": SHOWN},
+        {"fits": {f"fit-{i}": {"classes": _classes(fit)} for i, fit in enumerate(fits)}, "shown": SHOWN},
+        charts,
+        convergence=[f"fit-{i}-convergence" in charts for i in range(len(fits))],
         title="matchloss: a model of " + ", ".join(dict.fromkeys(fit.model.target for fit in fits)),
         fits=[_fit(fit, i) for i, fit in enumerate(fits)],
         listed=LISTED,

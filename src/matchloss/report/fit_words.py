@@ -108,24 +108,14 @@ def ending(fit: FitResult) -> tuple[str, str]:
     return "no", "the coefficients may still be far from where they belong"
 
 
-def observed(fit: FitResult) -> str:
-    """What stands on the vertical axis of a reliability diagram."""
-    return "observed: share of rows" if fit.model.classes else f"observed: mean {fit.model.target}"
-
-
 def how_to_trust(fit: FitResult) -> str:
     """How to read a reliability diagram, or why there is none."""
     if not fit.reliability:
-        elicited = str(fit.model.loss.functional)
-        none = elicited in ("mean", "none") or not fit.rows_test
-        return (
-            ""
-            if none
-            else f"This loss elicits the {elicited}, not the mean: what was observed on average says nothing about its predictions."
-        )
-    above = "the class is more frequent" if fit.model.classes else "the target is greater"
+        return f"{fit.model.loss.title} elicits no mean, quantile or expectile that reliability could show." if fit.rows_test else ""
+    above = "the class is more frequent" if fit.model.classes else "what came is greater"
+    level = f"{100 * fit.reliability[0].confidence:g} %"
     return (
-        "Held-out rows in bins of neighbouring predictions: what was predicted on average, and what was observed. On the dashed diagonal "
-        f"the two agree; above it, {above} than predicted. A thin line is the range of a bin’s predictions; the blocks at the foot are as "
-        "wide as that, and as high as the bin has rows."
+        "Held-out rows, without bins: the line is what was observed among rows of the same prediction. On the dashed diagonal the two "
+        f"agree; above it, {above} than predicted. A calibrated model’s line lies in the shaded band with a probability of {level} at each "
+        "prediction. The blocks at the foot show how often each prediction was made."
     )

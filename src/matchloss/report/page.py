@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import matchloss
 from matchloss.files import replacing
+from matchloss.report._inline import asset, script_json
+from matchloss.report.pictures.render import drawing, place
 from matchloss.report.words import formula
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+    import altair as alt
 
     from matchloss.losses import Loss
 
@@ -21,17 +23,6 @@ ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"><rect width="64" height="64" rx="14" fill="#0b5cad"/>'
     '<path d="M12 52 52 12" stroke="#fff" stroke-width="7" stroke-linecap="round"/></svg>'
 )
-
-
-def asset(name: str) -> str:
-    """The text of a file of assets/."""
-    return resources.files("matchloss.report").joinpath("assets", name).read_text(encoding="utf-8")
-
-
-def script_json(data: Any) -> str:
-    """JSON in which no text can end the script element or start a comment."""
-    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def sources(losses: Iterable[Loss]) -> list[dict[str, str]]:
@@ -43,8 +34,12 @@ def sources(losses: Iterable[Loss]) -> list[dict[str, str]]:
     ]
 
 
-def assemble(name: str, data: Any, **context: Any) -> str:
-    """The page of the template `name`. It loads nothing: style, scripts, data and icon are inside, and its policy forbids the rest."""
+def assemble(name: str, data: Any, charts: Mapping[str, alt.Chart] | None = None, **context: Any) -> str:
+    """The page of the template `name`. It loads nothing: style, scripts, data and icon are inside, and its policy forbids the rest.
+
+    In the template {{ picture(name) }} is where a chart is drawn.
+    """
+    pictures = charts or {}
     try:
         import jinja2
         from markupsafe import Markup
@@ -59,6 +54,8 @@ def assemble(name: str, data: Any, **context: Any) -> str:
         css=Markup(asset("page.css") + asset(f"{name}.css")),
         scripts=Markup(asset("chart.js") + asset(f"{name}.js")),
         data=Markup(script_json(data)),
+        picture=lambda chart: Markup(place(chart, pictures[chart])),
+        drawing=Markup(drawing(pictures) if pictures else ""),
         **context,
     )
 

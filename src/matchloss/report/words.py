@@ -50,7 +50,12 @@ def number(x: float, digits: int = 4, signed: bool = False) -> str:
     head, power = f"{x:.{digits - 1}e}".split("e")
     if -4 < int(power) < 6:
         return mark + f"{x:,.{max(digits - 1 - int(power), 0)}f}".replace("-", "−")
-    return f"{mark}{head.replace('-', '−')} × 10{str(int(power)).translate(_RAISED)}"
+    return f"{mark}{head.replace('-', '−')} × {power_of_ten(int(power))}"
+
+
+def power_of_ten(k: int) -> str:
+    """A power of ten as people write it."""
+    return f"10{str(k).translate(_RAISED)}"
 
 
 def column(values: Sequence[float], digits: int = 4) -> list[str]:

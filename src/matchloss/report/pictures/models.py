@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from matchloss.report import words
 from matchloss.report.pictures.style import altair, axis, data, finished, padded
 
 if TYPE_CHECKING:
@@ -89,12 +92,16 @@ def convergence_chart(objective: Floats, gradient: Floats, final: float, part: N
     series = [np.where(np.isfinite(s) & (s > 0), s, np.nan) for s in (gap, gradient)]
     which = np.tile(np.where(part, "a subsample", "all"), 2)
     rows = data(step=np.tile(passes, 2), size=np.concatenate(series), what=np.repeat(names, passes.size), rows=which)
+    seen = np.log10(np.concatenate([s[np.isfinite(s)] for s in series]))
+    low, high = math.floor(seen.min()), math.ceil(seen.max())
+    powers = {10.0**k: words.power_of_ten(k) for k in range(low, high + 1, max(1, math.ceil((high - low) / 6)))}
+    said_as = f"{json.dumps({f'{k:.0e}': word for k, word in powers.items()}, ensure_ascii=False)}[format(datum.value, '.0e')]"
     base = (
         alt.Chart(rows)
         .transform_filter("isValid(datum.size)")
         .encode(
             alt.X(**axis("step", "pass", padded(1.0, float(objective.size), 0.01), whole=True)),
-            alt.Y("size:Q", title=None, scale=alt.Scale(type="log", nice=True), axis=alt.Axis(format="~e", tickCount=5)),
+            alt.Y("size:Q", title=None, scale=alt.Scale(type="log", nice=True), axis=alt.Axis(values=list(powers), labelExpr=said_as)),
             alt.Color("what:N", sort=list(names), title=None),
             tooltip=["what:N", alt.Tooltip("step:Q", title="pass"), "size:Q", "rows:N"],
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matchloss.files import replacing
-from matchloss.report.page import asset, script_json
+from matchloss.report._inline import asset, script_json
 from matchloss.report.pictures.style import DARK, LIGHT
 
 if TYPE_CHECKING:
