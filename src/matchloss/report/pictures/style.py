@@ -86,7 +86,7 @@ def short(x: Any) -> Any:
 
 def axis(name: str, title: str | None, domain: tuple[float, float] | None = None, whole: bool = False, **more: Any) -> dict[str, Any]:
     """What x and y of a quantitative field share; of whole things ticks are whole."""
-    scale: dict[str, Any] = {"nice": False} | ({"zero": False} if domain is None else {"domain": [short(float(d)) for d in domain]})
+    scale: dict[str, Any] = {"nice": False, "zero": False} | ({} if domain is None else {"domain": [short(float(d)) for d in domain]})
     ticks: dict[str, Any] = {"tickMinStep": 1, "format": ",d"} if whole else {}
     alt = altair()
     return {"shorthand": f"{name}:Q", "title": title, "scale": alt.Scale(**scale), "axis": alt.Axis(**ticks, **more)}
