@@ -94,8 +94,9 @@ def convergence_chart(objective: Floats, gradient: Floats, final: float, part: N
     rows = data(step=np.tile(passes, 2), size=np.concatenate(series), what=np.repeat(names, passes.size), rows=which)
     seen = np.log10(np.concatenate([s[np.isfinite(s)] for s in series]))
     low, high = math.floor(seen.min()), math.ceil(seen.max())
-    powers = {10.0**k: words.power_of_ten(k) for k in range(low, high + 1, max(1, math.ceil((high - low) / 6)))}
-    said_as = f"{json.dumps({f'{k:.0e}': word for k, word in powers.items()}, ensure_ascii=False)}[format(datum.value, '.0e')]"
+    apart = max(1, math.ceil((high - low) / 6))
+    powers = {10.0**k: words.power_of_ten(k) for k in range(low, high + 1, apart)}
+    said_as = f"{json.dumps(list(powers.values()), ensure_ascii=False)}[round((log(datum.value) / LN10 - {low}) / {apart})]"
     base = (
         alt.Chart(rows)
         .transform_filter("isValid(datum.size)")
