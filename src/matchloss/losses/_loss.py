@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from matchloss.engine import pointwise
 from matchloss.engine.arrays import Evaluation, as_array, as_weight, refuse, result_dtype
-from matchloss.engine.namespaces import NUMPY
+from matchloss.engine.namespaces import NUMPY, Namespace
 from matchloss.errors import DomainError, ShapeError
 from matchloss.losses._domain import REAL, Interval, TargetKind
 from matchloss.losses._hosts import host_of, refuse_foreign
 from matchloss.losses._solve import least_mean, root_of_mean_gradient
+from matchloss.losses._terms import Numbers, Triple
 
 CATALOGUE: dict[str, type[Loss]] = {}  # filled by subclassing, in the order of definition
 
@@ -237,17 +238,17 @@ class PointwiseLoss(Loss):
     curvature_rate: ClassVar[float | None] = None
 
     @staticmethod
-    def formula(m: Any, raw: Any, target: Any, *constants: float) -> tuple[Any, Any, Any]:
+    def formula(m: Namespace, raw: Numbers, target: Numbers, *constants: float) -> Triple:
         """Value, gradient and hessian of a row."""
         raise NotImplementedError
 
     @staticmethod
-    def predict_formula(m: Any, raw: Any, *constants: float) -> Any:
+    def predict_formula(m: Namespace, raw: Numbers, *constants: float) -> Numbers:
         """The prediction of a row."""
         return raw
 
     @staticmethod
-    def link_formula(m: Any, prediction: Any, *constants: float) -> Any:
+    def link_formula(m: Namespace, prediction: Numbers, *constants: float) -> Numbers:
         """The inverse of predict_formula."""
         return prediction
 

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from matchloss.engine import rows
 from matchloss.engine.arrays import as_array, as_weight, result_dtype, same_shape
-from matchloss.engine.namespaces import NUMPY, NUMPY_ROWS
+from matchloss.engine.namespaces import NUMPY, NUMPY_ROWS, Namespace, RowReductions
 from matchloss.engine.row_targets import as_target, check_targets, distributions
 from matchloss.engine.row_text import Parts, RowProgram, parts
 from matchloss.errors import ShapeError
 from matchloss.losses._domain import Simplex, TargetKind
 from matchloss.losses._hosts import host_of, refuse_foreign
 from matchloss.losses._loss import Evaluation, Loss
-from matchloss.losses._terms import times
+from matchloss.losses._terms import Numbers, Triple, times
 
 
 class SimplexLoss(Loss):
@@ -41,24 +41,22 @@ class SimplexLoss(Loss):
         return ("multiclass", "binary")
 
     @staticmethod
-    def terms(m: Any, u: Any, t: Any, *constants: float) -> tuple[Any, Any, Any]:
+    def terms(m: Namespace, u: Numbers, t: Numbers, *constants: float) -> Triple:
         """What an entry adds to the three sums over the others; the first term is its weight."""
         raise NotImplementedError
 
     @staticmethod
-    def base(m: Any, gap: Any, d: Any, others: tuple[Any, Any, Any], *constants: float) -> Any:
+    def base(m: Namespace, gap: Numbers, d: Numbers, others: Triple, *constants: float) -> Numbers:
         """The row's value without the terms that `entry` gives."""
         raise NotImplementedError
 
     @staticmethod
-    def entry(
-        m: Any, p: Any, c: Any, t: Any, own: tuple[Any, Any, Any], others: tuple[Any, Any, Any], share: Any, *constants: float
-    ) -> tuple[Any, Any, Any]:
+    def entry(m: Namespace, p: Numbers, c: Numbers, t: Numbers, own: Triple, others: Triple, share: Numbers, *constants: float) -> Triple:
         """For one entry: the value if it is the label, the gradient, and the hessian's diagonal."""
         raise NotImplementedError
 
     @staticmethod
-    def product(m: Any, r: Any, x: Parts, t: Any, v: Any) -> Any:
+    def product(m: Namespace, r: RowReductions, x: Parts, t: Numbers, v: Numbers) -> Numbers:
         """The hessian of each row times a vector, from the row's parts and its distribution t."""
         raise NotImplementedError
 
@@ -100,7 +98,8 @@ class SimplexLoss(Loss):
         t = distributions(t, labels, raw.shape[-1])
         with np.errstate(all="ignore"):
             x = parts(NUMPY, NUMPY_ROWS, program, raw.astype(np.float64), t)
-            return core.product(NUMPY, NUMPY_ROWS, x, t, v.astype(np.float64)).astype(result_dtype(raw))
+            made = core.product(NUMPY, NUMPY_ROWS, x, t, v.astype(np.float64))  # pyright: ignore[reportArgumentType]  # NumPy's overloads
+            return np.asarray(made).astype(result_dtype(raw))
 
     def predict(self, raw: Any) -> NDArray[Any]:
         host = host_of(raw)
@@ -158,18 +157,16 @@ class SimplexLoss(Loss):
         return self.link(mean / mean.sum())
 
 
-def nothing(m: Any, gap: Any, d: Any, others: tuple[Any, Any, Any], *constants: float) -> Any:
+def nothing(m: Namespace, gap: Numbers, d: Numbers, others: Triple, *constants: float) -> Numbers:
     """The `base` of losses whose value comes from the entries alone: 0."""
     return 0.0 * gap
 
 
-def prediction(
-    m: Any, p: Any, c: Any, t: Any, own: tuple[Any, Any, Any], others: tuple[Any, Any, Any], share: Any, *constants: float
-) -> tuple[Any, Any, Any]:
+def prediction(m: Namespace, p: Numbers, c: Numbers, t: Numbers, own: Triple, others: Triple, share: Numbers, *constants: float) -> Triple:
     """An `entry` that gives the prediction in place of the gradient."""
     return 0.0 * p, p, 0.0 * p
 
 
-def difference(m: Any, p: Any, c: Any, t: Any) -> Any:
+def difference(m: Namespace, p: Numbers, c: Numbers, t: Numbers) -> Numbers:
     """p - t without cancellation: by c = 1 - p where p is near 1 and t is 1."""
     return times(m, 1 - t, p) - times(m, t, c)

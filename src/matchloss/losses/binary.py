@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from matchloss.engine.namespaces import Namespace
 from matchloss.engine.special import LOG_SQRT_2PI, inverse_mills_excess, normal_density, normal_tail
 from matchloss.losses._domain import NON_NEGATIVE, UNIT, Interval
 from matchloss.losses._loss import Loss, PointwiseLoss
 from matchloss.losses._solve import crossing
-from matchloss.losses._terms import at_labels, constant, exp_of_product, sigmoids, split_factor, times, times_square
+from matchloss.losses._terms import Numbers, Triple, at_labels, constant, exp_of_product, sigmoids, split_factor, times, times_square
 
 __all__ = ["CLogLog", "Focal", "Logistic", "Probit"]
 
@@ -33,11 +34,11 @@ class SigmoidLoss(BinaryLoss):
     link_name = "logit"
 
     @staticmethod
-    def predict_formula(m: Any, raw: Any, *constants: float) -> Any:
+    def predict_formula(m: Namespace, raw: Numbers, *constants: float) -> Numbers:
         return sigmoids(m, raw)[1]
 
     @staticmethod
-    def link_formula(m: Any, prediction: Any, *constants: float) -> Any:
+    def link_formula(m: Namespace, prediction: Numbers, *constants: float) -> Numbers:
         return m.log(prediction) - m.log1p(-prediction)
 
 
@@ -71,21 +72,21 @@ class Logistic(SigmoidLoss):
     matching = True
 
     @staticmethod
-    def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+    def formula(m: Namespace, raw: Numbers, target: Numbers) -> Triple:
         a = m.abs(raw)
         e, p, q = sigmoids(m, raw)
         value = m.log1p_unit(e) + times(m, m.where(raw >= 0, 1 - target, target), a)
         return value, (1 - target) * p - target * q, p * q
 
     @staticmethod
-    def majorizer_formula(m: Any, raw: Any, target: Any) -> Any:
+    def majorizer_formula(m: Namespace, raw: Numbers, target: Numbers) -> Numbers:
         """The curvature of Jaakkola and Jordan's (2000) tangent quadratic: tanh(z / 2) / (2 z), 1/4 at 0."""
         a = m.abs(raw)
         f = m.expm1(-a)
         return m.where(a < 1e-8, 0.25, -f / (2 + f) / (2 * a))
 
 
-def probit_sides(m: Any, raw: Any) -> tuple[Any, ...]:
+def probit_sides(m: Namespace, raw: Numbers) -> tuple[Numbers, ...]:
     """|raw| clipped, phi/Phi(-|raw|), its excess over |raw|, Phi(-|raw|), phi/Phi(|raw|)."""
     a = m.abs(raw)
     x = m.where(a > 1e30, 1e30, a)
@@ -118,7 +119,7 @@ class Probit(BinaryLoss):
     convex = True
 
     @staticmethod
-    def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+    def formula(m: Namespace, raw: Numbers, target: Numbers) -> Triple:
         a, x, excess, tail, right = probit_sides(m, raw)
         wrong = a + excess
         v_right, h_right = -m.log1p(-tail), right * (x + right)
@@ -131,18 +132,18 @@ class Probit(BinaryLoss):
         return value, times(m, 1 - target, g0) - times(m, target, g1), target * h1 + (1 - target) * h0
 
     @staticmethod
-    def fisher_formula(m: Any, raw: Any, target: Any) -> Any:
+    def fisher_formula(m: Namespace, raw: Numbers, target: Numbers) -> Numbers:
         """phi^2 / (Phi(z) Phi(-z)), the mean squared gradient over labels drawn from the prediction."""
         _, x, excess, _, right = probit_sides(m, raw)
         return (x + excess) * right
 
     @staticmethod
-    def predict_formula(m: Any, raw: Any) -> Any:
+    def predict_formula(m: Namespace, raw: Numbers) -> Numbers:
         tail = normal_tail(m, m.abs(raw))
         return m.where(raw >= 0, 1 - tail, tail)
 
     @staticmethod
-    def link_formula(m: Any, prediction: Any) -> Any:
+    def link_formula(m: Namespace, prediction: Numbers) -> Numbers:
         """Newton's method on log Phi(-x) = log p, which is concave, so that it converges monotonically from the left of the root."""
         p = m.where(prediction > 0.5, 1 - prediction, prediction)
         goal = m.log(p)
@@ -162,7 +163,7 @@ BERNOULLI = (
 )  # fmt: skip
 
 
-def cloglog_at_one(m: Any, raw: Any) -> tuple[Any, Any, Any, Any]:
+def cloglog_at_one(m: Namespace, raw: Numbers) -> tuple[Numbers, Numbers, Numbers, Numbers]:
     """mu, mu clipped, r = mu / (e^mu - 1), and r + mu - 1."""
     mu = m.exp(raw)
     x = m.where(mu > 800, 800.0, mu)
@@ -200,7 +201,7 @@ class CLogLog(BinaryLoss):
     convex = True
 
     @staticmethod
-    def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+    def formula(m: Namespace, raw: Numbers, target: Numbers) -> Triple:
         _, x, r, slope = cloglog_at_one(m, raw)
         near = x < 0.6931471805599453
         ratio = m.where(x < 1e-30, 1.0, -m.expm1(-x) / m.where(x < 1e-30, 1.0, x))  # p / mu, in (0.72, 1] where it is used
@@ -210,17 +211,17 @@ class CLogLog(BinaryLoss):
         return times(m, target, v1) + at_zero, at_zero - target * r, at_zero + target * (r * slope)
 
     @staticmethod
-    def fisher_formula(m: Any, raw: Any, target: Any) -> Any:
+    def fisher_formula(m: Namespace, raw: Numbers, target: Numbers) -> Numbers:
         """mu^2 / (e^mu - 1)."""
         _, x, r, _ = cloglog_at_one(m, raw)
         return x * r
 
     @staticmethod
-    def predict_formula(m: Any, raw: Any) -> Any:
+    def predict_formula(m: Namespace, raw: Numbers) -> Numbers:
         return -m.expm1(-m.exp(raw))
 
     @staticmethod
-    def link_formula(m: Any, prediction: Any) -> Any:
+    def link_formula(m: Namespace, prediction: Numbers) -> Numbers:
         return m.log(-m.log1p(-prediction))
 
 
@@ -275,7 +276,7 @@ class Focal(SigmoidLoss):
         return (self.gamma, *split_factor(self.gamma))
 
     @staticmethod
-    def formula(m: Any, raw: Any, target: Any, k: float, high: float, low: float, grid: float) -> tuple[Any, Any, Any]:
+    def formula(m: Namespace, raw: Numbers, target: Numbers, k: float, high: float, low: float, grid: float) -> Triple:
         a = m.abs(raw)
         e = m.exp(-a)
         l = m.log1p_unit(e)

@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from matchloss.engine.namespaces import Namespace
 from matchloss.losses._domain import NON_NEGATIVE, POSITIVE, Interval
 from matchloss.losses._loss import Loss, PointwiseLoss
-from matchloss.losses._terms import exp_of_product, split_factor, times, times_exp_of_product
+from matchloss.losses._terms import Numbers, Triple, exp_of_product, split_factor, times, times_exp_of_product
 
 __all__ = ["Gamma", "InverseGaussian", "NegativeBinomial", "Poisson", "Tweedie"]
 
@@ -31,11 +32,11 @@ class LogLinkLoss(PointwiseLoss):
     zero_iff_right = True
 
     @staticmethod
-    def predict_formula(m: Any, raw: Any, *constants: float) -> Any:
+    def predict_formula(m: Namespace, raw: Numbers, *constants: float) -> Numbers:
         return m.exp(raw)
 
     @staticmethod
-    def link_formula(m: Any, prediction: Any, *constants: float) -> Any:
+    def link_formula(m: Namespace, prediction: Numbers, *constants: float) -> Numbers:
         return m.log(prediction)
 
 
@@ -66,7 +67,7 @@ class Poisson(LogLinkLoss):
     curvature_rate = 1.0
 
     @staticmethod
-    def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+    def formula(m: Namespace, raw: Numbers, target: Numbers) -> Triple:
         mu = m.exp(raw)
         return m.where(mu == inf, mu, mu - times(m, target, raw)), mu - target, mu
 
@@ -93,13 +94,13 @@ class Gamma(LogLinkLoss):
     curvature_rate = -1.0
 
     @staticmethod
-    def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+    def formula(m: Namespace, raw: Numbers, target: Numbers) -> Triple:
         e = m.exp(-0.5 * raw)
         r = target * e * e  # two factors, so that e^2 cannot overflow before a tiny target scales it down
         return m.where(r == inf, r, r + raw), 1 - r, r
 
     @staticmethod
-    def fisher_formula(m: Any, raw: Any, target: Any) -> Any:
+    def fisher_formula(m: Namespace, raw: Numbers, target: Numbers) -> Numbers:
         return m.where(raw == raw, 1.0, raw)
 
 
@@ -124,14 +125,14 @@ class InverseGaussian(LogLinkLoss):
     convex = False
 
     @staticmethod
-    def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+    def formula(m: Namespace, raw: Numbers, target: Numbers) -> Triple:
         e = m.exp(-raw)
         h = m.exp(-0.5 * raw)
         t = target * h * h
         return e * (0.5 * t - 1), e * (1 - t), e * (2 * t - 1)
 
     @staticmethod
-    def fisher_formula(m: Any, raw: Any, target: Any) -> Any:
+    def fisher_formula(m: Namespace, raw: Numbers, target: Numbers) -> Numbers:
         return m.exp(-raw)
 
 
@@ -179,7 +180,7 @@ class Tweedie(LogLinkLoss):
         return (*split_factor(2 - self.power), *split_factor(1 - self.power))
 
     @staticmethod
-    def formula(m: Any, raw: Any, target: Any, ah: float, al: float, ag: float, bh: float, bl: float, bg: float) -> tuple[Any, Any, Any]:
+    def formula(m: Namespace, raw: Numbers, target: Numbers, ah: float, al: float, ag: float, bh: float, bl: float, bg: float) -> Triple:
         a, b = ah + al, bh + bl  # 2 - power and 1 - power
         over_a, over_b = 1 / a, 1 / b
         s = exp_of_product(m, ah, al, ag, raw)
@@ -188,7 +189,9 @@ class Tweedie(LogLinkLoss):
         return m.where(t == inf, t, s * over_a - t * over_b), m.where(t == inf, -t, s - t), m.where(t == inf, t, a * s - b * t)
 
     @staticmethod
-    def fisher_formula(m: Any, raw: Any, target: Any, ah: float, al: float, ag: float, bh: float, bl: float, bg: float) -> Any:
+    def fisher_formula(
+        m: Namespace, raw: Numbers, target: Numbers, ah: float, al: float, ag: float, bh: float, bl: float, bg: float
+    ) -> Numbers:
         return exp_of_product(m, ah, al, ag, raw)
 
 
@@ -233,7 +236,7 @@ class NegativeBinomial(LogLinkLoss):
         return replace(self, size=size), f"size = {size:g}: mean^2 / (variance - mean)"
 
     @staticmethod
-    def formula(m: Any, raw: Any, target: Any, size: float, log_size: float) -> tuple[Any, Any, Any]:
+    def formula(m: Namespace, raw: Numbers, target: Numbers, size: float, log_size: float) -> Triple:
         t = raw - log_size
         over = t >= 0
         k = m.exp(m.where(over, -raw, raw))
@@ -246,7 +249,7 @@ class NegativeBinomial(LogLinkLoss):
         return value, gradient, (size + target) * (p * q)
 
     @staticmethod
-    def fisher_formula(m: Any, raw: Any, target: Any, size: float, log_size: float) -> Any:
+    def fisher_formula(m: Namespace, raw: Numbers, target: Numbers, size: float, log_size: float) -> Numbers:
         t = raw - log_size
         over = t >= 0
         k = m.exp(m.where(over, -raw, raw))

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matchloss.losses._terms import at_labels, constant, sigmoids, times, times_square
+from matchloss.engine.namespaces import Namespace
+from matchloss.losses._terms import Numbers, Pieces, Triple, at_labels, constant, sigmoids, times, times_square
 from matchloss.losses.binary import BinaryLoss, SigmoidLoss
 
 __all__ = ["BinaryBrier", "BinarySpherical", "Exponential", "Hinge", "SigmoidBrier", "SquaredHinge"]
 
 
-def clipped(m: Any, raw: Any) -> Any:
+def clipped(m: Namespace, raw: Numbers) -> Numbers:
     """(1 + raw) / 2, within [0, 1]."""
     return m.where(raw < -1, 0.0, m.where(raw > 1, 1.0, 0.5 * (1 + raw)))
 
@@ -44,7 +45,7 @@ class BinaryBrier(BinaryLoss):
     matching = True
 
     @staticmethod
-    def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+    def formula(m: Namespace, raw: Numbers, target: Numbers) -> Triple:
         p, q = 0.5 * (1 + raw), 0.5 * (1 - raw)
         high, low = raw > 1, raw < -1
         v0 = m.where(low, 0.0, m.where(high, raw, p * p))
@@ -54,15 +55,15 @@ class BinaryBrier(BinaryLoss):
         return at_labels(m, target, v1, v0), (1 - target) * p - target * q, m.where(high | low, 0.0, constant(m, 0.5, raw))
 
     @staticmethod
-    def predict_formula(m: Any, raw: Any) -> Any:
+    def predict_formula(m: Namespace, raw: Numbers) -> Numbers:
         return clipped(m, raw)
 
     @staticmethod
-    def link_formula(m: Any, prediction: Any) -> Any:
+    def link_formula(m: Namespace, prediction: Numbers) -> Numbers:
         return 2 * prediction - 1
 
 
-def spherical_sides(m: Any, raw: Any) -> tuple[Any, Any, Any, Any, Any, Any]:
+def spherical_sides(m: Namespace, raw: Numbers) -> tuple[Numbers, Numbers, Numbers, Numbers, Numbers, Numbers]:
     """|raw|, x = min(|raw|, 1), s = sqrt(2 - x^2), 1 / s, and the smaller and larger probability, neither as 1 minus the other."""
     a = m.abs(raw)
     x = m.where(a >= 1, 1.0, a)
@@ -97,7 +98,7 @@ class BinarySpherical(BinaryLoss):
     matching = True
 
     @staticmethod
-    def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+    def formula(m: Namespace, raw: Numbers, target: Numbers) -> Triple:
         a, x, s, i, small, big = spherical_sides(m, raw)
         v_right = (1 - x) * (1 - x) / ((2 - x) + s)
         v_wrong = m.where(a >= 1, a, x + v_right)
@@ -108,12 +109,12 @@ class BinarySpherical(BinaryLoss):
         return at_labels(m, target, v1, v0), (1 - target) * p - target * q, hessian
 
     @staticmethod
-    def predict_formula(m: Any, raw: Any) -> Any:
+    def predict_formula(m: Namespace, raw: Numbers) -> Numbers:
         *_, small, big = spherical_sides(m, raw)
         return constant(m, 0.0, raw) + m.where(raw >= 0, big, small)
 
     @staticmethod
-    def link_formula(m: Any, prediction: Any) -> Any:
+    def link_formula(m: Namespace, prediction: Numbers) -> Numbers:
         p, q = prediction, 1 - prediction
         return (p - q) / m.sqrt(p * p + q * q)
 
@@ -144,14 +145,14 @@ class SigmoidBrier(SigmoidLoss):
     convex = False
 
     @staticmethod
-    def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+    def formula(m: Namespace, raw: Numbers, target: Numbers) -> Triple:
         _, p, q = sigmoids(m, raw)
         g0, g1 = 2 * p * p * q, 2 * p * q * q
         hessian = (1 - target) * (g0 * (2 * q - p)) + target * (g1 * (2 * p - q))
         return target * (q * q) + (1 - target) * (p * p), (1 - target) * g0 - target * g1, hessian
 
     @staticmethod
-    def fisher_formula(m: Any, raw: Any, target: Any) -> Any:
+    def fisher_formula(m: Namespace, raw: Numbers, target: Numbers) -> Numbers:
         """2 p^2 q^2, the mean hessian over labels drawn from the prediction."""
         _, p, q = sigmoids(m, raw)
         return 2 * (p * q) * (p * q)
@@ -179,23 +180,23 @@ class Exponential(BinaryLoss):
     convex = True
 
     @staticmethod
-    def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+    def formula(m: Namespace, raw: Numbers, target: Numbers) -> Triple:
         e = m.exp(0.5 * raw)
         u, v = times_square(m, 1 - target, e), times_square(m, target, 1 / e)
         return u + v, u - v, u + v
 
     @staticmethod
-    def fisher_formula(m: Any, raw: Any, target: Any) -> Any:
+    def fisher_formula(m: Namespace, raw: Numbers, target: Numbers) -> Numbers:
         """2 / (e^z + e^-z)."""
         e = m.exp(-m.abs(raw))
         return 2 * e / (1 + e * e)
 
     @staticmethod
-    def predict_formula(m: Any, raw: Any) -> Any:
+    def predict_formula(m: Namespace, raw: Numbers) -> Numbers:
         return sigmoids(m, 2 * raw)[1]
 
     @staticmethod
-    def link_formula(m: Any, prediction: Any) -> Any:
+    def link_formula(m: Namespace, prediction: Numbers) -> Numbers:
         return 0.5 * (m.log(prediction) - m.log1p(-prediction))
 
 
@@ -227,18 +228,18 @@ class Hinge(BinaryLoss):
     zero_iff_right = False
 
     @staticmethod
-    def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+    def formula(m: Namespace, raw: Numbers, target: Numbers) -> Triple:
         nothing = constant(m, 0.0, raw)
         u, v = m.where(raw > -1, 1 + raw, nothing), m.where(raw < 1, 1 - raw, nothing)
         g0, g1 = m.where(raw > -1, 1.0, nothing), m.where(raw < 1, 1.0, nothing)
         return at_labels(m, target, v, u), (1 - target) * g0 - target * g1, nothing
 
     @staticmethod
-    def pieces_formula(m: Any, target: Any) -> Any:
+    def pieces_formula(m: Namespace, target: Numbers) -> Pieces:
         return (1.0, -target, 0.0), (-1.0, 0.0, 1 - target)
 
     @staticmethod
-    def predict_formula(m: Any, raw: Any) -> Any:
+    def predict_formula(m: Namespace, raw: Numbers) -> Numbers:
         return m.where(raw > 0, 1.0, m.where(raw < 0, -1.0, raw))
 
     def link(self, prediction: Any) -> Any:
@@ -270,7 +271,7 @@ class SquaredHinge(BinaryLoss):
     convex = True
 
     @staticmethod
-    def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+    def formula(m: Namespace, raw: Numbers, target: Numbers) -> Triple:
         nothing = constant(m, 0.0, raw)
         u, v = m.where(raw > -1, 1 + raw, nothing), m.where(raw < 1, 1 - raw, nothing)
         h0, h1 = m.where(raw > -1, 2.0, nothing), m.where(raw < 1, 2.0, nothing)
@@ -279,17 +280,17 @@ class SquaredHinge(BinaryLoss):
         return value, gradient, (1 - target) * h0 + target * h1
 
     @staticmethod
-    def fisher_formula(m: Any, raw: Any, target: Any) -> Any:
+    def fisher_formula(m: Namespace, raw: Numbers, target: Numbers) -> Numbers:
         return m.where(m.abs(raw) > 1, 0.0, constant(m, 2.0, raw))
 
     @staticmethod
-    def majorizer_formula(m: Any, raw: Any, target: Any) -> Any:
+    def majorizer_formula(m: Namespace, raw: Numbers, target: Numbers) -> Numbers:
         return constant(m, 2.0, raw)
 
     @staticmethod
-    def predict_formula(m: Any, raw: Any) -> Any:
+    def predict_formula(m: Namespace, raw: Numbers) -> Numbers:
         return clipped(m, raw)
 
     @staticmethod
-    def link_formula(m: Any, prediction: Any) -> Any:
+    def link_formula(m: Namespace, prediction: Numbers) -> Numbers:
         return 2 * prediction - 1

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matchloss.engine.namespaces import NUMPY
+from matchloss.engine.namespaces import NUMPY, Namespace
 from matchloss.errors import DomainError
 from matchloss.losses._domain import REAL, Interval
 from matchloss.losses._loss import PointwiseLoss
 from matchloss.losses._solve import crossing
-from matchloss.losses._terms import times
+from matchloss.losses._terms import Numbers, Triple, times
 
 __all__ = ["match"]
 
@@ -108,7 +108,7 @@ def gauss(predict: Formula, nodes: tuple[float, ...], weights: tuple[float, ...]
     """Quadrature on [0, raw], as a formula."""
     count = len(nodes)
 
-    def potential(m: Any, raw: Any) -> Any:
+    def potential(m: Namespace, raw: Numbers) -> Numbers:
         total = 0.0 * raw
         for i in range(count):
             total = total + weights[i] * predict(m, nodes[i] * raw)
@@ -120,7 +120,7 @@ def gauss(predict: Formula, nodes: tuple[float, ...], weights: tuple[float, ...]
 def formula_of(predict: Formula, potential: Formula) -> FunctionType:
     """Value, gradient and hessian from a prediction function and its integral."""
 
-    def matching(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+    def matching(m: Namespace, raw: Numbers, target: Numbers) -> Triple:
         near = 8 * (predict(m, raw + STEP) - predict(m, raw - STEP))
         far = predict(m, raw + 2 * STEP) - predict(m, raw - 2 * STEP)
         return potential(m, raw) - times(m, target, raw), predict(m, raw) - target, (near - far) / (12 * STEP)

@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from matchloss.engine.namespaces import Namespace
 from matchloss.losses._domain import POSITIVE, Interval
 from matchloss.losses._loss import PointwiseLoss
 from matchloss.losses._solve import root_of_mean_gradient, weighted_quantile
-from matchloss.losses._terms import constant
+from matchloss.losses._terms import Numbers, Pieces, Triple, constant
 
 __all__ = ["AbsoluteError", "Expectile", "Huber", "LogCosh", "Pinball", "Quartic", "SineSquared", "SquaredError"]
 
@@ -70,12 +71,12 @@ class SquaredError(LocationLoss):
     curvature_rate = 0.0
 
     @staticmethod
-    def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+    def formula(m: Namespace, raw: Numbers, target: Numbers) -> Triple:
         d = raw - target
         return 0.5 * d * d, d, constant(m, 1.0, d)
 
     @staticmethod
-    def majorizer_formula(m: Any, raw: Any, target: Any) -> Any:
+    def majorizer_formula(m: Namespace, raw: Numbers, target: Numbers) -> Numbers:
         return constant(m, 1.0, raw - target)
 
 
@@ -105,12 +106,12 @@ class AbsoluteError(LocationLoss):
     smooth = False
 
     @staticmethod
-    def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+    def formula(m: Namespace, raw: Numbers, target: Numbers) -> Triple:
         d = raw - target
         return m.abs(d), m.where(d > 0, 1.0, m.where(d < 0, -1.0, d)), constant(m, 0.0, d)
 
     @staticmethod
-    def pieces_formula(m: Any, target: Any) -> Any:
+    def pieces_formula(m: Namespace, target: Numbers) -> Pieces:
         return ((target, -1.0, 1.0),)
 
     def _best_constant(self, y: NDArray[Any], w: NDArray[Any]) -> float:
@@ -143,14 +144,14 @@ class Pinball(LocationLoss):
     smooth = False
 
     @staticmethod
-    def formula(m: Any, raw: Any, target: Any, alpha: float) -> tuple[Any, Any, Any]:
+    def formula(m: Namespace, raw: Numbers, target: Numbers, alpha: float) -> Triple:
         d = raw - target
         over = d >= 0
         value = m.where(over, (1 - alpha) * d, -alpha * d)
         return value, m.where(over, 1 - alpha, constant(m, -alpha, d)), constant(m, 0.0, d)
 
     @staticmethod
-    def pieces_formula(m: Any, target: Any, alpha: float) -> Any:
+    def pieces_formula(m: Namespace, target: Numbers, alpha: float) -> Pieces:
         return ((target, -alpha, 1 - alpha),)
 
     def _best_constant(self, y: NDArray[Any], w: NDArray[Any]) -> float:
@@ -182,7 +183,7 @@ class Expectile(LocationLoss):
     functional = "expectile"
 
     @staticmethod
-    def formula(m: Any, raw: Any, target: Any, alpha: float) -> tuple[Any, Any, Any]:
+    def formula(m: Namespace, raw: Numbers, target: Numbers, alpha: float) -> Triple:
         d = raw - target
         weight = m.where(d >= 0, 1 - alpha, constant(m, alpha, d))
         return weight * d * d, 2 * weight * d, 2 * weight
@@ -226,7 +227,7 @@ class Huber(LocationLoss):
         return replace(self, delta=delta), f"delta = {delta:g}: {what}"
 
     @staticmethod
-    def formula(m: Any, raw: Any, target: Any, delta: float) -> tuple[Any, Any, Any]:
+    def formula(m: Namespace, raw: Numbers, target: Numbers, delta: float) -> Triple:
         d = raw - target
         a = m.abs(d)
         inside = a <= delta
@@ -235,7 +236,7 @@ class Huber(LocationLoss):
         return value, gradient, m.where(inside, 1.0, m.where(a > delta, 0.0, a))
 
     @staticmethod
-    def majorizer_formula(m: Any, raw: Any, target: Any, delta: float) -> Any:
+    def majorizer_formula(m: Namespace, raw: Numbers, target: Numbers, delta: float) -> Numbers:
         a = m.abs(raw - target)
         return m.where(a <= delta, 1.0, delta / a)
 
@@ -264,7 +265,7 @@ class LogCosh(LocationLoss):
     functional = "log-cosh functional"
 
     @staticmethod
-    def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+    def formula(m: Namespace, raw: Numbers, target: Numbers) -> Triple:
         d = raw - target
         a = m.abs(d)
         e, f = m.exp(-a), m.expm1(-a)
@@ -276,7 +277,7 @@ class LogCosh(LocationLoss):
         return value, m.where(d < 0, -t, t), 4 * s / ((1 + s) * (1 + s))
 
     @staticmethod
-    def majorizer_formula(m: Any, raw: Any, target: Any) -> Any:
+    def majorizer_formula(m: Namespace, raw: Numbers, target: Numbers) -> Numbers:
         """tanh(d) / d, 1 at 0: the curvature of the quadratic that touches the loss at d and -d."""
         a = m.abs(raw - target)
         f = m.expm1(-2 * a)
@@ -308,7 +309,7 @@ class Quartic(LocationLoss):
     functional = "third-moment root"
 
     @staticmethod
-    def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+    def formula(m: Namespace, raw: Numbers, target: Numbers) -> Triple:
         d = raw - target
         s = d * d
         return s * s, 4 * d * s, 12 * s
@@ -338,7 +339,7 @@ class SineSquared(LocationLoss):
     convex = False
 
     @staticmethod
-    def formula(m: Any, raw: Any, target: Any) -> tuple[Any, Any, Any]:
+    def formula(m: Namespace, raw: Numbers, target: Numbers) -> Triple:
         d = raw - target
         r = d - m.floor(d + 0.5)  # sin(pi d) and sin(pi r) differ at most in sign
         s, c = m.sin(d), m.cos(d)

@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from matchloss.engine.namespaces import Namespace, RowReductions
 from matchloss.engine.row_text import Parts, Threshold
 from matchloss.losses._domain import Interval
 from matchloss.losses._loss import Loss
 from matchloss.losses._simplex import SimplexLoss, difference
-from matchloss.losses._terms import times
+from matchloss.losses._terms import Numbers, Operand, Triple, times
 from matchloss.losses.binary import Logistic
 
 __all__ = ["CrossEntropy", "Entmax", "SoftmaxBrier", "SoftmaxSpherical", "Sparsemax", "Spherical"]
@@ -53,30 +54,28 @@ class CrossEntropy(SimplexLoss):
         return Logistic() if classes == 2 else self
 
     @staticmethod
-    def terms(m: Any, u: Any, t: Any) -> tuple[Any, Any, Any]:
+    def terms(m: Namespace, u: Numbers, t: Numbers) -> Triple:
         return u, 0.0, 0.0
 
     @staticmethod
-    def base(m: Any, gap: Any, d: Any, others: tuple[Any, Any, Any]) -> Any:
+    def base(m: Namespace, gap: Numbers, d: Numbers, others: Triple) -> Numbers:
         return m.log1p(others[0]) + gap
 
     @staticmethod
-    def entry(m: Any, p: Any, c: Any, t: Any, own: tuple[Any, Any, Any], others: tuple[Any, Any, Any], share: Any) -> tuple[Any, Any, Any]:
+    def entry(m: Namespace, p: Numbers, c: Numbers, t: Numbers, own: Triple, others: Triple, share: Numbers) -> Triple:
         return 0.0 * p, difference(m, p, c, t), p * c
 
     @staticmethod
-    def majorizer(m: Any, p: Any) -> Any:
+    def majorizer(m: Namespace, p: Numbers) -> Numbers:
         """2 diag(p (1 - p)) bounds the row's hessian from above by Gershgorin (as a parabola it need not bound the loss everywhere)."""
         return 2 * p * (1 - p)
 
     @staticmethod
-    def product(m: Any, r: Any, x: Parts, t: Any, v: Any) -> Any:
+    def product(m: Namespace, r: RowReductions, x: Parts, t: Numbers, v: Numbers) -> Numbers:
         return x.p * (v - r.sum(x.p * v))
 
 
-def on_support(
-    m: Any, p: Any, c: Any, t: Any, own: tuple[Any, Any, Any], others: tuple[Any, Any, Any], share: Any, *constants: float
-) -> tuple[Any, Any, Any]:
+def on_support(m: Namespace, p: Numbers, c: Numbers, t: Numbers, own: Triple, others: Triple, share: Numbers, *constants: float) -> Triple:
     """The entry of every entmax. The hessian is diag w - w w' / sum w with w = p^(2 - alpha) on the support, the third term."""
     return 0.0 * p, difference(m, p, c, t), own[2] * others[2] / (own[2] + others[2])
 
@@ -109,15 +108,15 @@ class Sparsemax(SimplexLoss):
     entry = staticmethod(on_support)
 
     @staticmethod
-    def terms(m: Any, u: Any, t: Any) -> tuple[Any, Any, Any]:
+    def terms(m: Namespace, u: Numbers, t: Numbers) -> Triple:
         return u, u * u, m.where(u > 0, 1.0, u)
 
     @staticmethod
-    def base(m: Any, gap: Any, d: Any, others: tuple[Any, Any, Any]) -> Any:
+    def base(m: Namespace, gap: Numbers, d: Numbers, others: Triple) -> Numbers:
         return 0.5 * (d * d + others[1]) + gap
 
     @staticmethod
-    def product(m: Any, r: Any, x: Parts, t: Any, v: Any) -> Any:
+    def product(m: Namespace, r: RowReductions, x: Parts, t: Numbers, v: Numbers) -> Numbers:
         w = x.own[2]
         return w * (v - r.sum(w * v) / r.sum(w))
 
@@ -125,12 +124,12 @@ class Sparsemax(SimplexLoss):
         return p
 
 
-def power_of(m: Any, u: Any, power: Any) -> Any:
+def power_of(m: Namespace, u: Numbers, power: float) -> Numbers:
     """u^power, 0 at 0."""
     return m.where(u > 0, m.exp(power * m.log(m.where(u > 0, u, 1.0))), 0.0)
 
 
-def entmax_excess(m: Any, d: Any, rest: Any, power: Any) -> Any:
+def entmax_excess(m: Namespace, d: Numbers, rest: Operand, power: float) -> Numbers:
     """power d - (1 - d)(1 - (1 - d)^power), by a binomial series that starts at d^2 where the closed form would cancel."""
     term = 0.5 * (power + 1) * power * d * d
     series = term
@@ -181,12 +180,12 @@ class Entmax(SimplexLoss):
     entry = staticmethod(on_support)
 
     @staticmethod
-    def terms(m: Any, u: Any, t: Any, alpha: float, power: float) -> tuple[Any, Any, Any]:
+    def terms(m: Namespace, u: Numbers, t: Numbers, alpha: float, power: float) -> Triple:
         weight = power_of(m, u, power)
         return weight, weight * u, m.where(u > 0, weight / m.where(u > 0, u, 1.0), 0.0)
 
     @staticmethod
-    def base(m: Any, gap: Any, d: Any, others: tuple[Any, Any, Any], alpha: float, power: float) -> Any:
+    def base(m: Namespace, gap: Numbers, d: Numbers, others: Triple, alpha: float, power: float) -> Numbers:
         return (entmax_excess(m, d, others[0], power) + others[1]) / alpha + gap
 
     product = staticmethod(Sparsemax.product)
@@ -199,7 +198,7 @@ class _EntmaxHalf(Entmax):
     """alpha = 1.5, whose power u^2 needs no logarithm."""
 
     @staticmethod
-    def terms(m: Any, u: Any, t: Any, alpha: float, power: float) -> tuple[Any, Any, Any]:
+    def terms(m: Namespace, u: Numbers, t: Numbers, alpha: float, power: float) -> Triple:
         return u * u, u * u * u, u
 
 
@@ -228,20 +227,20 @@ class Spherical(SimplexLoss):
     threshold = Threshold(power=2.0, scale=1.0)
 
     @staticmethod
-    def terms(m: Any, u: Any, t: Any) -> tuple[Any, Any, Any]:
+    def terms(m: Namespace, u: Numbers, t: Numbers) -> Triple:
         return u, m.where(u > 0, 1.0, u), 0.0
 
     @staticmethod
-    def base(m: Any, gap: Any, d: Any, others: tuple[Any, Any, Any]) -> Any:
+    def base(m: Namespace, gap: Numbers, d: Numbers, others: Triple) -> Numbers:
         return d + gap
 
     @staticmethod
-    def entry(m: Any, p: Any, c: Any, t: Any, own: tuple[Any, Any, Any], others: tuple[Any, Any, Any], share: Any) -> tuple[Any, Any, Any]:
+    def entry(m: Namespace, p: Numbers, c: Numbers, t: Numbers, own: Triple, others: Triple, share: Numbers) -> Triple:
         # |u| = 1, so share = |p|; the hessian is |p| (I - p 1')(I - 1 p') on the support
         return 0.0 * p, difference(m, p, c, t), own[1] * share * (c * c + others[1] * p * p)
 
     @staticmethod
-    def product(m: Any, r: Any, x: Parts, t: Any, v: Any) -> Any:
+    def product(m: Namespace, r: RowReductions, x: Parts, t: Numbers, v: Numbers) -> Numbers:
         on = x.own[1]
         a = on * (v - r.sum(x.p * v))
         return x.share * (a - x.p * r.sum(a))
@@ -250,8 +249,24 @@ class Spherical(SimplexLoss):
         return p / np.sqrt(np.sum(p * p, axis=-1, keepdims=True))
 
 
+class SoftmaxScore(SimplexLoss):
+    """A proper score of a softmax that does not match it; an entry sees the sums of p^2 and t p over the others."""
+
+    link_name = "log"
+    usual_for = ("multiclass",)
+    convex = False
+
+    @staticmethod
+    def terms(m: Namespace, u: Numbers, t: Numbers) -> Triple:
+        return u, u * u, times(m, t, u)
+
+    @staticmethod
+    def base(m: Namespace, gap: Numbers, d: Numbers, others: Triple) -> Numbers:
+        return 0.0 * d
+
+
 @dataclass(frozen=True)
-class SoftmaxBrier(SimplexLoss):
+class SoftmaxBrier(SoftmaxScore):
     """Brier score of a softmax: proper, but not matching; its signal dies where the model is surely wrong.
 
     value = |p - e|^2 / 2 at a label e, averaged over the target; gradient = p (r - <p, r>), r = p - t; p = softmax(z). Not convex in z.
@@ -267,38 +282,27 @@ class SoftmaxBrier(SimplexLoss):
     title = "Brier of a softmax"
     equation = "|p - y|^2 / 2 at a label y"
     error_signal = "p (r - <p, r>), r = p - y"
-    link_name = "log"
     sources = ("Brier 1950",)
-    usual_for = ("multiclass",)
     advice = (
         "The Brier score of softmax is also zero only at the right answer, but its signal fades just where the model is confidently wrong."
     )
-    convex = False
 
     @staticmethod
-    def terms(m: Any, u: Any, t: Any) -> tuple[Any, Any, Any]:
-        return u, u * u, times(m, t, u)
-
-    @staticmethod
-    def base(m: Any, gap: Any, d: Any, others: tuple[Any, Any, Any]) -> Any:
-        return 0.0 * d
-
-    @staticmethod
-    def entry(m: Any, p: Any, c: Any, t: Any, own: tuple[Any, Any, Any], others: tuple[Any, Any, Any], share: Any) -> tuple[Any, Any, Any]:
+    def entry(m: Namespace, p: Numbers, c: Numbers, t: Numbers, own: Triple, others: Triple, share: Numbers) -> Triple:
         squares, hits = others[1] * share * share, others[2] * share  # sums of p^2 and t p over the other entries
         r = difference(m, p, c, t)
         g = p * (c * r - (squares - hits))
         return 0.5 * (c * c + squares), g, c * g + p * p * (c * c - c * r + 2 * squares - hits)
 
     @staticmethod
-    def product(m: Any, r: Any, x: Parts, t: Any, v: Any) -> Any:
+    def product(m: Namespace, r: RowReductions, x: Parts, t: Numbers, v: Numbers) -> Numbers:
         p, error = x.p, difference(m, x.p, x.c, t)
         dp = p * (v - r.sum(p * v))
         return dp * (error - r.sum(p * error)) + p * (dp - r.sum(dp * error) - r.sum(p * dp))
 
 
 @dataclass(frozen=True)
-class SoftmaxSpherical(SimplexLoss):
+class SoftmaxSpherical(SoftmaxScore):
     """Spherical score of a softmax: proper, but not matching.
 
     value = 1 - p_y / |p| at a label y, averaged over the target; gradient = p (<t, p> p / |p|^3 - t / |p|); p = softmax(z).
@@ -313,22 +317,11 @@ class SoftmaxSpherical(SimplexLoss):
     title = "Spherical of a softmax"
     equation = "1 - p_y / |p| at a label y"
     error_signal = "p (<y, p> p / |p|^3 - y / |p|)"
-    link_name = "log"
     sources = ("Gneiting & Raftery 2007",)
-    usual_for = ("multiclass",)
     advice = "The spherical score of softmax does the same."
-    convex = False
 
     @staticmethod
-    def terms(m: Any, u: Any, t: Any) -> tuple[Any, Any, Any]:
-        return u, u * u, times(m, t, u)
-
-    @staticmethod
-    def base(m: Any, gap: Any, d: Any, others: tuple[Any, Any, Any]) -> Any:
-        return 0.0 * d
-
-    @staticmethod
-    def entry(m: Any, p: Any, c: Any, t: Any, own: tuple[Any, Any, Any], others: tuple[Any, Any, Any], share: Any) -> tuple[Any, Any, Any]:
+    def entry(m: Namespace, p: Numbers, c: Numbers, t: Numbers, own: Triple, others: Triple, share: Numbers) -> Triple:
         squares, hits = others[1] * share * share, others[2] * share
         square = p * p + squares
         n = m.sqrt(square)
@@ -338,7 +331,7 @@ class SoftmaxSpherical(SimplexLoss):
         return squares / (n * (n + p)), g, hessian
 
     @staticmethod
-    def product(m: Any, r: Any, x: Parts, t: Any, v: Any) -> Any:
+    def product(m: Namespace, r: RowReductions, x: Parts, t: Numbers, v: Numbers) -> Numbers:
         p = x.p
         n, a = m.sqrt(r.sum(p * p)), r.sum(t * p)
         dp = p * (v - r.sum(p * v))
