@@ -57,7 +57,7 @@ def test_types_that_only_late_rows_show_are_read(capsys, tmp_path):
     path.write_text("a,b,y\n" + "".join(f"{i},{i % 5},{i % 7}\n" for i in range(11_000)) + "word,1,2.5\n")
     code, out, _ = matchloss(capsys, "compare", path, "--target", "y", "--losses", "squared_error", "--rows", 500)
     assert code == 0
-    assert "a is left out: an id" in out
+    assert "a is left out: an id" in out and 'a holds numbers, and words that are taken as missing: "word" (1 row)' in out
 
 
 def test_losses_are_listed_in_80_columns_and_one_is_shown_on_a_card(capsys):
@@ -96,7 +96,7 @@ def test_files_that_cannot_be_read(capsys, tmp_path, data, table):
     assert "is ragged: line 3 has 3 fields, the header 2" in written("long.csv", b"a,late\n1,0\n2,1,7\n3,0\n")
     assert "is ragged: line 3 has 1 fields, the header 2" in written("short.csv", b"a,late\n1,0\n2\n3,0\n")
     assert "is damaged or cut short" in written("cut.csv.gz", gzip.compress(data.read_bytes())[:-20])
-    assert "neither CSV nor Parquet" in written("noise.bin", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR")
+    assert "neither text nor Parquet nor Arrow" in written("noise.bin", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR")
     parquet = tmp_path / "t.parquet"
     table.write_parquet(parquet)
     assert "is not a complete Parquet file" in written("cut.parquet", parquet.read_bytes()[:-30])

@@ -181,7 +181,7 @@ def test_a_later_schema_is_told_from_damage(tmp_path):
         (["columns", 2, "levels"], ["x"], 'has "levels", which no model'),
         (["about"], {"a": {"b": {"c": {"d": 1}}}}, "about must be"),
         (["about"], {"a": [1]}, "a fact in about is a list; it must be text"),
-        (["code"], "print()", 'the model has "code", which no model of schema 1 has'),
+        (["code"], "print()", 'the model has "code", which no model of schema 2 has'),
     ],
 )
 def test_every_field_is_checked(tmp_path, where, value, says):

@@ -143,11 +143,11 @@ def test_a_model_without_columns_predicts_its_constant(tmp_path):
         (b"x,c,flag,hour\n", "has a header and no rows"),
         (b"x,c,flag\n1,a,true\n", "data.csv has no column hour"),
         (b"X,c,flags\n1,a,true\n", "data.csv has no columns x, flag; did you mean flags, hour"),
-        (b"x,c,flag,hour\n1,a,true,3\nfar,a,true,3\n", 'data.csv: x is "far" in line 3; the model was trained on numbers there'),
+        (b"x,c,flag,hour\n1,a,true,3\nfar,a,true,3\n", 'data.csv: x is "far" in row 2; the model was trained on numbers there'),
         (b"x,c,flag,hour\n1,a,maybe,3\n", 'flag is "maybe" in line 2; the model was trained on booleans there'),
         (b"x,c,flag,hour\n1,a,true,3\n1,a,true\n", "is ragged: line 3 has 3 fields, the header 4"),
-        (b"x,c,flag,hour\n1,\xff\xfe,true,3\n", "cannot be read as CSV: "),
-        (b"\x89PNG\r\n\x00\x00", "is neither CSV nor Parquet"),
+        (b"x,c,flag,hour\n" + b"1,a,true,3\n" * 120_000 + b"1,\xff\xfe,true,3\n", "cannot be read as CSV: "),
+        (b"\x89PNG\r\n\x00\x00", "is neither text nor Parquet nor Arrow"),
         (gzip.compress(b"x,c,flag,hour\n" + b"1,a,true,3\n" * 9000)[:-30], "is damaged or cut short"),
         (b"PAR1 and no more", "is not a complete Parquet file"),
         (b"PK\x03\x04 and no more", "is damaged or cut short"),
@@ -165,7 +165,7 @@ def test_tables_that_cannot_be_read_leave_no_file(tmp_path, content, says):
 def test_other_types_than_were_learned_are_named(tmp_path):
     model = trained("number")
     for column, other, says in (
-        ("x", TABLE["c"], 'column "x" has the type String; the model was trained on numbers there'),
+        ("x", TABLE["c"], r'data.parquet: x is ".*" in row \d; the model was trained on numbers there'),
         ("c", TABLE["x"], 'column "c" has the type Float64; the model was trained on text there'),
         ("flag", TABLE["c"], 'column "flag" has the type String; the model was trained on booleans there'),
     ):

@@ -7,7 +7,21 @@ from typing import Annotated
 
 import typer
 
-from matchloss.commands.options import Categorical, Counts, Data, Drop, Exposure, Keep, Rows, Seed, Target, TestFraction, Weight
+from matchloss.commands.options import (
+    Categorical,
+    Counts,
+    Data,
+    Dates,
+    Drop,
+    Encoding,
+    Exposure,
+    Keep,
+    Rows,
+    Seed,
+    Target,
+    TestFraction,
+    Weight,
+)
 from matchloss.commands.tools import check_writable, names_in, parameters_in, progress
 
 
@@ -28,6 +42,8 @@ def fit(
     counts: Counts = None,
     test_fraction: TestFraction = 0.2,
     seed: Seed = 0,
+    dates: Dates = "drop",
+    encoding: Encoding = None,
     missing: Annotated[str, typer.Option(help="Rows with missing values: error, drop, or indicate.")] = "indicate",
     out: Annotated[Path | None, typer.Option(help="Write the model to this JSON file.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write what was found to this HTML page too.")] = None,
@@ -60,6 +76,8 @@ def fit(
             counts=counts,
             test_fraction=test_fraction,
             seed=seed,
+            dates=dates,  # pyright: ignore[reportArgumentType]
+            encoding=encoding,
             missing=missing,  # pyright: ignore[reportArgumentType]
             progress=tell,
         )

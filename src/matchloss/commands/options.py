@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-Data = Annotated[Path, typer.Argument(metavar="DATA", help="A CSV (plain or gzip) or Parquet file; empty fields and NA are missing.")]
+Data = Annotated[Path, typer.Argument(metavar="DATA", help="A CSV, Parquet or Arrow file, also in gzip or zip; - is standard input.")]
 Target = Annotated[str, typer.Option(help="The column to predict.")]
 Drop = Annotated[str, typer.Option(help="Columns to leave out, with commas between.")]
 Rows = Annotated[int | None, typer.Option(help="Take so many rows, drawn at random.")]
@@ -17,7 +17,7 @@ Weight = Annotated[str | None, typer.Option(help="A column with the weight of ea
 Exposure = Annotated[str | None, typer.Option(help="A column of exposures, such as years: the target, a count, becomes a rate.")]
 Dates = Annotated[str, typer.Option(help="Columns of times: drop leaves them out, parts makes year, month, weekday and hour of them.")]
 Counts = Annotated[bool | None, typer.Option("--counts/--no-counts", help="The target counts something, or does not.")]
-Encoding = Annotated[str | None, typer.Option(help="The encoding of a CSV file, such as cp1250, instead of the one that is guessed.")]
+Encoding = Annotated[str | None, typer.Option(help="The encoding of a text file, such as cp1250, instead of the one that is found.")]
 TestFraction = Annotated[float, typer.Option(help="The share of rows held out to score on.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the draw of held-out rows.")]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model that `matchloss fit` wrote.")]

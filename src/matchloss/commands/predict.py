@@ -7,14 +7,16 @@ from typing import Annotated
 
 import typer
 
-from matchloss.commands.options import Model, OwnLoss
-from matchloss.commands.tools import check_writable, own_loss, progress
+from matchloss.commands.options import Data, Encoding, Model, OwnLoss
+from matchloss.commands.tools import check_writable, names_in, own_loss, progress
 
 
 def predict(
     model: Model,
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="A CSV (plain or gzip) or Parquet file, of any size.")],
+    data: Data,
     out: Annotated[Path, typer.Option(help="Where the predictions go, a row for each: .parquet or .csv.")],
+    key: Annotated[str, typer.Option(help="Columns of the table to write too, such as an id, with commas between.")] = "",
+    encoding: Encoding = None,
     loss: OwnLoss = None,
 ) -> None:
     """Predict each row of a table, in batches, so that it may be larger than memory."""
@@ -28,8 +30,10 @@ def predict(
     fitted = read_model(model, own_loss(loss))
     with progress() as tell:
         tell(f"reading {data}")
-        done = predict_file(fitted, data, out, tell)
+        done = predict_file(fitted, data, out, tell, key=names_in(key), encoding=encoding)
     print(f"{fitted.target}: {plural(done.rows, 'row')} predicted.")
+    for said in done.said:
+        console().print(sentence(said))
     if done.without:
         gaps = plural(done.without, "row")
         console().print(sentence(f"{gaps} without a prediction: a value is missing, and --missing drop kept such rows from training."))

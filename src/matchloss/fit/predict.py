@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +16,10 @@ from matchloss.linear.plan import Category, Number
 from matchloss.tables.batches import BYTES, ROWS, Holds, batches, check_ending, writing
 from matchloss.tables.design import gap
 from matchloss.tables.errors import DataError
-from matchloss.tables.read import pl
+from matchloss.tables.read import name_of, pl
+from matchloss.tables.recode import as_learned
 from matchloss.tables.roles import missing
+from matchloss.tables.times import sources_of
 
 EXACT = 2**53  # whole numbers below it are the same as float64
 PREDICTION = "prediction"
@@ -32,36 +33,57 @@ class Predicted:
     rows: int
     without: int  # rows without a prediction, because a value is missing and the model was trained on complete rows
     unseen: Mapping[str, int]  # rows with a level that training did not have, by column
+    said: tuple[str, ...] = ()  # how the file was read
 
 
 def predict_file(
-    model: Model, data: Path, out: Path, progress: Callable[[str], None] | None = None, rows: int = ROWS, size: int = BYTES
+    model: Model,
+    data: Path,
+    out: Path,
+    progress: Callable[[str], None] | None = None,
+    rows: int = ROWS,
+    size: int = BYTES,
+    *,
+    key: Sequence[str] = (),
+    encoding: str | None = None,
 ) -> Predicted:
     """Write a prediction for each row of the table in `data` to `out`, in its order: Parquet or CSV, by its name, whole or not at all.
 
-    Numbers: a column `prediction`. Labels: the class that is predicted, and a column of probabilities for each class, unless the loss
-    predicts none. DataError for a table that the model cannot read.
+    The columns of `key` come first, as they stand in the table. Numbers: a column `prediction`. Labels: the class that is predicted,
+    and a column of probabilities for each class, unless the loss predicts none. DataError for a table that the model cannot read.
     """
     tell = progress or (lambda text: None)
     check_ending(out)
-    if out.exists() and out.samefile(data):
+    if out.exists() and data.exists() and out.samefile(data):
         raise DataError(f"{out} is the table itself: the predictions need a file of their own")
-    wanted: dict[str, Holds] = {column.name: _holds(column) for column in model.design.columns}
+    own = as_columns(model, np.zeros((0, len(model.classes)) if model.coef.ndim == 2 else 0)).columns
+    both = next((name for name in key if name in own), None)
+    if both is not None:
+        raise DataError(f"--key {both} has the name of a column of predictions")
+    wanted: dict[str, Holds] = {**dict.fromkeys(key, "text"), **_wanted(model)}
+    numbers = [column.name for column in model.design.columns if isinstance(column, Number)]
     done, without, unseen = 0, 0, Counter[str]()
-    with writing(out) as write, contextlib.closing(batches(data, wanted, rows, size)) as table:
-        for batch in table:
-            made, gaps, lost = _predicted(model, batch, data.name, done)
-            write(made)
+    with writing(out) as write, batches(data, wanted, rows, size, encoding) as table:
+        for batch in table.rows:
+            known = as_learned(batch, name_of(data), numbers, model.readings, table.comma, done)
+            made, gaps, lost = _predicted(model, known, name_of(data), done)
+            write(pl.concat([batch.select(key), made], how="horizontal") if key else made)
             done, without = done + batch.height, without + gaps
             unseen.update(lost)
             tell(f"{done:,} rows")
-    return Predicted(done, without, dict(unseen))
+    return Predicted(done, without, dict(unseen), table.said)
+
+
+def _wanted(model: Model) -> dict[str, Holds]:
+    """The columns of the table that the model needs, and what they hold in files that do not say."""
+    parts = sources_of({name: reading.time for name, reading in model.readings.items()})
+    return {parts.get(c.name, c.name): "text" if c.name in parts else _holds(c) for c in model.design.columns}
 
 
 def _holds(column: Number | Category) -> Holds:
     """What the column has to hold, for files that do not say."""
     if isinstance(column, Number):
-        return "numbers"
+        return "text"  # it may have words for missing values, or decimal commas
     kind = kind_of(column.levels)
     if kind == "numbers":
         large = any(isinstance(level, int) and abs(level) >= EXACT for level in column.levels)

@@ -124,7 +124,7 @@ def fit(
         source=ready.source,
         kind=wanted.kind,
         why=why,
-        model=Model(chosen, whole.design, found.intercept, found.coef, target, wanted.kind, wanted.classes, about),
+        model=Model(chosen, whole.design, found.intercept, found.coef, target, wanted.kind, wanted.classes, about, ready.readings),
         rows=ready.read,
         dropped=ready.read - ready.n,
         rows_train=len(train),

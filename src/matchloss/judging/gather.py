@@ -7,6 +7,7 @@ from pathlib import Path
 
 from matchloss.tables.errors import DataError
 from matchloss.tables.read import pl, read_table, require_columns
+from matchloss.tables.recode import clean
 from matchloss.tables.words import plural
 
 
@@ -16,12 +17,12 @@ def gather(files: Sequence[Path], truth: Path | None = None, on: Sequence[str] =
     Without `truth` the observations stand in the first file. Rows belong together by their order, or by the columns `on`, which must tell
     the rows of each file apart. DataError where files have different numbers of rows, or a row has no partner.
     """
-    tables = {file: read_table(file) for file in files}
+    tables = {file: _read(file) for file in files}
     stems = [file.stem for file in tables]
     for stem in stems:
         if stems.count(stem) > 1:
             raise DataError(f"two files are called {stem}: the forecasts take their names from the files")
-    source, base = (truth, read_table(truth)) if truth is not None else next(iter(tables.items()))
+    source, base = (truth, _read(truth)) if truth is not None else next(iter(tables.items()))
     return base, {file.stem: table if file == source else _aligned(base, source, table, file, on) for file, table in tables.items()}
 
 
@@ -49,3 +50,9 @@ def _aligned(base: pl.DataFrame, source: Path, table: pl.DataFrame, file: Path, 
 
 def _key(table: pl.DataFrame, row: int, on: Sequence[str]) -> str:
     return ", ".join(f"{name} = {table[name][row]}" for name in on)
+
+
+def _read(file: Path) -> pl.DataFrame:
+    """The table in a file, its numbers read as such."""
+    read = read_table(file)
+    return clean(read.table, "", (), read.comma).table

@@ -24,11 +24,20 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 FORMAT = "matchloss model"
-SCHEMA = 1
+SCHEMA = 2
+OLDER = {1: {"readings": {}}}  # what files of an older schema lack
 LIMIT = 2**30  # bytes
 INTEGERS = range(-(2**63), 2**64)  # what a column of a table can hold
 KINDS: tuple[TargetKind, ...] = get_args(TargetKind)
 ABOUT_DEPTH = 3
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a column of a table is read before it enters: words that stand for a missing number, or how its times are written."""
+
+    words: tuple[str, ...] = ()
+    time: str = ""
 
 
 class ModelError(ValueError):
@@ -50,6 +59,7 @@ class Model:
     kind: TargetKind
     classes: tuple[str, ...] = ()  # names of the labels; with a single raw prediction per row, a positive one means the second class
     about: Mapping[str, Any] = field(default_factory=dict)  # how it was made: strings, finite numbers, None, and groups of these
+    readings: Mapping[str, Reading] = field(default_factory=dict)  # of the columns that do not enter as they are written
 
     def raw(self, frame: Any) -> tuple[Floats, dict[str, int]]:
         """Raw predictions (n,) or (n, K) for any data frame's rows, and for each column the number of rows with an unknown level."""
@@ -114,6 +124,8 @@ def read_model(path: str | Path, loss: type[Loss] | None = None) -> Model:
     schema = found.get("schema")
     if type(schema) is int and schema > SCHEMA:
         raise ModelError(f"{path} was written by a later version of matchloss (schema {schema}; this one reads {SCHEMA})")
+    if type(schema) is int and schema in OLDER:
+        found = {"schema": SCHEMA} | OLDER[schema] | {key: value for key, value in found.items() if key != "schema"}
     try:
         return _as_model(found, loss)
     except _Wrong as error:
@@ -138,6 +150,7 @@ def _as_text(path: Path, model: Model) -> str:
         "loss": {"name": name, "parameters": loss.parameters},
         "target": {"name": model.target, "kind": model.kind, "classes": list(model.classes)},
         "about": dict(model.about),
+        "readings": {name: {"words": list(reading.words), "time": reading.time} for name, reading in model.readings.items()},
         "intercept": np.asarray(model.intercept, dtype=np.float64).tolist(),
     }
     columns, start, coef = [], 0, np.asarray(model.coef, dtype=np.float64)
@@ -179,7 +192,7 @@ class _OtherLoss(ValueError):
 
 
 def _as_model(found: dict[str, Any], own: type[Loss] | None) -> Model:
-    parts = _object(found, "the model", ("format", "schema", "loss", "target", "about", "intercept", "columns"))
+    parts = _object(found, "the model", ("format", "schema", "loss", "target", "about", "readings", "intercept", "columns"))
     if type(parts["schema"]) is not int or parts["schema"] != SCHEMA:
         raise _Wrong(f"schema is {_short(parts['schema'])}; this version reads {SCHEMA}")
     loss = _loss(parts["loss"], own)
@@ -206,6 +219,7 @@ def _as_model(found: dict[str, Any], own: type[Loss] | None) -> Model:
         kind=kind,  # pyright: ignore[reportArgumentType]
         classes=classes,
         about=_about(parts["about"], ABOUT_DEPTH),
+        readings=_readings(parts["readings"]),
     )
 
 
@@ -274,6 +288,18 @@ def _levels(levels: list[Any], name: str) -> tuple[Level, ...]:
     if len(set(known)) < len(known):
         raise _Wrong(f"{_short(name)}: a level is there twice")
     return tuple(levels)
+
+
+def _readings(value: Any) -> dict[str, Reading]:
+    if not isinstance(value, dict):
+        raise _Wrong(f"readings is {_short(value)}; it must be an object")
+    made = {}
+    for name, reading in value.items():
+        what = f"the reading of {_short(name)}"
+        parts = _object(reading, what, ("words", "time"))
+        words = tuple(_text(word, f"a word in {what}") for word in _list(parts["words"], f"the words in {what}"))
+        made[_text(name, "a column's name")] = Reading(words, _text(parts["time"], f"the time in {what}"))
+    return made
 
 
 def _about(value: Any, depth: int) -> dict[str, Any]:

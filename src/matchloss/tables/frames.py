@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from matchloss.tables.errors import DataError
-from matchloss.tables.read import pl, read_table
+from matchloss.tables.read import Read, pl, read_table
 
 FRAMES = "a frame of pandas, polars or Arrow, or the path of a file"
 
 
-def open_data(data: Any, encoding: str | None = None) -> tuple[pl.DataFrame, str]:
+def open_data(data: Any, encoding: str | None = None) -> Read:
     """The table that a person passes, a frame in memory or the path of a file, and what to call it.
 
     DataError for what is no table, with the call that would make one of it.
     """
     if isinstance(data, str | Path):
-        return read_table(data), Path(data).name
-    return to_polars(data), "the table"
+        return read_table(data, encoding)
+    return Read(to_polars(data), "the table")
 
 
 def to_polars(data: Any) -> pl.DataFrame:
@@ -82,15 +82,16 @@ def _of_objects(name: str, values: list[Any]) -> pl.Series:
 
 def _refuse(data: Any) -> None:
     """DataError for what is no frame in memory."""
-    kind = f"{type(data).__module__.partition('.')[0]}.{type(data).__qualname__}".removeprefix("builtins.")
+    kind = type(data)
+    called = f"{kind.__module__.partition('.')[0]}.{kind.__qualname__}".removeprefix("builtins.")
     if isinstance(data, Mapping):
-        raise DataError(f"the data are a {kind}; make a frame of it: pandas.DataFrame(data), or polars.DataFrame(data)")
-    if hasattr(data, "compute") and hasattr(data, "columns"):
-        raise DataError(f"the data are a {kind}, which is not in memory: data.compute() loads it")
-    if hasattr(data, "collect") and hasattr(data, "columns"):
-        raise DataError(f"the data are a {kind}, which is not in memory: data.collect() loads it")
-    if hasattr(data, "toPandas"):
-        raise DataError(f"the data are a {kind}, which is not in memory: data.toPandas() loads it")
+        raise DataError(f"the data are a {called}; make a frame of it: pandas.DataFrame(data), or polars.DataFrame(data)")
+    if hasattr(kind, "compute") and hasattr(kind, "columns"):
+        raise DataError(f"the data are a {called}, which is not in memory: data.compute() loads it")
+    if hasattr(kind, "collect") and hasattr(kind, "columns"):
+        raise DataError(f"the data are a {called}, which is not in memory: data.collect() loads it")
+    if hasattr(kind, "toPandas"):
+        raise DataError(f"the data are a {called}, which is not in memory: data.toPandas() loads it")
     if not (hasattr(data, "columns") or hasattr(data, "column_names")):
         arrays = ", for arrays, LinearRegressor(loss).fit(X, y)" if hasattr(data, "shape") or isinstance(data, list | tuple) else ""
-        raise DataError(f"the data are a {kind}, whose columns have no names; allowed: {FRAMES}{arrays}")
+        raise DataError(f"the data are a {called}, whose columns have no names; allowed: {FRAMES}{arrays}")

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from matchloss.linear.model import Reading
 from matchloss.tables.errors import DataError
 from matchloss.tables.frames import open_data
 from matchloss.tables.leaks import leaks
 from matchloss.tables.read import pl, require_columns
-from matchloss.tables.roles import LEFT_OUT, Column, Role, missing, role_of, without
+from matchloss.tables.recode import clean
+from matchloss.tables.roles import COUNTS_ROWS, LEFT_OUT, Column, Found, Role, has_one_value, is_named_id, missing, role_of, without
 from matchloss.tables.target import As, Target, drop_missing, read_target
+from matchloss.tables.times import parts_of
+from matchloss.tables.weights import as_rate, exposures_of, weights_of
 from matchloss.tables.words import plural
 
 Index = NDArray[np.intp]
@@ -40,6 +44,7 @@ class Prepared:
     alerts: tuple[str, ...]  # what a person should know first: columns left out, gaps; each with the flag that overrules it
     said: tuple[str, ...]  # what else was decided on the person's behalf
     missing: Missing  # what becomes of missing values
+    readings: Mapping[str, Reading]  # how columns are read that do not enter as they are written
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -77,11 +82,14 @@ def prepare(
     None lets its values decide. `take` says what a loss that was named needs the target to be. `rows` takes that many at random.
     DataError for a table, a column or an option that nothing can be made from.
     """
-    table, called = open_data(data, encoding)
-    source = source or called
-    _check(table, target, source, keep, drop, categorical, weight, exposure, rows, missing)
+    read = open_data(data, encoding)
+    source = source or read.name
+    _check(read.table, target, source, keep, drop, categorical, weight, exposure, rows, missing, dates)
+    cleaned = clean(read.table, target, {*drop, *categorical}, read.comma)
+    table = cleaned.table
+    _refuse_id(table[target], target in keep)
     kept, stood = drop_missing(table, target)
-    said = [f"{source}: {plural(table.height, 'row')}, {plural(table.width, 'column')}."]
+    said = [f"{source}: {plural(table.height, 'row')}, {plural(table.width, 'column')}.", *cleaned.said]
     if kept.height < table.height:
         gone = table.height - kept.height
         said.append(f"{plural(gone, 'row')} without a value of {target} dropped: {plural(kept.height, 'row')} left.")
@@ -91,30 +99,37 @@ def prepare(
         said.append(f"{plural(rows, 'row')} of them, drawn at random, as --rows says.")
     wanted = read_target(kept[target], stood, "label" if target in categorical else take, counts)
     said.append(wanted.message)
-    weights = None if weight is None else _weights(kept[weight], stood)
+    weights = None if weight is None else weights_of(kept[weight], stood)
     if exposure is not None:
-        wanted, weights = _as_rate(wanted, _exposures(kept[exposure], stood), weights)
+        wanted, weights = as_rate(wanted, exposures_of(kept[exposure], stood), weights)
         said.append(f"The target is {target} per {exposure}, each row weighted by its {exposure}, as --exposure says.")
     given: dict[str | None, Role] = {**dict.fromkeys(drop, "dropped"), weight: "weight", exposure: "exposure", target: "target"}
-    columns = _columns(table, kept, wanted, given, frozenset(keep), frozenset(categorical))
-    features = kept.select([column.name for column in columns if column.enters])
+    found = {column.name: role_of(column, column.name in categorical) for column in table if column.name not in given}
+    kept, times = _with_parts(kept, found) if dates == "parts" else (kept, {})
+    columns = _columns(table, kept, wanted, given, found, times, frozenset(keep), frozenset(categorical))
+    entering = [name for column in columns if column.enters for name in times.get(column.name, Parts("", [column.name])).names]
+    features = kept.select(entering)
     if not features.width and (left := without(columns)):
         names = ", ".join(f"{column.name} ({column.role}: {column.done.removeprefix('left out: ')})" for column in left)
         raise DataError(f"no column is left to learn from. Left out: {names}; --keep {left[0].name} takes it all the same")
-    levels = tuple(name for name in categorical if name in features.columns)
+    levels = [name for name in categorical if name in features.columns]
+    levels += [name for parts in times.values() for name in parts.names if not name.endswith(" year")]
+    words = {name: tuple(found) for name, found in cleaned.words.items() if name in features.columns}
     made = Prepared(
         source=source,
         features=features,
-        levels=levels,
+        levels=tuple(levels),
         target=wanted,
         weight=weights,
         exposure=exposure,
         rows=stood,
         read=table.height,
         columns=tuple(columns),
-        alerts=tuple(_alerts(columns, target)),
+        alerts=(*read.said, *_alerts(columns, target, dates), *cleaned.alerts),
         said=tuple(said),
         missing=missing,
+        readings={name: Reading(words=seen) for name, seen in words.items()}
+        | {name: Reading(time=parts.how) for name, parts in times.items() if parts.names},
     )
     return made if missing == "indicate" else _without_gaps(made)
 
@@ -126,16 +141,37 @@ def subset(ready: Prepared, rows: Index) -> Prepared:
     return replace(ready, features=_rows(ready.features, rows), target=target, weight=weight, rows=ready.rows[rows])
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What is made of a column of times: how these are written, and the names of the columns."""
+
+    how: str
+    names: list[str]
+
+
+def _with_parts(table: pl.DataFrame, found: Mapping[str, Found]) -> tuple[pl.DataFrame, dict[str, Parts]]:
+    """The table with years, months, weekdays and hours of its times, those that differ between rows."""
+    made: dict[str, Parts] = {}
+    for name, one in found.items():
+        if one.role == "time":
+            parts, how = parts_of(table[name], one.time)
+            telling = {part: values for part, values in parts.items() if part not in table.columns and not has_one_value(values)}
+            table = table.with_columns([values.alias(part) for part, values in telling.items()])
+            made[name] = Parts(how, list(telling))
+    return table, made
+
+
 def _columns(
     table: pl.DataFrame,
     kept: pl.DataFrame,
     target: Target,
-    given: dict[str | None, Role],
+    given: Mapping[str | None, Role],
+    found: Mapping[str, Found],
+    times: Mapping[str, Parts],
     keep: frozenset[str],
     categorical: frozenset[str],
 ) -> list[Column]:
-    """The role of every column: by its values in all rows, and then by what it says of the target."""
-    found = {column.name: role_of(column, column.name in categorical) for column in table if column.name not in given}
+    """What becomes of every column, by its role and by what it says of the target."""
     could = [name for name, one in found.items() if one.role in ("number", "category")]
     told = leaks(kept.select(could), target, categorical)
     made = []
@@ -144,6 +180,12 @@ def _columns(
             made.append(Column(name, given[name], given[name]))
             continue
         role, why = ("leak", told[name]) if name in told else (found[name].role, found[name].why)
+        if times.get(name, Parts("", [])).names:
+            parts = ", ".join(part.removeprefix(f"{name} ") for part in times[name].names)
+            made.append(Column(name, role, f"enters as {parts}, as --dates says", True))
+            continue
+        if role == "time" and name in keep and not table[name].dtype.is_numeric():
+            raise DataError(f"{name} holds {why}, which are no numbers; --dates parts makes numbers of them")
         enters = role in ("number", "category") or (role in LEFT_OUT and name in keep)
         as_levels = role in ("category", "text") or name in categorical or not table[name].dtype.is_numeric()
         how = f"enters as {'levels' if as_levels else 'numbers'}{', as --keep says' if role in LEFT_OUT else ''}"
@@ -151,13 +193,21 @@ def _columns(
     return made
 
 
-def _alerts(columns: list[Column], target: str) -> list[str]:
+def _refuse_id(target: pl.Series, keep: bool) -> None:
+    """DataError for a target that counts the rows or names them."""
+    found = role_of(target)
+    if found.role == "id" and not keep and (found.why == COUNTS_ROWS or is_named_id(target.name)):
+        raise DataError(f"the target {target.name} is an id ({found.why}): nothing predicts it; --keep {target.name} takes it all the same")
+
+
+def _alerts(columns: list[Column], target: str, dates: str) -> list[str]:
     """A sentence for each column left out by its role, those that give the target away first."""
     left = sorted(without(columns), key=lambda column: column.role != "leak")
     said = {
         "leak": "{name} gives {target} away and is left out: {why}. If it is known beforehand: --keep {name} [leak]",
         "id": "{name} is left out: an id ({why}). If it is a measure: --keep {name} [id]",
-        "time": "{name} is left out: times ({why}). --dates parts makes year, month, weekday and hour of it [time]",
+        "time": "{name} is left out: times ({why}). "
+        + ("--dates parts makes year, month, weekday and hour of it [time]" if dates == "drop" else "No parts can be made of them [time]"),
         "text": "{name} is left out: free text ({why}). If its values are categories: --keep {name} [text]",
     }
     return [said[c.role].format(name=c.name, target=target, why=c.done.removeprefix("left out: ")) for c in left]
@@ -188,47 +238,6 @@ def _without_gaps(ready: Prepared) -> Prepared:
     return replace(subset(ready, left), said=(*ready.said, message))
 
 
-def _weights(column: pl.Series, rows: Index) -> Floats:
-    """The weights of these rows; DataError for the first that is missing, negative or infinite."""
-    values = _amounts(column, "weight")
-    bad = ~(np.isfinite(values) & (values >= 0))
-    if bad.any():
-        raise DataError(_first_bad(column.name, "weight", values, bad, rows, "a weight is finite and at least 0"))
-    if not values.any():
-        raise DataError(f"the weight {column.name} is 0 in every row; at least one must be positive")
-    return values
-
-
-def _exposures(column: pl.Series, rows: Index) -> Floats:
-    values = _amounts(column, "exposure")
-    bad = ~(np.isfinite(values) & (values > 0))
-    if bad.any():
-        raise DataError(_first_bad(column.name, "exposure", values, bad, rows, "an exposure is finite and above 0"))
-    return values
-
-
-def _amounts(column: pl.Series, what: str) -> Floats:
-    if not column.dtype.is_numeric():
-        raise DataError(f"the {what} {column.name} holds {column.dtype}: {what}s are numbers")
-    return column.cast(pl.Float64).fill_null(np.nan).to_numpy()
-
-
-def _first_bad(name: str, what: str, values: Floats, bad: NDArray[np.bool_], rows: Index, rule: str) -> str:
-    at = int(np.argmax(bad))
-    shown = "missing" if math.isnan(values[at]) else f"{values[at]:g}"
-    return f"the {what} {name} is {shown} in row {rows[at] + 1}; {rule}"
-
-
-def _as_rate(target: Target, exposure: Floats, weight: Floats | None) -> tuple[Target, Floats]:
-    """The rate as the target and the exposure as its weight: for Poisson's loss the same minimiser as an offset of log exposure."""
-    if target.classes:
-        raise DataError(f"--exposure is for counts; {target.name} is a label")
-    values = np.asarray(target.values, np.float64)
-    if values.min() < 0:
-        raise DataError(f"--exposure is for counts; {target.name} goes down to {values.min():g}")
-    return replace(target, kind="count", values=values / exposure), exposure if weight is None else weight * exposure
-
-
 def _check(
     table: pl.DataFrame,
     target: str,
@@ -240,6 +249,7 @@ def _check(
     exposure: str | None,
     rows: int | None,
     missing: str,
+    dates: str,
 ) -> None:
     require_columns(table, [target, *keep, *drop, *categorical, *[name for name in (weight, exposure) if name is not None]], source)
     if target in drop:
@@ -260,3 +270,5 @@ def _check(
         raise DataError(f"--rows is {rows}; at least 2 are needed, one to learn from and one to hold out")
     if missing not in MISSING:
         raise DataError(f"--missing is {missing}; it must be {', '.join(MISSING[:-1])} or {MISSING[-1]}")
+    if dates not in ("drop", "parts"):
+        raise DataError(f"--dates is {dates}; it must be drop or parts")

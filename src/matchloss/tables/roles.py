@@ -23,6 +23,8 @@ MAX_LEVELS = 200  # a text column with more levels is free text rather than a ca
 ID_SHARE = 0.9  # a text column with more distinct values per row than this identifies the rows
 ID_ROWS = 20  # with fewer rows, distinct values mean nothing
 ID_NAMES = {"id", "ids", "idx", "index", "key", "uuid", "guid", "row", "rows", "rownames", "rowname", "rownum", "nr", "no", "serial", ""}
+COUNTS_ROWS = "whole numbers that count the rows"
+YEARS = re.compile("year|yr|time|date|season|jahr|zeit|annee|ann\u00e9e")
 WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
 
@@ -42,21 +44,22 @@ class Found:
 
     role: Role
     why: str = ""
+    time: str = ""  # how times are written
 
 
 def role_of(column: pl.Series, as_levels: bool = False) -> Found:
     """The role of a column by its values alone; `as_levels` says that its numbers are names of levels.
 
     >>> role_of(pl.Series("rownames", range(1, 31)))
-    Found(role='id', why='whole numbers that count the rows')
+    Found(role='id', why='whole numbers that count the rows', time='')
     >>> role_of(pl.Series("weight", [61500, 72250, 58020, 80410, 66600] * 6)).role
     'number'
     """
     dtype = column.dtype
     if dtype == pl.Null or column.null_count() == len(column):
         return Found("empty", "no values")
-    if not as_levels and (why := time_of(column)):
-        return Found("time", why)
+    if not as_levels and (time := time_of(column)):
+        return Found("time", time.why, time.how)
     if is_text(dtype) or dtype == pl.Boolean or (as_levels and dtype.is_numeric()):
         return _levels(column, limited=is_text(dtype) and not as_levels)
     if not dtype.is_numeric():
@@ -114,7 +117,7 @@ def _number(column: pl.Series) -> Found:
         return Found("empty", "no values")
     if not gone.any() and _flat(known):
         return Found("constant", "one value in every row")
-    return Found("number") if gone.any() or len(known) < ID_ROWS else _number_or_id(column.name, known)
+    return _number_or_id(column.name, known) if len(known) >= max(ID_ROWS, ID_SHARE * len(column)) else Found("number")
 
 
 def _flat(values: Floats) -> bool:
@@ -133,13 +136,13 @@ def _number_or_id(name: str, values: Floats) -> Found:
     if not steps.all() or not (np.floor(values) == values).all() or _is_year(name, values):
         return Found("number")
     if in_order or bool((steps == steps[0]).all()):
-        return Found("id", "whole numbers that count the rows" if (steps == steps[0]).all() else "whole numbers in the order of the rows")
+        return Found("id", COUNTS_ROWS if (steps == steps[0]).all() else "whole numbers in the order of the rows")
     return Found("id", "whole numbers, all different, and its name says so") if is_named_id(name) else Found("number")
 
 
 def _is_year(name: str, values: Floats) -> bool:
     """A series of years counts its rows, and is an amount all the same."""
-    return "year" in name.lower() and bool(values.min() >= 1000) and bool(values.max() <= 3000)
+    return YEARS.search(name.lower()) is not None and bool(values.min() >= 1000) and bool(values.max() <= 3000)
 
 
 def without(columns: Collection[Column]) -> list[Column]:
