@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.tables import Table, machine, processor
 
-TOPICS = ("startup", "small", "pointwise", "simplex", "linear", "hosts", "large_vocabulary")
+TOPICS = ("startup", "small", "pointwise", "simplex", "linear", "scores", "hosts", "large_vocabulary")
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 

@@ -12,7 +12,21 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
-PACKAGES = ("matchloss", "numpy", "numba", "scipy", "torch", "jax", "scikit-learn", "entmax", "glum", "polars", "pandas")
+PACKAGES = (
+    "matchloss",
+    "numpy",
+    "numba",
+    "scipy",
+    "torch",
+    "jax",
+    "scikit-learn",
+    "entmax",
+    "glum",
+    "scoringrules",
+    "model-diagnostics",
+    "polars",
+    "pandas",
+)
 
 
 @dataclass(frozen=True)
