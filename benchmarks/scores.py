@@ -57,8 +57,9 @@ def apart(a: Any, b: Any) -> float:
 def of_distributions() -> Table:
     table = Table(
         "Scores of distributions, float64: how many times as fast as scoringrules",
-        f"scoringrules {sr.__version__}, the faster of its backends NumPy and numba, of ensembles the fastest of its estimators that give the "
-        "same number; a number a row by both, best of 3 in turn. The ratio to the limit is that to reading what was given and writing a row.",
+        f"scoringrules {sr.__version__}, the faster of its backends NumPy and numba, of ensembles the fastest of its estimators that give "
+        "the same number; a number a row by both, best of 3 in turn. The ratio to the limit is that to reading what was given and writing "
+        "a number a row.",
     )
     r = np.random.default_rng(0)
     y, mu, sigma = r.normal(size=ROWS), r.normal(size=ROWS), r.uniform(0.5, 2, ROWS)
@@ -74,7 +75,7 @@ def of_distributions() -> Table:
     for ours, theirs in (("qd", ("qd", "nrg", "int")), ("fair", ("fair", "pwm"))):
         steps = {"ours": partial(scoring.crps_ensemble, y, x, estimator=ours), "moving": moving(y, x)}
         steps |= {f"numba, {e}": partial(sr.crps_ensemble, y, x, estimator=e, backend="numba") for e in theirs}
-        gap = apart(scoring.crps_ensemble(y[few], x[few], estimator=ours), sr.crps_ensemble(y[few], x[few], estimator=theirs[0]))  # type: ignore[arg-type]
+        gap = apart(scoring.crps_ensemble(y[few], x[few], estimator=ours), sr.crps_ensemble(y[few], x[few], estimator=theirs[0]))
         line(table, f"crps_ensemble ({ENSEMBLES:,}, {MEMBERS}), {ours}", best_of(steps, 3), 1.5, gap, 1e-10)
     return table
 

@@ -13,20 +13,9 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 PACKAGES = (
-    "matchloss",
-    "numpy",
-    "numba",
-    "scipy",
-    "torch",
-    "jax",
-    "scikit-learn",
-    "entmax",
-    "glum",
-    "scoringrules",
-    "model-diagnostics",
-    "polars",
+    "matchloss", "numpy", "numba", "scipy", "torch", "jax", "scikit-learn", "entmax", "glum", "scoringrules", "model-diagnostics", "polars",
     "pandas",
-)
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

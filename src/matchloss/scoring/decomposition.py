@@ -90,7 +90,7 @@ def decompose(
     at = 0.5 if level is None else level
     if not (p[1:] >= p[:-1]).all():  # sorted here once, neither the recalibration nor any draw has to
         by_forecast = np.argsort(p)
-        y, p, w = y[by_forecast], p[by_forecast], w[by_forecast]
+        y, p, w = y[by_forecast], p[by_forecast], w if sample_weight is None else w[by_forecast]
     result = Decomposition(*_parts(rule, functional, y, p, w, level, at))
     if intervals:
         result.intervals = _intervals(rule, functional, y, p, w, level, at, intervals, np.random.default_rng(seed))
@@ -99,8 +99,8 @@ def decompose(
 
 def _parts(rule: ProperScore, functional: Functional, y: Floats, p: Floats, w: Floats, level: float | None, at: float) -> Parts:
     better = recalibrate(functional, y, p, w, at).rows
-    same = np.full(y.size, best_constant(functional, y, w, at))
-    mean, recalibrated, constant = (float(np.average(_rows(rule, y, f, level), weights=w)) for f in (p, better, same))
+    same = best_constant(functional, y, w, at)
+    mean, recalibrated, constant = (float(_rows(rule, y, f, level) @ w / w.sum()) for f in (p, better, same))
     if not np.isfinite(mean):
         return Parts(mean, mean, max(constant - recalibrated, 0.0), constant)
     # rounding may leave a gain of -1e-17; the parts are made to add up exactly
@@ -120,7 +120,7 @@ def _intervals(
     random: np.random.Generator,
 ) -> Parts:
     """The parts' intervals: of draws of the rows' scores, the recalibration too good at one end and not good enough at the other."""
-    same = np.full(y.size, best_constant(functional, y, w, at))
+    same = best_constant(functional, y, w, at)
     fitted, held_out = recalibrate(functional, y, p, w, at).rows, _held_out(functional, y, p, w, at, random)
     score, constant, best, least = (_rows(rule, y, f, level) for f in (p, same, fitted, held_out))
     with np.errstate(invalid="ignore"):
@@ -152,7 +152,7 @@ def _held_out(functional: Functional, y: Floats, p: Floats, w: Floats, at: float
     return np.where(np.isnan(made), y.mean(), made)
 
 
-def _rows(rule: ProperScore, y: Floats, f: Floats, level: float | None) -> Floats:
+def _rows(rule: ProperScore, y: Floats, f: Floats | float, level: float | None) -> Floats:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an infinite score shows in the result
         return np.asarray(rule.rows(y, f, level), np.float64)

@@ -53,7 +53,7 @@ def recalibrate(functional: Functional, obs: Floats, fct: Floats, weight: Floats
     of_row = np.cumsum(new) - 1
     if not in_order:
         of_row[order] = of_row.copy()
-    return Recalibration(f[starts], np.clip(value, obs.min(), obs.max()), mass, of_row)
+    return Recalibration(f[starts], np.clip(value, obs.min(), obs.max(), out=value), mass, of_row)
 
 
 def best_constant(functional: Functional, obs: Floats, weight: Floats | None = None, level: float = 0.5) -> float:
