@@ -87,6 +87,11 @@ def _sound(p: NDArray[Any], y: NDArray[Any], labels: bool, k: int, w: NDArray[An
     return True
 
 
+def _places(p: NDArray[Any], y: NDArray[Any]) -> NDArray[np.intp]:
+    """Where the labels' probabilities stand among all entries of p in the order of its rows."""
+    return np.arange(0, p.size, p.shape[1]) + y.astype(np.intp, copy=False)
+
+
 def _row_sums(p: NDArray[Any]) -> NDArray[np.float64]:
     """The sum of each row; of short rows several times as fast as numpy.sum."""
     return np.einsum("ij->i", p, dtype=np.float64)
@@ -101,7 +106,7 @@ def _values(
     w: NDArray[Any] | None,
     constants: tuple[float, ...],
 ) -> NDArray[np.float64]:
-    p = p.astype(np.float64)
+    p = p.astype(np.float64, copy=False)
     with np.errstate(all="ignore"):
         if of_labels is not None and (w is None or (w > 0).all()):
             made = of_labels(p, y)
@@ -160,11 +165,10 @@ def _log_of(m: Any, p: Any, rest: Any) -> Any:
 
 
 def _log_labels(p: NDArray[np.float64], y: NDArray[Any]) -> NDArray[np.float64]:
-    rows = np.arange(len(y))
-    seen, rest = p[rows, y], np.ones(len(y))
+    seen, rest = p.take(_places(p, y)), np.ones(len(y))
     sure = np.flatnonzero(seen > 0.5)
     others = p[sure]
-    others[rows[: sure.size], y[sure]] = 0.0
+    others.reshape(-1)[_places(others, y[sure])] = 0.0
     rest[sure] = _row_sums(others)
     return 0.0 - _log_of(NUMPY, seen, rest)
 
@@ -194,8 +198,8 @@ def _brier_classes(m: Any, r: Any, p: Any, t: Any) -> Any:
 
 
 def _brier_labels(p: NDArray[np.float64], y: NDArray[Any]) -> NDArray[np.float64]:
-    rows, squares = np.arange(len(y)), p * p
-    squares[rows, y] = (1 - p[rows, y]) ** 2
+    places, squares = _places(p, y), np.square(p, order="C")
+    squares.reshape(-1)[places] = np.square(1 - p.take(places))
     return 0.5 * _row_sums(squares)
 
 
