@@ -1,4 +1,3 @@
-"use strict";
 // A small chart: axes, curves and marks in SVG, drawn at the pixel size of its box, so that text stays readable on a phone.
 
 const SVG_NS = document.getElementById("icon").namespaceURI;

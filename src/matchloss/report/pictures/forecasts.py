@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from matchloss.report.pictures.style import altair, axis, data, finished, padded
+from matchloss.report.pictures.style import HEIGHT, altair, axis, data, finished, padded
 
 if TYPE_CHECKING:
     import altair as alt
@@ -18,20 +18,31 @@ FOOT = 0.16  # of the height is for the histogram of forecasts
 FEW = 30  # points of a curve that are marked
 
 
-def reliability_chart(value: Reliability, title: str = "", target: str = "") -> alt.Chart:
+def reliability_chart(
+    value: Reliability, title: str = "", target: str = "", window: tuple[float, float] | None = None, tile: int = 0
+) -> alt.Chart:
     """What came against what was forecast: the recalibrated forecast, the band of calibrated ones, and below how often each was forecast.
 
-    target: the name of what was forecast, for the axes.
+    target: the name of what was forecast, for the axes; window: of forecasts, by default all; tile: the height of a small picture, without
+    words on its axes.
     """
     alt = altair()
-    x_low, x_high = map(float, value.edges[[0, -1]])
+    x_low, x_high = map(float, value.edges[[0, -1]]) if window is None else window
     seen = (value.fct >= x_low) & (value.fct <= x_high)
+    if not seen.any():
+        seen[:] = True
     fct, came, low, high = (column[seen] for column in (value.fct, value.value, value.low, value.high))
     y_low, y_high = min(x_low, low.min(), came.min()), max(x_high, high.max(), came.max())
+    if window is not None and value.functional != "probability":  # a few far outcomes would squeeze all others
+        room = 0.2 * (x_high - x_low)
+        y_low, y_high = max(y_low, x_low - room), min(y_high, x_high + room)
     bottom = y_low - FOOT * (y_high - y_low)
     of = value.label or target
-    x = axis("fct", f"predicted {'probability of ' if value.label else ''}{of}".strip(), padded(x_low, x_high, 0.02))
-    y = axis("value", f"observed {_observed(value)}", (bottom, y_high + 0.03 * (y_high - y_low)))
+    few: dict[str, Any] = {"tickCount": 3} if tile else {}
+    x = axis(
+        "fct", None if tile else f"predicted {'probability of ' if value.label else ''}{of}".strip(), padded(x_low, x_high, 0.02), **few
+    )
+    y = axis("value", None if tile else f"observed {_observed(value)}", (bottom, y_high + 0.03 * (y_high - y_low)), **few)
     heights = bottom + 0.85 * (y_low - bottom) * value.share / (value.share.max() or 1.0)
     bars = alt.Chart(data(start=value.edges[:-1], end=value.edges[1:], foot=bottom, top=heights, share=value.share))
     curve = alt.Chart(data(fct=fct, value=came, low=low, high=high)).encode(x=alt.X(**x))
@@ -56,7 +67,7 @@ def reliability_chart(value: Reliability, title: str = "", target: str = "") -> 
         curve.mark_point(style="point", clip=True, opacity=1 if fct.size <= FEW else 0).encode(alt.Y("value:Q"), tooltip=tips),
     ]
     said = f"Reliability: observed against predicted {of}, with the band of calibrated forecasts"
-    return finished(alt.layer(*layers), title, description=said)
+    return finished(alt.layer(*layers), title, height=tile or HEIGHT, description=said)
 
 
 def _observed(value: Reliability) -> str:

@@ -61,7 +61,7 @@ def signals_chart(signals: Sequence[Signal], target: float, xlabel: str, window:
                 alt.X("x:Q"),
                 alt.Y("signal:Q"),
                 alt.Color(
-                    "loss:N", title=None, scale=alt.Scale(domain=["", *order]), legend=alt.Legend(values=order)
+                    "loss:N", title=None, scale=alt.Scale(domain=["", *order]), legend=alt.Legend(values=order, columns=3)
                 ),  # the first is the line's
                 alt.StrokeDash("loss:N", sort=order, legend=None),
                 tooltip=["loss:N"],
@@ -69,9 +69,9 @@ def signals_chart(signals: Sequence[Signal], target: float, xlabel: str, window:
         )
     line_of = alt.Chart(straight).encode(alt.X(**axis("x", xlabel, window)), alt.Y(**y), tooltip=["loss:N"])
     layers.append(line_of.mark_line(style="curve", strokeWidth=4))
-    at = low + (0.62 if target > (low + high) / 2 else 0.1) * (high - low)
+    at = low + (0.62 if target > (low + high) / 2 else 0.94) * (high - low)
     word = alt.Chart(data(x=at, signal=at - target, word="output minus wanted")).encode(alt.X("x:Q"), alt.Y("signal:Q"), alt.Text("word:N"))
-    layers.append(word.mark_text(style="word", align="left", dx=8, dy=14))
+    layers.append(word.mark_text(style="word", align="right", dx=-8, dy=-7))
     return finished(alt.layer(*layers), title, description="Error signals: those of matching losses are one straight line")
 
 

@@ -44,7 +44,7 @@ def embed(charts: Mapping[str, alt.Chart]) -> str:
 
 def place(name: str, chart: alt.Chart | None = None) -> str:
     """Where the page draws this chart."""
-    said = "" if chart is None else str(_spec(chart).get("description", ""))
+    said = chart.description if chart is not None and isinstance(chart.description, str) else ""
     return f'<div class="drawn" data-picture="{escape(name)}" role="img" aria-label="{escape(said)}"></div>'
 
 
@@ -59,7 +59,7 @@ def drawing(charts: Mapping[str, alt.Chart]) -> str:
 
 
 def _spec(chart: alt.Chart) -> dict[str, Any]:
-    text = json.dumps(chart.to_dict(), ensure_ascii=False)
+    text = json.dumps(chart.to_dict(validate=False), ensure_ascii=False)  # tests hold every chart to the schema
     return json.loads(text.replace("\u2028", " ").replace("\u2029", " "))  # Vega reads no text that holds these two
 
 
