@@ -67,7 +67,7 @@ def test_losses_are_listed_in_80_columns_and_one_is_shown_on_a_card(capsys):
         assert f"\n{name} " in out
     code, out, _ = matchloss(capsys, "losses", "cross_entropy")
     assert code == 0 and max(map(len, out.splitlines())) <= 80
-    for fact in ("formula", "derivative", "link", "zero iff right", "linear in the target", "sources"):
+    for fact in ("formula", "derivative", "link", "zero only when right", "linear in the target", "sources"):
         assert fact in out
     assert "squared_error" in matchloss(capsys, "losses", "mse")[1]
     assert refusal(capsys, "losses", "hubr") == "there is no loss hubr; did you mean huber?"

@@ -4,11 +4,14 @@ One definition of each loss, exact and fast: `ml.Logistic()`, `ml.get("tweedie",
 `ml.losses()` is the catalogue. A loss takes `(raw, target)`: `loss.evaluate`, `loss.gradient`, `loss.predict`, `loss.best_constant`, ...
 """
 
+from typing import Any as _Any
+
 from matchloss import hosts as _hosts
 from matchloss.engine.arrays import Evaluation
 from matchloss.errors import DomainError, ShapeError
 from matchloss.losses import Interval, Loss, PointwiseLoss, Simplex, SimplexLoss
 from matchloss.losses.binary import *
+from matchloss.losses.catalogue import called as _called
 from matchloss.losses.catalogue import get, losses
 from matchloss.losses.families import *
 from matchloss.losses.margins import *
@@ -17,3 +20,10 @@ from matchloss.losses.regression import *
 from matchloss.losses.simplex import *
 
 __version__ = "0.1.0.dev0"
+_ELSEWHERE = {"LinearRegressor": "linear", "LinearClassifier": "linear"}
+
+
+def __getattr__(name: str) -> _Any:
+    """A name that is not here: what to write instead."""
+    instead = f"from matchloss.{_ELSEWHERE[name]} import {name}" if name in _ELSEWHERE else "" if name.startswith("_") else _called(name)
+    raise AttributeError(f"module 'matchloss' has no attribute {name!r}" + (f"; write {instead}" if instead else ""))

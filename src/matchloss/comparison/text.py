@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from matchloss.comparison.result import Comparison, Fit
+from matchloss.losses._card import facts
 from matchloss.tables.words import score_text
 from matchloss.terminal import LINE, ruled, sentence
 
@@ -65,25 +66,10 @@ def catalogue(rows: list[dict[str, Any]]) -> Table:
 
 def card(loss: Loss) -> Group:
     """One loss on a card."""
-    facts = {
-        "formula": loss.equation,
-        "derivative": loss.error_signal,
-        "link": loss.link_name,
-        "output minus wanted": _yes(loss.matching),
-        "zero iff right": _yes(loss.zero_iff_right),
-        "linear in the target": _yes(loss.linear_in_target),
-        "convex": _yes(loss.convex),
-        "proper": _yes(loss.proper),
-        "elicits": loss.functional,
-        "targets": str(loss.target_domain),
-        "parameters": ", ".join(f"{name} = {value:g}" for name, value in loss.parameters.items()),
-        "also called": ", ".join(loss.aliases),
-        "sources": "; ".join(loss.sources),
-    }
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
-    for name, fact in facts.items():
+    for name, fact in facts(loss).items():
         if fact:
             grid.add_row(Text(name, style="dim"), Text(fact))
     return Group(Text(f"{loss.title} ({loss.name})", style="bold"), Padding(grid, (0, 0, 0, 2), expand=False), sentence(LETTERS, "dim"))

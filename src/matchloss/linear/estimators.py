@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -11,11 +13,14 @@ from numpy.typing import NDArray
 import matchloss as ml
 from matchloss.engine.arrays import as_weight
 from matchloss.engine.row_targets import check_targets
+from matchloss.linear.as_model import model_of
 from matchloss.linear.inputs import column_labels, distributions, is_frame, labels, numbers, refuse_infinite, refuse_mapping
+from matchloss.linear.model import write_model
 from matchloss.linear.objective import NotFinite
 from matchloss.linear.plan import Design, Number, learn_rows
 from matchloss.linear.rows import Floats, TableRows, of_array
 from matchloss.linear.solve import Solution, raw_of, solve
+from matchloss.linear.summary import Summary
 from matchloss.losses import Interval, Loss
 
 try:
@@ -56,6 +61,56 @@ class _Linear(BaseEstimator):
         self.tol = tol
         self.max_passes = max_passes
         self.method = method
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The constructor's arguments; `deep`: those of the loss too, as loss__alpha."""
+        own = super().get_params(deep)
+        try:
+            parameters = self._loss().parameters if deep else {}
+        except (ValueError, TypeError):  # no loss: `fit` says so
+            parameters = {}
+        return own | {f"loss__{name}": value for name, value in parameters.items()}
+
+    def set_params(self, **params: Any) -> Self:
+        """Sets arguments; loss__alpha puts a new loss with that alpha in the place of the old one, which never changes."""
+        of_loss = {name: params.pop(name) for name in list(params) if name.startswith("loss__")}
+        super().set_params(**params)
+        if of_loss:
+            loss, given = self._loss(), {name.removeprefix("loss__"): value for name, value in of_loss.items()}
+            for name in given:
+                if name not in loss.parameters:
+                    has = ", ".join(loss.parameters) or "none"
+                    raise ValueError(f"Invalid parameter 'loss__{name}' for estimator {self}: the parameters of {loss.name} are {has}")
+            self.loss = dataclasses.replace(loss, **given)
+        return self
+
+    def save(self, path: str | Path, target: str = "y") -> None:
+        """Writes the fitted model to a JSON file that `matchloss.linear.load`, `matchloss predict` and `matchloss show` read.
+
+        `target` is what the model is said to predict. ModelError for a loss that a file cannot name, OSError if it cannot be written.
+        """
+        check_is_fitted(self)
+        write_model(path, model_of(self, target))
+
+    @property
+    def summary_(self) -> Summary:
+        """How the fit ended, and its coefficients, as text or in a notebook as a table. Standard errors are not known yet."""
+        check_is_fitted(self)
+        coef, intercept = np.atleast_2d(getattr(self, "coef_")), np.atleast_1d(getattr(self, "intercept_"))  # noqa: B009
+        facts = {
+            "loss": repr(self.loss_),
+            "penalty": f"l2 = {self.l2:g}" if self.l2 else "none",
+            "method": f"{self.method_}, {self.n_passes_} passes",
+            "ended": f"{'converged' if self.converged_ else 'not converged'}, largest entry of the gradient {self.gradient_norm_:.1e}",
+            "objective": f"{self.objective_:.6g}",
+        }
+        classes = [str(label) for label in getattr(self, "classes_", [])]
+        outputs = classes if len(coef) > 1 else [f"toward {classes[1]}" if classes else "value"]
+        return Summary(repr(self), facts, tuple(self._names()), np.column_stack([intercept, coef]).T, tuple(outputs))
+
+    def _html_repr(self) -> str:
+        """In a notebook the summary of a fitted model stands below scikit-learn's diagram."""
+        return super()._html_repr() + (self.summary_._repr_html_() if self.__sklearn_is_fitted__() else "")
 
     def _loss(self) -> Loss:
         return self.loss if isinstance(self.loss, Loss) else ml.get(self.loss)

@@ -38,6 +38,7 @@ class Loss:
     error_signal: ClassVar[str] = ""  # the gradient, in the same letters
     link_name: ClassVar[str] = "identity"
     sources: ClassVar[tuple[str, ...]] = ()
+    factors: ClassVar[dict[str, float]] = {}  # by alias: what the peer's value is, as a multiple of this one
     parameter_domains: ClassVar[dict[str, Interval]] = {}
     raw_domain: ClassVar[Interval] = REAL
     token: ClassVar[str] = ""  # set on each instance: a plain string that equal losses share, for tracers to guard on
@@ -81,6 +82,12 @@ class Loss:
     def __getstate__(self) -> dict[str, Any]:
         """The fields without cached results, so that a used loss pickles like a fresh one."""
         return {name: x for name, x in vars(self).items() if not isinstance(getattr(type(self), name, None), cached_property)}
+
+    def _repr_html_(self) -> str:
+        """The card with its curve, as notebooks show it."""
+        from matchloss.losses._card import card_html
+
+        return card_html(self)
 
     @property
     def parameters(self) -> dict[str, float]:

@@ -9,6 +9,16 @@ from typing import Any
 from matchloss.losses._loss import CATALOGUE, Loss
 from matchloss.names import with_parameters
 
+NO_MEAN = "the root of a mean is no mean over rows; squared_error has the same minimiser"
+NO_SLOPE = "it has no slope to follow; logistic and cross_entropy are what is minimised instead"
+NO_LOSSES = {  # names that people try, and why they are no loss
+    "rmse": NO_MEAN,
+    "root_mean_squared_error": NO_MEAN,
+    "r2": "it is no mean over rows; squared_error has the same minimiser",
+    "accuracy": NO_SLOPE,
+    "auc": NO_SLOPE,
+    "f1": NO_SLOPE,
+}
 FAMILIES = ("regression", "binary", "positive", "simplex")  # the catalogue's order; within a family, the order of definition
 
 
@@ -27,9 +37,28 @@ def get(name: str, **parameters: float) -> Loss:
     if cls is None:
         cls = {alias.lower(): c for alias, c in known.items()}.get(str(name).lower().replace("-", "_").replace(" ", "_"))
     if cls is None:
+        why = NO_LOSSES.get(name.lower().replace(" ", "_"))
+        if why:
+            raise ValueError(f"{name!r} is no loss: {why}")
         near = difflib.get_close_matches(str(name), known, n=3)
         raise ValueError(f"no loss is called {name!r}" + (f"; near it: {', '.join(near)}" if near else ""))
     return cls(**{**written, **parameters})
+
+
+def called(name: str) -> str:
+    """What to write for a name that another library, or a slip of the fingers, gives to a loss; "" where nothing is near.
+
+    >>> called("MSE"), called("BCELoss"), called("Huberr")
+    ('ml.SquaredError()', 'ml.Logistic()', 'ml.Huber()')
+    """
+    names = {_folded(alias): cls for cls in CATALOGUE.values() for alias in (cls.__name__, cls.name, *cls.aliases)}
+    near = difflib.get_close_matches(_folded(name), names, n=1, cutoff=0.75)
+    cls = names.get(_folded(name)) or (names[near[0]] if near else None)
+    return f"ml.{cls.__name__}()" if cls else ""
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "").removesuffix("loss")
 
 
 def losses() -> list[dict[str, Any]]:

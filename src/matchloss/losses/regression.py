@@ -54,10 +54,9 @@ class SquaredError(LocationLoss):
         "half_squared_error",
         "reg:squarederror",
         "regression",
-        "rmse",
-        "RMSE",
         "gaussian",
     )
+    factors: ClassVar[dict[str, float]] = {"mse": 2.0, "mean_squared_error": 2.0, "mse_loss": 2.0}
     title = "Squared error"
     equation = "(z - y)^2 / 2"
     error_signal = "z - y"
