@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.tables import Table, machine, processor
 
-TOPICS = ("startup", "small", "pointwise", "simplex", "linear", "scores", "hosts", "large_vocabulary")
+TOPICS = ("startup", "small", "pointwise", "simplex", "linear", "scores", "hosts", "large_vocabulary", "verdicts")
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
@@ -25,8 +25,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("topics", nargs="*", metavar="TOPIC", help=f"of {', '.join(TOPICS)}, with --against also jax; all by default")
     parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="the older checkout, whose src is timed in turn with this one's")
     parser.add_argument("--rounds", type=int, default=7, help="of --against, 7 by default")
+    parser.add_argument("--tables", type=int, help="of the largest study of verdicts, 200 by default")
     asked = parser.parse_args(arguments)
-    known = (*TOPICS, "jax") if asked.against else TOPICS
+    timed = tuple(topic for topic in TOPICS if topic != "verdicts")
+    known = (*timed, "jax") if asked.against else TOPICS
     unknown = [t for t in asked.topics if t not in known]
     if unknown:
         parser.error(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(known)}")
@@ -34,19 +36,20 @@ def main(arguments: list[str]) -> int:
         from benchmarks import against
 
         return against.main(asked.against, asked.topics, asked.rounds)
-    report(asked.topics)
+    report(asked.topics, asked.tables)
     return 0
 
 
-def report(topics: list[str]) -> None:
-    """Runs the topics and prints their tables; all of them go into RESULTS.md too."""
+def report(topics: list[str], simulated: int | None = None) -> None:
+    """Runs the topics and prints their tables; all of them go into RESULTS.md too. `simulated`: tables of verdicts."""
     start, load = time.monotonic(), os.getloadavg()[0]
     print("\n".join(machine()))
     if load > 0.5:
         print(f"Other processes are at work (load average {load:.1f}): times will be too long, ratios less so.")
     tables: list[Table] = []
     for topic in topics or TOPICS:
-        tables += importlib.import_module(f"benchmarks.{topic}").run()
+        options = {"tables": simulated} if topic == "verdicts" else {}
+        tables += importlib.import_module(f"benchmarks.{topic}").run(**options)
     missed = [f"{line.what}: {line.cells()[1]}, not {line.cells()[2]}" for t in tables for line in t.lines if line.met is False]
     asked = sum(line.met is not None for t in tables for line in t.lines)
     summary = f"{asked - len(missed)} of {asked} targets met, in {time.monotonic() - start:.0f} s; load average {load:.1f} at the start."

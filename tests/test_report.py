@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import matchloss as ml
-from matchloss.comparison.result import Comparison, Fit, Score
+from made_up_comparisons import comparison
+from matchloss.comparison.result import Score
 from matchloss.report import curves, render_page, words, write_page
 from pages import HOSTILE, LOOKS, Visit, assert_all_or_nothing, assert_refers_to_nothing, page_data
 from sweeps import sweep
@@ -22,18 +23,8 @@ DRAWN = "#signals-0 path[data-loss][d*=L]"
 
 def made_up(kind, losses, score_names, target="late", classes=(), frequencies=(), target_range=(0.0, 1.0), **changes):
     """A comparison whose losses are real and whose scores are not."""
-    scores = [{name: Score(0.1 + 0.01 * i + 0.1 * j) for j, name in enumerate(score_names)} for i in range(len(losses))]
-    fits = tuple(Fit(loss, "", 20 + i, 0.5, True, 0.3, s) for i, (loss, s) in enumerate(zip(losses, scores, strict=True)))
-    fields = {"source": "flights", "rows_train": 4000, "rows_test": 1000, "features": 12, "messages": ("89 rows had no target.",)}
-    fields |= changes
-    return Comparison(
-        target=target,
-        kind=kind,
-        classes=tuple(classes),
-        frequencies=tuple(frequencies),
-        target_range=target_range,
-        score_names=tuple(score_names),
-        **{"fits": fits} | fields,
+    return comparison(
+        kind, losses, score_names, target=target, classes=classes, frequencies=frequencies, target_range=target_range, **changes
     )
 
 
@@ -114,12 +105,10 @@ def test_a_label_that_never_varies_and_no_label_at_all_still_make_a_page():
 
 
 def test_infinite_scores_are_said_and_not_best():
-    fits = (
-        Fit(ml.BinaryBrier(), "", 9, 0.1, True, 0.2, {"log": Score(math.inf, 29)}),
-        Fit(ml.Logistic(), "", 9, 0.1, True, 0.2, {"log": Score(0.41234)}),
-        Fit(ml.SigmoidBrier(), "", 9, 0.1, False, 0.2, {"log": Score(0.42)}),
-    )
-    page = render_page([replace(label(), fits=fits, score_names=("log",))])
+    found = made_up("binary", [ml.Logistic(), ml.BinaryBrier(), ml.SigmoidBrier()], ("log",), classes=("0", "1"), frequencies=(0.7, 0.3))
+    scores = [Score(0.41234), Score(math.inf, 29), Score(0.42)]
+    fits = [replace(fit, scores={"log": score}, converged=i < 2) for i, (fit, score) in enumerate(zip(found.fits, scores, strict=True))]
+    page = render_page([replace(found, fits=tuple(fits))])
     assert "inf (29 rows had probability 0)" in page
     assert re.search(r'best">0\.4123<', page)
     assert "not converged" in page
@@ -142,7 +131,7 @@ def test_the_page_is_one_small_file_that_refers_to_nothing():
 
 def test_hostile_names_stay_text():
     message = f"{HOSTILE} was dropped"
-    page = render_page([classes(target=HOSTILE, source=HOSTILE, classes=(HOSTILE, "b", "c"), messages=(message,))])
+    page = render_page([classes(target=HOSTILE, source=HOSTILE, classes=(HOSTILE, "b", "c"), notes=(message,))])
     assert "<b>x</b>" not in page
     assert page.count("</script>") == 2
     page_data(page)

@@ -131,7 +131,7 @@ def test_held_out_predictions_are_those_of_models_that_did_not_see_the_rows() ->
     y, loss = Y.to_numpy(), ml.SquaredError()
     split = plan(TABLE, Y, asked_split("auto"))
     found = cross_fit(loss, rows, y, split, names=design.names)
-    assert (found.models, found.failed, found.raw.shape) == (25, 0, (5, N))
+    assert (found.models, found.failed, found.raw.shape) == (26, 0, (5, N))
     full = TABLE.with_columns(pl.lit(1.0).alias("one")).to_dummies("c", drop_first=True).cast(pl.Float64).to_numpy()
     for repeat, train, test in split.parts():
         coef = np.linalg.lstsq(full[train], y[train], rcond=None)[0]

@@ -3,53 +3,92 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from matchloss.commands.options import Categorical, Counts, Data, Drop, Keep, Rows, Seed, Target, TestFraction
+from matchloss.commands.options import Categorical, Counts, Data, Dates, Drop, Encoding, Exposure, Keep, Rows, Seed, Target, Weight
 from matchloss.commands.tools import check_writable, names_in, progress
+
+if TYPE_CHECKING:
+    from matchloss.comparison.result import Comparison
+
+SPLIT = "How rows are held out: auto, random, stratified, group:COLUMN or time:COLUMN."
 
 
 def compare(
     data: Data,
     target: Target,
-    losses: Annotated[str, typer.Option(help="Losses to compare instead of the usual ones, with commas; module:class for your own.")] = "",
+    losses: Annotated[
+        str, typer.Option(help="Losses to compare instead of the usual ones, such as huber(delta=2),poisson; module:class for your own.")
+    ] = "",
+    quantile: Annotated[str, typer.Option(help="Compare quantiles at these levels, such as 0.1,0.5,0.9.")] = "",
+    score: Annotated[str | None, typer.Option(help="The score that decides, such as poisson_deviance, where it can.")] = None,
+    split: Annotated[str, typer.Option(help=SPLIT)] = "auto",
+    folds: Annotated[int | None, typer.Option(help="How many folds; 5 by default.")] = None,
     keep: Keep = "",
     drop: Drop = "",
     categorical: Categorical = "",
+    weight: Weight = None,
+    exposure: Exposure = None,
     rows: Rows = None,
     counts: Counts = None,
-    test_fraction: TestFraction = 0.2,
+    dates: Dates = "drop",
     seed: Seed = 0,
+    encoding: Encoding = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON, and nothing else.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the comparison as Markdown, and nothing else.")] = False,
     report: Annotated[Path | None, typer.Option(help="Write the comparison to this HTML page too.")] = None,
 ) -> None:
-    """Fit the same linear model under each loss that suits the target, and score all of them on held-out rows."""
-    from matchloss.comparison import run, text
-    from matchloss.names import modules_from_here, split_names
-    from matchloss.terminal import console
+    """Which loss fits: one linear model under each that suits the target, judged on rows that the model did not see."""
+    from matchloss.comparison.run import compare
+    from matchloss.errors import UsageError
+    from matchloss.names import modules_from_here
 
+    if json and markdown:
+        raise UsageError("--json and --markdown both say how to print; give one of them")
     check_writable(report)
     with progress() as tell, modules_from_here():
-        tell(f"reading {data}")
-        found = run.compare(
+        found = compare(
             data,
             target,
-            losses=split_names(losses) or None,
+            losses=losses or None,
+            quantile=quantile or None,
+            score=score,
+            split=split,
+            folds=folds,
             keep=names_in(keep),
             drop=names_in(drop),
             categorical=names_in(categorical),
-            rows=rows,
             counts=counts,
-            test_fraction=test_fraction,
+            exposure=exposure,
+            sample_weight=weight,
+            dates=dates,  # pyright: ignore[reportArgumentType]
             seed=seed,
+            rows=rows,
+            encoding=encoding,
             progress=tell,
         )
-    console().print(text.comparison_text(found))
+    _show(found, json, markdown)
     if report:
         from matchloss.report import write_page
 
         with progress() as tell:
             tell(f"writing {report}")
             write_page(report, [found])
-        print(f"\nThe page: {report.resolve()}")
+        if not (json or markdown):
+            print(f"\nThe page: {report.resolve()}")
+
+
+def _show(found: Comparison, as_json: bool, as_markdown: bool) -> None:
+    from matchloss.comparison import text
+    from matchloss.terminal import console
+
+    if as_json:
+        import json
+
+        print(json.dumps(found.to_dict(), ensure_ascii=False, indent=1))
+    elif as_markdown:
+        print(text.comparison_markdown(found))
+    else:
+        console().print(text.comparison_text(found), crop=False)

@@ -3,61 +3,183 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from matchloss.tables.scores import Score
 
 if TYPE_CHECKING:
+    from matchloss.comparison.questions import Question
+    from matchloss.comparison.verdicts import Standing, Verdict
+    from matchloss.linear.model import Model
     from matchloss.losses import Loss, TargetKind
+    from matchloss.tables.roles import Column
 
-__all__ = ["Comparison", "Fit", "Score"]
+__all__ = ["Answer", "Comparison", "Fit", "Score"]
+
+Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fit:
     """One candidate loss, fitted: the same linear model by the same trainer as its rivals."""
 
+    name: str  # with the parameters that a person chose: "huber(delta=2)"
     loss: Loss
     note: str  # how a parameter was chosen, "" if there was none to choose
-    passes: int  # evaluations of loss and gradient over the training rows
+    asked: Question | str  # what it answers, or why it answers nothing that is judged
+    passes: int  # evaluations of loss and gradient over all rows, or over all but a part that is held out
     seconds: float
-    converged: bool
+    converged: bool  # this model, and those of all folds
     objective: float  # mean training loss reached, in the loss's own units
-    scores: dict[
-        str, Score
-    ]  # by score name, in the order of Comparison.score_names; none that asks for probabilities where a sign is predicted
+    scores: Mapping[str, Score]  # by score name, in the order of Comparison.score_names, of rows that the model did not see
+    raw: Floats  # raw predictions of the scored rows by models that did not see them, of the first repeat: (n,) or (n, K)
+    whole: Callable[[], Model] = field(repr=False)
+
+    @cached_property
+    def model(self) -> Model:
+        """The model of all rows."""
+        return self.whole()
+
+    @property
+    def prediction(self) -> Floats:
+        """The predictions of the scored rows by models that did not see them: (n,) in the target's units, or probabilities (n, K)."""
+        return np.asarray(self.loss.predict(self.raw))
+
+    @property
+    def functional(self) -> str:
+        """What the loss aims at, in a comparison's words: "mean", "label", ..., or "none of these"."""
+        return "none of these" if isinstance(self.asked, str) else self.asked.functional
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """The verdict on one question, and how the losses stand by each score that is consistent for it, the one that decides first."""
+
+    asked: Question
+    verdict: Verdict
+    standings: Mapping[str, Standing]
+
+    @property
+    def standing(self) -> Standing:
+        """How the losses stand by the score that decides."""
+        return self.standings[self.verdict.score]
+
+
+@dataclass(frozen=True, eq=False)
 class Comparison:
-    """Every candidate on one table."""
+    """Every candidate on one table: verdicts, and all that they rest on.
+
+    `columns` and `table` are frames of the kind that the person gave, pandas, polars or Arrow.
+    """
 
     source: str  # where the data came from, as a person would say it
     target: str
     kind: TargetKind
     classes: tuple[str, ...]  # empty for numbers
-    frequencies: tuple[float, ...]  # of the classes in the training rows; empty for numbers
-    target_range: tuple[float, float]  # 5th and 95th percentile of a numeric training target; (0, 1) for labels
-    rows_train: int
-    rows_test: int
+    frequencies: tuple[float, ...]  # of the classes; empty for numbers
+    target_range: tuple[float, float]  # 5th and 95th percentile of a numeric target; (0, 1) for labels
+    rows: int  # of the model of all rows
+    scored: int  # rows that are predicted by models that did not see them
+    how: str  # how the scores came about, in a sentence
     features: int  # columns of the design matrix, the intercept apart
-    messages: tuple[str, ...]  # everything that was decided on the person's behalf, a sentence each
+    alerts: tuple[str, ...]  # what a person should know first, a sentence each
+    notes: tuple[str, ...]  # everything that was decided on the person's behalf, alerts first
+    roles: tuple[Column, ...]  # of every column of the table
     score_names: tuple[str, ...]
     fits: tuple[Fit, ...]
+    answers: tuple[Answer, ...]
+    observed: NDArray[Any]  # the target of the scored rows: numbers, or labels 0..K-1
+    weight: Floats | None  # of the scored rows
+    columns: Any = field(repr=False)  # name, role, done
+    table: Any = field(repr=False)  # a line for each loss and the constant
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """One for each question that the losses answer."""
+        return tuple(answer.verdict for answer in self.answers)
 
     def best(self, score: str) -> set[str]:
-        """Names of the losses with the least score among those that elicit the same functional; a loss without a rival is left out.
+        """The losses that beat every other one by this score, for each question: with an interval that excludes 0 against each."""
+        found = (answer.standings.get(score) for answer in self.answers)
+        return {standing.best for standing in found if standing is not None and standing.best is not None and standing.alone}
 
-        Infinite scores are not ranked.
-        """
-        rivals: dict[str, dict[str, float]] = {}
-        for fit in self.fits:
-            if score in fit.scores and fit.loss.functional != "none":
-                rivals.setdefault(fit.loss.functional, {})[fit.loss.name] = fit.scores[score].value
-        winners: set[str] = set()
-        for group in rivals.values():
-            least = min(group.values())
-            if len(group) > 1 and math.isfinite(least):
-                winners |= {name for name, value in group.items() if value == least}
-        return winners
+    def save(self, path: str | Path) -> None:
+        """Write the comparison to one HTML page that needs no network; the file is whole or not there. OSError if it cannot be written."""
+        import importlib
+
+        importlib.import_module("matchloss.report").write_page(Path(path), [self])
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it but rows and models, as numbers, texts, lists and dicts; what is infinite or unknown is None."""
+        return {
+            "source": self.source,
+            "target": self.target,
+            "kind": self.kind,
+            "classes": list(self.classes),
+            "rows": self.rows,
+            "scored": self.scored,
+            "how": self.how,
+            "notes": list(self.notes),
+            "columns": [{"name": c.name, "role": c.role, "done": c.done} for c in self.roles],
+            "verdicts": [_verdict(answer) for answer in self.answers],
+            "losses": [_fit(fit) for fit in self.fits],
+        }
+
+    def _repr_html_(self) -> str:
+        """The verdicts and the table, for notebooks."""
+        from html import escape
+
+        from matchloss.comparison.lines import results
+
+        said = "".join(f"<p>{escape(verdict.sentence)}</p>" for verdict in self.verdicts)
+        alerts = "".join(f"<li>{escape(alert)}</li>" for alert in self.alerts)
+        tables = ""
+        for answer in self.answers:
+            head, *rows = results(self.fits, answer)
+            names = "".join(f"<th>{escape(name)}</th>" for name in head)
+            cells = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+            tables += f"<table><thead><tr>{names}</tr></thead><tbody>{cells}</tbody></table>"
+        return f"{f'<ul>{alerts}</ul>' if alerts else ''}{said}{tables}"
+
+
+def _verdict(answer: Answer) -> dict[str, Any]:
+    said, standing = answer.verdict, answer.standing
+    return {
+        "functional": said.functional,
+        "level": said.level,
+        "score": said.score,
+        "best": said.best,
+        "as_good": list(said.as_good),
+        "undecided": {name: [known(x) for x in shares] for name, shares in said.undecided.items()},
+        "worse": {name: [known(x) for x in shares] for name, shares in said.worse.items()},
+        "not_ranked": dict(said.not_ranked),
+        "sentence": said.sentence,
+        "scores": {name: known(mean) for name, mean in standing.means.items()} | {"constant": known(standing.constant)},
+    }
+
+
+def _fit(fit: Fit) -> dict[str, Any]:
+    return {
+        "name": fit.name,
+        "parameters": fit.loss.parameters,
+        "note": fit.note,
+        "functional": fit.functional,
+        "passes": fit.passes,
+        "seconds": fit.seconds,
+        "converged": fit.converged,
+        "objective": known(fit.objective),
+        "scores": {name: known(score.value) for name, score in fit.scores.items()},
+        "infinite": {name: score.infinite for name, score in fit.scores.items() if score.infinite},
+    }
+
+
+def known(x: float) -> float | None:
+    """The number, or None where it is infinite or unknown."""
+    return float(x) if math.isfinite(x) else None

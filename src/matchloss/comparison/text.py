@@ -1,4 +1,4 @@
-"""A comparison as text: two tables of at most 80 columns, in ASCII so that any terminal shows them."""
+"""A comparison as text: alerts, verdicts, then tables that are never cut, in ASCII so that any terminal shows them."""
 
 from __future__ import annotations
 
@@ -9,56 +9,52 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from matchloss.comparison.result import Comparison, Fit
+from matchloss.comparison.lines import properties, results
+from matchloss.comparison.sentences import asked
 from matchloss.losses._card import facts
-from matchloss.tables.words import score_text
-from matchloss.terminal import LINE, ruled, sentence
+from matchloss.terminal import blocks, plain, ruled, sentence, width
 
 if TYPE_CHECKING:
+    from matchloss.comparison.result import Answer, Comparison
     from matchloss.losses import Loss
 
-INFINITE_WIDTH = 14  # "inf (195 rows", "had", "probability 0)"
 LETTERS = "z: the output, y: what was wanted, p or mu: the prediction made of z"
+RELATIVE = "relative: the score over the best's, with its 95 % interval; all intervals of a table hold at once"
+TO_CONSTANT = "relative: the score over the constant's, with its 95 % interval; all intervals of a table hold at once"
+MATCHING = "output minus wanted: the error signal is the difference itself, so the loss matches its link"
 
 
 def comparison_text(found: Comparison) -> Group:
-    """What was decided on the person's behalf, the properties of the losses, and how they did."""
-    parts: list[RenderableType] = [Text(f"\n{found.target} in {found.source}", style="bold")]
-    parts += [sentence(message) for message in found.messages]
-    parts += [Text(), properties(found), sentence(LETTERS, "dim")]
-    parts += [Text(), results(found), *(sentence(line, "dim") for line in _legend(found))]
-    return Group(*parts)
+    """What a person should know first, the verdicts, how each loss did, what was decided on the person's behalf, and what each loss is."""
+    parts: list[RenderableType] = [Text(), Text(plain(f"{found.target} in {found.source}"), style="bold")]
+    parts += [sentence(plain(f"! {alert}")) for alert in found.alerts]
+    parts += [Text(), *(sentence(plain(verdict.sentence), "bold", hanging=0) for verdict in found.verdicts)]
+    for answer in found.answers:
+        parts += [Text(), Text(heading(answer), style="bold"), blocks(results(found.fits, answer), width())]
+    parts += [sentence(line, "dim") for line in _legend(found)]
+    parts += [Text(), Text("What was done", style="bold")]
+    parts += [sentence(plain(note)) for note in found.notes if note not in found.alerts]
+    parts += [Text(), Text("What each loss is", style="bold"), blocks(properties(found.fits), width())]
+    return Group(*parts, sentence(LETTERS, "dim"), sentence(MATCHING, "dim"))
 
 
-def properties(found: Comparison) -> Table:
-    """What each loss is, before any data are seen."""
-    table = ruled("loss", "error signal", "output\nminus\nwanted", "zero\niff\nright", "convex", "linear\nin the\ntarget", "elicits")
-    for fit in found.fits:
-        loss = fit.loss
-        flags = (loss.matching, loss.zero_iff_right, loss.convex, loss.linear_in_target)
-        table.add_row(loss.name, loss.error_signal, *map(_yes, flags), loss.functional)
-    return table
+def comparison_markdown(found: Comparison) -> str:
+    """The same in Markdown, for a report or an issue."""
+    parts = [f"## {found.target} in {found.source}", *(f"> {alert}" for alert in found.alerts), *(v.sentence for v in found.verdicts)]
+    parts += [f"### {heading(answer)}\n\n{_markdown(results(found.fits, answer))}" for answer in found.answers]
+    parts += ["\n".join(f"- {note}" for note in found.notes if note not in found.alerts)]
+    return "\n\n".join("\n".join(map(plain, part.split("\n"))) for part in parts if part)
 
 
-def results(found: Comparison) -> Table:
-    """How each loss did: the solver's work, and held-out scores, lower is better."""
-    infinite = {name for name in found.score_names if any(fit.scores[name].infinite for fit in found.fits if name in fit.scores)}
-    table = Table(box=LINE, show_edge=False, pad_edge=False, padding=(0, 0 if infinite else 1, 0, 0))
-    table.add_column("loss", no_wrap=True)
-    for name in ("passes", "seconds", *found.score_names):
-        wraps = name in infinite
-        table.add_column(name, justify="right", vertical="top", no_wrap=not wraps, width=INFINITE_WIDTH if wraps else None)
-    best = {score: found.best(score) for score in found.score_names}
-    for fit in found.fits:
-        passes = f"{fit.passes}{' ' if fit.converged else '+'}"
-        scores = [_score(fit, score, fit.loss.name in best[score]) for score in found.score_names]
-        table.add_row(fit.loss.name, passes, f"{fit.seconds:.2f}", *scores)
-    return table
+def heading(answer: Answer) -> str:
+    """The name of a table of results."""
+    what = asked(answer.verdict.functional, answer.verdict.level)
+    return f"{what[:1].upper()}{what[1:]}, by rows that no model saw; lower is better"
 
 
 def catalogue(rows: list[dict[str, Any]]) -> Table:
     """All losses, one per line."""
-    table = ruled("loss", "error signal", "link", "output\nminus\nwanted", "elicits")
+    table = ruled("loss", "error signal", "link", "output\nminus\nwanted", "aims at\n(elicits)")
     for row in rows:
         table.add_row(row["name"], row["error_signal"], row["link_name"], _yes(row["matching"]), row["functional"])
     return table
@@ -75,25 +71,24 @@ def card(loss: Loss) -> Group:
     return Group(Text(f"{loss.title} ({loss.name})", style="bold"), Padding(grid, (0, 0, 0, 2), expand=False), sentence(LETTERS, "dim"))
 
 
-def _score(fit: Fit, name: str, best: bool) -> str:
-    if name not in fit.scores:
-        return "- "
-    score = fit.scores[name]
-    return score_text(name, score) if score.infinite else f"{score_text(name, score)}{'*' if best else ' '}"
+def _markdown(lines: list[tuple[str, ...]]) -> str:
+    head, *rest = [[cell.replace("|", "\\|") for cell in line] for line in lines]
+    rule = ["---"] + ["---:"] * (len(head) - 1)
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *rest))
 
 
 def _legend(found: Comparison) -> list[str]:
-    lines = ["held-out scores: lower is better"]
-    if any(found.best(score) for score in found.score_names):
-        lines.append("* the best among losses that elicit the same")
-    elif len(found.fits) > 1:
-        lines.append(
-            "no best is marked, since no two of these losses elicit the same: squared error judges a mean, absolute error a median"
-        )
+    lines = []
+    if any(answer.verdict.best is not None for answer in found.answers):
+        lines.append(RELATIVE)
+    if any(answer.verdict.best is None and answer.standing.means for answer in found.answers):
+        lines.append(TO_CONSTANT)
+    if any(answer.standing.undecided for answer in found.answers):
+        lines.append("cannot tell: the interval holds 1, and reaches farther than 5 % of what the best gains over the constant")
     if not all(fit.converged for fit in found.fits):
-        lines.append("+ stopped before it converged")
-    if any(len(fit.scores) < len(found.score_names) for fit in found.fits):
-        lines.append("- predicts a label and no probability: no such score")
+        lines.append("+ stopped before it converged, in this fit or on a fold")
+    if any("-" in line for answer in found.answers for line in results(found.fits, answer)):
+        lines.append("- there is no such score: it needs a probability, or belongs to another question")
     return lines
 
 

@@ -7,11 +7,11 @@ from types import ModuleType
 from typing import Any
 
 from matchloss.losses import binary, catalogue, families, margins, regression, simplex  # noqa: F401
-from matchloss.losses._domain import Interval, Simplex, TargetKind
+from matchloss.losses._domain import Interval, Simplex, TargetKind, Usual
 from matchloss.losses._loss import CATALOGUE, Evaluation, Loss, PointwiseLoss
 from matchloss.losses._simplex import SimplexLoss
 
-__all__ = ["CATALOGUE", "Evaluation", "Interval", "Loss", "PointwiseLoss", "Simplex", "SimplexLoss", "TargetKind"]
+__all__ = ["CATALOGUE", "Evaluation", "Interval", "Loss", "PointwiseLoss", "Simplex", "SimplexLoss", "TargetKind", "Usual"]
 
 
 class _CallableModule(ModuleType):

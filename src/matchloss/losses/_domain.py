@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 TargetKind = Literal["number", "count", "binary", "multiclass"]  # what a target column of a table holds
+Usual = Literal["number", "positive", "share", "count", "binary", "multiclass", "argument"]  # what a loss may be usual for: numbers above 0
+# and shares from 0 to 1 are numbers of their own kind, and "argument" are the losses that the argument sets beside squared error
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, fields
 from functools import cached_property
 from types import FunctionType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from matchloss.engine import pointwise
 from matchloss.engine.arrays import Evaluation, as_array, as_weight, refuse, result_dtype
 from matchloss.engine.namespaces import NUMPY, Namespace
 from matchloss.errors import DomainError, ShapeError
-from matchloss.losses._domain import REAL, Interval, TargetKind
+from matchloss.losses._domain import REAL, Interval, TargetKind, Usual
 from matchloss.losses._hosts import host_of, refuse_foreign
 from matchloss.losses._solve import least_mean, root_of_mean_gradient
 from matchloss.losses._terms import Numbers, Triple
@@ -44,7 +44,7 @@ class Loss:
     token: ClassVar[str] = ""  # set on each instance: a plain string that equal losses share, for tracers to guard on
 
     # For the commands that work on a table.
-    usual_for: ClassVar[tuple[TargetKind, ...]] = ()  # kinds of target for which it is compared by default, the most typical first
+    usual_for: ClassVar[tuple[Usual, ...]] = ()  # kinds of target for which it is compared by default, the most typical first
     score: ClassVar[str] = ""  # the score in matchloss.tables.scores that judges predictions as this loss does
     shift_invariant: ClassVar[bool] = False  # adding one number to all raw predictions of a row changes nothing
     advice: ClassVar[str] = ""  # a sentence on its error signal, shown beside the picture
@@ -263,7 +263,8 @@ class PointwiseLoss(Loss):
     def suits(self) -> tuple[TargetKind, ...]:
         low, high = self.target_domain.bounds
         labels: tuple[TargetKind, ...] = ("binary",) if low >= 0 and high <= 1 else ()
-        return tuple(dict.fromkeys((*self.usual_for, *labels, "number", "count")))
+        usual = [kind for kind in self.usual_for if kind in get_args(TargetKind)]
+        return tuple(dict.fromkeys((*usual, *labels, "number", "count")))  # pyright: ignore[reportReturnType]
 
     @property
     def prediction_domain(self) -> Interval:

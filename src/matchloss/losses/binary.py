@@ -63,7 +63,7 @@ class Logistic(SigmoidLoss):
     equation = "log(1 + e^z) - y z"
     error_signal = "p - y"
     sources = ("Cox 1958", "Gneiting & Raftery 2007")
-    usual_for = ("binary",)
+    usual_for = ("binary", "share")
     advice = (
         "The logistic loss is cross entropy for two classes. Against raw output its signal is a curve; against its own prediction "
         "it is the line of squared error."

@@ -58,7 +58,7 @@ class Poisson(LogLinkLoss):
     equation = "e^z - y z"
     error_signal = "mu - y"
     sources = ("McCullagh & Nelder 1989",)
-    usual_for = ("count",)
+    usual_for = ("count", "positive")
     score = "Poisson deviance"
     advice = "Poisson’s mean is an exponential, and its signal is the straight line as soon as it is drawn against that mean."
     convex = True
@@ -90,6 +90,8 @@ class Gamma(LogLinkLoss):
     equation = "z + y / e^z"
     error_signal = "(mu - y) / mu"
     sources = ("McCullagh & Nelder 1989",)
+    usual_for = ("positive",)
+    advice = "Gamma’s signal is the error in proportion to the mean: a large amount is heard no louder than a small one."
     convex = True
     curvature_rate = -1.0
 
@@ -157,6 +159,8 @@ class Tweedie(LogLinkLoss):
     equation = "mu^(2-power)/(2-power) - y mu^(1-power)/(1-power), mu = e^z"
     error_signal = "(mu - y) mu^(1-power)"
     sources = ("Jorgensen 1987",)
+    usual_for = ("positive",)
+    advice = "Tweedie lies between Poisson and gamma: the larger the mean, the less an error of one unit counts."
     parameter_domains: ClassVar[dict[str, Interval]] = {"power": Interval(1, math.inf, "left")}
 
     @property

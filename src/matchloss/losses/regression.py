@@ -61,7 +61,7 @@ class SquaredError(LocationLoss):
     equation = "(z - y)^2 / 2"
     error_signal = "z - y"
     sources = ("Gauss 1809", "Auer, Herbster & Warmuth 1996")
-    usual_for = ("number", "count")
+    usual_for = ("number", "positive", "share", "count", "argument")
     score = "squared error"
     convex = True
     matching = True
@@ -97,7 +97,7 @@ class AbsoluteError(LocationLoss):
     equation = "|z - y|"
     error_signal = "sgn(z - y)"
     sources = ("Laplace 1774", "Koenker & Bassett 1978")
-    usual_for = ("number",)
+    usual_for = ("number", "positive", "share", "argument")
     score = "absolute error"
     advice = "Absolute error knows on which side the model is wrong, not how far: it seeks the median."
     convex = True
@@ -208,7 +208,7 @@ class Huber(LocationLoss):
     equation = "d^2/2 if |d| <= delta else delta (|d| - delta/2), d = z - y"
     error_signal = "clip(z - y, -delta, delta)"
     sources = ("Huber 1964",)
-    usual_for = ("number",)
+    usual_for = ("number", "positive")
     advice = "Huber is straight near the answer and level beyond: an outlier is heard, but no louder than that."
     convex = True
     parameter_domains: ClassVar[dict[str, Interval]] = {"delta": POSITIVE}
@@ -302,7 +302,7 @@ class Quartic(LocationLoss):
     equation = "(z - y)^4"
     error_signal = "4 (z - y)^3"
     sources = ("Why do we use cross entropy and mean squared error? 2020",)
-    usual_for = ("number",)
+    usual_for = ("argument",)
     advice = "The quartic hardly speaks near the answer and shouts far from it."
     convex = True
     functional = "third-moment root"
@@ -332,7 +332,7 @@ class SineSquared(LocationLoss):
     equation = "sin^2(z - y) + sin^2(pi (z - y))"
     error_signal = "sin 2(z - y) + pi sin 2 pi(z - y)"
     sources = ("Why do we use cross entropy and mean squared error? 2020",)
-    usual_for = ("number",)
+    usual_for = ("argument",)
     advice = "The sines are zero only at the right answer, yet send the model the wrong way in one place after another."
     functional = "none"
     convex = False

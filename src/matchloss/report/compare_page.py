@@ -59,7 +59,7 @@ def _comparison(comparison: Comparison, number: int) -> dict[str, Any]:
         "ranking": compare_words.ranking(comparison),
         "results": _results(comparison),
         "properties": _properties(comparison),
-        "messages": comparison.messages,
+        "messages": comparison.notes,
     }
 
 

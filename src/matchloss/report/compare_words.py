@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from matchloss.report.words import count, minus, score_name
+from matchloss.report.words import count, minus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,7 @@ def facts(comparison: Comparison) -> list[str]:
     """The line below a comparison's name."""
     said = [
         comparison.source,
-        f"{count(comparison.rows_train, 'row')} to learn from, {comparison.rows_test:,} held out",
+        f"{count(comparison.rows, 'row')}, {comparison.scored:,} of them scored by models that did not see them",
         f"{count(comparison.features, 'column')} in the design",
     ]
     if comparison.classes and len(comparison.classes) <= MANY:
@@ -59,24 +59,11 @@ def titles(fits: Sequence[Fit]) -> list[str]:
 
 def ranking(comparison: Comparison) -> str:
     """What the star in the results means, or why there is none."""
-    elicited = [str(fit.loss.functional) for fit in comparison.fits]
-    if len(set(elicited)) < len(elicited):
-        return "★ marks the least among losses that elicit the same thing."
-    why = ": squared error judges a mean, absolute error a median" if "absolute error" in comparison.score_names else ""
-    return f"No best is marked, since no two of these losses elicit the same{why}."
+    if any(comparison.best(score) for score in comparison.score_names):
+        return "★ marks a loss that beats every other one that is ranked with it: the 95 % interval of each difference excludes 0."
+    return "No best is marked, since no loss beats every other one that may be ranked with it."
 
 
-def short(comparison: Comparison) -> list[dict[str, str]]:
-    """The first score in a sentence: who is best, among losses that elicit the same thing."""
-    if not comparison.score_names:
-        return []
-    score = comparison.score_names[0]
-    best = comparison.best(score)
-    winners = [(fit, t) for fit, t in zip(comparison.fits, titles(comparison.fits), strict=True) if fit.loss.name in best]
-    by_functional: dict[str, list[str]] = {}
-    for fit, title in winners:
-        by_functional.setdefault(str(fit.loss.functional), []).append(title)
-    return [
-        {"before": f"Least held-out {score_name(score)} among losses that elicit the {f}: ", "names": " and ".join(names), "after": "."}
-        for f, names in by_functional.items()
-    ]
+def short(comparison: Comparison) -> list[str]:
+    """The verdicts."""
+    return [verdict.sentence for verdict in comparison.verdicts]

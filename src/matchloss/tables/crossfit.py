@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,12 +26,17 @@ MAX_PASSES = 300  # cross entropy over many classes wants more than the estimato
 
 @dataclass(frozen=True, eq=False)
 class CrossFit:
-    """The model of all rows, and the raw predictions of models that did not see the rows they predict."""
+    """The raw predictions of models that did not see the rows they predict, and the model of all rows.
 
-    solution: Solution
+    Where a single part of many rows is held out, the model of all rows is fitted only when it is asked for; `solution` is then the
+    one whose predictions are here.
+    """
+
+    solution: Solution  # of all rows, or of the rows that are not held out
     raw: Floats  # (repeats, rows of split.scored), or (repeats, rows, K)
-    models: int  # of folds
+    models: int  # fitted so far
     failed: int  # of these, did not converge
+    whole: Callable[[], Solution]  # of all rows
 
 
 def cross_fit(
@@ -45,7 +51,7 @@ def cross_fit(
     names: Sequence[str] = (),
     tell: Callable[[str], None] = lambda text: None,
 ) -> CrossFit:
-    """Fit `loss` to all rows, and to the rows that each part of the split learns from; arguments as for `linear.solve.solve`."""
+    """Fit `loss` to the rows that each part of the split learns from, and to all; arguments as for `linear.solve.solve`."""
     target = np.ascontiguousarray(target, np.float64 if outputs is None else np.int64)
     tell(f"{loss.name}: loading")
     warm(loss, rows, target, outputs, weight is not None)
@@ -67,10 +73,16 @@ def cross_fit(
     place = np.zeros(rows.n, np.intp)
     place[scored] = np.arange(len(scored))
     raw = np.empty((split.repeats, len(scored), *(() if outputs is None else (outputs,))))
-    models = failed = 0
+    made: list[Solution] = []
     for repeat, train, test in split.parts():
-        models += 1
-        found = fitted(rows.take(train), target[train], None if weight is None else weight[train], f"fold {models}")
-        failed += not found.converged
+        found = fitted(rows.take(train), target[train], None if weight is None else weight[train], f"fold {len(made) + 1}")
+        made.append(found)
         raw[repeat, place[test]] = raw_of(rows.take(test), found.intercept, found.coef, found.centre)
-    return CrossFit(fitted(rows, target, weight, "all rows"), raw, models, failed)
+
+    @cache
+    def whole() -> Solution:
+        return fitted(rows, target, weight, "all rows")
+
+    if not split.held_out:
+        made.append(whole())
+    return CrossFit(made[-1], raw, len(made), sum(not found.converged for found in made), whole)

@@ -17,6 +17,8 @@ def open_data(data: Any, encoding: str | None = None) -> Read:
 
     DataError for what is no table, with the call that would make one of it.
     """
+    if isinstance(data, Read):
+        return data
     if isinstance(data, str | Path):
         return read_table(data, encoding)
     return Read(to_polars(data), "the table")

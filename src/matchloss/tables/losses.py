@@ -10,7 +10,7 @@ import numpy as np
 
 import matchloss as ml
 from matchloss.errors import DomainError
-from matchloss.losses import Interval, Loss, TargetKind
+from matchloss.losses import Interval, Loss, TargetKind, Usual
 from matchloss.losses.catalogue import in_order
 from matchloss.names import UnknownName, resolve, with_parameters
 from matchloss.tables.errors import DataError
@@ -18,7 +18,7 @@ from matchloss.tables.target import Target
 from matchloss.tables.words import suggest
 
 
-def usual(kind: TargetKind) -> tuple[str, ...]:
+def usual(kind: Usual) -> tuple[str, ...]:
     """The default losses for a kind of target, by their `usual_for`; a command that needs a single loss takes the first.
 
     Losses for which this kind is the most typical come first, and among them those with the first one's link; otherwise the catalogue's
@@ -33,7 +33,20 @@ def usual(kind: TargetKind) -> tuple[str, ...]:
     return tuple(cls.name for cls in found)
 
 
-CANDIDATES = {kind: usual(kind) for kind in get_args(TargetKind)}
+CANDIDATES = {kind: usual(kind) for kind in get_args(Usual)}
+
+
+def values_of(target: Target) -> Usual:
+    """The kind of a target by its values: a number that is never below 0, or always from 0 to 1, is one of its own kind."""
+    values = np.asarray(target.values, np.float64)
+    if target.kind != "number" or values.min() < 0:
+        return target.kind
+    return "share" if values.max() <= 1 else "positive"
+
+
+def candidates(target: Target, kind: Usual | None = None) -> list[str]:
+    """The losses that are usual for a target of this kind, by default of the kind that its values show, and defined for all its values."""
+    return [name for name in CANDIDATES[kind or values_of(target)] if not _why_not(get_loss(name), target)]
 
 
 def get_loss(name: str | Loss, parameters: Mapping[str, float] | None = None) -> Loss:
@@ -100,15 +113,22 @@ def named(name: str | Loss) -> type[Loss] | Loss:
 
 def check_suits(loss: Loss, target: Target) -> None:
     """DataError for a loss that is not defined for the target."""
+    why = _why_not(loss, target)
+    if why:
+        raise DataError(why)
+
+
+def _why_not(loss: Loss, target: Target) -> str:
+    """Why a loss is not defined for the target; "" if it is."""
     if target.classes:
-        if target.kind not in loss.suits:
-            raise DataError(f"{loss.name} is no loss for {len(target.classes)} labels; {_default(target.kind)} are")
-        return
+        suits = target.kind in loss.suits
+        return "" if suits else f"{loss.name} is no loss for {len(target.classes)} labels; {_default(target.kind)} are"
     domain, values = loss.target_domain, np.asarray(target.values, dtype=np.float64)
     labels = not isinstance(domain, Interval)
     if labels or not all(float(end) in domain for end in (values.min(), values.max())):
         allowed = "labels" if labels else f"targets in {domain}"
-        raise DataError(f"{loss.name} is for {allowed}; {target.name} goes from {values.min():g} to {values.max():g}")
+        return f"{loss.name} is for {allowed}; {target.name} goes from {values.min():g} to {values.max():g}"
+    return ""
 
 
 def _default(kind: TargetKind) -> str:

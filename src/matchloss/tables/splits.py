@@ -43,13 +43,12 @@ class Split:
 
     Rows of fold -1 are never predicted. A single part that is held out is the last of K folds, and all other rows are of fold -1: the
     variance of a score then takes the same factor K / (K - 1) as with K folds. groups: codes of rows that depend on each other, or of
-    times in their order, which are a series with this many lags.
+    times in their order, which are a series.
     """
 
     how: How
     folds: Index
     groups: Index | None = None
-    lags: int = 0
 
     @property
     def repeats(self) -> int:
@@ -57,9 +56,19 @@ class Split:
         return len(self.folds)
 
     @property
+    def held_out(self) -> bool:
+        """Whether a single part is predicted, by one model."""
+        return self.repeats == 1 and len(np.unique(self.folds[self.folds != NEVER])) == 1
+
+    @property
     def scored(self) -> Index:
         """The rows that are predicted, the same ones in every repeat."""
         return np.flatnonzero(self.folds[0] != NEVER)
+
+    @property
+    def dependent(self) -> Index | None:
+        """The codes of the groups, or times, of the rows that are scored, from 0 and without gaps."""
+        return None if self.groups is None else np.unique(self.groups[self.scored], return_inverse=True)[1]
 
     def parts(self) -> Iterator[tuple[int, Index, Index]]:
         """For each model: its repeat, the rows it learns from, and those it predicts."""
@@ -123,8 +132,7 @@ def plan(
         drawn = [_cut(keys, wanted, seed, repeat, strata) for repeat in range(max(repeats, 1))]
         dealt = np.stack([d if codes is None else d[codes] for d in drawn])
         if not repeats:
-            last = int(dealt.max())
-            dealt = np.where(dealt == last, last, NEVER)
+            dealt = np.where(dealt == 0, int(dealt.max()), NEVER)
         made = Split(how, dealt, codes)
     if classes and labels is not None:
         _check_labels(made, labels.astype(np.intp), target.name, classes, asked)
@@ -138,7 +146,7 @@ def describe(split: Split, asked: Asked, seed: int) -> str:
     if split.how == "time":
         return f"{plural(rows, 'row')} are scored, each predicted by a model of the rows that are earlier by {asked.column}."
     aside = {"random": "", "stratified": "labels spread evenly, ", "group": f"every {asked.column} whole, "}[split.how]
-    if (split.folds == NEVER).any():
+    if split.held_out:
         return f"Scores are of {plural(rows, 'row')} held out ({aside}seed {seed})."
     times = "" if split.repeats == 1 else f", {split.repeats} times over"
     return f"Scores are of rows that the model did not see: {folds} folds{times} ({aside}seed {seed})."
@@ -237,8 +245,7 @@ def _along(by: pl.Series, k: int, held_out: bool) -> Split:
     folds = np.searchsorted(parts, part) - 1
     if len(parts) == 2:
         folds = np.where(folds == 0, FOLDS - 1, NEVER)
-    scored = len(np.unique(times[folds != NEVER]))
-    return Split("time", folds[None, :], times, lags=int(4 * (scored / 100) ** (2 / 9)))  # lags: Newey & West (1994)
+    return Split("time", folds[None, :], times)
 
 
 def _check_labels(split: Split, labels: Index, name: str, classes: Sequence[str], asked: Asked) -> None:

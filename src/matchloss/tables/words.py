@@ -41,6 +41,6 @@ def suggest(name: str, known: Iterable[str], among: str = "") -> str:
 def score_text(name: str, score: Score) -> str:
     """A mean score of that name, or why it is infinite."""
     if score.infinite:
-        why = "a mean <= 0" if name == "Poisson deviance" else "probability 0" if name == "log" else "no finite prediction"
+        why = "a mean <= 0" if name.endswith("deviance") else "probability 0" if name == "log" else "no finite prediction"
         return f"inf ({plural(score.infinite, 'row')} had {why})"
     return f"{score.value:.5g}"
