@@ -156,7 +156,7 @@ def _with_parts(table: pl.DataFrame, found: Mapping[str, Found]) -> tuple[pl.Dat
         if one.role == "time":
             parts, how = parts_of(table[name], one.time)
             telling = {part: values for part, values in parts.items() if part not in table.columns and not has_one_value(values)}
-            table = table.with_columns([values.alias(part) for part, values in telling.items()])
+            table = table.with_columns(list(telling.values()))
             made[name] = Parts(how, list(telling))
     return table, made
 

@@ -68,7 +68,8 @@ def parts_of(column: pl.Series, how: str) -> tuple[dict[str, pl.Series], str]:
     if times is None:
         return {}, how
     made = {"year": times.dt.year(), "month": times.dt.month(), "weekday": times.dt.weekday(), "hour": times.dt.hour()}
-    return {part_name(column.name, part): values.cast(pl.Int64) for part, values in made.items()}, how
+    named = {part_name(column.name, part): values for part, values in made.items()}
+    return {name: values.cast(pl.Int64).alias(name) for name, values in named.items()}, how
 
 
 def part_name(column: str, part: str) -> str:
