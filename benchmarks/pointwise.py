@@ -59,7 +59,7 @@ def data(loss: ml.Loss, rows: int, seed: int = 0) -> tuple[Array, Array]:
     """Raw predictions and targets as a fit meets them: labels for a binary loss, positive numbers where they are asked for."""
     rng = np.random.default_rng(seed)
     raw = rng.standard_normal(rows)
-    if loss.family == "binary":
+    if loss.target_domain.high == 1.0:
         raw *= 3.0
         return raw, (rng.random(rows) < 0.5).astype(np.float64)
     if loss.target_domain.low == 0.0:
