@@ -70,8 +70,9 @@ def wide_vectors(typingctx):
     """Makes the calling loop use 512-bit vectors on processors where these are faster.
 
     LLVM prefers 256 bits on all Intel processors, because the first ones with 512 lowered their clock for them. Processors with
-    AVX512-FP16 (Sapphire Rapids and later) do not: there compute-bound float64 loops take 10 to 30 % less time; float32 loops gain
-    nothing. numba's own cache key includes the features that are checked here.
+    AVX512-FP16 (Sapphire Rapids and later) do not: there compute-bound float64 loops take 10 to 30 % less time. Float32 loops gain
+    nothing, and loops that wait for memory lose up to 20 %, because an array of NumPy starts inside a cache line, so that each vector of
+    512 bits lies across two. numba's own cache key includes the features that are checked here.
     """
 
     def generate(context, builder, signature, arguments):
@@ -82,6 +83,16 @@ def wide_vectors(typingctx):
         return context.get_dummy_value()
 
     return types.none(), generate
+
+
+CHEAP = {"abs", "floor", "where"}
+
+
+def computes(formula: FunctionType) -> bool:
+    """Whether a formula calls an elementary function, so that its loop waits for the processor and not for memory."""
+    if not set(formula.__code__.co_names).isdisjoint(set(Namespace._fields) - CHEAP):
+        return True
+    return any(computes(helper) for helper in names_of(formula).values() if isinstance(helper, FunctionType))
 
 
 @inlined
@@ -153,7 +164,7 @@ def pointwise_loop(
     """
     step = lower(formula)
     second: Any = None if curvature is None else lower(curvature)
-    plain, wide = second is None, dtype == "f8"
+    plain, wide = second is None, dtype == "f8" and computes(formula)
 
     def loop(raw, target, weight, low, high, in_place, value, gradient, hessian, constants):
         if wide:
@@ -206,7 +217,7 @@ def total_loop(formula: FunctionType, constants: int, dtype: str, gradient: bool
 
     Arrays: see pointwise_loop; `gradient` may be raw itself, and is multiplied by weight * scale.
     """
-    step, wide = lower(formula), dtype == "f8"
+    step, wide = lower(formula), dtype == "f8" and computes(formula)
 
     def loop(raw, target, weight, low, high, scale, gradient, constants):
         if wide:
