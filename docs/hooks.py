@@ -35,6 +35,7 @@ FAMILIES = {
     "positive": ("Losses of a positive mean", "Counts, costs, durations. The prediction is e^z."),
     "simplex": ("Losses of a distribution over classes", "K raw outputs a row; the target is a label from 0 to K-1, or K probabilities."),
 }
+ELICITED = ("mean", "quantile", "expectile", "interval")  # by scores of a number, or of two
 FLAGS = {
     "matching": "output minus wanted",
     "proper": "proper",
@@ -75,6 +76,11 @@ def plain(text: str) -> str:
 def code(text: str) -> str:
     """A formula in HTML."""
     return f"<code>{escape(text, quote=False)}</code>"
+
+
+def cell(text: str) -> str:
+    """A formula in a cell of a table."""
+    return code(text).replace("|", "&#124;")
 
 
 def split_docstring(thing: Any) -> tuple[str, str]:
@@ -321,6 +327,29 @@ def argument_tests() -> str:
     return "\n\n".join(parts)
 
 
+def proper_rules() -> str:
+    """Every score of scoring.catalogue, with its formulas, its link and the loss that matches it."""
+    parts = []
+    for heading, chosen in (
+        ("Probabilities of labels", [s for s in scoring.catalogue if s.of_labels]),
+        ("A mean, a quantile, an expectile, an interval", [s for s in scoring.catalogue if not s.of_labels and s.functional in ELICITED]),
+        ("A whole distribution", [s for s in scoring.catalogue if not s.of_labels and s.functional not in ELICITED]),
+    ):
+        rows = [
+            "| score | elicits | score, entropy, divergence | forecasts | link and matching loss | source |",
+            "|---|---|---|---|---|---|",
+        ]
+        for s in chosen:
+            loss = None if s.loss is None else ml.get(s.loss)
+            times = "" if s.factor == 1 else f", whose divergence is {s.factor:g} of the score's"
+            link = "none here" if loss is None else f"{cell(loss.link_name)}: [`{s.loss}`](catalogue.md){times}"
+            formulas = "<br>".join(cell(text) for text in (s.formula, s.entropy_formula, s.divergence_formula))
+            elicits = s.functional + ("" if s.strict else ", not always one alone")
+            rows.append(f"| `{s.name}` | {elicits} | {formulas} | {plain(str(s.domain))} | {link} | {plain(s.source)} |")
+        parts.append(f"## {heading}\n\n" + "\n".join(rows))
+    return "\n\n".join(parts)
+
+
 def changes() -> str:
     """CHANGELOG.md."""
     return (ROOT / "CHANGELOG.md").read_text()
@@ -335,6 +364,7 @@ FILLINGS: dict[str, Callable[[], str]] = {
     "conventions": conventions,
     "counted": counted,
     "differences": differences,
+    "proper_rules": proper_rules,
 }
 PAGES: dict[str, Callable[[], str]] = {"reference.md": reference, "argument-tests.md": argument_tests, "changelog.md": changes}
 

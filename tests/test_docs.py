@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 FENCE = re.compile(r"^```(\w+)(?: title=\"(\w+\.py)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-COMMANDS = [DOCS / "audit.md", DOCS / "compare.md", DOCS / "fit.md"]  # whose console blocks are run too
+COMMANDS = [DOCS / "audit.md", DOCS / "compare.md", DOCS / "fit.md", DOCS / "score.md"]  # whose console blocks are run too
 RUN = [*COMMANDS, DOCS / "add-a-loss.md"]
 HOME = "/home/you"  # where these pages say that they are
 STEPS = [f"S{n}" for n in range(1, 13)]

@@ -63,7 +63,16 @@ def test_a_score_is_its_loss_behind_the_link(score: scoring.ProperScore) -> None
         assert (fct > 0).all()  # off the boundary: there score and loss part
     assert np.allclose(loss.divergence(raw, target), score.factor * score.divergence(target, fct), rtol=1e-9, atol=1e-12)
     back = loss.divergence(loss.link(fct), target)
+    assert np.allclose(loss.predict(loss.link(fct)), fct, rtol=1e-9)
     assert np.allclose(back, score.factor * score.divergence(target, fct), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(("loss", "score"), [(ml.Sparsemax(), scoring.brier_score), (ml.Entmax(1.5), scoring.power_score)])
+def test_beyond_the_links_range_the_loss_grows_and_the_score_does_not(loss: ml.Loss, score: Any) -> None:
+    raw, label = np.array([[0.3, 0.0], [5.0, 0.0], [9.0, 0.0]]), np.ones(3, int)
+    values, scores = loss.value(raw, label), score(label, loss.predict(raw))
+    assert values[0] == pytest.approx(scores[0]) and scores[1] == scores[2]
+    assert values[1] > scores[1] and values[2] - values[1] == pytest.approx(4.0)
 
 
 def test_ensembles_agree_with_scoringrules_and_with_one_another() -> None:
