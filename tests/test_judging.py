@@ -13,6 +13,8 @@ import pytest
 from command import matchloss, refusal
 from matchloss import scoring
 from matchloss.judging import judge
+from matchloss.report import write_score_page
+from pages import Visit, assert_all_or_nothing, assert_refers_to_nothing
 
 N = 400
 
@@ -186,3 +188,33 @@ def test_a_score_that_is_not_defined_is_left_out_and_said(capsys: Any, tmp_path:
     path = bad(table, tmp_path, p=at(3, -1.0, "p"))
     said = " ".join(matchloss(capsys, "score", path, "--target", "count", "--prediction", "p", "--counts")[1].split())
     assert "Poisson deviance is left out: p is -1 in 1 row" in said and "squared error" in said
+
+
+ARGUMENTS: dict[str, list[str]] = {
+    "number": ["--target", "y", "--prediction", "p", "--prediction", "q"],
+    "binary": ["--target", "late", "--prediction", "chance"],
+    "classes": ["--target", "kind"],
+    "quantile": ["--target", "y", "--prediction", "high", "--quantile", "0.95"],
+    "interval": ["--target", "y", "--interval", "low,high"],
+}
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_the_page_and_the_pictures(capsys: Any, tmp_path: Path, file: Path, name: str, browser: Any) -> None:
+    page, folder = tmp_path / "page.html", tmp_path / "pictures"
+    more = ["--pictures", folder] if name == "interval" else []
+    code, said, err = matchloss(capsys, "score", file, *ARGUMENTS[name], "--report", page, *more)
+    assert (code, err) == (0, "") and f"The page: {page}" in said
+    text = page.read_text(encoding="utf-8")
+    assert_refers_to_nothing(text)
+    assert text.count('class="drawn"') >= 4
+    for width, scheme in ((1280, "light"), (390, "dark")) if name in ("number", "interval") else ():
+        with Visit(browser, page, width, scheme, drawn="html[data-drawn=yes]") as visit:
+            visit.assert_fits()
+    if more:
+        assert {p.name for p in folder.iterdir()} >= {"differences.png", "reliability-1-1.svg", "reliability-1-2.png", "sharpness.svg"}
+
+
+def test_the_page_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
+    found = judge([file], "y", ["p"])
+    assert_all_or_nothing(lambda path: write_score_page(path, found), tmp_path, monkeypatch)

@@ -31,6 +31,8 @@ def score(
     weight: Annotated[str | None, typer.Option(help="A column with the weight of each row.")] = None,
     group: Annotated[str | None, typer.Option(help="A column whose equal values mark dependent rows, such as a patient's.")] = None,
     order: Annotated[str | None, typer.Option(help="A column with the time of each row: neighbours are alike.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write the judgement to this HTML page too, with pictures.")] = None,
+    pictures: Annotated[Path | None, typer.Option(help="Write the pictures to this folder, each as PNG and SVG.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the judgement to this JSON file too.")] = None,
 ) -> None:
     """Judge forecasts: proper scores beside the best constant's, calibration apart from discrimination, and which differences are real."""
@@ -40,7 +42,10 @@ def score(
     from matchloss.tables.errors import DataError
     from matchloss.terminal import console
 
+    check_writable(report)
     check_writable(json, "the judgement")
+    if pictures is not None and pictures.exists() and not pictures.is_dir():
+        raise DataError(f"the pictures cannot be written: {pictures} is a file, and they need a folder")
     pairs = [tuple(names_in(pair)) for pair in interval or []]
     for given, pair in zip(interval or [], pairs, strict=True):
         if len(pair) != 2:
@@ -62,6 +67,23 @@ def score(
             order=order,
         )
     console().print(judgement_text(found))
+    if report or pictures or json:
+        print()
+    if report:
+        from matchloss.report import write_score_page
+
+        with progress() as tell:
+            tell(f"writing {report}")
+            write_score_page(report, found)
+        print(f"The page: {report.resolve()}")
+    if pictures:
+        from matchloss.report.pictures import write
+        from matchloss.report.score_page import score_charts
+
+        with progress() as tell:
+            tell("drawing")
+            write(score_charts(found), pictures)
+        print(f"The pictures: {pictures.resolve()}")
     if json:
         write_json(json, found)
-        print(f"\nThe judgement: {json.resolve()}")
+        print(f"The judgement: {json.resolve()}")

@@ -60,7 +60,7 @@ def judge(
         parts[name] = _parts(rows, defined[0], fct)
     coverage = {name: _coverage(rows, fct) for name, fct in rows.forecasts.items()} if rows.kind in ("quantile", "interval") else {}
     source = ", ".join(file.name for file in files)
-    return Judgement(source, elicits(rows), comparisons, parts, coverage, not_defined, rows.messages, rows)
+    return Judgement(source, elicits(rows), comparisons, parts, coverage, not_defined, rows.messages, rows, forecasts[CONSTANT])
 
 
 def elicits(rows: Rows) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from numpy.typing import NDArray
+
 from matchloss.judging.rows import CONSTANT, Rows
 from matchloss.scoring import Decomposition, Difference, ForecastComparison
 
@@ -36,7 +38,7 @@ class Judgement:
 
     comparisons: for each consistent score by its name, the mean scores and their paired differences; the first score decides. parts: of
     the deciding score, for each forecast, by what they are the parts of ("" or a class, or an end of the interval). not_defined: scores
-    that leave out a value of some forecast, with the reason. rows: what was judged.
+    that leave out a value of some forecast, with the reason. rows: what was judged; constant: the best constant as a forecast of each row.
     """
 
     source: str
@@ -47,6 +49,7 @@ class Judgement:
     not_defined: Mapping[str, str]
     messages: tuple[str, ...]
     rows: Rows
+    constant: NDArray[Any]
 
     @property
     def decides(self) -> ForecastComparison:

@@ -105,7 +105,7 @@ def read_rows(
         obs=obs[there],
         forecasts={name: f[there] for name, f in found.items()},
         classes=classes,
-        level=1 - (coverage or 0.9) if intervals else quantile,
+        level=round(1 - (coverage or 0.9), 12) if intervals else quantile,
         weight=None if w is None else w[there],
         groups=None if group is None else _codes_of(kept[group], at)[there],
         order=None if order is None else _codes_of(kept[order], at)[there],
