@@ -195,7 +195,8 @@ def decomposition_chart(parts: Mapping[str, Decomposition], title: str = "") -> 
     )
     layers = [
         alt.Chart(data(a=[0.0, most])).mark_line(style="right").encode(alt.X("a:Q"), alt.Y("a:Q")),
-        base.mark_point(style="point", opacity=1),
-        base.mark_text(style="word", align="left", dx=8).encode(text="forecast:N"),
+        base.mark_point(style="point", opacity=1, size=80).encode(
+            alt.Color("forecast:N", sort=names, title=None), alt.Shape("forecast:N", sort=names, legend=None)
+        ),
     ]
     return finished(alt.layer(*layers), title, description="Miscalibration and discrimination of " + ", ".join(names))

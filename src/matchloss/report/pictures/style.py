@@ -21,7 +21,7 @@ DIGITS = 5  # of numbers that travel with a picture
 
 def _config(ink: str, soft: str, grid: str, line: str, paper: str | None, series: Sequence[str]) -> dict[str, Any]:
     main = series[0]
-    words = {"labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal", "labelFlush": True, "labelOverlap": "greedy"}
+    words = {"labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal"}
     places = {"ticks": False, "domain": False, "labelPadding": 5, "titlePadding": 8, "tickCount": 5}
     return {
         "background": paper,
@@ -29,6 +29,7 @@ def _config(ink: str, soft: str, grid: str, line: str, paper: str | None, series
         "view": {"stroke": None, "continuousWidth": WIDTH, "continuousHeight": HEIGHT},
         "title": {"color": ink, "fontSize": 13, "fontWeight": 600, "anchor": "start", "offset": 8},
         "axis": {"gridColor": grid, "labelColor": soft, "titleColor": ink} | words | places,
+        "axisQuantitative": {"labelFlush": True, "labelOverlap": "greedy"},
         "legend": {"labelColor": ink, "orient": "top", "title": None, "labelFontSize": 12, "labelLimit": 0, "symbolStrokeWidth": 3},
         "range": {"category": list(series)},
         "line": {"strokeWidth": 2.2, "strokeJoin": "round"},
