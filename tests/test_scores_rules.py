@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import array_api_strict as strict
@@ -137,11 +138,21 @@ def test_weights_reductions_and_shapes() -> None:
         (lambda: scoring.crps_normal([0.0, 1.0], 0.0, [1.0, 0.0]), r"sigma\[1\] is 0.0; allowed: \(0, inf\)"),
         (lambda: scoring.crps_normal([0.0, np.nan], 0.0, 1.0), r"obs\[1\] is nan"),
         (lambda: scoring.crps_poisson([1.5], 2.0), r"obs\[0\] is 1.5; allowed: whole numbers"),
+        (lambda: scoring.crps_gamma([1.0, -0.5], 2.0, 1.0), r"obs\[1\] is -0.5; allowed: \[0, inf\)"),
+        (lambda: scoring.crps_beta([0.5, 1.25], 2.0, 1.0), r"obs\[1\] is 1.25; allowed: \[0, 1\]"),
+        (lambda: scoring.logs_t([0.0], 3.0, 0.0, [-1.0]), r"scale\[0\] is -1.0; allowed: \(0, inf\)"),
+        (lambda: scoring.poisson_deviance([0.0, -1.0], [1.0, 1.0]), r"obs\[1\] is -1.0; allowed: \[0, inf\)"),
+        (lambda: scoring.log_score([0.0, 2.0], [0.5, 0.5]), r"obs\[1\] is 2.0; allowed: \[0, 1\]"),
+        (lambda: scoring.brier_score([0, 1], [[0.5, 0.5], [-0.5, 1.5]]), r"fct\[1, 0\] is -0.5; allowed: probabilities"),
+        (lambda: scoring.crps_ensemble([0.0, 0.0], [[1.0], [np.nan]], nan="skip"), r"fct\[1, 0\] is nan"),
+        (lambda: scoring.energy_score([[0.0]], [[[np.nan]]]), r"fct.* is nan; allowed: finite numbers"),
+        (lambda: scoring.crps_mixnorm(0.0, [0.0, 1.0], [1.0, 0.0]), r"s\[1\] is 0.0; allowed: \(0, inf\)"),
+        (lambda: scoring.decompose("crps_ensemble", [0.0], [[1.0]]), "crps_ensemble has no parts here"),
         (lambda: scoring.crps_binomial([3], 2, 0.5), r"obs\[0\] is 3; allowed: 0 to n, which is 2"),
         (lambda: scoring.log_score([0, 2], [[0.5, 0.5], [0.5, 0.5]]), r"obs\[1\] is 2; allowed: labels 0..1"),
         (lambda: scoring.log_score([0], [[0.5, 0.6]]), r"fct\[0\] sums to 1.1"),
         (lambda: scoring.brier_score([0.0], [1.5]), r"fct\[0\] is 1.5; allowed: \[0, 1\]"),
-        (lambda: scoring.interval_score([0.0, 0.0], [0.0, 2.0], [1.0, 1.0], 0.1), r"crossed|above upper in 1 of 2 rows, first lower\[1\]"),
+        (lambda: scoring.interval_score([0.0, 0.0], [0.0, 2.0], [1.0, 1.0], 0.1), r"lower is above upper in 1 of 2 rows, first lower\[1\]"),
         (lambda: scoring.crps_ensemble([0.0], [[1.0, np.nan]]), r"fct\[0, 1\] is nan"),
         (lambda: scoring.crps_uniform(0.5, [0.0, 1.0], [1.0, 1.0]), r"max\[1\] is 1.0"),
         (lambda: scoring.pinball([0.0], [0.0], alpha=1.0), r"alpha.* is 1.0; allowed: \(0, 1\)"),
@@ -235,6 +246,25 @@ def test_intervals_of_the_parts_hold_the_true_parts() -> None:
             held += [low <= x <= high for x, (low, high) in zip(truth, parts.intervals, strict=True)]
             assert all(low <= x <= high for x, (low, high) in zip(parts, parts.intervals, strict=True))
         assert held.min() >= 34, (stretch, held)  # 38 of 40 are promised
+
+
+def test_every_name_of_the_peers_has_its_place_on_the_page() -> None:
+    from sklearn import metrics
+
+    page = (Path(__file__).parent.parent / "docs" / "judge-a-forecast.md").read_text()
+    rings, learn = page.partition("## From scoringrules")[2].split("## From sklearn.metrics")
+    assert [name for name in sr.__all__ if not hasattr(scoring, name) and f"`{name}" not in rings] == []
+    judges = [n for n in metrics.__all__ if n.endswith(("_loss", "_error", "_deviance")) or n.startswith(("d2_", "r2_"))]
+    assert [name for name in judges if f"`{name}" not in learn] == []
+
+
+def test_ensembles_and_intervals_are_compared_by_name() -> None:
+    r = np.random.default_rng(13)
+    y = r.normal(size=200)
+    found = scoring.compare_forecasts("crps_ensemble", y, {"sharp": r.normal(size=(200, 20)), "wide": 4 * r.normal(size=(200, 20))})
+    assert found.best == "sharp" and "wide" in found.beaten_by and found.sentence.startswith("By CRPS, sharp is best")
+    ends = {"right": np.tile([-1.645, 1.645], (200, 1)), "narrow": np.tile([-0.1, 0.1], (200, 1))}
+    assert scoring.compare_forecasts("interval_score", y, ends, level=0.1).beaten_by == {"narrow": "right"}
 
 
 def test_the_better_forecast_is_named_and_ties_are_not() -> None:
