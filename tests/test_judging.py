@@ -56,6 +56,7 @@ def file(table: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         (["--target", "y", "--prediction", "p", "--prediction", "q"], ["the mean of y", "squared error  Poisson", "p is better"]),
         (["--target", "count", "--prediction", "p", "--counts"], ["a count", "Poisson deviance", "constant - p"]),
+        (["--target", "count", "--prediction", "p", "--no-counts"], ["holds numbers", "squared error", "constant - p"]),
         (["--target", "late", "--prediction", "chance", "--order", "id"], ["probability that late is True", "log score", "Brier score"]),
         (["--target", "kind", "--group", "group"], ["the probabilities of kind", "probability: a", "probability: c"]),
         (["--target", "y", "--prediction", "high", "--quantile", "0.95"], ["the 95 % quantile", "pinball loss", "at most"]),

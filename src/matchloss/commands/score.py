@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from matchloss.commands.options import Counts
+from matchloss.commands.options import Counts, Weight
 from matchloss.commands.tools import check_writable, names_in, progress
 
 
@@ -27,8 +27,8 @@ def score(
     coverage: Annotated[float | None, typer.Option(help="The share of rows that an interval should hold; 0.9 unless told.")] = None,
     truth: Annotated[Path | None, typer.Option(help="The file with the target, where the forecasts' files do not have it.")] = None,
     on: Annotated[str, typer.Option(help="Columns by which rows of several files belong together, instead of their order.")] = "",
-    counts: Counts = False,
-    weight: Annotated[str | None, typer.Option(help="A column with the weight of each row.")] = None,
+    counts: Counts = None,
+    weight: Weight = None,
     group: Annotated[str | None, typer.Option(help="A column whose equal values mark dependent rows, such as a patient's.")] = None,
     order: Annotated[str | None, typer.Option(help="A column with the time of each row: neighbours are alike.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write the judgement to this HTML page too, with pictures.")] = None,
@@ -61,7 +61,7 @@ def score(
             quantile=quantile,
             intervals=pairs,
             coverage=coverage,
-            counts=counts or None,
+            counts=counts,
             weight=weight,
             group=group,
             order=order,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from matchloss.tables.errors import DataError
 from matchloss.tables.read import pl, require_columns
-from matchloss.tables.target import Target, drop_missing, read_target
+from matchloss.tables.target import As, Target, drop_missing, read_target
 from matchloss.tables.words import plural, suggest
 
 Floats = NDArray[np.float64]
@@ -59,7 +59,7 @@ def read_rows(
     require_columns(base, [name for name in (target, weight, group, order) if name], "the table with the observations")
     kept, at = drop_missing(base, target)
     of_numbers = quantile is not None or bool(intervals)
-    seen = _target(kept[target], at, "number" if of_numbers or counts is False else "count" if counts else None)
+    seen = _target(kept[target], at, "number" if of_numbers else None, False if of_numbers else counts)
     kind: Kind = "interval" if intervals else "quantile" if quantile is not None else seen.kind
     read: Callable[[pl.DataFrame, str], tuple[Floats, tuple[str, ...]]]
     if intervals:
@@ -136,10 +136,10 @@ def _check(
             raise DataError(f"--prediction names {name} twice")
 
 
-def _target(column: pl.Series, at: NDArray[np.intp], take: Any) -> Target:
+def _target(column: pl.Series, at: NDArray[np.intp], take: As | None, counts: bool | None) -> Target:
     if column.n_unique() == 1:
         raise DataError(f"{column.name} is {column[0]} in every row: the best constant is exact, and there is nothing to judge")
-    return read_target(column, at, take)
+    return read_target(column, at, take, counts)
 
 
 def _usual(table: pl.DataFrame, kind: Kind) -> str:
