@@ -50,6 +50,25 @@ def test_no_number_beats_the_functional(score: scoring.ProperScore, level: float
         assert worse > least if score.strict else worse >= least - 1e-12
 
 
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_no_sample_beats_the_law_that_it_was_drawn_from(seed: int) -> None:
+    """The law: equally likely points. Its own points are the best ensemble; of mean and deviation, any law that has both."""
+    r = np.random.default_rng(seed)
+    truth, other = r.normal(size=12), r.normal(0.3, 1.2, size=12)
+    assert scoring.crps_ensemble(truth, np.tile(truth, (12, 1))).mean() < scoring.crps_ensemble(truth, np.tile(other, (12, 1))).mean()
+    points, others = r.normal(size=(12, 2)), r.normal(0.3, 1.2, size=(12, 2))
+    own, strange = (scoring.energy_score(points, np.tile(x, (12, 1, 1))).mean() for x in (points, others))
+    assert own < strange
+    both = truth.mean() + np.array([-1.0, 1.0]) * truth.std(ddof=1)
+    assert scoring.dss_ensemble(both, np.tile(truth, (2, 1))).mean() < scoring.dss_ensemble(both, np.tile(other, (2, 1))).mean()
+    alpha, seen = 0.25, np.sort(r.normal(size=40))
+    ends = [scoring.best_constant("quantile", seen, None, level) for level in (alpha / 2, 1 - alpha / 2)]
+    rule = scoring.get_score("interval_score")
+    wrong = np.sort(np.array(ends) + r.normal(size=2))
+    assert rule.rows(seen, np.tile(ends, (40, 1)), alpha).mean() <= rule.rows(seen, np.tile(wrong, (40, 1)), alpha).mean() + 1e-12
+
+
 @pytest.mark.parametrize("score", [s for s in scoring.catalogue if s.loss], ids=lambda s: s.name)
 def test_a_score_is_its_loss_behind_the_link(score: scoring.ProperScore) -> None:
     r = np.random.default_rng(4)
