@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 MAX_PASSES = 300  # cross entropy over many classes wants more than the estimators' 100
+FEWER_PASSES = 50  # after a fit that did not converge: the loss will not be ranked, and other folds would hardly fare better
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +54,7 @@ def cross_fit(
 ) -> CrossFit:
     """Fit `loss` to the rows that each part of the split learns from, and to all; arguments as for `linear.solve.solve`."""
     target = np.ascontiguousarray(target, np.float64 if outputs is None else np.int64)
+    made: list[Solution] = []
     tell(f"{loss.name}: loading")
     warm(loss, rows, target, outputs, weight is not None)
 
@@ -64,7 +66,7 @@ def cross_fit(
             sample_weight=weight,
             l2=l2,
             outputs=outputs,
-            max_passes=MAX_PASSES,
+            max_passes=MAX_PASSES if all(found.converged for found in made) else FEWER_PASSES,
             names=names,
             progress=lambda passes: tell(f"{loss.name}: {what}, pass {passes}"),
         )
@@ -73,7 +75,6 @@ def cross_fit(
     place = np.zeros(rows.n, np.intp)
     place[scored] = np.arange(len(scored))
     raw = np.empty((split.repeats, len(scored), *(() if outputs is None else (outputs,))))
-    made: list[Solution] = []
     for repeat, train, test in split.parts():
         found = fitted(rows.take(train), target[train], None if weight is None else weight[train], f"fold {len(made) + 1}")
         made.append(found)
