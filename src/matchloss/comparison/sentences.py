@@ -70,7 +70,8 @@ def _first(question: str, score: str, standing: Standing, remarks: Remarks) -> s
     if not standing.means:
         return f"For {question}: no verdict, since no loss here can be ranked."
     least = min(standing.means, key=lambda name: standing.means[name])
-    beside = f"{least} has a {by} of {standing.means[least]:.4g}, a constant one of {standing.constant:.4g}"
+    article = "an" if by[0] in "aeiou" else "a"
+    beside = f"{least} has {article} {by} of {standing.means[least]:.4g}, a constant one of {standing.constant:.4g}"
     pair = standing.from_constant.get(least)
     doubt = "" if pair is None or pair.difference > 0 else f", and the data cannot tell them apart{_rows(pair, remarks.unit)}"
     return f"For {question}: no loss does better than the best constant. {beside}{doubt}."
@@ -87,7 +88,7 @@ def _others(standing: Standing, remarks: Remarks) -> str:
         told = True
     for name, pair in standing.undecided.items():
         unsure = f"the data cannot tell {name} from it ({_difference(standing, pair, told)}{_rows(pair, remarks.unit, '; ')})"
-        clauses.append(_with_remark(unsure, name, remarks))
+        clauses.append(_with_remark(unsure, name, remarks, "although it"))
         told = True
     for name, pair in standing.worse.items():
         than = "" if standing.by[name] == standing.best else f" than {standing.by[name]}"
@@ -99,9 +100,9 @@ def _others(standing: Standing, remarks: Remarks) -> str:
     return f"{said.replace('the data', 'The data', 1) if said.startswith('the data') else said}." if said else ""
 
 
-def _with_remark(clause: str, name: str, remarks: Remarks) -> str:
+def _with_remark(clause: str, name: str, remarks: Remarks, joined: str = "and") -> str:
     remark = remarks.of.get(name)
-    return f"{clause}, and {remark}" if remark else clause
+    return f"{clause}, {joined} {remark}" if remark else clause
 
 
 def _difference(standing: Standing, pair: Difference, told: bool) -> str:
@@ -127,8 +128,8 @@ def _rows(pair: Difference, unit: str, before: str = ": ") -> str:
 def percents(shares: Sequence[float]) -> tuple[str, ...]:
     """Shares in percent, with as many decimals each: 12, 9 and 15, or 0.3, -0.1 and 0.7.
 
-    >>> percents((0.003, -0.001, 0.007)), percents((0.12, 0.09, 0.15)), percents((1.4, -3.1, 5.9))
-    (('0.3', '-0.1', '0.7'), ('12', '9', '15'), ('140', '-310', '590'))
+    >>> percents((0.003, -0.001, 0.007)), percents((0.12, -0.001, 0.15)), percents((1.4, -3.1, 5.9))
+    (('0.3', '-0.1', '0.7'), ('12', '0', '15'), ('140', '-310', '590'))
     """
     percent = [100 * share for share in shares]
     largest = max((abs(p) for p in percent if math.isfinite(p)), default=0.0)
@@ -136,7 +137,7 @@ def percents(shares: Sequence[float]) -> tuple[str, ...]:
     places = min(max(-power, 0) + (power == 0), 6)
     if power >= 3:  # three digits are enough for what is many times as large
         percent = [float(f"{p:.3g}") for p in percent]
-    return tuple("unknown" if math.isnan(p) else f"{p:,.{places}f}".replace("-0." + "0" * places, "0." + "0" * places) for p in percent)
+    return tuple("unknown" if math.isnan(p) else f"{round(p, places) + 0.0:,.{places}f}" for p in percent)  # + 0.0: no minus before 0
 
 
 def share_of_rows(count: float, total: float) -> str:
