@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import matchloss as ml
-from made_up_comparisons import comparison
+from made_up_comparisons import ROWS, comparison
 from matchloss.comparison.result import Score
-from matchloss.report import curves, render_page, words, write_page
+from matchloss.report import compare_pictures, curves, render_page, words, write_page
 from pages import HOSTILE, LOOKS, Visit, assert_all_or_nothing, assert_refers_to_nothing, page_data
 from sweeps import sweep
 
@@ -23,6 +23,7 @@ DRAWN = "#signals-0 path[data-loss][d*=L]"
 
 def made_up(kind, losses, score_names, target="late", classes=(), frequencies=(), target_range=(0.0, 1.0), **changes):
     """A comparison whose losses are real and whose scores are not."""
+    changes = {"observed": np.zeros(ROWS) if classes else np.full(ROWS, sum(target_range) / 2)} | changes
     return comparison(
         kind, losses, score_names, target=target, classes=classes, frequencies=frequencies, target_range=target_range, **changes
     )
@@ -94,11 +95,29 @@ def test_S6_the_mean_of_one_label_gradients_converges_as_theory_says():
     assert data["typical"][-1] < 0.01 * data["biased"][-1]  # not linear in the target: the mean of its signals goes elsewhere
 
 
-def test_a_label_that_never_varies_and_no_label_at_all_still_make_a_page():
-    assert "an example distribution" in render_page([number()])
+def test_a_page_on_a_number_does_not_lecture_on_labels():
+    page = render_page([number()])
+    assert "softmax" not in page.lower().split("<main>")[1].split("</main>")[0].replace("softmax_", "") and page_data(page)["slope"] is None
+    assert "Softmax is the slope" in render_page([label(), number()])
+
+
+def test_a_label_that_never_varies_still_makes_a_page():
     assert "an example distribution" in render_page([classes(frequencies=(1.0, 0.0, 0.0))])
     with pytest.raises(ValueError, match="at least one"):
         render_page([])
+
+
+def test_matching_losses_share_the_straight_line_of_the_first_screen():
+    for found in (label(), number(), count(), classes()):
+        target = 1.0 if found.classes else 2.0
+        window = (0.0, 1.0) if found.classes else found.target_range
+        for fit in found.fits:
+            made = compare_pictures.signal(fit, window, target, len(found.classes))
+            if fit.loss.name == "hinge":
+                assert made is None
+                continue
+            off = np.nanmax(np.abs(made.signal - (made.prediction - target)))
+            assert (off < 1e-9) == bool(fit.loss.matching), fit.name
 
 
 # ---- the words ----
@@ -110,8 +129,8 @@ def test_infinite_scores_are_said_and_not_best():
     fits = [replace(fit, scores={"log": score}, converged=i < 2) for i, (fit, score) in enumerate(zip(found.fits, scores, strict=True))]
     page = render_page([replace(found, fits=tuple(fits))])
     assert "inf (29 rows had probability 0)" in page
-    assert re.search(r'best">0\.4123<', page)
-    assert "not converged" in page
+    assert re.search(r'best">0\.41234<', page)
+    assert ">22+<" in page  # did not converge
 
 
 def test_formulas_are_set_with_their_signs():
@@ -133,7 +152,7 @@ def test_hostile_names_stay_text():
     message = f"{HOSTILE} was dropped"
     page = render_page([classes(target=HOSTILE, source=HOSTILE, classes=(HOSTILE, "b", "c"), notes=(message,))])
     assert "<b>x</b>" not in page
-    assert page.count("</script>") == 2
+    assert page.count("</script>") == 5
     page_data(page)
 
 
@@ -158,8 +177,25 @@ def curves_of(visit, figure):
 @pytest.mark.parametrize(("width", "scheme"), sweep(LOOKS, lambda *look: look in (LOOKS[0], LOOKS[3])))
 def test_the_page_fits_and_is_quiet(browser, file, width, scheme):
     with Visit(browser, file, width, scheme, DRAWN) as visit:
+        visit.page.wait_for_selector("html[data-drawn=yes]")
         visit.assert_fits()
         assert visit.page.locator("#picture-2 path").first.is_visible()
+        tables = visit.page.locator(".table-box").all()
+        assert all(
+            t.evaluate("n => n.nextElementSibling.hidden === (n.scrollWidth <= n.clientWidth + 1)") for t in tables
+        )  # a table that scrolls says so
+
+
+def test_the_verdict_and_two_pictures_are_on_the_first_screen(browser, tmp_path):
+    rng = np.random.default_rng(0)
+    late, raw = rng.integers(0, 2, 50), rng.normal(size=50)
+    found = replace(label(), observed=late, alerts=("rownames is left out: an id.",))
+    found = replace(found, fits=tuple(replace(fit, raw=raw) for fit in found.fits))
+    write_page(tmp_path / "page.html", [found])
+    with Visit(browser, tmp_path / "page.html", drawn="html[data-drawn=yes]") as visit:
+        shown = visit.page.locator(".verdict li, .warnings li, .own h4, .own [data-picture] svg")
+        assert shown.count() == 1 + 1 + 2 + 4 + 1  # the hinge loss has no reliability diagram
+        assert all(node.bounding_box()["y"] + node.bounding_box()["height"] < 800 for node in shown.all())
 
 
 def test_sliders_toggles_and_legend_move_the_curves(browser, file):
@@ -223,7 +259,9 @@ def test_every_loss_of_the_catalogue_has_its_picture(low, high):
         made_up("binary", binary, ("log",), classes=("a", "b"), frequencies=(0.5, 0.5)),
         made_up("multiclass", simplex, ("log",), classes=("a", "b", "c"), frequencies=(0.5, 0.3, 0.2)),
     ]
-    for picture in page_data(render_page(found))["signals"].values():
+    for comparison_of in found:
+        assert compare_pictures.signal_chart(comparison_of) is not None
+        picture = curves.signals(comparison_of)
         assert all(curve is not None for curves_of_set in picture["sets"] for curve in curves_of_set)
         for curve in picture["sets"][0]:
             assert len([g for g in curve["g"] if g is not None]) > 1

@@ -4,75 +4,73 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from matchloss.report import compare_words, curves, words
+from matchloss.comparison import lines
+from matchloss.report import compare_pictures, compare_words, curves, words
 from matchloss.report.page import assemble, sources, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from matchloss.comparison.result import Comparison
+    import altair as alt
+
+    from matchloss.comparison.result import Answer, Comparison
 
 EXAMPLE = (0.5, 0.3, 0.2)  # class frequencies for picture 3 where the data have no labels
 
 
-def _results(comparison: Comparison) -> list[dict[str, Any]]:
-    columns = {name: [fit.scores.get(name) for fit in comparison.fits] for name in comparison.score_names}
-    digits = {name: words.column_digits(column) for name, column in columns.items()}
-    best = {name: comparison.best(name) for name in columns}
-    rows: list[dict[str, Any]] = []
-    for i, (fit, title) in enumerate(zip(comparison.fits, compare_words.titles(comparison.fits), strict=True)):
-        cells = [
-            {
-                "text": words.score_text(column[i], digits[name]),
-                "best": fit.loss.name in best[name],
-                "infinite": bool((score := column[i]) and score.infinite),
-            }
-            for name, column in columns.items()
-        ]
-        made = {"title": title, "note": fit.note, "cells": cells, "passes": f"{fit.passes:,}"}
-        rows.append(made | {"seconds": f"{fit.seconds:.2f}", "converged": fit.converged})
-    return rows
-
-
-def _properties(comparison: Comparison) -> list[dict[str, Any]]:
-    flags = ("matching", "zero_iff_right", "convex", "linear_in_target")
-    return [
-        {
-            "title": title,
-            "signal": words.formula(fit.loss.error_signal),
-            "flags": [bool(getattr(fit.loss, flag)) for flag in flags],
-            "functional": str(fit.loss.functional),
-        }
-        for fit, title in zip(comparison.fits, compare_words.titles(comparison.fits), strict=True)
+def _results(comparison: Comparison, answer: Answer) -> dict[str, Any]:
+    """The table of the losses that answer one question; bold is only a loss that beats every other one."""
+    head, *rows = lines.results(comparison.fits, answer)
+    best = answer.standing.best if answer.standing.alone else None
+    notes = {fit.name: fit.note for fit in comparison.fits}
+    made = [
+        {"name": name, "note": notes.get(name, ""), "cells": [words.minus(c) for c in cells], "best": name == best} for name, *cells in rows
     ]
+    return {"head": head[1:], "rows": made, "wide": max((i for i, c in enumerate(head[1:]) if c in ("relative", "verdict")), default=0)}
 
 
-def _comparison(comparison: Comparison, number: int) -> dict[str, Any]:
+def _properties(comparison: Comparison) -> dict[str, Any]:
+    head, *rows = lines.properties(comparison.fits)
+    return {"head": head, "rows": [(name, words.formula(signal), *rest) for name, signal, *rest in rows]}
+
+
+def _comparison(comparison: Comparison, number: int, charts: dict[str, alt.Chart]) -> dict[str, Any]:
+    """The section of one comparison; adds its pictures to `charts`."""
+    tiles = compare_pictures.reliabilities(comparison)
+    charts |= {f"reliability-{number}-{j}": tile for j, tile in enumerate(tiles.values())}
+    signals = compare_pictures.signal_chart(comparison)
+    charts |= {f"error-{number}": signals} if signals is not None else {}
     return {
         "id": f"comparison-{number}",
         "target": comparison.target,
         "kind": words.kind(comparison.kind, len(comparison.classes)),
         "facts": compare_words.facts(comparison),
-        "short": compare_words.short(comparison),
-        "scores": [words.score_name(name) for name in comparison.score_names],
-        "ranking": compare_words.ranking(comparison),
-        "results": _results(comparison),
+        "verdicts": [words.minus(verdict.sentence) for verdict in comparison.verdicts],
+        "alerts": comparison.alerts,
+        "tiles": [f"reliability-{number}-{j}" for j in range(len(tiles))],
+        "tiles_say": [*compare_words.tiles(comparison), *compare_pictures.unshown(comparison, tiles)],
+        "signals": f"error-{number}" if signals is not None else "",
+        "signals_say": compare_words.signals(comparison),
+        "results": [_results(comparison, answer) for answer in comparison.answers],
+        "how": comparison.how,
         "properties": _properties(comparison),
-        "messages": comparison.notes,
+        "messages": [note for note in comparison.notes if note not in comparison.alerts],
     }
 
 
-def _labels(comparisons: Sequence[Comparison]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Picture 3 for the template and for the script: from the first labels at hand, else from an example that says so."""
+def _labels(comparisons: Sequence[Comparison]) -> tuple[dict[str, Any], dict[str, Any]] | tuple[None, None]:
+    """Picture 3 for the template and for the script, from the first labels at hand, else from an example; None where nothing is a label."""
+    if not any(c.classes for c in comparisons):
+        return None, None
     usable = [c for c in comparisons if sum(f > 0 for f in c.frequencies) > 1]
     if usable:
         names: Sequence[str] = usable[0].classes
         data = curves.one_label(usable[0].frequencies)
-        where = f"Labels are drawn from the class frequencies of {usable[0].target} in the training rows"
+        where = f"Labels are drawn from the class frequencies of {usable[0].target}"
     else:
         names, data = ("A", "B", "C"), curves.one_label(EXAMPLE)
-        where = "These data have no labels of two classes or more, so labels are drawn from an example distribution"
+        where = "These data have one class only, so labels are drawn from an example distribution"
     rows = [
         {"name": names[k], "q": f"{q:.4f}", "p": f"{p:.4f}", "whole": f"{w:+.4f}".replace("-", "−")}
         for k, q, p, w in zip(data["shown"], data["q"], data["p"], data["whole"], strict=True)
@@ -98,11 +96,14 @@ def render_page(comparisons: Sequence[Comparison]) -> str:
         for i, c in numbered
     ]
     labels, label_data = _labels(comparisons)
+    charts: dict[str, alt.Chart] = {}
+    sections = [_comparison(c, i, charts) for i, c in enumerate(comparisons)]
     return assemble(
         "compare",
-        {"signals": signals, "slope": curves.log_sum_exp(), "labels": label_data},
+        {"signals": signals, "slope": curves.log_sum_exp() if labels else None, "labels": label_data},
+        charts,
         title="matchloss: which loss fits " + ", ".join(c.target for c in comparisons),
-        comparisons=[_comparison(c, i) for i, c in enumerate(comparisons)],
+        comparisons=sections,
         pictures=pictures,
         labels=labels,
         sources=sources(fit.loss for c in comparisons for fit in c.fits),

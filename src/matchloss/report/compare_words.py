@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 from matchloss.report.words import count, minus
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from matchloss.comparison.result import Comparison, Fit
+    from matchloss.comparison.result import Comparison
 
 MANY = 6  # class frequencies are listed up to here
 
@@ -51,19 +49,25 @@ def remarks(comparison: Comparison, width: int) -> list[str]:
     return [OPENING[comparison.kind].format(width=width), " ".join(filter(None, said))]
 
 
-def titles(fits: Sequence[Fit]) -> list[str]:
-    """Titles of the losses, told apart by their parameters where one loss was tried with several."""
-    plain = [fit.loss.title for fit in fits]
-    return [t if plain.count(t) == 1 else repr(fit.loss) for t, fit in zip(plain, fits, strict=True)]
+def tiles(comparison: Comparison) -> list[str]:
+    """How to read the small reliability diagrams."""
+    of = f"the probability of {_label(comparison)}" if comparison.classes else comparison.target
+    return [
+        f"Across, what a model predicted for {of}; up, what came, by models that did not see the row. On the dashed line both agree; the "
+        "band is where a calibrated model’s line lies, with a probability of 90 % at each prediction."
+    ]
 
 
-def ranking(comparison: Comparison) -> str:
-    """What the star in the results means, or why there is none."""
-    if any(comparison.best(score) for score in comparison.score_names):
-        return "★ marks a loss that beats every other one that is ranked with it: the 95 % interval of each difference excludes 0."
-    return "No best is marked, since no loss beats every other one that may be ranked with it."
+def signals(comparison: Comparison) -> str:
+    """How to read the picture of error signals."""
+    matching = [fit.name for fit in comparison.fits if fit.loss.matching]
+    where = f"Where {_label(comparison)} came" if comparison.classes else f"Where the middle {comparison.target} came"
+    line = f"{', '.join(matching)}: one straight line, output minus wanted. " if matching else ""
+    return f"{where}: what each loss tells the model, by its prediction. {line}The others are drawn in the same mean size."
 
 
-def short(comparison: Comparison) -> list[str]:
-    """The verdicts."""
-    return [verdict.sentence for verdict in comparison.verdicts]
+def _label(comparison: Comparison) -> str:
+    """The class that pictures are about: the second of two, or the most frequent."""
+    if len(comparison.classes) == 2:
+        return comparison.classes[1]
+    return comparison.classes[max(range(len(comparison.classes)), key=comparison.frequencies.__getitem__)]

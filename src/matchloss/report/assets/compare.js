@@ -332,6 +332,6 @@ class OneLabel {
 
 const PAGE = JSON.parse(document.getElementById("page-data").textContent);
 for (const [id, data] of Object.entries(PAGE.signals)) new Signals(document.getElementById(id), data, id);
-new Slope(document.getElementById("picture-2"), PAGE.slope);
+if (PAGE.slope) new Slope(document.getElementById("picture-2"), PAGE.slope);
 if (PAGE.labels) new OneLabel(document.getElementById("picture-3"), PAGE.labels);
 document.documentElement.dataset.ready = "yes";

@@ -64,7 +64,9 @@ def reliability_chart(
         curve.mark_area(style="area", clip=True).encode(alt.Y("low:Q"), alt.Y2("high:Q")),
         diagonal.mark_line(style="right", clip=True).encode(alt.X("fct:Q"), alt.Y("value:Q")),
         curve.mark_line(style="curve", clip=True).encode(alt.Y(**y)),
-        curve.mark_point(style="point", clip=True, opacity=1 if fct.size <= FEW else 0).encode(alt.Y("value:Q"), tooltip=tips),
+        curve.mark_point(style="point", clip=True, opacity=1 if fct.size <= FEW else 0, size=16 if tile else 46).encode(
+            alt.Y("value:Q"), tooltip=tips
+        ),
     ]
     said = f"Reliability: observed against predicted {of}, with the band of calibrated forecasts"
     return finished(alt.layer(*layers), title, height=tile or HEIGHT, description=said)
