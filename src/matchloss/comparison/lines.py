@@ -80,6 +80,8 @@ def relative(answer: Answer, name: str) -> str:
     if found is None or not all(map(math.isfinite, found)):
         return _ratio(standing.means[name] / reference) if reference else "-"
     middle, low, high = (1 + share for share in found)
+    if max(map(abs, found)) >= 1000:
+        return f"{middle:.3g} ({low:.3g} to {high:.3g})"
     digits = _digits(found)
     return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
