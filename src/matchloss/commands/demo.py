@@ -38,6 +38,10 @@ def demo(
         console().print(sentence(line, "dim"))
     for comparison in compared:
         console().print(comparison_text(comparison))
+    console().print("\nIn short")
+    for comparison in compared:
+        for verdict in comparison.verdicts:
+            console().print(sentence(f"{comparison.target}: {verdict.sentence}", "bold"))
     for name, fitted in fits.items():
         write_model(report.with_name(f"{report.stem}-{name}.json"), fitted.model)
     with progress() as tell:

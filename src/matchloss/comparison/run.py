@@ -212,7 +212,7 @@ def _fit(f: Fitted, bench: Bench, answers: Sequence[Answer], design: Design) -> 
         passes=found.passes,
         seconds=found.seconds,
         converged=not f.unsettled,
-        objective=found.objective - ridge(loss, wanted) / 2 * float(np.square(found.coef).sum()),
+        objective=found.objective,
         scores=bench.scores(f, answers),
         raw=f.cross.raw[0],
         whole=whole,

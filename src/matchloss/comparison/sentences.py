@@ -133,7 +133,7 @@ def percents(shares: Sequence[float]) -> tuple[str, ...]:
     """
     percent = [100 * share for share in shares]
     largest = max((abs(p) for p in percent if math.isfinite(p)), default=0.0)
-    power = math.floor(math.log10(largest)) if largest else 0
+    power = math.floor(math.log10(largest)) if largest else 1
     places = min(max(-power, 0) + (power == 0), 6)
     if power >= 3:  # three digits are enough for what is many times as large
         percent = [float(f"{p:.3g}") for p in percent]

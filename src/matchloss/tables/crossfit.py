@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +52,12 @@ def cross_fit(
     names: Sequence[str] = (),
     tell: Callable[[str], None] = lambda text: None,
 ) -> CrossFit:
-    """Fit `loss` to the rows that each part of the split learns from, and to all; arguments as for `linear.solve.solve`."""
+    """Fit `loss` to the rows that each part of the split learns from, and to all; arguments as for `linear.solve.solve`.
+
+    The ridge l2 is that of columns of numbers in units of their standard deviations, so that units do not matter; the objective is
+    without it.
+    """
+    rows, unit = _in_deviations(rows) if l2 else (rows, None)
     target = np.ascontiguousarray(target, np.float64 if outputs is None else np.int64)
     made: list[Solution] = []
     tell(f"{loss.name}: loading")
@@ -86,4 +91,24 @@ def cross_fit(
 
     if not split.held_out:
         made.append(whole())
-    return CrossFit(made[-1], raw, len(made), sum(not found.converged for found in made), whole)
+    failed = sum(not found.converged for found in made)
+    return CrossFit(_in_units(made[-1], unit, l2), raw, len(made), failed, lambda: _in_units(whole(), unit, l2))
+
+
+def _in_deviations(rows: TableRows) -> tuple[TableRows, Floats]:
+    """The rows with their numbers in units of their standard deviations, and this unit for each coefficient."""
+    columns = rows.numbers if isinstance(rows.numbers, tuple) else tuple(rows.numbers.T)
+    deviation = np.array([float(np.std(column, dtype=np.float64)) if len(column) else 0.0 for column in columns])
+    deviation = np.where(np.isfinite(deviation) & (deviation > 0), deviation, 1.0)
+    wide = np.ones(rows.width)
+    wide[1 : 1 + rows.q] = deviation
+    return replace(rows, numbers=tuple(column / d for column, d in zip(columns, deviation, strict=True))), wide[rows.slots]
+
+
+def _in_units(found: Solution, unit: Floats | None, l2: float) -> Solution:
+    """The solution for numbers in their own units."""
+    if unit is None:
+        return found
+    penalty = l2 / 2 * float(np.square(found.coef).sum())
+    coef = found.coef / (unit if found.coef.ndim == 1 else unit[:, None])
+    return replace(found, coef=coef, centre=found.centre * unit, objective=found.objective - penalty)
