@@ -209,3 +209,15 @@ def test_interrupted_fits_and_predictions_leave_nothing_half_written(capsys, tmp
         assert (code, out) == (130, "") and "interrupted" in err
     assert model.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["flights.csv", "model.json"]
+
+
+@pytest.mark.parametrize("columns", [24, 40, 60, 80, 200])
+def test_no_number_is_cut_in_any_terminal(capsys, monkeypatch, data, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    said = matchloss(capsys, "fit", data, "--target", "arr_delay", "--drop", "late")[1]
+    monkeypatch.setenv("COLUMNS", "80")
+    whole = matchloss(capsys, "fit", data, "--target", "arr_delay", "--drop", "late")[1]
+    table = whole[whole.index("score ") : whole.index("  by size")]
+    numbers = {word for word in table.split() if word[-1].isdigit() or word.endswith("%")} - {"%"}
+    assert len(numbers) > 8 and numbers <= set(said.split())
+    assert max(map(len, said.splitlines())) <= max(columns, 24)

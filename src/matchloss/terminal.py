@@ -50,7 +50,7 @@ def blocks(lines: Sequence[Sequence[str]], room: int) -> Text:
     gamma    1.02 (0.99 to 1.05)
     """
     columns = [[plain(cell) for cell in column] for column in zip(*lines, strict=True)]
-    widths = [_width_of(columns[0], TEXT)]
+    widths = [_width_of(columns[0], min(TEXT, room // 2))]
     widths += [_width_of(column, min(TEXT, room - GAP - widths[0])) for column in columns[1:]]
     parts: list[list[int]] = []
     used = room + 1

@@ -14,7 +14,7 @@ from rich.text import Text
 from matchloss.tables.design import levels_of
 from matchloss.tables.scores import Score
 from matchloss.tables.words import listed, plural, score_text
-from matchloss.terminal import facts, plain, ruled, sentence
+from matchloss.terminal import blocks, facts, plain, ruled, sentence, width
 
 if TYPE_CHECKING:
     from matchloss.fit.result import FitResult
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MOST = 10  # coefficients of a fit
 MOST_SHOWN = 20  # coefficients of a model
 MOST_CLASSES = 4  # a column each
-NAME = 40  # columns for a name; longer ones go on below
+NAME = 38  # columns for a name; longer ones go on below
 SAID = {
     "source": "data",
     "missing": "missing values",
@@ -77,15 +77,13 @@ def fits_table(found: Sequence[FitResult]) -> Table:
     return table
 
 
-def scores_table(scores: dict[str, Score], constant: dict[str, Score]) -> Table:
+def scores_table(scores: dict[str, Score], constant: dict[str, Score]) -> Text:
     """Held-out scores of the model and of the best constant, and by how much the first is lower."""
-    table = ruled("score", "model", "constant", "gain")
-    for column in table.columns[1:]:
-        column.justify = "right"
+    lines = [("score", "model", "constant", "gain")]
     for name, score in scores.items():
         beside = constant[name]
-        table.add_row(plain(name), score_text(name, score), score_text(name, beside), _gain(score, beside))
-    return table
+        lines.append((_folding(name), score_text(name, score), score_text(name, beside), _gain(score, beside)))
+    return blocks(lines, width())
 
 
 def _gain(score: Score, constant: Score) -> str:
@@ -99,14 +97,11 @@ def _coefficients(model: Model) -> list[RenderableType]:
     columns = model.coef if model.coef.ndim == 2 else model.coef[:, None]
     if columns.shape[1] > MOST_CLASSES:
         return [sentence(f"a coefficient for each of {len(model.classes)} classes: {model.coef.size:,}, all of them in the file", "dim")]
-    table = ruled("coefficient", *(map(plain, model.classes) if model.coef.ndim == 2 else ["value"]))
-    table.columns[0].no_wrap, table.columns[0].overflow, table.columns[0].max_width = False, "fold", NAME
-    for column in table.columns[1:]:
-        column.justify = "right"
-    table.add_row("intercept", *map(_number, np.atleast_1d(model.intercept)))
     names = model.design.names
-    for name, row in list(zip(names, columns, strict=True))[:MOST_SHOWN]:
-        table.add_row(plain(name), *map(_number, row))
+    lines = [("coefficient", *(map(_folding, model.classes) if model.coef.ndim == 2 else ["value"]))]
+    lines += [("intercept", *map(_number, np.atleast_1d(model.intercept)))]
+    lines += [(_folding(name), *map(_number, row)) for name, row in list(zip(names, columns, strict=True))[:MOST_SHOWN]]
+    table = blocks(lines, width())
     rest = len(names) - MOST_SHOWN
     return [table, *([sentence(f"and {rest:,} more, all of them in the file", "dim")] if rest > 0 else [])]
 
@@ -122,17 +117,13 @@ def _how(found: FitResult) -> dict[str, str]:
     }
 
 
-def _effects(found: FitResult) -> Table:
+def _effects(found: FitResult) -> Text:
     toward = any(effect.toward for effect in found.effects)
-    table = ruled("coefficient", "value", "effect", "rows", *(["toward"] if toward else []))
-    table.columns[0].no_wrap, table.columns[0].overflow, table.columns[0].max_width = False, "fold", NAME
-    for column in table.columns[1:4]:
-        column.justify = "right"
-        column.no_wrap = True
+    lines = [("coefficient", "value", "effect", "rows", *(["toward"] if toward else []))]
     for effect in found.effects[:MOST]:
         cells = [_number(effect.coef), f"{effect.effect:.3g}", f"{effect.share:.1%}"]
-        table.add_row(plain(effect.name), *cells, *([plain(effect.toward)] if toward else []))
-    return table
+        lines.append((_folding(effect.name), *cells, *([_folding(effect.toward)] if toward else [])))
+    return blocks(lines, width())
 
 
 def _legend(found: FitResult) -> list[str]:
@@ -178,6 +169,12 @@ def _fact(fact: Any) -> str:
 def _score(value: Any) -> Score:
     known = isinstance(value, int | float) and not isinstance(value, bool)
     return Score(float(value)) if known else Score(math.inf)
+
+
+def _folding(name: str) -> str:
+    """The name, with spaces where it must go on below because no line could hold it."""
+    most = min(NAME, width() // 2)
+    return " ".join(word[i : i + most] for word in plain(name).split(" ") for i in range(0, max(len(word), 1), most))
 
 
 def _number(value: Any) -> str:

@@ -25,14 +25,3 @@ def hold_out(target: Target, fraction: float, seed: int) -> tuple[Index, Index]:
         if lost.any() and not lost.all():
             train, test = np.sort(np.concatenate([train, test[lost]])), test[~lost]
     return train, test
-
-
-def frequencies(target: Target, training: NDArray[np.generic]) -> tuple[float, ...]:
-    """The share of each class among the rows to learn from, none for numbers; DataError where they hold one class only."""
-    if not target.classes:
-        return ()
-    count = np.bincount(training.astype(np.intp), minlength=len(target.classes))
-    if count.max() == len(training):
-        only = target.classes[int(count.argmax())]
-        raise DataError(f"the rows to learn from hold one class of {target.name} only, {only}; take more rows or another --seed")
-    return tuple(float(share) for share in count / len(training))
