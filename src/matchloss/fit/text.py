@@ -119,7 +119,7 @@ def _how(found: FitResult) -> dict[str, str]:
 
 def _effects(found: FitResult) -> Text:
     toward = any(effect.toward for effect in found.effects)
-    lines = [("coefficient", "value", "effect", "rows", *(["toward"] if toward else []))]
+    lines: list[tuple[str, ...]] = [("coefficient", "value", "effect", "rows", *(["toward"] if toward else []))]
     for effect in found.effects[:MOST]:
         cells = [_number(effect.coef), f"{effect.effect:.3g}", f"{effect.share:.1%}"]
         lines.append((_folding(effect.name), *cells, *([_folding(effect.toward)] if toward else [])))
