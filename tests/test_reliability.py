@@ -54,6 +54,16 @@ def test_a_forecast_that_is_off_leaves_its_band():
     assert inside(scoring.reliability(y, q, "quantile", level=0.5)) < 0.2
 
 
+def test_a_wild_forecast_does_not_open_the_band_of_its_neighbours():
+    y, mu, _ = costs(2000, 5)
+    wild = mu.copy()
+    wild[np.argmax(mu)] = 1e6
+    sane, found = (scoring.reliability(y, f, draws=100) for f in (mu, wild))
+    middle = (found.fct > 1) & (found.fct < np.quantile(mu, 0.97))
+    width = np.interp(found.fct[middle], sane.fct, sane.high - sane.low)
+    assert np.median((found.high - found.low)[middle] / width) < 1.5
+
+
 def test_bands_stay_open_where_all_outcomes_agree():
     p = np.repeat([0.1, 0.2, 0.9], 20)
     found = scoring.reliability(np.repeat([0, 0, 1], 20), p, "probability")

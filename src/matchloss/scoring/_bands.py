@@ -52,7 +52,8 @@ def consistency_band(
     if of == "probability":
         curves = _of_probabilities(groups, at, draws, rng)
     else:
-        size, unit = _residuals(of, level, y - found.fct[found.of_row], groups, rng)
+        near = found.fct.clip(y.min(), y.max())  # a forecast beyond all outcomes says nothing of how they scatter
+        size, unit = _residuals(of, level, y - near[found.of_row], groups, rng)
         exact = of != "mean" and y.size <= EXACT
         curves = np.empty((draws, at.size))
         drawn = _row_by_row(of, level, w, found, groups, size, unit, rng) if exact else _by_group(of, level, y, groups, size, unit, rng)
