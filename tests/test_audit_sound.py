@@ -26,7 +26,7 @@ def above_note(report: Report, exempt: tuple[str, ...] = ()) -> str:
 @pytest.mark.parametrize("loss", SOUND, ids=lambda tried: tried.name)
 def test_a_sound_loss_has_no_finding_above_note_whatever_its_name(loss: Tried) -> None:
     report = audited(loss)
-    assert report.convention is not None and report.convention.kind == loss.family
+    assert report.convention is not None and report.convention.kind == loss.kind
     assert not above_note(report, EXEMPT)
     if sweeps.everything or loss.name in RENAMED:
         other = audited(loss, renamed(loss.target))

@@ -222,6 +222,7 @@ def test_readme_scores_and_verdict_are_those_of_the_demonstration() -> None:
             assert score.infinite or any(x == pytest.approx(score.value, rel=2e-3) for x in told), (fit.name, name)
 
 
+@pytest.mark.exhaustive  # a test of the command makes these fits too
 def test_readme_fits_are_those_of_the_demonstration() -> None:
     pytest.importorskip("polars")
     from matchloss.fit.flights import fit_flights

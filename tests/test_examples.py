@@ -30,6 +30,7 @@ def test_a_network_in_jax_learns_the_digits() -> None:
     assert right > 0.75 and abs(right - sure) < 0.12
 
 
+@pytest.mark.exhaustive
 def test_drawn_labels_teach_without_the_bias_of_the_likeliest_classes() -> None:
     pytest.importorskip("torch")
     whole, drawn, likely = example("distill").compare(rows=8000, classes=1000, width=16, epochs=12, batch=400)

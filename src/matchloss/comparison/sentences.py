@@ -88,7 +88,7 @@ def _others(standing: Standing, remarks: Remarks) -> str:
         told = True
     for name, pair in standing.undecided.items():
         unsure = f"the data cannot tell {name} from it ({_difference(standing, pair, told)}{_rows(pair, remarks.unit, '; ')})"
-        clauses.append(_with_remark(unsure, name, remarks, "although it"))
+        clauses.append(_with_remark(unsure, name, remarks, f"although {name}"))
         told = True
     for name, pair in standing.worse.items():
         than = "" if standing.by[name] == standing.best else f" than {standing.by[name]}"
