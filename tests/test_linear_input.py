@@ -63,7 +63,7 @@ def test_separable_classes_are_told_by_name(loss: Any, kind: str, method: str) -
         frame, y = separated(kind, classes)
         frame = frame if kind == "quasi" else frame.drop("level")
         said = messages(LinearClassifier(loss, method=method, max_passes=500), frame, y)
-        assert len(said) == 1 and said[0].startswith("No finite coefficients are best: classes are separable"), said
+        assert len(said) == 1 and said[0].startswith("The coefficients diverge: classes are perfectly separated"), said
         assert f"Still growing: {'x' if kind == 'complete' else 'level = c'}." in said[0]
         assert messages(LinearClassifier(loss, method=method, l2=1e-3), frame, y) == []
 
@@ -96,7 +96,7 @@ def test_separability_is_told_if_and_only_if_a_linear_program_finds_it(
     apart = np.array(rows)
     found = scipy.optimize.linprog(-apart.sum(axis=0), A_ub=-apart, b_ub=np.zeros(len(apart)), bounds=(-1, 1), method="highs")
     said = messages(LinearClassifier(fit_intercept=intercept, max_passes=300), x, y)
-    assert (-found.fun > 1e-9) == any("No finite coefficients" in s for s in said), said
+    assert (-found.fun > 1e-9) == any("The coefficients diverge" in s for s in said), said
     assert not any("Not converged" in s for s in said)
 
 
@@ -104,7 +104,7 @@ def test_separability_is_told_if_and_only_if_a_linear_program_finds_it(
 @pytest.mark.parametrize(("loss", "at"), [(LOGISTIC, 0), (LOGISTIC, 1), (ml.CLogLog(), 1), (POISSON, 0), (ml.Tweedie(1.5), 0)])
 def test_one_target_at_the_end_of_its_domain(loss: Any, at: float, l2: float) -> None:
     x, _ = problem(SQUARED, 20, 2)
-    assert messages(LinearRegressor(loss, l2=l2), x, np.full(20, at)) == [f"No finite intercept is best: all targets are {at}."]
+    assert messages(LinearRegressor(loss, l2=l2), x, np.full(20, at)) == [f"The intercept diverges: all targets are {at}."]
 
 
 # --- collinear columns ----------------------------------------------------------------------------------------------------------

@@ -113,7 +113,7 @@ def test_a_class_without_mass_has_no_finite_best() -> None:
     x, share = soft(100, 2, 3)
     share[:, 0] += share[:, 2]
     share[:, 2] = 0
-    with pytest.warns(ConvergenceWarning, match="No finite coefficients are best"):
+    with pytest.warns(ConvergenceWarning, match="The coefficients diverge"):
         LinearClassifier().fit(x, share)
 
 

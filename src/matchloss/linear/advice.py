@@ -34,7 +34,7 @@ def advise(f: Objective, at: Measure, converged: bool, tol: float, names: Sequen
     labels = [label for j, label in enumerate(every) if j not in f.left_out]
     said = []
     if _all_at_the_end(f):
-        said.append(f"No finite intercept is best: all targets are {f.target[0]:g}.")
+        said.append(f"The intercept diverges: all targets are {f.target[0]:g}.")
     elif f.l2 == 0:
         if f.left_out:
             which = _list([every[j] for j in f.left_out])
@@ -43,7 +43,7 @@ def advise(f: Objective, at: Measure, converged: bool, tol: float, names: Sequen
         if direction is not None:
             which = _list([labels[j] for j in _growing(f, direction)])
             said.append(
-                "No finite coefficients are best: classes are separable, or all rows of a level agree in the target. "
+                "The coefficients diverge: classes are perfectly separated, or all rows of a level agree in the target. "
                 f"Still growing: {which}. An l2 above 0 keeps them finite."
             )
     if not converged:

@@ -1,4 +1,4 @@
-"""Directions along which the loss falls for ever. If there is one, no finite coefficients are best (Albert and Anderson 1984)."""
+"""Directions along which the loss falls for ever. If there is one, the coefficients diverge (Albert and Anderson 1984)."""
 
 from __future__ import annotations
 

@@ -208,7 +208,7 @@ class LinearRegressor(RegressorMixin, _Linear):
 
     Raises DomainError for a target outside the loss's domain, ValueError for NaN, infinities, shapes and options, ColumnError (a
     ValueError) for columns that are missing or of another type than in training. Warns (ConvergenceWarning) when it did not converge,
-    when no finite coefficients are best, and when columns are collinear: it names those whose coefficients stay at 0.
+    when the coefficients diverge, and when columns are collinear: it names those whose coefficients stay at 0.
     Sources: McCullagh and Nelder (1989); Koenker and Bassett (1978) for quantiles.
 
     >>> import polars as pl
