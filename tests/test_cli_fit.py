@@ -24,7 +24,7 @@ def test_fit_says_what_it_did_and_writes_model_and_page(capsys, tmp_path, data):
     assert max(len(line) for line in said.splitlines() if str(tmp_path) not in line) <= 80 and said.isascii()
     for part in (
         "squared_error, since arr_delay is a number.",
-        "96 to learn from, 24 held out",
+        "120 to learn from",
         "Newton's method",
         "(converged)",
         "squared error",
@@ -81,7 +81,7 @@ def test_predict_and_show(capsys, tmp_path, data, table, model):
     assert (made["prediction"] == table["late"].cast(pl.String).str.to_titlecase()).mean() > 0.9
     code, said, err = matchloss(capsys, "show", model)
     assert (code, err) == (0, "") and said.isascii() and max(map(len, said.splitlines())) <= 80
-    for part in ("late, by model.json", "logistic", "a label: False, True", "numbers", "rows to learn from", "log ", "intercept", "0.01"):
+    for part in ("late, by model.json", "logistic", "a label: False, True", "numbers", "rows scored", "log ", "intercept", "0.01"):
         assert part in said, part
 
 
@@ -126,6 +126,10 @@ def test_bad_input_to_fit_and_predict(capsys, tmp_path, data, model):
     assert "--missing is maybe; it must be error, drop or indicate" in fit("--missing", "maybe")
     assert "no column w; it has" in fit("--weight", "w")
     assert "no column z" in fit("--categorical", "z")
+    assert "--split is half; it must be auto, random" in fit("--split", "half") and "--folds is 1" in fit("--folds", 1)
+    for command in ("fit", "compare"):
+        code, _, said = matchloss(capsys, command, data, "--target", "arr_delay", "--test-fraction", 0.2)
+        assert code == 2 and "--split says how rows are held out" in said
     assert matchloss(capsys, "fit", data)[0] == matchloss(capsys, "predict", model, data)[0] == 2
     short = tmp_path / "short.csv"
     short.write_text("arr_delay\n1\n2\n")
@@ -164,7 +168,7 @@ def test_outputs_that_cannot_be_written_are_refused_before_any_work(capsys, tmp_
     from matchloss.fit import predict as predicting
     from matchloss.fit import run as fitting
 
-    monkeypatch.setattr(fitting, "solve", None)
+    monkeypatch.setattr(fitting, "cross_fit", None)
     monkeypatch.setattr(predicting, "batches", None)
     for path, says in ((tmp_path, "is a folder"), (tmp_path / "no" / "file.csv", "there is no folder")):
         assert f"the model cannot be written: {says}" in refusal(capsys, "fit", data, "--target", "late", "--out", path).replace(
@@ -198,7 +202,7 @@ def test_interrupted_fits_and_predictions_leave_nothing_half_written(capsys, tmp
         raise KeyboardInterrupt
 
     before = model.read_bytes()
-    monkeypatch.setattr(fitting, "solve", interrupt)
+    monkeypatch.setattr(fitting, "cross_fit", interrupt)
     monkeypatch.setattr(Model, "predict", interrupt)
     for command in (
         ("fit", data, "--target", "late", "--out", model, "--report", tmp_path / "page.html"),

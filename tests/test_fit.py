@@ -12,9 +12,9 @@ import matchloss as ml
 from matchloss.fit.run import fit
 from matchloss.losses import CATALOGUE
 from matchloss.tables.errors import DataError
-from matchloss.tables.holdout import hold_out
 from matchloss.tables.leaks import explained
 from matchloss.tables.prepare import prepare
+from matchloss.tables.splits import asked_split, split_of
 from sweeps import examples
 
 ROWS = 600
@@ -77,7 +77,7 @@ def test_each_target_gets_its_loss_and_the_reason_is_said(target, options, loss,
     found = of(target, **options)
     assert found.model.loss == loss and found.why.startswith(why)
     assert found.converged and found.gradient_norm <= 1e-8 and found.warnings == ()
-    assert (found.rows, found.dropped, found.rows_train, found.rows_test) == (ROWS, 0, 480, 120)
+    assert (found.rows, found.dropped, found.scored) == (ROWS, 0, ROWS)
     assert found.model.design.names == ("x", "c = b", "c = c")
     name = next(iter(found.scores))
     assert found.scores[name].value < found.constant[name].value
@@ -109,7 +109,7 @@ def test_huber_is_tuned_and_two_numbers_may_be_a_number():
     assert fit(two.select("x", "two"), "two", loss="squared_error").kind == "number"
 
 
-def test_the_model_is_the_least_squares_of_all_rows_and_the_scores_are_of_one_of_the_training_rows():
+def test_the_model_is_the_least_squares_of_all_rows_and_the_scores_are_of_rows_that_a_model_did_not_see():
     weighted = TABLE.with_columns(w=pl.Series(np.random.default_rng(3).integers(0, 4, ROWS)))
     x = np.stack([np.ones(ROWS), weighted["x"], weighted["c"] == "b", weighted["c"] == "c"], axis=1)
     y, w = weighted["number"].to_numpy(), np.sqrt(weighted["w"].to_numpy())
@@ -119,17 +119,22 @@ def test_the_model_is_the_least_squares_of_all_rows_and_the_scores_are_of_one_of
         assert np.allclose([found.model.intercept, *found.model.coef], best)
     prediction, unseen = plain.model.predict(weighted)
     assert np.allclose(prediction, x @ np.linalg.lstsq(x, y)[0]) and unseen == {}
-    train, test = hold_out(prepare(weighted, "number").target, 0.2, 0)
+    features = weighted.select(*FEATURES, "number")
+    shares = split_of(prepare(features, "number"), features, asked_split("auto"), None, 0)
     for found, root in ((plain, np.ones(len(y))), (heavy, w)):
-        other = x @ np.linalg.lstsq((x * root[:, None])[train], (y * root)[train])[0]
-        expected = np.average((y - other)[test] ** 2, weights=root[test] ** 2)
-        assert found.scores["squared error"].value == pytest.approx(expected)
+        error, level = np.empty((2, shares.repeats, len(y)))
+        for repeat, train, test in shares.parts():
+            other = x[test] @ np.linalg.lstsq((x * root[:, None])[train], (y * root)[train])[0]
+            error[repeat, test] = (y[test] - other) ** 2
+            level[repeat, test] = (y[test] - np.average(y[train], weights=root[train] ** 2)) ** 2
+        assert found.scores["squared error"].value == pytest.approx(np.average(error.mean(axis=0), weights=root**2))
+        assert found.constant["squared error"].value == pytest.approx(np.average(level.mean(axis=0), weights=root**2))
 
 
 @pytest.mark.parametrize("name", sorted(CATALOGUE))
 def test_every_loss_can_be_fitted_scored_and_described(name):
     family = CATALOGUE[name].family
-    found = of({"regression": "number", "binary": "label", "positive": "positive", "simplex": "three"}[family], loss=name, l2=1e-3)
+    found = of({"regression": "number", "binary": "label", "positive": "positive", "simplex": "three"}[family], loss=name, l2=1e-3, folds=2)
     assert all(np.isfinite(score.value) or score.infinite for score in found.scores.values())
     assert np.isfinite(found.model.coef).all() and len(found.effects) == found.model.coef.size
     own = {"regression": name not in ("squared_error", "absolute_error"), "positive": True}.get(family, False)
@@ -159,13 +164,13 @@ def test_effects_are_coefficients_times_deviations():
 
 
 @pytest.mark.parametrize("target", ["number", "label", "three", "count"])
-def test_reliability_is_of_the_held_out_rows(target):
+def test_reliability_is_of_rows_that_a_model_did_not_see(target):
     found = of(target)
     names = [r.label for r in found.reliability]
     assert names == {"number": [""], "count": [""], "label": ["yes"]}.get(target, names)
     assert len(found.reliability) == (3 if target == "three" else 1)
     for diagram in found.reliability:
-        assert diagram.rows == 120
+        assert diagram.rows == ROWS
         assert (np.diff(diagram.value) >= 0).all()
 
 
@@ -180,7 +185,7 @@ def test_missing_values_are_refused_dropped_or_indicated():
         of("number", gaps, missing="error")
     dropped = of("number", gaps, missing="drop")
     gone = (gaps["number"].is_not_null() & (gaps["x"].is_nan() | gaps["c"].is_null())).sum()
-    assert dropped.dropped == 4 + gone and dropped.rows_train + dropped.rows_test == ROWS - 4 - gone
+    assert dropped.dropped == 4 + gone and dropped.scored == ROWS - 4 - gone
     assert any(m.startswith(f"{gone} rows with missing values dropped, as --missing drop says") for m in dropped.messages)
     assert dropped.model.design.names == ("x", "c = b", "c = c")
     indicated = of("number", gaps)
@@ -208,13 +213,15 @@ def test_a_declared_level_that_is_in_no_row_has_no_coefficient():
     assert unseen == {"c": 2} and np.allclose(prediction, found.model.intercept + found.model.coef[0] * fresh["x"].to_numpy())
 
 
-def test_a_class_is_never_held_out_whole():
+def test_a_class_that_no_model_could_learn_is_refused():
     labels = ["a"] * 30 + ["b"] * 30 + ["c"]
     table = pl.DataFrame({"y": labels, "x": np.random.default_rng(0).normal(size=61)})
-    for seed in range(10):
-        train, test = hold_out(prepare(table, "y").target, 0.2, seed)
-        assert 60 in train and 11 <= len(test) <= 12 and len(train) + len(test) == 61
-    assert fit(table, "y", l2=0.1).converged
+    with pytest.raises(DataError, match="y = c stands in 1 row, all held out together, so that no model can learn it"):
+        fit(table, "y")
+    weighted = table.with_columns(y=pl.Series([*labels[:-1], "b"]), w=pl.Series([1.0] * 30 + [0.0] * 31))
+    with pytest.raises(DataError, match="every row of y = b has the weight 0"):
+        fit(weighted, "y", weight="w")
+    assert all(fit(table[:60], "y", l2=0.1, seed=seed).converged for seed in range(3))
 
 
 def test_ids_and_dates_are_left_out_and_said():
@@ -306,7 +313,10 @@ def test_a_threshold_of_any_increasing_or_falling_column_is_found(seed, bend, ro
         ("number", {"weight": "c"}, "the weight c holds String: weights are numbers"),
         ("number", {"weight": "x"}, "the weight x is -.* in row .*; a weight is finite and at least 0"),
         ("number", {"drop": ["number"]}, "number is the target"),
-        ("number", {"test_fraction": 1.0}, "--test-fraction is 1"),
+        ("number", {"split": "half"}, "--split is half; it must be auto, random"),
+        ("number", {"split": "group:z"}, "has no column z"),
+        ("number", {"split": "time:number"}, "number is the target: rows cannot be split by it"),
+        ("number", {"folds": 1}, "--folds is 1; it must be 2 or more"),
         ("number", {"categorical": ["z"]}, "has no column z"),
     ],
 )
@@ -331,7 +341,7 @@ def test_a_handful_of_rows_or_more_columns_than_rows_is_fitted_and_warned_of(row
     rng = np.random.default_rng(0)
     table = pl.DataFrame({f"x{i}": rng.normal(size=rows) for i in range(7)} | {"y": [1.5, 2.5, 0.5, 9.5, 3.5][:rows]})
     found = fit(table.with_columns((pl.col("y") * 2 + 1).alias("y")), "y", loss="squared_error")
-    assert found.rows_test == 1 and np.isfinite(found.model.coef).all()
+    assert found.scored == rows and np.isfinite(found.model.coef).all()
     assert any("ollinear" in warning for warning in found.warnings)
 
 
@@ -347,8 +357,7 @@ def test_constant_and_collinear_columns_do_no_harm():
 def test_an_exponential_that_overflows_on_held_out_rows_is_an_infinite_score():
     x = np.r_[np.linspace(0, 1, 200), 1e4]
     table = pl.DataFrame({"x": x, "y": np.r_[np.round(np.exp(3 * x[:-1])), 5.0]})
-    seed = next(s for s in range(100) if 200 in hold_out(prepare(table, "y").target, 0.2, s)[1])
-    found = fit(table, "y", loss="poisson", seed=seed)
+    found = fit(table, "y", loss="poisson")
     assert all(score.infinite == 1 for score in found.scores.values()) and not any(s.infinite for s in found.constant.values())
 
 
@@ -357,11 +366,44 @@ def test_the_same_seed_is_the_same_fit_and_progress_is_told():
     first, again, other = of("label", progress=told.append), of("label"), of("label", seed=1)
     assert first.scores == again.scores != other.scores
     assert (first.model.coef == again.model.coef).all()
-    assert any(text.startswith("logistic: pass ") for text in told)
+    assert any(text.startswith("logistic: all rows, pass ") for text in told)
 
 
 def test_a_model_remembers_how_it_came_about():
     found = of("label", l2=1e-3, source="flights.csv")
     about = found.model.about
     assert about["scores"]["log"] == {"model": found.scores["log"].value, "constant": found.constant["log"].value}
-    assert (about["source"], about["l2"], about["rows_train"], about["converged"]) == ("flights.csv", 1e-3, 480, True)
+    assert (about["source"], about["l2"], about["scored"], about["converged"]) == ("flights.csv", 1e-3, ROWS, True)
+
+
+@pytest.mark.parametrize(
+    ("target", "loss", "options"),
+    [
+        ("number", "squared_error", {}),
+        ("number", "huber", {"folds": 3, "seed": 4}),
+        ("count", "poisson", {}),
+        ("label", "logistic", {}),
+        ("three", "cross_entropy", {"split": "group:g"}),
+        ("number", "absolute_error", {"split": "time:g"}),
+    ],
+)
+def test_fit_and_compare_agree_on_scores_and_coefficients(target, loss, options):
+    random = np.random.default_rng(6)
+    table = TABLE.select(*FEATURES, target).with_columns(
+        w=pl.Series(random.integers(0, 4, ROWS)), g=pl.Series(random.integers(0, 40, ROWS))
+    )
+    weight = "w" if target == "count" else None
+    own = fit(table, target, loss=loss, weight=weight, **options)
+    compared = ml.compare(table, target=target, losses=loss, sample_weight=weight, **options)
+    (theirs,) = compared.fits
+    both = own.scores.keys() & theirs.scores.keys()
+    assert len(both) == {"number": 1, "count": 2}.get(target, 4)
+    for name in both:
+        assert own.scores[name].value == pytest.approx(theirs.scores[name].value, rel=1e-9)
+    np.testing.assert_allclose(own.model.coef, theirs.model.coef, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(own.model.intercept, theirs.model.intercept, rtol=1e-9, atol=1e-9)
+    assert own.how in compared.notes and (own.kind, own.scored) == (compared.kind, compared.scored)
+    if target != "number":
+        assert any(note.startswith("A ridge of 0.000001") and note in compared.notes for note in own.messages)
+        free = fit(table, target, loss=loss, l2=0.0, weight=weight, **options)
+        assert not any(note.startswith("A ridge") for note in free.messages) and (free.model.coef != own.model.coef).any()

@@ -76,7 +76,7 @@ def edges():
     return [
         nothing_to_show(),
         numbers_that_are_none(),
-        number(rows_test=0, scores={}, constant={}, reliability=(), effects=effects(200)),
+        number(scored=0, scores={}, constant={}, reliability=(), effects=effects(200)),
         classes(tuple(f"{LONG}{i}" for i in range(4)), 3),
         classes(("a", "b", "c"), 30),
         fit(ml.Poisson(), "count", "visits", scores={"Poisson deviance": Score(1.2)}, constant={"Poisson deviance": Score(1.1)}),

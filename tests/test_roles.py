@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from matchloss.tables.design import describe, describe_unseen, held, learn
+from matchloss.tables.design import describe, describe_unseen, learn, rows_of
 from matchloss.tables.errors import DataError
 from matchloss.tables.prepare import prepare
 from matchloss.tables.roles import is_named_id, role_of
@@ -150,17 +150,16 @@ def test_a_table_whose_columns_are_all_left_out_says_which_and_how_to_keep_them(
 
 def test_levels_that_were_not_learned_are_said():
     table = pl.DataFrame({"c": ["b", "a", "a", "z", "y", "a"], "d": [None, "u", "u", "v", "u", "u"]})
-    made = ready(table)
-    design, _ = learn(made, np.arange(3))
-    assert describe_unseen(design, held(design, made, np.arange(3, 6)).unseen) == [
-        'c: in 2 held-out rows a level not seen in training, or none, counts as "a".',
-        'd: in 1 held-out row a level not seen in training, or none, counts as "u".',
+    design, _ = learn(ready(table[:3]))
+    assert describe_unseen(design, rows_of(design, table[3:], 3).unseen) == [
+        'c: in 2 rows a level not seen in training, or none, counts as "a".',
+        'd: in 1 row a level not seen in training, or none, counts as "u".',
     ]
 
 
 def test_a_column_with_one_value_in_the_rows_learned_from_does_not_enter():
-    made = ready(pl.DataFrame({"x": [1, 1, 1, 2], "c": ["a", "a", "a", "b"], "z": [1, 2, 4, 3]}))
-    assert learn(made, np.arange(3))[0].names == ("z",) and learn(made)[0].names == ("x", "c = b", "z")
+    table = pl.DataFrame({"x": [1, 1, 1, 2], "c": ["a", "a", "a", "b"], "z": [1, 2, 4, 3]})
+    assert learn(ready(table[:3]))[0].names == ("z",) and learn(ready(table))[0].names == ("x", "c = b", "z")
 
 
 def test_long_lists_are_cut():

@@ -7,13 +7,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from matchloss.commands.options import Categorical, Counts, Data, Dates, Drop, Encoding, Exposure, Keep, Rows, Seed, Target, Weight
+from matchloss.commands.options import (
+    Categorical,
+    Counts,
+    Data,
+    Dates,
+    Drop,
+    Encoding,
+    Exposure,
+    Folds,
+    Keep,
+    Rows,
+    Seed,
+    Split,
+    Target,
+    TestFraction,
+    Weight,
+)
 from matchloss.commands.tools import check_writable, names_in, progress
 
 if TYPE_CHECKING:
     from matchloss.comparison.result import Comparison
-
-SPLIT = "How rows are held out: auto, random, stratified, group:COLUMN or time:COLUMN."
 
 
 def compare(
@@ -24,8 +38,9 @@ def compare(
     ] = "",
     quantile: Annotated[str, typer.Option(help="Compare quantiles at these levels, such as 0.1,0.5,0.9.")] = "",
     score: Annotated[str | None, typer.Option(help="The score that decides, such as poisson_deviance, where it can.")] = None,
-    split: Annotated[str, typer.Option(help=SPLIT)] = "auto",
-    folds: Annotated[int | None, typer.Option(help="How many folds; 5 by default.")] = None,
+    split: Split = "auto",
+    folds: Folds = None,
+    test_fraction: TestFraction = None,
     keep: Keep = "",
     drop: Drop = "",
     categorical: Categorical = "",

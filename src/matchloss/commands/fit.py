@@ -15,9 +15,11 @@ from matchloss.commands.options import (
     Drop,
     Encoding,
     Exposure,
+    Folds,
     Keep,
     Rows,
     Seed,
+    Split,
     Target,
     TestFraction,
     Weight,
@@ -32,7 +34,7 @@ def fit(
     param: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the loss, such as power=1.5; may be repeated.")
     ] = None,
-    l2: Annotated[float, typer.Option(help="Ridge: adds l2 / 2 times the sum of squared coefficients to the mean loss.")] = 0.0,
+    l2: Annotated[float | None, typer.Option(help="Ridge on coefficients; by default the one that `matchloss compare` takes.")] = None,
     keep: Keep = "",
     drop: Drop = "",
     categorical: Categorical = "",
@@ -40,7 +42,9 @@ def fit(
     exposure: Exposure = None,
     rows: Rows = None,
     counts: Counts = None,
-    test_fraction: TestFraction = 0.2,
+    split: Split = "auto",
+    folds: Folds = None,
+    test_fraction: TestFraction = None,
     seed: Seed = 0,
     dates: Dates = "drop",
     encoding: Encoding = None,
@@ -48,7 +52,7 @@ def fit(
     out: Annotated[Path | None, typer.Option(help="Write the model to this JSON file.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write what was found to this HTML page too.")] = None,
 ) -> None:
-    """Fit a linear model under one loss, and score it on held-out rows."""
+    """Fit a linear model under one loss, and score it on rows that a model did not see."""
     from matchloss.fit import run, text
     from matchloss.linear.model import name_of, write_model
     from matchloss.names import modules_from_here
@@ -74,7 +78,8 @@ def fit(
             exposure=exposure,
             rows=rows,
             counts=counts,
-            test_fraction=test_fraction,
+            split=split,
+            folds=folds,
             seed=seed,
             dates=dates,  # pyright: ignore[reportArgumentType]
             encoding=encoding,

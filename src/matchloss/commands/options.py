@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from matchloss.errors import UsageError
+
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="A CSV, Parquet or Arrow file, also in gzip or zip; - is standard input.")]
 Target = Annotated[str, typer.Option(help="The column to predict.")]
 Drop = Annotated[str, typer.Option(help="Columns to leave out, with commas between.")]
@@ -18,8 +20,17 @@ Exposure = Annotated[str | None, typer.Option(help="A column of exposures, such 
 Dates = Annotated[str, typer.Option(help="Columns of times: drop leaves them out, parts makes year, month, weekday and hour of them.")]
 Counts = Annotated[bool | None, typer.Option("--counts/--no-counts", help="The target counts something, or does not.")]
 Encoding = Annotated[str | None, typer.Option(help="The encoding of a text file, such as cp1250, instead of the one that is found.")]
-TestFraction = Annotated[float, typer.Option(help="The share of rows held out to score on.")]
+Split = Annotated[str, typer.Option(help="How rows are held out: auto, random, stratified, group:COLUMN or time:COLUMN.")]
+Folds = Annotated[int | None, typer.Option(help="How many folds; 5 by default.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the draw of held-out rows.")]
+
+
+def _gone(value: float | None) -> None:
+    if value is not None:
+        raise UsageError("there is no --test-fraction any more: --split says how rows are held out, and --folds in how many parts")
+
+
+TestFraction = Annotated[float | None, typer.Option(hidden=True, callback=_gone)]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model that `matchloss fit` wrote.")]
 OwnLoss = Annotated[
     str | None,

@@ -37,6 +37,6 @@ def predict(
     if done.without:
         gaps = plural(done.without, "row")
         console().print(sentence(f"{gaps} without a prediction: a value is missing, and --missing drop kept such rows from training."))
-    for said in describe_unseen(fitted.design, done.unseen, "row"):
+    for said in describe_unseen(fitted.design, done.unseen):
         console().print(sentence(said))
     print(f"The predictions: {out.resolve()}")

@@ -15,7 +15,7 @@ from matchloss.comparison.questions import Question, question
 from matchloss.comparison.result import Answer
 from matchloss.comparison.verdicts import Standing, Verdict, decide
 from matchloss.tables.errors import DataError
-from matchloss.tables.scores import CATALOGUE_NAMES, ERROR_RATE, Judge, Score, labels_of, mean_score
+from matchloss.tables.scores import CATALOGUE_NAMES, ERROR_RATE, Judge, Score, error_rate, mean_of_repeats, repeated
 from matchloss.tables.words import plural
 
 if TYPE_CHECKING:
@@ -66,16 +66,12 @@ class Bench:
         """The score of each row in each repeat, (repeats, rows); computed once for each array of predictions."""
         key = judge, id(prediction)
         if key not in self.seen:
-            repeats, n = prediction.shape[:2]
-            flat = prediction.reshape(repeats * n, *prediction.shape[2:])
-            self.seen[key] = prediction, judge.rows(np.tile(self.observed, repeats), flat).reshape(repeats, n)
+            self.seen[key] = prediction, repeated(judge.rows, self.observed, prediction)
         return self.seen[key][1]
 
     def mean(self, judge: Judge, prediction: Floats) -> Score:
         """The mean score, and how many rows are infinite in some repeat."""
-        rows = self.rows(judge, prediction)
-        infinite = np.isinf(rows).any(axis=0)
-        return mean_score(np.where(infinite, np.inf, rows.mean(axis=0)), self.weight)
+        return mean_of_repeats(self.rows(judge, prediction), self.weight)
 
     def scores(self, fitted: Fitted, answers: Sequence[Answer]) -> dict[str, Score]:
         """The mean scores of a loss: those that judge the questions, where its predictions allow them, and how many labels are wrong."""
@@ -87,8 +83,7 @@ class Bench:
                 judges = [judge for judge in answer.asked.judges(target) if own or judge.level is None]
                 made |= {judge.name: self.mean(judge, fitted.prediction) for judge in judges}
         if target.classes:
-            wrong = labels_of(loss, fitted.prediction, fitted.prediction.ndim == 3) != self.observed
-            made[ERROR_RATE] = Score(float(np.average(wrong.mean(axis=0), weights=self.weight)))
+            made[ERROR_RATE] = error_rate(loss, self.observed, fitted.prediction, self.weight)
         return made
 
     def constant(self, asked: Question) -> Floats:

@@ -14,15 +14,15 @@ from matchloss.comparison.lines import records
 from matchloss.comparison.result import Answer, Comparison, Fit
 from matchloss.linear.model import Model
 from matchloss.names import split_names
-from matchloss.tables.crossfit import cross_fit
+from matchloss.tables.crossfit import cross_fit, describe_ridge, ridge
 from matchloss.tables.design import describe, learn
 from matchloss.tables.errors import DataError
-from matchloss.tables.frames import like, open_data
+from matchloss.tables.frames import like
 from matchloss.tables.losses import get_loss
-from matchloss.tables.prepare import Prepared, prepare
-from matchloss.tables.read import Read, pl, require_columns
+from matchloss.tables.prepare import prepare
+from matchloss.tables.read import Read, pl
 from matchloss.tables.scores import ERROR_RATE
-from matchloss.tables.splits import Asked, Split, asked_split, plan
+from matchloss.tables.splits import Asked, opened, split_of
 from matchloss.tables.splits import describe as describe_split
 from matchloss.tables.target import needed
 
@@ -30,10 +30,8 @@ if TYPE_CHECKING:
     from matchloss.linear.plan import Design
     from matchloss.linear.rows import TableRows
     from matchloss.losses import Loss
-    from matchloss.tables.target import Target
 
 Tell = Callable[[str], None]
-RIDGE = 1e-6  # a level whose rows all have the same label has no finite best coefficient
 
 
 def compare(
@@ -79,13 +77,8 @@ def compare(
     if model != "linear":
         raise DataError(f"model is {model!r}; allowed: 'linear'")
     named = split_names(losses) if isinstance(losses, str) else losses
-    way = asked_split(split)
     tell("reading the table")
-    read = open_data(data, encoding)
-    if way.column is not None:
-        require_columns(read.table, [way.column], source or read.name)
-        if way.column == target:
-            raise DataError(f"{target} is the target: rows cannot be split by it")
+    read, way = opened(data, target, split, source, encoding)
     read, weight = _weighted(read, sample_weight)
     tell("looking at the columns")
     ready = prepare(
@@ -104,7 +97,7 @@ def compare(
         seed=seed,
     )
     chosen = choose(ready.target, named, _levels(quantile))
-    bench = Bench(ready, _split(ready, read.table, way, folds, seed))
+    bench = Bench(ready, split_of(ready, read.table, way, folds, seed))
     design, learned = learn(ready)
     fitted = [_fitted(candidate, bench, learned, design, tell) for candidate in chosen]
     tell("comparing the scores")
@@ -136,14 +129,6 @@ def _weighted(read: Read, weight: Any) -> tuple[Read, str | None]:
     return replace(read, table=table.with_columns(pl.Series(name, values))), name
 
 
-def _split(ready: Prepared, table: pl.DataFrame, way: Asked, folds: int | None, seed: int) -> Split:
-    wanted = ready.target
-    labels = wanted.values if wanted.classes else None
-    by = None if way.column is None else table[way.column][ready.rows]
-    values = pl.Series(wanted.name, np.asarray(wanted.values))
-    return plan(ready.features, values, way, classes=wanted.classes, labels=labels, by=by, folds=folds, seed=seed)
-
-
 def _fitted(candidate: Candidate, bench: Bench, rows: TableRows, design: Design, tell: Tell) -> Fitted:
     """The candidate's model of all rows, and predictions by models that did not see the rows."""
     loss, wanted = candidate.loss, bench.ready.target
@@ -169,7 +154,7 @@ def _comparison(data: Any, bench: Bench, design: Design, fitted: Sequence[Fitted
     how = describe_split(bench.split, way, seed)
     notes = [*ready.notes, how, *describe(design, ready)]
     if any(ridge(f.candidate.loss, wanted) for f in fitted):
-        notes.append(f"A ridge of {RIDGE:.6f} keeps a model finite where a level alone decides the target, or all its values are 0.")
+        notes.append(describe_ridge())
     notes += [f"{f.candidate.name}: {f.candidate.note}." for f in fitted if f.candidate.note]
     low, high = (0.0, 1.0) if wanted.classes else np.quantile(np.asarray(wanted.values, np.float64), [0.05, 0.95])
     count = np.bincount(wanted.values.astype(np.intp), minlength=len(wanted.classes)) if wanted.classes else np.zeros(0)
@@ -217,8 +202,3 @@ def _fit(f: Fitted, bench: Bench, answers: Sequence[Answer], design: Design) -> 
         raw=f.cross.raw[0],
         whole=whole,
     )
-
-
-def ridge(loss: Loss, target: Target) -> float:
-    """The ridge that keeps a model finite; none where a loss of a number needs none."""
-    return 0.0 if loss.link_name == "identity" and not target.classes else RIDGE

@@ -1,4 +1,4 @@
-"""What a fit is measured by: held-out scores beside a constant's, and the effect of each column."""
+"""What a fit is measured by: scores of rows that a model did not see beside a constant's, and the effect of each column."""
 
 from __future__ import annotations
 
@@ -9,30 +9,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.fit.result import Effect
-from matchloss.tables.scores import Score, held_out, mean_score, score_names
+from matchloss.tables.scores import ERROR_RATE, USUAL, Judge, Score, error_rate, mean_of_repeats, repeated, score_names
 
 if TYPE_CHECKING:
     from matchloss.linear.rows import TableRows
     from matchloss.losses import Loss, TargetKind
+    from matchloss.tables.splits import Split
 
 Floats = NDArray[np.float64]
 
 
 def scores(loss: Loss, kind: TargetKind, raw: Floats, target: NDArray[Any], sample_weight: Floats | None) -> dict[str, Score]:
-    """Held-out scores by name, lower is better; first what the loss itself judges by, where none of the usual scores does."""
-    own = {}
-    if kind in ("number", "count") and loss.score not in score_names(kind):
+    """Scores by name of raw predictions (repeats, rows) or (repeats, rows, K), lower is better; the loss's own first where it is none of
+    the usual ones."""
+    made: dict[str, Score] = {}
+    prediction, labels = np.asarray(loss.predict(raw)), kind in ("binary", "multiclass")
+    if not labels and loss.score not in score_names(kind):
         with np.errstate(over="ignore"):
-            own[f"{loss.name} loss"] = mean_score(np.asarray(loss.divergence(raw, target)), sample_weight)
-    return own | held_out(loss, kind, raw, target, sample_weight)
+            rows = repeated(lambda y, z: loss.divergence(z, y), target, raw)
+        made[f"{loss.name} loss"] = mean_of_repeats(rows, sample_weight)
+    if not labels or loss.functional != "mode":
+        made |= {name: mean_of_repeats(repeated(Judge(name).rows, target, prediction), sample_weight) for name in USUAL[kind]}
+    if labels:
+        made[ERROR_RATE] = error_rate(loss, target, prediction, sample_weight)
+    return made
 
 
-def constant_raw(loss: Loss, target: NDArray[Any], sample_weight: Floats | None, rows: int, outputs: int | None) -> Floats:
-    """Raw predictions of the best constant for the training target, for so many rows."""
-    if outputs is None:
-        return np.full(rows, float(loss.best_constant(target, sample_weight)))
-    best = np.asarray(loss.best_constant(target, sample_weight, n_classes=outputs), dtype=np.float64)  # pyright: ignore[reportCallIssue]
-    return np.tile(best, (rows, 1))
+def constant_raw(loss: Loss, split: Split, target: NDArray[Any], sample_weight: Floats | None, outputs: int | None) -> Floats:
+    """Raw predictions of the best constant of the rows that each model learned from, (repeats, rows) or (repeats, rows, K)."""
+    place = np.zeros(len(target), np.intp)
+    place[split.scored] = np.arange(len(split.scored))
+    made = np.empty((split.repeats, len(split.scored), *(() if outputs is None else (outputs,))))
+    given = {} if outputs is None else {"n_classes": outputs}
+    for repeat, train, test in split.parts():
+        made[repeat, place[test]] = loss.best_constant(target[train], None if sample_weight is None else sample_weight[train], **given)
+    return made
 
 
 def effects(

@@ -34,7 +34,7 @@ class Step:
 
 @dataclass(frozen=True)
 class FitResult:
-    """A fit to a table, and how the model did on the rows that it never saw."""
+    """A fit to a table, and how models like it did on rows that they did not see."""
 
     source: str
     kind: TargetKind
@@ -42,8 +42,8 @@ class FitResult:
     model: Model
     rows: int  # in the table
     dropped: int  # rows left out, for want of a target or because --missing drop
-    rows_train: int  # of the model that is scored; the model itself is fitted to all rows that are not dropped
-    rows_test: int
+    scored: int  # rows that are predicted by models that did not see them; the model itself is fitted to all that are not dropped
+    how: str  # how these come about, in a sentence
     alerts: tuple[str, ...]  # what to know first: columns left out because of what they are
     messages: tuple[str, ...]  # everything else decided on the person's behalf, a sentence each
     warnings: tuple[str, ...]  # what the person should look at: no convergence, collinear columns
@@ -55,6 +55,6 @@ class FitResult:
     gradient_norm: float
     trace: tuple[Step, ...]
     effects: tuple[Effect, ...]  # by size of effect, the greatest first
-    scores: dict[str, Score]  # on held-out rows, by name
+    scores: dict[str, Score]  # of rows that a model did not see, by name
     constant: dict[str, Score]  # the same scores of the best constant prediction
     reliability: tuple[Reliability, ...]  # one for a number or two classes; for more classes, of the most frequent ones

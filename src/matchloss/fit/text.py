@@ -28,8 +28,8 @@ NAME = 38  # columns for a name; longer ones go on below
 SAID = {
     "source": "data",
     "missing": "missing values",
-    "rows_train": "rows to learn from for the scores",
-    "rows_test": "rows held out for them",
+    "scored": "rows scored",
+    "split": "scores",
 }
 
 
@@ -39,7 +39,7 @@ def fit_text(found: FitResult) -> Group:
     parts += [sentence(plain(f"! {alert}")) for alert in found.alerts]
     parts += [sentence(plain(message)) for message in found.messages]
     parts += [Text(), facts(_how(found)), Text(), scores_table(found.scores, found.constant)]
-    parts += [sentence("held-out scores: lower is better; the constant is the best one for the training rows", "dim")]
+    parts += [sentence("by rows that no model saw: lower is better; the constant is the best one for the rows learned from", "dim")]
     if found.effects:
         parts += [Text(), _effects(found), *(sentence(plain(line), "dim") for line in _legend(found))]
     if found.warnings:
@@ -55,7 +55,7 @@ def model_text(model: Model, source: str) -> Group:
     if isinstance(scores, dict):
         pairs = {name: both for name, both in scores.items() if isinstance(both, dict)}
         held, constant = ({name: _score(both.get(whose)) for name, both in pairs.items()} for whose in ("model", "constant"))
-        parts += [Text(), scores_table(held, constant), sentence("held-out scores: lower is better", "dim")]
+        parts += [Text(), scores_table(held, constant), sentence("by rows that no model saw: lower is better", "dim")]
     return Group(*parts, Text(), *_coefficients(model))
 
 
@@ -111,7 +111,7 @@ def _how(found: FitResult) -> dict[str, str]:
     ended = "converged" if found.converged else "not converged"
     return {
         "loss": found.why,
-        "rows": f"{found.rows_train:,} to learn from, {found.rows_test:,} held out{dropped}",
+        "rows": f"{found.rows - found.dropped:,} to learn from{dropped}",
         "method": f"{found.method}: {found.passes:,} pass{'' if found.passes == 1 else 'es'} in {found.seconds:.2f} seconds",
         "objective": f"{found.objective:.6g}, largest entry of its gradient {found.gradient_norm:.1e} ({ended})",
     }

@@ -43,6 +43,7 @@ class Solution:
     gradient_norm: float  # the largest absolute entry of the objective's gradient
     messages: tuple[str, ...]  # what the person should look at, one sentence each
     trace: tuple[tuple[float, float, int], ...]  # objective, gradient norm and rows of every pass, the subsample's first
+    penalty: float = 0.0  # of the ridge, where the objective is without it
 
 
 def solve(

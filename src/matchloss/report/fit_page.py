@@ -119,7 +119,7 @@ def _fit(fit: FitResult, number: int) -> dict[str, Any]:
         "warnings": (*fit.alerts, *fit.warnings),
         "messages": fit.messages,
         "scores": _scores(fit),
-        "rows": f"{fit.rows_train:,}",
+        "rows": f"{fit.rows - fit.dropped:,}",
         "seconds": fit_words.seconds(fit.seconds),
         "effects": _effects(fit.effects, _classes(fit)),
         "unlisted": max(len(fit.effects) - LISTED, 0),

@@ -31,8 +31,7 @@ def what(fit: FitResult) -> str:
 
 def facts(fit: FitResult) -> list[str]:
     """The line below a fit's name."""
-    held = f"{fit.rows_test:,} held out" if fit.rows_test else "none held out"
-    said = [fit.source, f"{count(fit.rows_train, 'row')} to learn from, {held}"]
+    said = [fit.source, f"{count(fit.rows - fit.dropped, 'row')} to learn from"]
     if fit.dropped:
         said.append(f"{fit.dropped:,} of {count(fit.rows, 'row')} left out")
     return [*said, f"{count(fit.passes, 'pass', 'passes')} in {seconds(fit.seconds)}"]
@@ -59,12 +58,12 @@ def improvement_text(share: float | None) -> str:
 
 def verdict(fit: FitResult) -> str:
     """The first score in a sentence."""
-    if not fit.rows_test or not fit.scores:
+    if not fit.scored or not fit.scores:
         return "No rows were held out: how it does on rows that it has not seen is not known."
     name, score = next(iter(fit.scores.items()))
     constant = fit.constant.get(name)
     shown = score_text(score, column_digits([score, constant]))
-    begun = f"On {count(fit.rows_test, 'row')} that it has not seen, its {score_name(name)} is {shown}"
+    begun = f"On rows that the model did not see, its {score_name(name)} is {shown}"
     better = improvement(score, constant)
     if better is None:
         return f"{begun}."
@@ -111,11 +110,11 @@ def ending(fit: FitResult) -> tuple[str, str]:
 def how_to_trust(fit: FitResult) -> str:
     """How to read a reliability diagram, or why there is none."""
     if not fit.reliability:
-        return f"{fit.model.loss.title} elicits no mean, quantile or expectile that reliability could show." if fit.rows_test else ""
+        return f"{fit.model.loss.title} elicits no mean, quantile or expectile that reliability could show." if fit.scored else ""
     above = "the class is more frequent" if fit.model.classes else "what came is greater"
     level = f"{100 * fit.reliability[0].confidence:g} %"
     return (
-        "Held-out rows, without bins: the line is what was observed among rows of the same prediction. On the dashed diagonal the two "
-        f"agree; above it, {above} than predicted. A calibrated model’s line lies in the shaded band with a probability of {level} at each "
-        "prediction. The blocks at the foot show how often each prediction was made."
+        "Rows that the model did not see, without bins: the line is what was observed among rows of the same prediction. On the dashed "
+        f"diagonal the two agree; above it, {above} than predicted. A calibrated model’s line lies in the shaded band with a probability "
+        f"of {level} at each prediction. The blocks at the foot show how often each prediction was made."
     )

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from matchloss.linear.solve import Solution
     from matchloss.losses import Loss
     from matchloss.tables.splits import Split
+    from matchloss.tables.target import Target
 
 Floats = NDArray[np.float64]
 
 MAX_PASSES = 300  # cross entropy over many classes wants more than the estimators' 100
+RIDGE = 1e-6  # a level whose rows all have the same label has no finite best coefficient
 FEWER_PASSES = 50  # after a fit that did not converge: the loss will not be ranked, and other folds would hardly fare better
 
 
@@ -111,4 +113,14 @@ def _in_units(found: Solution, unit: Floats | None, l2: float) -> Solution:
         return found
     penalty = l2 / 2 * float(np.square(found.coef).sum())
     coef = found.coef / (unit if found.coef.ndim == 1 else unit[:, None])
-    return replace(found, coef=coef, centre=found.centre * unit, objective=found.objective - penalty)
+    return replace(found, coef=coef, centre=found.centre * unit, objective=found.objective - penalty, penalty=penalty)
+
+
+def ridge(loss: Loss, target: Target) -> float:
+    """The ridge that keeps a model finite where nobody asks for another; none where a loss of a number needs none."""
+    return 0.0 if loss.link_name == "identity" and not target.classes else RIDGE
+
+
+def describe_ridge() -> str:
+    """Why there is a ridge that nobody asked for."""
+    return f"A ridge of {RIDGE:.6f} keeps a model finite where a level alone decides the target, or all its values are 0."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from matchloss.tables.prepare import Index, Prepared
+from matchloss.tables.prepare import Prepared
 from matchloss.tables.read import pl
 from matchloss.tables.roles import has_one_value, missing
 from matchloss.tables.words import listed, plural
@@ -18,28 +18,17 @@ if TYPE_CHECKING:
     from matchloss.linear.rows import TableRows
 
 
-def learn(ready: Prepared, rows: Index | None = None) -> tuple[Design, TableRows]:
-    """The design learned from some of the rows, all by default, and these rows in it.
-
-    Everything learned is learned from these rows alone: levels, the mean that stands for a missing number. A column with one value
-    in all of them does not enter.
-    """
+def learn(ready: Prepared) -> tuple[Design, TableRows]:
+    """The design, and the rows in it: levels, the mean that stands for a missing number. A column with one value does not enter."""
     from matchloss.linear.plan import Design, learn_rows
 
-    features = ready.features if rows is None or not ready.features.width else ready.features[rows]
-    n = ready.n if rows is None else len(rows)
-    weight = ready.weight if rows is None or ready.weight is None else ready.weight[rows]
+    features, weight = ready.features, ready.weight
     counted = features if weight is None or (weight > 0).all() else features.filter(pl.Series(weight > 0))
     entering = [column.name for column in counted if not has_one_value(column)]
     if not entering:
-        return Design(()), rows_of(Design(()), features, n)
+        return Design(()), rows_of(Design(()), features, ready.n)
     policy = "indicate" if ready.missing == "indicate" else "error"
     return learn_rows(features.select(entering), [name for name in ready.levels if name in entering], policy, weight)
-
-
-def held(design: Design, ready: Prepared, rows: Index) -> TableRows:
-    """Some of the rows in a design learned from others."""
-    return rows_of(design, ready.features[rows] if ready.features.width else ready.features, len(rows))
 
 
 def rows_of(design: Design, table: pl.DataFrame, n: int) -> TableRows:
@@ -82,12 +71,12 @@ def levels_of(category: Category) -> str:
     return f"{plural(len(category.levels), 'level')}{there}, {_show(category.levels[0])} the reference" if category.levels else "no level"
 
 
-def describe_unseen(design: Design, unseen: Mapping[str, int], noun: str = "held-out row") -> list[str]:
+def describe_unseen(design: Design, unseen: Mapping[str, int]) -> list[str]:
     """A sentence for each category with levels that were not learned."""
     from matchloss.linear.plan import Category
 
     reference = {c.name: c.levels[0] if c.levels else None for c in design.columns if isinstance(c, Category)}
-    said = ((f"{name}: in {plural(n, noun)}", _show(reference[name])) for name, n in unseen.items())
+    said = ((f"{name}: in {plural(n, 'row')}", _show(reference[name])) for name, n in unseen.items())
     return [f"{where} a level not seen in training, or none, counts as {first}." for where, first in said]
 
 

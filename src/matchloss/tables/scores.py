@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from matchloss.tables.target import Target
 
 Floats = NDArray[np.float64]
-NUMBERS = {"squared error": scoring.squared_error, "absolute error": scoring.absolute_error}
-COUNTS = {"Poisson deviance": scoring.poisson_deviance, "squared error": scoring.squared_error}
-LABELS = {"log": scoring.log_score, "Brier": scoring.brier_score, "spherical": scoring.spherical_score}
 ERROR_RATE = "error rate"  # the share of wrong labels; the only score for a loss that predicts no probability
-RULES: dict[TargetKind, dict[str, Callable[..., Any]]] = {"number": NUMBERS, "count": COUNTS, "binary": LABELS, "multiclass": LABELS}
+_LABELS = ("log", "Brier", "spherical")
+USUAL: dict[TargetKind, tuple[str, ...]] = {  # what a fit shows
+    "number": ("squared error", "absolute error"),
+    "count": ("Poisson deviance", "squared error"),
+    "binary": _LABELS,
+    "multiclass": _LABELS,
+}
 CATALOGUE_NAMES = {  # of every score that can decide
     "squared error": "squared_error",
     "Poisson deviance": "poisson_deviance",
@@ -46,38 +49,12 @@ class Score:
 
 def score_names(kind: TargetKind) -> tuple[str, ...]:
     """The names of the scores for a kind of target, in the order in which they are shown."""
-    return (*RULES[kind], *((ERROR_RATE,) if kind in ("binary", "multiclass") else ()))
-
-
-def held_out(loss: Loss, kind: TargetKind, raw: Floats, target: NDArray[Any], sample_weight: Floats | None = None) -> dict[str, Score]:
-    """Mean scores of `loss.predict(raw)`; scores that need probabilities are left out if the loss predicts a sign."""
-    prediction = np.asarray(loss.predict(raw))
-    scores = {}
-    if kind in ("number", "count") or loss.functional != "mode":
-        scores = {name: _score(rule, target, prediction, sample_weight) for name, rule in RULES[kind].items()}
-    if kind in ("binary", "multiclass"):
-        wrong = labels_of(loss, prediction, prediction.ndim == 2) != target
-        scores[ERROR_RATE] = Score(float(np.average(wrong, weights=sample_weight)))
-    return scores
+    return (*USUAL[kind], *((ERROR_RATE,) if kind in ("binary", "multiclass") else ()))
 
 
 def labels_of(loss: Loss, prediction: Floats, classes: bool) -> NDArray[Any]:
     """The label that a prediction speaks for: the most probable of the classes in the last axis, or of two the likelier."""
     return prediction.argmax(axis=-1) if classes else prediction > (0.0 if loss.functional == "mode" else 0.5)
-
-
-def _score(rule: Callable[..., Any], target: NDArray[Any], prediction: Floats, sample_weight: Floats | None) -> Score:
-    if prediction.ndim == 2 and target.dtype.kind == "f":  # two labels under a loss for many
-        target = target.astype(np.int64)
-    hopeless = ~np.isfinite(prediction) if prediction.ndim == 1 else np.zeros(len(prediction), bool)  # an exponential overflowed
-    if rule is scoring.poisson_deviance:
-        hopeless |= prediction < 0  # not a rate, so as bad as a rate of 0
-    fair = prediction if not hopeless.any() else np.where(hopeless, 0.0, prediction)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # rows of an infinite score are counted below
-        rows = np.asarray(rule(target, fair), np.float64)
-    rows[hopeless] = np.inf
-    return mean_score(rows, sample_weight)
 
 
 def mean_score(rows: Floats, sample_weight: Floats | None = None) -> Score:
@@ -112,6 +89,25 @@ class Judge:
         made = np.where(np.isnan(made), np.inf, made)
         made[hopeless] = np.inf
         return made
+
+
+def repeated(of: Callable[[NDArray[Any], Floats], Any], target: NDArray[Any], prediction: Floats) -> Floats:
+    """`of(target, prediction)` of each row in each repeat, (repeats, rows), for predictions (repeats, rows) or (repeats, rows, K)."""
+    repeats, n = prediction.shape[:2]
+    flat = prediction.reshape(repeats * n, *prediction.shape[2:])
+    return np.asarray(of(np.tile(target, repeats), flat), np.float64).reshape(repeats, n)
+
+
+def mean_of_repeats(rows: Floats, sample_weight: Floats | None = None) -> Score:
+    """The mean score of rows (repeats, rows), and how many rows are infinite in some repeat."""
+    infinite = np.isinf(rows).any(axis=0)
+    return mean_score(np.where(infinite, np.inf, rows.mean(axis=0)), sample_weight)
+
+
+def error_rate(loss: Loss, target: NDArray[Any], prediction: Floats, sample_weight: Floats | None = None) -> Score:
+    """The share of wrong labels among predictions (repeats, rows) or (repeats, rows, K)."""
+    wrong = labels_of(loss, prediction, prediction.ndim == 3) != target
+    return Score(float(np.average(wrong.mean(axis=0), weights=sample_weight)))
 
 
 def consistent(functional: str, target: Target, level: float | None = None) -> tuple[Judge, ...]:

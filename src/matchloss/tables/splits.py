@@ -10,14 +10,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.tables.errors import DataError
-from matchloss.tables.read import pl
+from matchloss.tables.frames import open_data
+from matchloss.tables.read import Read, pl, require_columns
 from matchloss.tables.words import plural
+
+if TYPE_CHECKING:
+    from matchloss.tables.prepare import Prepared
 
 Index = NDArray[np.intp]
 Keys = NDArray[np.uint64]
@@ -94,6 +98,33 @@ def asked_split(text: str) -> Asked:
     raise DataError(f"--split is {text}; it must be {WAYS}")
 
 
+def opened(data: Any, target: str, split: str, source: str | None = None, encoding: str | None = None) -> tuple[Read, Asked]:
+    """The table that a person passes, and what `--split` asks for; DataError for a column of groups or times that cannot serve."""
+    asked = asked_split(split)
+    read = open_data(data, encoding)
+    if asked.column is not None:
+        require_columns(read.table, [asked.column], source or read.name)
+        if asked.column == target:
+            raise DataError(f"{target} is the target: rows cannot be split by it")
+    return read, asked
+
+
+def split_of(ready: Prepared, table: pl.DataFrame, asked: Asked, folds: int | None, seed: int) -> Split:
+    """The plan for what was made ready of the table."""
+    target = ready.target
+    return plan(
+        ready.features,
+        pl.Series(target.name, np.asarray(target.values)),
+        asked,
+        classes=target.classes,
+        labels=target.values if target.classes else None,
+        by=None if asked.column is None else table[asked.column][ready.rows],
+        weight=ready.weight,
+        folds=folds,
+        seed=seed,
+    )
+
+
 def plan(
     table: pl.DataFrame,
     target: pl.Series,
@@ -102,13 +133,15 @@ def plan(
     classes: Sequence[str] = (),
     labels: NDArray[np.generic] | None = None,
     by: pl.Series | None = None,
+    weight: NDArray[np.float64] | None = None,
     folds: int | None = None,
     seed: int = 0,
 ) -> Split:
     """The split of the rows of `table`, whose values and those of `target` make the keys.
 
     classes, labels: the names and codes of a target that is a label. by: the column of groups or times. folds: how many, where rows and
-    groups are enough; 5 by default. DataError for a split that leaves nothing to learn from, or a model without rows of one of the labels.
+    groups are enough; 5 by default. DataError for a split that leaves nothing to learn from or to score, or a model without rows of one of
+    the labels; rows of weight 0 do not count.
     """
     how = asked.how or ("stratified" if classes else "random")
     n = len(target)
@@ -134,8 +167,10 @@ def plan(
         if not repeats:
             dealt = np.where(dealt == 0, int(dealt.max()), NEVER)
         made = Split(how, dealt, codes)
+    if weight is not None:
+        _check_weight(made, weight)
     if classes and labels is not None:
-        _check_labels(made, labels.astype(np.intp), target.name, classes, asked)
+        _check_labels(made, labels.astype(np.intp), weight, target.name, classes, asked)
     return made
 
 
@@ -248,14 +283,25 @@ def _along(by: pl.Series, k: int, held_out: bool) -> Split:
     return Split("time", folds[None, :], times)
 
 
-def _check_labels(split: Split, labels: Index, name: str, classes: Sequence[str], asked: Asked) -> None:
+def _check_weight(split: Split, weight: NDArray[np.float64]) -> None:
+    """DataError where all rows that a model learns from, or all that are scored, have the weight 0."""
+    if not weight[split.scored].any():
+        raise DataError("the rows to score all have the weight 0; take another --seed or --split")
+    if not all(weight[train].any() for _, train, _ in split.parts()):
+        raise DataError("the rows to learn from all have the weight 0 in one of the folds; take another --seed or --split")
+
+
+def _check_labels(split: Split, labels: Index, weight: NDArray[np.float64] | None, name: str, classes: Sequence[str], asked: Asked) -> None:
     """DataError where the rows that a model learns from have none of a label."""
+    used = np.ones(len(labels), bool) if weight is None else weight > 0
     for _, train, _ in split.parts():
-        count = np.bincount(labels[train], minlength=len(classes))
+        count = np.bincount(labels[train][used[train]], minlength=len(classes))
         if count.all():
             continue
         absent = int(np.argmin(count))
-        rows = int((labels == absent).sum())
+        rows = int((labels[used] == absent).sum())
+        if not rows:
+            raise DataError(f"every row of {name} = {classes[absent]} has the weight 0: no model can learn it; leave such rows out")
         where = f"{name} = {classes[absent]} stands in {plural(rows, 'row')}"
         if split.how == "group":
             raise DataError(f"{where}, all of them in groups of {asked.column} that are held out together; try another --split")
