@@ -17,7 +17,7 @@ from matchloss.comparison.text import comparison_markdown, comparison_text
 from matchloss.losses import CATALOGUE
 from matchloss.tables.errors import DataError
 from matchloss.tables.losses import CANDIDATES, values_of
-from matchloss.tables.scores import RULES
+from matchloss.tables.scores import Judge
 from matchloss.tables.target import Target
 from matchloss.terminal import console
 
@@ -102,8 +102,7 @@ def test_what_a_class_says_of_targets_and_scores_agrees_with_the_rest(loss):
     assert {"binary", "multiclass"} & set(loss.usual_for) <= labels
     if loss.score:  # half or twice the score, whatever the prediction
         raw, target = np.array([-1.0, 0.5, 2.0]), np.array([1.0, 3.0, 0.5])
-        kind = next(kind for kind in RULES if loss.score in RULES[kind])
-        score = RULES[kind][loss.score](target, loss.predict(raw))
+        score = Judge(loss.score).rows(target, np.asarray(loss.predict(raw)))
         ratio = score / loss.divergence(raw, target)
         assert np.allclose(ratio, ratio[0])
 
