@@ -59,6 +59,14 @@ def cross_entropy(
     >>> cross_entropy(logits, torch.tensor([0, 2]))
     tensor(0.2038, grad_fn=<...>)
     """
+    if (
+        weight is None and size_average is None and reduce is None and label_smoothing == 0.0 and sample_weight is None
+        and normalizer is None and z_loss == 0.0 and not return_z_loss and softcap is None and temperature == 1.0 and not overwrite
+        and group is None and (reduction == "mean" or reduction == "sum")
+    ):  # fmt: skip
+        loss = of_labels(input, target, ignore_index, reduction == "mean")
+        if loss is not None:
+            return loss
     reduction = reduction_of(size_average, reduce, reduction, normalizer)
     check_classes(input, target, ignore_index)
     for name, given in (("weight", weight), ("sample_weight", sample_weight)):
@@ -96,6 +104,25 @@ def cross_entropy(
     if over:
         _overwrite.consume(input)
     return result
+
+
+def of_labels(logits: Tensor, target: object, ignore_index: int, mean: bool, overwrite: bool = False) -> Tensor | None:
+    """The common case at the least cost: the mean or sum over rows of logits with labels and no options; None for any other call."""
+    if not (
+        type(target) is Tensor and target.dtype is torch.int64 and isinstance(logits, Tensor) and logits.dtype in WHOLE
+        and logits.ndim == 2 and target.shape == logits.shape[:1] and logits.shape[1] and plain(logits, target)
+    ):  # fmt: skip
+        return None
+    n = target.shape[0]
+    found_out = ignore_index < 0 and logits.numel() <= SMALL and not overwrite  # the loop itself finds ignored labels
+    if not n or not (found_out or not np.count_nonzero(target.numpy() == ignore_index)):
+        return None
+    try:
+        return _autograd.total(PLAIN_RULE, logits, 1.0 / n if mean else 1.0, overwrite, target)[0]
+    except BadRow as error:
+        if ignore_index in target.numpy():
+            return None
+        refuse_row(target, error.row, logits.shape[1])
 
 
 def check_classes(input: Tensor, target: object, ignore_index: int) -> None:
@@ -146,19 +173,12 @@ def cross_entropy_rows(
     loss, and its z_loss * logsumexp^2 part, detached.
     """
     if (
-        weight is None and sample_weight is None and label_smoothing == 0.0 and softcap is None and z_loss == 0.0 and temperature == 1.0
-        and group is None and not return_z_loss and normalizer is None and reduction != "none" and type(target) is Tensor
-        and target.dtype is torch.int64 and logits.ndim == 2 and target.shape == logits.shape[:1] and logits.dtype in WHOLE
-        and logits.shape[1] and plain(logits, target) and reduction in REDUCTIONS
+        overwrite and weight is None and sample_weight is None and label_smoothing == 0.0 and softcap is None and z_loss == 0.0
+        and temperature == 1.0 and group is None and not return_z_loss and normalizer is None and reduction in ("mean", "sum")
     ):  # fmt: skip
-        n = target.shape[0]  # the common case, at the least cost; the loop itself finds ignored labels
-        found_out = ignore_index < 0 and logits.numel() <= SMALL and not overwrite
-        if n and (found_out or not np.count_nonzero(target.numpy() == ignore_index)):
-            try:
-                return _autograd.total(PLAIN_RULE, logits, 1.0 / n if reduction == "mean" else 1.0, overwrite, target)[0]
-            except BadRow as error:
-                if ignore_index not in target.numpy():
-                    refuse_row(target, error.row, logits.shape[1])
+        loss = of_labels(logits, target, ignore_index, reduction == "mean", overwrite)
+        if loss is not None:
+            return loss
     options = options_of(softcap, temperature, z_loss)
     check_call(logits, reduction)
     tensors = (logits, *(target if isinstance(target, tuple | list) else (target,)), weight, sample_weight)

@@ -87,9 +87,8 @@ def overridable(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:
-        given = (*args, *kwargs.values())
-        if has_torch_function(given):
-            return handle_torch_function(called, given, *args, **kwargs)
+        if has_torch_function(args) or (kwargs and has_torch_function(tuple(kwargs.values()))):
+            return handle_torch_function(called, (*args, *kwargs.values()), *args, **kwargs)
         return function(*args, **kwargs)
 
     return called
