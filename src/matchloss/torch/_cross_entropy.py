@@ -59,11 +59,12 @@ def cross_entropy(
     >>> cross_entropy(logits, torch.tensor([0, 2]))
     tensor(0.2038, grad_fn=<...>)
     """
-    if (
+    plainest = (
         weight is None and size_average is None and reduce is None and label_smoothing == 0.0 and sample_weight is None
-        and normalizer is None and z_loss == 0.0 and not return_z_loss and softcap is None and temperature == 1.0 and not overwrite
+        and normalizer is None and z_loss == 0.0 and not return_z_loss and softcap is None and temperature == 1.0
         and group is None and (reduction == "mean" or reduction == "sum")
-    ):  # fmt: skip
+    )  # fmt: skip
+    if plainest and not overwrite:
         loss = of_labels(input, target, ignore_index, reduction == "mean")
         if loss is not None:
             return loss
@@ -85,22 +86,24 @@ def cross_entropy(
             wanted = target.movedim(1, -1)
     if over and group is None:  # a group checks before it writes, over all its classes
         _overwrite.refuse_bad(wanted, rows.shape[-1], ignore_index, sample_weight)
-    result = cross_entropy_rows(
-        rows,
-        wanted,
-        weight=weight,
-        ignore_index=ignore_index,
-        label_smoothing=label_smoothing,
-        reduction=reduction,
-        sample_weight=sample_weight,
-        normalizer=normalizer,
-        z_loss=z_loss,
-        softcap=softcap,
-        temperature=temperature,
-        overwrite=over,
-        group=group,
-        return_z_loss=return_z_loss,
-    )
+    result = of_labels(rows, wanted, ignore_index, reduction == "mean", over) if plainest and over else None
+    if result is None:
+        result = cross_entropy_rows(
+            rows,
+            wanted,
+            weight=weight,
+            ignore_index=ignore_index,
+            label_smoothing=label_smoothing,
+            reduction=reduction,
+            sample_weight=sample_weight,
+            normalizer=normalizer,
+            z_loss=z_loss,
+            softcap=softcap,
+            temperature=temperature,
+            overwrite=over,
+            group=group,
+            return_z_loss=return_z_loss,
+        )
     if over:
         _overwrite.consume(input)
     return result
@@ -172,13 +175,6 @@ def cross_entropy_rows(
     The loss is a scalar, or (...) with reduction="none"; float32 for logits of half precision. With `return_z_loss` it is a pair: the
     loss, and its z_loss * logsumexp^2 part, detached.
     """
-    if (
-        overwrite and weight is None and sample_weight is None and label_smoothing == 0.0 and softcap is None and z_loss == 0.0
-        and temperature == 1.0 and group is None and not return_z_loss and normalizer is None and reduction in ("mean", "sum")
-    ):  # fmt: skip
-        loss = of_labels(logits, target, ignore_index, reduction == "mean", overwrite)
-        if loss is not None:
-            return loss
     options = options_of(softcap, temperature, z_loss)
     check_call(logits, reduction)
     tensors = (logits, *(target if isinstance(target, tuple | list) else (target,)), weight, sample_weight)
