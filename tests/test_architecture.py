@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-SRC = Path(__file__).parent.parent / "src"
+ROOT = Path(__file__).parent.parent
+SRC = ROOT / "src"
 # From the ground up. A room imports rooms before it in this list, and itself. "matchloss" is the package's own __init__.
 ROOMS = (
     "errors", "files", "names", "engine", "losses", "torch", "jax", "hosts", "matchloss", "scoring", "linear", "tables", "terminal",
@@ -97,3 +99,10 @@ def circles() -> list[list[str]]:
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
     assert [part for part in circles() if not {room(name) for name in part} <= LOST | {"report"}] == []
+
+
+def test_the_page_shows_every_room() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    shown = set(re.findall(r"(\w+)(?:/|\.py)", text))
+    rooms = {room(name) for name in MODULES} - {"matchloss", "__main__"}
+    assert rooms <= shown, f"docs/architecture.md does not show {sorted(rooms - shown)}"
