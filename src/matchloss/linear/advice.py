@@ -20,7 +20,7 @@ def at_rounding(f: Objective, at: Measure) -> bool:
     if not np.isfinite(at.value):
         return False
     wide = f.wide(at.theta)
-    raw = f.matrix.times(wide)
+    raw = f.raw(at.theta)
     result = f.loss.evaluate(raw, f.target, f.weight, value=False, hessian=f.loss.smooth)
     curve = 0.0 if result.hessian is None else np.abs(result.hessian) * _absolute_times(f, np.abs(wide))
     terms = np.abs(result.gradient) + curve
@@ -92,7 +92,7 @@ def _absolute_times(f: Objective, wide: Floats) -> Floats:
     raw = np.empty((f.rows.n, *wide.shape[1:]))
     for block in f.matrix.blocks(0, f.rows.n):
         f.matrix.raw(Block(block.start, block.stop, np.abs(block.x), block.codes), wide, raw[block.start : block.stop])
-    return raw
+    return raw if f.offset is None else raw + np.abs(f.offset)
 
 
 def _absolute_transposed(f: Objective, error: Floats) -> Floats:

@@ -44,7 +44,7 @@ def endless(f: Objective, at: Measure, before: Sequence[Floats]) -> Floats | Non
 
 def _moves(f: Objective, direction: Floats) -> tuple[Floats, NDArray[np.bool_]]:
     """How far raw predictions move along a direction, and which ones do. With K classes, the move is relative to the target class."""
-    move = f.raw(direction)
+    move = f.change(direction)
     if move.ndim == 2:  # simplex losses do not change when all raw predictions of a row shift by the same amount
         labels = f.target.ndim == 1
         move -= np.take_along_axis(move, f.target[:, None], axis=1) if labels else np.sum(f.target * move, axis=1, keepdims=True)

@@ -55,6 +55,8 @@ def interior_point(f: Objective, tol: float, log: Log) -> tuple[Measure, bool]:
     target = f.target
     index, kink, low, high = merged(pieces(f.loss, target, f.weight))
     rows = f.rows if index is None else f.rows.take(index)
+    if f.offset is not None:
+        kink = kink - (f.offset if index is None else f.offset[index])
 
     def told(objective: float, gap: float) -> None:
         log.steps.append((objective, gap, f.rows.n))

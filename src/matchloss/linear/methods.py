@@ -75,7 +75,8 @@ def _working_start(f: Objective) -> Floats:
         curvature = "fisher" if "fisher" in f.loss.programs else "exact"
         at = f.loss.evaluate(raw, f.target, f.weight, value=False, hessian=True, curvature=curvature)
         metric = f.metric(f.penalised(f.matrix.gram(at.hessian)))
-        theta = metric.solve(f.matrix.transposed(at.hessian * raw - at.gradient)[f.slots] / f.total)
+        ahead = raw if f.offset is None else raw - f.offset
+        theta = metric.solve(f.matrix.transposed(at.hessian * ahead - at.gradient)[f.slots] / f.total)
     return theta if np.isfinite(theta).all() else f.start()
 
 

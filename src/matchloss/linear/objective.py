@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 START_ROWS = 100_000  # the best constant of this many rows is near enough for a start
+START_STEPS = 30
 
 
 class Suspected(Exception):
@@ -88,6 +89,7 @@ class Objective:
     independent: bool = False  # whether columns are known not to be collinear, or a ridge makes that harmless
     left_out: tuple[int, ...] = ()  # indices of collinear columns that were left out
     arrow: bool = False  # whether hessians are arrows (see passes.Matrix)
+    offset: Floats | None = None  # (n,) or (n, K), added to the raw predictions
 
     @cached_property
     def matrix(self) -> Matrix:
@@ -178,9 +180,9 @@ class Objective:
         program = self.loss.programs[self.curvature]
         wide = self.wide(theta)
         if self.outputs is None:
-            sums = pointwise_pass(self.matrix, program, self.target, self.weight, wide, second)
+            sums = pointwise_pass(self.matrix, program, self.target, self.weight, wide, second, self.offset)
         else:
-            sums = simplex_pass(self.matrix, program, self.target, self.weight, wide)
+            sums = simplex_pass(self.matrix, program, self.target, self.weight, wide, self.offset)
         pull = (self.ridge * theta.T).T
         value = sums.value / self.total + 0.5 * float(np.vdot(theta, pull))
         made = Measure(theta, value, sums.gradient[self.slots] / self.total + pull, self._second(theta, second, sums.second))
@@ -222,14 +224,19 @@ class Objective:
         return made
 
     def raw(self, theta: Floats) -> Floats:
-        """Raw predictions of all rows."""
-        return self.matrix.times(self.wide(theta))
+        """Raw predictions of all rows, with the offset."""
+        made = self.change(theta)
+        return made if self.offset is None else made + self.offset
+
+    def change(self, direction: Floats) -> Floats:
+        """How raw predictions change along a direction, which no offset does."""
+        return self.matrix.times(self.wide(direction))
 
     def strided(self, step: int) -> Objective:
         """The same objective on every step-th row. Never on the first rows, because files are often sorted."""
-        weight = None if self.weight is None else np.ascontiguousarray(self.weight[::step])
+        weight, offset = (None if a is None else np.ascontiguousarray(a[::step]) for a in (self.weight, self.offset))
         target = np.ascontiguousarray(self.target[::step])
-        return replace(self, rows=self.rows.strided(step), target=target, weight=weight)
+        return replace(self, rows=self.rows.strided(step), target=target, weight=weight, offset=offset)
 
     def start(self) -> Floats:
         """Zeros, with the best constant as intercept, clipped where that is infinite."""
@@ -241,8 +248,25 @@ class Objective:
             if not np.isfinite(constant).all():  # a label so rare that these rows have none
                 constant = np.asarray(self.loss.best_constant(self.target, self.weight, **more), dtype=np.float64)
             constant = np.nan_to_num(constant, nan=0.0, posinf=30.0, neginf=-30.0)
+            if self.offset is not None:
+                constant = few.beside_offset(constant)
             theta[0] = constant - constant.mean() if self.outputs else constant
         return theta
+
+    def beside_offset(self, constant: Floats) -> Floats:
+        """Near the best constant beside the offset, from the one without: less the mean offset, then Newton's steps on this one number."""
+        assert self.offset is not None
+        constant = constant - np.average(self.offset, axis=0, weights=self.weight)
+        for _ in range(START_STEPS if self.outputs is None and self.loss.smooth else 0):
+            with np.errstate(all="ignore"):
+                at = self.loss.evaluate(constant + self.offset, self.target, self.weight, value=False, hessian=True)
+                step = float(at.gradient.sum()) / max(float(np.abs(at.hessian).sum()), 1e-300)
+            if not np.isfinite(step):
+                break
+            constant = constant - np.clip(step, -1.0, 1.0)
+            if abs(step) < 1e-3:
+                break
+        return constant
 
 
 def full_hessian(f: Objective, theta: Floats) -> Floats:

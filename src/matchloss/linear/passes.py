@@ -209,8 +209,9 @@ def pointwise_pass(
     weight: Floats | None,
     wide: Floats,
     second: Second = "none",
+    offset: Floats | None = None,
 ) -> Sums:
-    """One pass of a pointwise loss.
+    """One pass of a pointwise loss; `offset` (n,) is added to the raw predictions.
 
     `second`: "gram" is the hessian of squared error, whatever the loss; "part" estimates the hessian from half of the rows.
     """
@@ -226,6 +227,8 @@ def pointwise_pass(
             raw, f, g, h = lines[:, : block.stop - block.start]
             y, w = target[block.start : block.stop], None if weight is None else weight[block.start : block.stop]
             matrix.raw(block, wide, raw)
+            if offset is not None:
+                raw += offset[block.start : block.stop]
             step(raw, y, w, f, g, h if curved else None)
             value += float(f.sum())
             matrix.add_gradient(block, g, gradient)
@@ -248,9 +251,14 @@ def pointwise_pass(
 
 
 def simplex_pass(
-    matrix: Matrix, program: row_engine.RowProgram, target: NDArray[np.int64] | Floats, weight: Floats | None, wide: Floats
+    matrix: Matrix,
+    program: row_engine.RowProgram,
+    target: NDArray[np.int64] | Floats,
+    weight: Floats | None,
+    wide: Floats,
+    offset: Floats | None = None,
 ) -> Sums:
-    """One pass of a simplex loss, for labels (n,) or distributions (n, K)."""
+    """One pass of a simplex loss, for labels (n,) or distributions (n, K); `offset` (n, K) is added to the raw predictions."""
     step = row_engine.step(program, matrix.rows.n, matrix.outputs, weight is not None, False, labels=target.ndim == 1)
 
     def slab(start: int, stop: int) -> Sums:
@@ -259,6 +267,8 @@ def simplex_pass(
         for block in matrix.blocks(start, stop):
             raw, f = lines[: block.stop - block.start], values[: block.stop - block.start]
             matrix.raw(block, wide, raw)
+            if offset is not None:
+                raw += offset[block.start : block.stop]
             step(raw, target[block.start : block.stop], None if weight is None else weight[block.start : block.stop], f, raw, None)
             value += float(f.sum())
             matrix.add_gradient(block, raw, gradient)  # the gradient was written over raw

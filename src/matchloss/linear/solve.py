@@ -52,6 +52,7 @@ def solve(
     target: NDArray[Any],
     *,
     sample_weight: Any = None,
+    offset: Any = None,
     l2: float = 0.0,
     outputs: int | None = None,
     fit_intercept: bool = True,
@@ -64,8 +65,9 @@ def solve(
     """Minimises sum(w * value) / sum(w) + l2 / 2 * |coef|^2, the intercept free, until the gradient's largest entry is at most tol.
 
     `target`: float64 (n,) for a pointwise loss; for a simplex loss, with `outputs` = K, labels 0..K-1 (n,) or distributions (n, K).
-    `names`: of the coefficients, for messages. Raises DomainError for a target or weight outside its domain, ShapeError if no row has
-    a positive weight, ValueError for an option outside its range.
+    `offset` (n,), or (n, K) for a simplex loss, is added to the raw predictions. `names`: of the coefficients, for messages.
+    Raises DomainError for a target or weight outside its domain, ShapeError if no row has a positive weight, ValueError for an option
+    outside its range or an offset that is not finite.
 
     >>> import numpy as np, matchloss as ml
     >>> from matchloss.linear.rows import of_array
@@ -76,7 +78,7 @@ def solve(
     _check_options(l2, fit_intercept, tol, max_passes, method)
     began = time.perf_counter()
     with blas_on_one_thread():
-        f = _objective(loss, rows, target, sample_weight, float(l2), outputs, fit_intercept)
+        f = objective(loss, rows, target, sample_weight, offset, float(l2), outputs, fit_intercept)
         rows = f.rows
         log = Log(max_passes, progress or (lambda passes: None))
         chosen = choose(f) if method == "auto" else method
@@ -113,14 +115,16 @@ def solve(
     )
 
 
-def raw_of(rows: TableRows, intercept: Any, coef: Floats, centre: Floats | None = None) -> Floats:
+def raw_of(rows: TableRows, intercept: Any, coef: Floats, centre: Floats | None = None, offset: Any = None) -> Floats:
     """The raw predictions of a fitted model: (n,), or (n, K) if coef is (p, K). Pass Solution.centre to lose no digits."""
+    outputs = None if coef.ndim == 1 else coef.shape[1]
     if centre is not None and centre.any():
         rows, intercept = rows.shifted(centre), moved(np.asarray(intercept, np.float64), centre, coef)
     wide = np.zeros((rows.width, *coef.shape[1:]))
     wide[rows.slots] = coef
     wide[0] = intercept
-    return Matrix(rows, 1 if coef.ndim == 1 else coef.shape[1]).times(wide)
+    raw = Matrix(rows, outputs or 1).times(wide)
+    return raw if offset is None else raw + as_offset(offset, rows.n, outputs)
 
 
 def blas_on_one_thread() -> Any:
@@ -150,9 +154,10 @@ def _check_options(l2: float, fit_intercept: bool, tol: float, max_passes: int, 
         raise ValueError(f"method is {method!r}; allowed: {', '.join(METHODS)}")
 
 
-def _objective(
-    loss: Loss, rows: TableRows, target: NDArray[Any], sample_weight: Any, l2: float, outputs: int | None, intercept: bool
+def objective(
+    loss: Loss, rows: TableRows, target: NDArray[Any], sample_weight: Any, offset: Any, l2: float, outputs: int | None, intercept: bool
 ) -> Objective:
+    """What is minimised, its inputs checked; rows of weight 0 are left out."""
     if target.shape != (rows.n,) and (outputs is None or target.shape != (rows.n, outputs)):
         wanted = f"({rows.n},)" + (f" or ({rows.n}, {outputs})" if outputs else "")
         raise ShapeError(f"target has shape {target.shape}; {rows.n} rows ask for {wanted}")
@@ -166,12 +171,30 @@ def _objective(
         target = np.ascontiguousarray(target, np.int64 if target.ndim == 1 else np.float64)
         if rounded:
             target = target / np.where(target.sum(axis=1) > 0, target.sum(axis=1), 1.0)[:, None]
+    offset = None if offset is None else as_offset(offset, rows.n, outputs)
     if weight is not None:
         weight = np.ascontiguousarray(weight, np.float64)
         if not (weight > 0).all():  # rows of weight 0 are ignored
             kept = np.flatnonzero(weight > 0)
-            rows, target, weight = rows.take(kept), target[kept], weight[kept]
+            rows, target, weight, offset = rows.take(kept), target[kept], weight[kept], None if offset is None else offset[kept]
     if rows.n == 0:
         raise ShapeError("there is no row to fit to: none at all, or each sample_weight is zero")
     rows = rows.centred() if intercept else rows
-    return Objective(loss, rows, target, weight, l2, outputs, intercept, independent=l2 > 0)
+    return Objective(loss, rows, target, weight, l2, outputs, intercept, independent=l2 > 0, offset=offset)
+
+
+def as_offset(offset: Any, n: int, outputs: int | None) -> Floats:
+    """An offset in float64, (n,) or (n, K); ShapeError for another shape, ValueError for the first that is not finite."""
+    given = np.asarray(offset)
+    if given.dtype.kind not in "fiub":
+        raise TypeError(f"offset has the dtype {given.dtype}; allowed: numbers")
+    wanted = (n,) if outputs is None else (n, outputs)
+    if given.shape != wanted:
+        why = "" if outputs is None else ": one for each class, since an equal offset of all classes changes nothing"
+        raise ShapeError(f"offset has shape {given.shape}; {n} rows ask for {wanted}{why}")
+    given = np.ascontiguousarray(given, np.float64)
+    bad = ~np.isfinite(given)
+    if bad.any():
+        row = int(np.argwhere(bad)[0][0])
+        raise ValueError(f"offset, row {row}: {given[row]}; every offset must be known and finite")
+    return given

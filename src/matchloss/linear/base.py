@@ -1,0 +1,190 @@
+"""What LinearRegressor and LinearClassifier share: reading X, solving, raw predictions."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+import matchloss as ml
+from matchloss.engine.arrays import as_weight
+from matchloss.linear.as_model import model_of
+from matchloss.linear.inputs import column_labels, is_frame, numbers, refuse_infinite, refuse_mapping
+from matchloss.linear.model import write_model
+from matchloss.linear.objective import NotFinite
+from matchloss.linear.plan import Design, Number, learn_rows
+from matchloss.linear.rows import Floats, TableRows, of_array
+from matchloss.linear.solve import Solution, raw_of, solve
+from matchloss.linear.summary import Summary
+from matchloss.losses import Loss
+
+try:
+    from sklearn.base import BaseEstimator
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.utils import check_consistent_length
+    from sklearn.utils.validation import check_is_fitted, validate_data
+except ImportError as error:
+    raise ImportError('the estimators need scikit-learn: pip install "matchloss[linear]"') from error
+
+TABLE = "an array of numbers (n, p), or a data frame (pandas, polars, pyarrow, ...)"
+CHECK_LATER = 1 << 22  # from this size X gets no pass of its own to look for NaN: the first gradient shows one anyway
+
+
+class Linear(BaseEstimator):
+    """What both estimators share: reading X, solving, raw predictions."""
+
+    loss: str | Loss
+    design_: Design | None
+    loss_: Loss
+
+    def __init__(
+        self,
+        loss: str | Loss = "squared_error",
+        *,
+        l2: float = 0.0,
+        fit_intercept: bool = True,
+        tol: float = 1e-8,
+        max_passes: int = 100,
+        method: str = "auto",
+    ) -> None:
+        self.loss = loss
+        self.l2 = l2
+        self.fit_intercept = fit_intercept
+        self.tol = tol
+        self.max_passes = max_passes
+        self.method = method
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The constructor's arguments; `deep`: those of the loss too, as loss__alpha."""
+        own = super().get_params(deep)
+        try:
+            parameters = self._loss().parameters if deep else {}
+        except (ValueError, TypeError):  # no loss: `fit` says so
+            parameters = {}
+        return own | {f"loss__{name}": value for name, value in parameters.items()}
+
+    def set_params(self, **params: Any) -> Self:
+        """Sets arguments; loss__alpha puts a new loss with that alpha in the place of the old one, which never changes."""
+        of_loss = {name: params.pop(name) for name in list(params) if name.startswith("loss__")}
+        super().set_params(**params)
+        if of_loss:
+            loss, given = self._loss(), {name.removeprefix("loss__"): value for name, value in of_loss.items()}
+            for name in given:
+                if name not in loss.parameters:
+                    has = ", ".join(loss.parameters) or "none"
+                    raise ValueError(f"Invalid parameter 'loss__{name}' for estimator {self}: the parameters of {loss.name} are {has}")
+            self.loss = dataclasses.replace(loss, **given)
+        return self
+
+    def save(self, path: str | Path, target: str = "y") -> None:
+        """Writes the fitted model to a JSON file that `matchloss.linear.load`, `matchloss predict` and `matchloss show` read.
+
+        `target` is what the model is said to predict. ModelError for a loss that a file cannot name, OSError if it cannot be written.
+        """
+        check_is_fitted(self)
+        write_model(path, model_of(self, target))
+
+    @property
+    def summary_(self) -> Summary:
+        """How the fit ended, and its coefficients, as text or in a notebook as a table. Standard errors are not known yet."""
+        check_is_fitted(self)
+        coef, intercept = np.atleast_2d(getattr(self, "coef_")), np.atleast_1d(getattr(self, "intercept_"))  # noqa: B009
+        facts = {
+            "loss": repr(self.loss_),
+            "penalty": f"l2 = {self.l2:g}" if self.l2 else "none",
+            "method": f"{self.method_}, {self.n_passes_} passes",
+            "ended": f"{'converged' if self.converged_ else 'not converged'}, largest entry of the gradient {self.gradient_norm_:.1e}",
+            "objective": f"{self.objective_:.6g}",
+        }
+        classes = [str(label) for label in getattr(self, "classes_", [])]
+        outputs = classes if len(coef) > 1 else [f"toward {classes[1]}" if classes else "value"]
+        return Summary(repr(self), facts, tuple(self._names()), np.column_stack([intercept, coef]).T, tuple(outputs))
+
+    def _html_repr(self) -> str:
+        """In a notebook the summary of a fitted model stands below scikit-learn's diagram."""
+        return super()._html_repr() + (self.summary_._repr_html_() if self.__sklearn_is_fitted__() else "")
+
+    def _loss(self) -> Loss:
+        return self.loss if isinstance(self.loss, Loss) else ml.get(self.loss)
+
+    def _learn(self, X: Any, y: Any, sample_weight: Any) -> tuple[TableRows, NDArray[Any] | None]:
+        """The rows of X, checked to be as many as y's, and the weights; sets scikit-learn's attributes about the columns."""
+        refuse_mapping("X", X, TABLE)
+        refuse_mapping("y", y, "an array, a list or a column")
+        refuse_mapping("sample_weight", sample_weight, "a number >= 0 a row")
+        weight = None if sample_weight is None else numbers("sample_weight", sample_weight)
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        if is_frame(X):
+            names = column_labels(X)
+            if not names:
+                raise ValueError("X is a data frame without columns: 0 feature(s), of which at least 1 is needed")
+            self.design_, rows = learn_rows(X, sample_weight=weight)
+            check_consistent_length(rows.codes, y)
+            self.n_features_in_ = len(self.design_.columns)
+            if all(isinstance(name, str) for name in names):
+                self.feature_names_in_ = np.array(names, dtype=object)
+            if rows.n == 0:
+                raise ValueError("Found a table with 0 rows; at least 1 is needed to fit to")
+        else:
+            X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False)
+            check_consistent_length(X, y)
+            if X.size < CHECK_LATER or not self._loss().smooth:
+                refuse_infinite(X)
+            self.design_, rows = None, of_array(X)
+        weight = as_weight(weight, (rows.n,))
+        if weight is not None and not weight.any():
+            raise ValueError("every sample_weight is zero: there is no row to fit to")
+        return rows, weight
+
+    def _solve(self, loss: Loss, rows: TableRows, target: NDArray[Any], weight: Any, offset: Any, outputs: int | None) -> Solution:
+        options = {name: getattr(self, name) for name in ("l2", "fit_intercept", "tol", "max_passes", "method")}
+        try:
+            found = solve(loss, rows, target, sample_weight=weight, offset=offset, outputs=outputs, names=self._names(), **options)
+        except NotFinite:
+            if isinstance(rows.numbers, np.ndarray):
+                refuse_infinite(rows.numbers)
+            raise
+        for message in found.messages:
+            warnings.warn(message, ConvergenceWarning, stacklevel=3)
+        self.loss_, self._centre = loss, found.centre if found.centre.any() else None
+        self.converged_ = found.converged
+        self.n_passes_ = found.passes
+        self.objective_ = found.objective
+        self.gradient_norm_ = found.gradient_norm
+        self.method_ = found.method
+        return found
+
+    def _names(self) -> list[str]:
+        return [f"x{j}" for j in range(self.n_features_in_)] if self.design_ is None else list(self.design_.names)
+
+    @property
+    def coef_names_(self) -> NDArray[Any]:
+        """A name for each coefficient, in the order of coef_: "distance", "carrier = AA"."""
+        check_is_fitted(self)
+        return np.array(self._names(), dtype=object)
+
+    def _rows(self, X: Any) -> TableRows:
+        """The rows of X for prediction: a frame's columns are matched by name, in any order."""
+        check_is_fitted(self)
+        if self.design_ is not None and is_frame(X):
+            rows = self.design_.rows(X)
+            for name, count in rows.unseen.items():
+                warnings.warn(f"{count} rows have a level of {name} that was not in training: they count as the reference", stacklevel=3)
+            return rows
+        if self.design_ is not None and not all(isinstance(column, Number) for column in self.design_.columns):
+            raise TypeError(f"{type(self).__name__} was fitted to a data frame with categories; X is {type(X).__name__}, not a data frame")
+        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False, reset=False)
+        refuse_infinite(X)
+        return of_array(X)
+
+    def _raw_of(self, rows: TableRows, intercept: Any, coef: Floats, offset: Any = None) -> Floats:
+        centre = getattr(self, "_centre", None)
+        return raw_of(rows, intercept, coef, centre if centre is not None and len(centre) == len(coef) else None, offset)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "coef_")
