@@ -32,6 +32,7 @@ def comparison(
     fits = tuple(
         Fit(
             name=loss.name,
+            kind="linear",
             loss=loss,
             note="",
             asked=asked,
@@ -50,6 +51,7 @@ def comparison(
         "rows": 5000,
         "scored": 1000,
         "how": "Scores are of 1,000 rows held out (seed 0).",
+        "models": ("linear",),
         "features": 12,
         "alerts": (),
         "notes": ("89 rows had no target.",),

@@ -14,7 +14,7 @@ SRC = ROOT / "src"
 # From the ground up. A room imports rooms before it in this list, and itself. "matchloss" is the package's own __init__.
 ROOMS = (
     "errors", "files", "names", "engine", "losses", "torch", "jax", "hosts", "matchloss", "scoring", "linear", "tables", "terminal",
-    "comparison", "fit", "judging", "audit", "report", "commands", "cli", "__main__",
+    "models", "comparison", "fit", "judging", "audit", "report", "commands", "cli", "__main__",
 )  # fmt: skip
 LOST = {"audit"}  # rooms in which circles remain; their own issue clears them
 

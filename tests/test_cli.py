@@ -13,7 +13,7 @@ import zipfile
 import pytest
 
 from command import matchloss, refusal
-from matchloss.comparison import run
+from matchloss.models import linear
 
 
 def test_compare_prints_both_tables(capsys, data):
@@ -138,7 +138,7 @@ def test_bad_targets_and_options(capsys, tmp_path, data):
 
 
 def test_pages_that_cannot_be_written_are_refused_before_any_work(capsys, tmp_path, data, monkeypatch):
-    monkeypatch.setattr(run, "cross_fit", None)
+    monkeypatch.setattr(linear, "cross_fit", None)
     for page, says in ((tmp_path, "is a folder"), (tmp_path / "no" / "page.html", "there is no folder")):
         assert says in refusal(capsys, "compare", data, "--target", "late", "--report", page)
 
@@ -159,7 +159,7 @@ def test_interrupted_while_fitting_leaves_no_page(capsys, tmp_path, data, monkey
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run, "cross_fit", interrupt)
+    monkeypatch.setattr(linear, "cross_fit", interrupt)
     page = tmp_path / "page.html"
     code, out, err = matchloss(capsys, "compare", data, "--target", "late", "--report", page)
     assert (code, out) == (130, "")

@@ -166,9 +166,9 @@ def test_tables_with_little_in_them(capsys, tmp_path, content, says):
 
 def test_outputs_that_cannot_be_written_are_refused_before_any_work(capsys, tmp_path, data, model, monkeypatch):
     from matchloss.fit import predict as predicting
-    from matchloss.fit import run as fitting
+    from matchloss.models import linear
 
-    monkeypatch.setattr(fitting, "cross_fit", None)
+    monkeypatch.setattr(linear, "cross_fit", None)
     monkeypatch.setattr(predicting, "batches", None)
     for path, says in ((tmp_path, "is a folder"), (tmp_path / "no" / "file.csv", "there is no folder")):
         assert f"the model cannot be written: {says}" in refusal(capsys, "fit", data, "--target", "late", "--out", path).replace(
@@ -195,14 +195,14 @@ def test_a_full_disk_leaves_old_files_and_one_message(capsys, tmp_path, data, mo
 
 
 def test_interrupted_fits_and_predictions_leave_nothing_half_written(capsys, tmp_path, data, model, monkeypatch):
-    from matchloss.fit import run as fitting
     from matchloss.linear.model import Model
+    from matchloss.models import linear
 
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
     before = model.read_bytes()
-    monkeypatch.setattr(fitting, "cross_fit", interrupt)
+    monkeypatch.setattr(linear, "cross_fit", interrupt)
     monkeypatch.setattr(Model, "predict", interrupt)
     for command in (
         ("fit", data, "--target", "late", "--out", model, "--report", tmp_path / "page.html"),

@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from matchloss.commands.options import (
-    Categorical,
-    Counts,
-    Data,
-    Dates,
-    Drop,
-    Encoding,
-    Exposure,
-    Folds,
-    Keep,
-    Rows,
-    Seed,
-    Split,
-    Target,
-    TestFraction,
-    Weight,
-)
-from matchloss.commands.tools import check_writable, names_in, progress
+from matchloss.commands.options import Data, Pictures, Target, learns_from_a_table
+from matchloss.commands.tools import check_folder, check_writable, progress, write_pictures
 
 if TYPE_CHECKING:
     from matchloss.comparison.result import Comparison
 
 
+@learns_from_a_table
 def compare(
     data: Data,
     target: Target,
@@ -38,22 +23,12 @@ def compare(
     ] = "",
     quantile: Annotated[str, typer.Option(help="Compare quantiles at these levels, such as 0.1,0.5,0.9.")] = "",
     score: Annotated[str | None, typer.Option(help="The score that decides, such as poisson_deviance, where it can.")] = None,
-    split: Split = "auto",
-    folds: Folds = None,
-    test_fraction: TestFraction = None,
-    keep: Keep = "",
-    drop: Drop = "",
-    categorical: Categorical = "",
-    weight: Weight = None,
-    exposure: Exposure = None,
-    rows: Rows = None,
-    counts: Counts = None,
-    dates: Dates = "drop",
-    seed: Seed = 0,
-    encoding: Encoding = None,
+    *,
+    table: dict[str, Any],
     json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON, and nothing else.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the comparison as Markdown, and nothing else.")] = False,
     report: Annotated[Path | None, typer.Option(help="Write the comparison to this HTML page too.")] = None,
+    pictures: Pictures = None,
 ) -> None:
     """Which loss fits: one linear model under each that suits the target, judged on rows that the model did not see."""
     from matchloss.comparison.run import compare
@@ -63,6 +38,7 @@ def compare(
     if json and markdown:
         raise UsageError("--json and --markdown both say how to print; give one of them")
     check_writable(report)
+    check_folder(pictures)
     with progress() as tell, modules_from_here():
         found = compare(
             data,
@@ -70,18 +46,8 @@ def compare(
             losses=losses or None,
             quantile=quantile or None,
             score=score,
-            split=split,
-            folds=folds,
-            keep=names_in(keep),
-            drop=names_in(drop),
-            categorical=names_in(categorical),
-            counts=counts,
-            exposure=exposure,
-            sample_weight=weight,
-            dates=dates,  # pyright: ignore[reportArgumentType]
-            seed=seed,
-            rows=rows,
-            encoding=encoding,
+            sample_weight=table.pop("weight"),
+            **table,
             progress=tell,
         )
     _show(found, json, markdown)
@@ -93,6 +59,10 @@ def compare(
             write_page(report, [found])
         if not (json or markdown):
             print(f"\nThe page: {report.resolve()}")
+    if pictures:
+        from matchloss.report.compare_page import compare_charts
+
+        write_pictures(pictures, compare_charts([found]), quiet=json or markdown)
 
 
 def _show(found: Comparison, as_json: bool, as_markdown: bool) -> None:

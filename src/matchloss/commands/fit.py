@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from matchloss.commands.options import (
-    Categorical,
-    Counts,
-    Data,
-    Dates,
-    Drop,
-    Encoding,
-    Exposure,
-    Folds,
-    Keep,
-    Rows,
-    Seed,
-    Split,
-    Target,
-    TestFraction,
-    Weight,
-)
-from matchloss.commands.tools import check_writable, names_in, parameters_in, progress
+from matchloss.commands.options import Data, Pictures, Target, learns_from_a_table
+from matchloss.commands.tools import check_folder, check_writable, parameters_in, progress, write_pictures
 
 
+@learns_from_a_table
 def fit(
     data: Data,
     target: Target,
@@ -35,22 +20,12 @@ def fit(
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the loss, such as power=1.5; may be repeated.")
     ] = None,
     l2: Annotated[float | None, typer.Option(help="Ridge on coefficients; by default the one that `matchloss compare` takes.")] = None,
-    keep: Keep = "",
-    drop: Drop = "",
-    categorical: Categorical = "",
-    weight: Weight = None,
-    exposure: Exposure = None,
-    rows: Rows = None,
-    counts: Counts = None,
-    split: Split = "auto",
-    folds: Folds = None,
-    test_fraction: TestFraction = None,
-    seed: Seed = 0,
-    dates: Dates = "drop",
-    encoding: Encoding = None,
+    *,
+    table: dict[str, Any],
     missing: Annotated[str, typer.Option(help="Rows with missing values: error, drop, or indicate.")] = "indicate",
     out: Annotated[Path | None, typer.Option(help="Write the model to this JSON file.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write what was found to this HTML page too.")] = None,
+    pictures: Pictures = None,
 ) -> None:
     """Fit a linear model under one loss, and score it on rows that a model did not see."""
     from matchloss.fit import run, text
@@ -61,6 +36,7 @@ def fit(
 
     check_writable(out, "the model")
     check_writable(report)
+    check_folder(pictures)
     with progress() as tell, modules_from_here():
         if out and loss:
             name_of(type(get_loss(loss, parameters_in(param or []))))  # before any work is done
@@ -71,18 +47,7 @@ def fit(
             loss=loss,
             parameters=parameters_in(param or []),
             l2=l2,
-            keep=names_in(keep),
-            drop=names_in(drop),
-            categorical=names_in(categorical),
-            weight=weight,
-            exposure=exposure,
-            rows=rows,
-            counts=counts,
-            split=split,
-            folds=folds,
-            seed=seed,
-            dates=dates,  # pyright: ignore[reportArgumentType]
-            encoding=encoding,
+            **table,
             missing=missing,  # pyright: ignore[reportArgumentType]
             progress=tell,
         )
@@ -98,3 +63,7 @@ def fit(
             tell(f"writing {report}")
             write_fit_page(report, [found])
         print(f"The page: {report.resolve()}")
+    if pictures:
+        from matchloss.report.fit_page import fit_charts
+
+        write_pictures(pictures, fit_charts([found]))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from matchloss.commands.tools import names_in
 from matchloss.errors import UsageError
 
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="A CSV, Parquet or Arrow file, also in gzip or zip; - is standard input.")]
@@ -32,7 +36,54 @@ def _gone(value: float | None) -> None:
 
 TestFraction = Annotated[float | None, typer.Option(hidden=True, callback=_gone)]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model that `matchloss fit` wrote.")]
+Pictures = Annotated[Path | None, typer.Option(help="Write the pictures to this folder, each as PNG and SVG.")]
 OwnLoss = Annotated[
     str | None,
     typer.Option(help="The loss of your own that the model was made with, as module:class; no model has code imported by itself."),
 ]
+
+
+def _of_a_table(
+    split: Split = "auto",
+    folds: Folds = None,
+    test_fraction: TestFraction = None,
+    keep: Keep = "",
+    drop: Drop = "",
+    categorical: Categorical = "",
+    weight: Weight = None,
+    exposure: Exposure = None,
+    rows: Rows = None,
+    counts: Counts = None,
+    dates: Dates = "drop",
+    seed: Seed = 0,
+    encoding: Encoding = None,
+) -> dict[str, Any]:
+    """The options of a command that learns from a table, as arguments of `matchloss.tables.options.Options`."""
+    return {
+        "split": split,
+        "folds": folds,
+        "keep": names_in(keep),
+        "drop": names_in(drop),
+        "categorical": names_in(categorical),
+        "weight": weight,
+        "exposure": exposure,
+        "rows": rows,
+        "counts": counts,
+        "dates": dates,
+        "seed": seed,
+        "encoding": encoding,
+    }
+
+
+def learns_from_a_table(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the options above in the place of its argument `table`, which gets what `_of_a_table` makes of them."""
+    shared = inspect.signature(_of_a_table, eval_str=True).parameters
+    own = inspect.signature(command, eval_str=True)
+
+    @wraps(command)
+    def called(**given: Any) -> None:
+        command(**{name: x for name, x in given.items() if name not in shared}, table=_of_a_table(**{name: given[name] for name in shared}))
+
+    shown = [p for name, of in own.parameters.items() for p in (shared.values() if name == "table" else (of,))]
+    called.__signature__ = own.replace(parameters=[p.replace(kind=p.KEYWORD_ONLY) for p in shown])  # pyright: ignore[reportAttributeAccessIssue]
+    return called

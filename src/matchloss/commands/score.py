@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from matchloss.commands.options import Counts, Weight
-from matchloss.commands.tools import check_writable, names_in, progress
+from matchloss.commands.options import Counts, Pictures, Weight
+from matchloss.commands.tools import check_folder, check_writable, names_in, progress, write_pictures
 
 
 def score(
@@ -32,7 +32,7 @@ def score(
     group: Annotated[str | None, typer.Option(help="A column whose equal values mark dependent rows, such as a patient's.")] = None,
     order: Annotated[str | None, typer.Option(help="A column with the time of each row: neighbours are alike.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write the judgement to this HTML page too, with pictures.")] = None,
-    pictures: Annotated[Path | None, typer.Option(help="Write the pictures to this folder, each as PNG and SVG.")] = None,
+    pictures: Pictures = None,
     json: Annotated[Path | None, typer.Option(help="Write the judgement to this JSON file too.")] = None,
 ) -> None:
     """Judge forecasts: proper scores beside the best constant's, calibration apart from discrimination, and which differences are real."""
@@ -44,8 +44,7 @@ def score(
 
     check_writable(report)
     check_writable(json, "the judgement")
-    if pictures is not None and pictures.exists() and not pictures.is_dir():
-        raise DataError(f"the pictures cannot be written: {pictures} is a file, and they need a folder")
+    check_folder(pictures)
     pairs = [tuple(names_in(pair)) for pair in interval or []]
     for given, pair in zip(interval or [], pairs, strict=True):
         if len(pair) != 2:
@@ -77,13 +76,9 @@ def score(
             write_score_page(report, found)
         print(f"The page: {report.resolve()}")
     if pictures:
-        from matchloss.report.pictures import write
         from matchloss.report.score_page import score_charts
 
-        with progress() as tell:
-            tell("drawing")
-            write(score_charts(found), pictures)
-        print(f"The pictures: {pictures.resolve()}")
+        write_pictures(pictures, score_charts(found))
     if json:
         write_json(json, found)
         print(f"The judgement: {json.resolve()}")

@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import altair as alt
+
     from matchloss.losses import Loss
 
 
@@ -74,3 +78,22 @@ def check_writable(path: Path | None, what: str = "the page") -> None:
         raise DataError(f"{what} cannot be written: there is no folder {folder}")
     if not os.access(folder, os.W_OK):
         raise DataError(f"{what} cannot be written: no permission in {folder}")
+
+
+def check_folder(path: Path | None) -> None:
+    """Refuse a folder for pictures that is a file before any work is done."""
+    if path is not None and path.exists() and not path.is_dir():
+        from matchloss.tables.errors import DataError
+
+        raise DataError(f"the pictures cannot be written: {path} is a file, and they need a folder")
+
+
+def write_pictures(folder: Path, charts: Mapping[str, alt.Chart], quiet: bool = False) -> None:
+    """Write the charts to the folder, and say so."""
+    from matchloss.report.pictures import write
+
+    with progress() as tell:
+        tell("drawing")
+        write(charts, folder)
+    if not quiet:
+        print(f"The pictures: {folder.resolve()}")

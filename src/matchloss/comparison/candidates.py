@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,17 +14,21 @@ from matchloss.tables.errors import DataError
 from matchloss.tables.losses import candidates, check_suits, get_loss, named, parameters_in
 from matchloss.tables.target import Target
 
+if TYPE_CHECKING:
+    from matchloss.models.found import Models
+
 ARGUMENT = "argument"  # a name for the losses that the argument sets beside squared error
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A loss to compare."""
+    """A loss to compare, and the kind of model that it trains."""
 
-    name: str  # the catalogue's, with the parameters where a person chose them
+    name: str  # the catalogue's, with the parameters where a person chose them; among several kinds of models that of the kind before it
     loss: Loss
     note: str  # how a parameter was chosen, "" if there was none to choose
     asked: Question | str  # what it answers, or why it answers nothing that is judged
+    model: str = "linear"
 
 
 def choose(target: Target, names: Sequence[str | Loss] | None, quantiles: Sequence[float] = ()) -> list[Candidate]:
@@ -54,6 +59,24 @@ def choose(target: Target, names: Sequence[str | Loss] | None, quantiles: Sequen
         called = loss.name if by_class or (not written and loss == type(loss)()) else called_with(loss)
         chosen.setdefault(called, Candidate(called, loss, note, asked_of(loss, target)))
     return list(chosen.values())
+
+
+def with_models(losses: Sequence[Candidate], models: Mapping[str, Models]) -> tuple[list[Candidate], dict[str, str]]:
+    """Each loss with each kind of model, and why some cannot be fitted, by their names; DataError where none can."""
+    made: list[Candidate] = []
+    refused: dict[str, str] = {}
+    for kind, of in models.items():
+        for candidate in losses:
+            name = f"{kind}:{candidate.name}" if len(models) > 1 else candidate.name
+            why = of.why_not(candidate.loss)
+            if why:
+                refused[name] = why
+            else:
+                made.append(replace(candidate, name=name, model=kind))
+    if not made:
+        name, why = next(iter(refused.items()))
+        raise DataError(f"no loss is left to compare: {name} is left out, since {why}")
+    return made, refused
 
 
 def called_with(loss: Loss) -> str:

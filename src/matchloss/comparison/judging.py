@@ -20,7 +20,7 @@ from matchloss.tables.words import plural
 
 if TYPE_CHECKING:
     from matchloss.comparison.candidates import Candidate
-    from matchloss.tables.crossfit import CrossFit
+    from matchloss.models.found import Found
     from matchloss.tables.prepare import Prepared
     from matchloss.tables.splits import Split
 
@@ -34,14 +34,14 @@ class Fitted:
     """A candidate and its predictions of the scored rows, (repeats, rows) or (repeats, rows, K)."""
 
     candidate: Candidate
-    cross: CrossFit
+    found: Found
     prediction: Floats
 
     @property
     def unsettled(self) -> str:
         """Why its scores cannot be ranked, whatever they are; "" if they can."""
-        failed = self.cross.failed
-        return f"it did not converge in {failed} of {plural(self.cross.models, 'fit')}" if failed else ""
+        failed = self.found.failed
+        return f"it did not converge in {failed} of {plural(self.found.models, 'fit')}" if failed else ""
 
 
 @dataclass(frozen=True, eq=False)

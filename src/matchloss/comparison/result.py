@@ -28,13 +28,14 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """One candidate loss, fitted: the same linear model by the same trainer as its rivals."""
+    """One candidate loss, fitted: the same model by the same trainer as its rivals of the same kind."""
 
-    name: str  # with the parameters that a person chose: "huber(delta=2)"
+    name: str  # with the parameters that a person chose, "huber(delta=2)"; among several kinds of models "trees:huber(delta=2)"
+    kind: str  # of model: "linear", "trees", ...
     loss: Loss
     note: str  # how a parameter was chosen, "" if there was none to choose
     asked: Question | str  # what it answers, or why it answers nothing that is judged
-    passes: int  # evaluations of loss and gradient over all rows, or over all but a part that is held out
+    passes: int  # evaluations of loss and gradient over all rows, or over all but a part that is held out; how many trees
     seconds: float
     converged: bool  # this model, and those of all folds
     objective: float  # mean training loss reached, in the loss's own units
@@ -88,7 +89,8 @@ class Comparison:
     rows: int  # of the model of all rows
     scored: int  # rows that are predicted by models that did not see them
     how: str  # how the scores came about, in a sentence
-    features: int  # columns of the design matrix, the intercept apart
+    models: tuple[str, ...]  # the kinds of models: "linear", "trees", ...
+    features: int  # columns of the first kind of model: of a linear one those of the design matrix, the intercept apart
     alerts: tuple[str, ...]  # what a person should know first, a sentence each
     notes: tuple[str, ...]  # everything that was decided on the person's behalf, alerts first
     roles: tuple[Column, ...]  # of every column of the table
@@ -126,6 +128,7 @@ class Comparison:
             "rows": self.rows,
             "scored": self.scored,
             "how": self.how,
+            "models": list(self.models),
             "notes": list(self.notes),
             "columns": [{"name": c.name, "role": c.role, "done": c.done} for c in self.roles],
             "verdicts": [_verdict(answer) for answer in self.answers],
@@ -168,10 +171,12 @@ def _verdict(answer: Answer) -> dict[str, Any]:
 def _fit(fit: Fit) -> dict[str, Any]:
     return {
         "name": fit.name,
+        "model": fit.kind,
+        "loss": fit.loss.name,
         "parameters": fit.loss.parameters,
         "note": fit.note,
         "functional": fit.functional,
-        "passes": fit.passes,
+        "passes" if fit.kind == "linear" else "trees": fit.passes,
         "seconds": fit.seconds,
         "converged": fit.converged,
         "objective": known(fit.objective),

@@ -1,35 +1,28 @@
-"""A comparison: the same linear model, by the same trainer, under every candidate loss, judged on rows that no model saw."""
+"""A comparison: the same model, by the same trainer, under every candidate loss, judged on rows that no model saw."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from matchloss.comparison.candidates import Candidate, choose
+from matchloss.comparison.candidates import Candidate, choose, with_models
 from matchloss.comparison.judging import Bench, Fitted, answer_all
 from matchloss.comparison.lines import records
 from matchloss.comparison.result import Answer, Comparison, Fit
-from matchloss.linear.model import Model
+from matchloss.models.kinds import LINEAR, asked_kinds, models_of
 from matchloss.names import split_names
-from matchloss.tables.crossfit import cross_fit, describe_ridge, ridge
-from matchloss.tables.design import describe, learn
+from matchloss.tables.crossfit import describe_ridge, ridge
 from matchloss.tables.errors import DataError
 from matchloss.tables.frames import like
 from matchloss.tables.losses import get_loss
-from matchloss.tables.prepare import prepare
-from matchloss.tables.read import Read, pl
+from matchloss.tables.options import Options, Study, study
 from matchloss.tables.scores import ERROR_RATE
-from matchloss.tables.splits import Asked, opened, split_of
-from matchloss.tables.splits import describe as describe_split
-from matchloss.tables.target import needed
 
 if TYPE_CHECKING:
-    from matchloss.linear.plan import Design
-    from matchloss.linear.rows import TableRows
     from matchloss.losses import Loss
+    from matchloss.models.found import Models
 
 Tell = Callable[[str], None]
 
@@ -40,7 +33,7 @@ def compare(
     losses: str | Sequence[str | Loss] | None = None,
     quantile: float | str | Sequence[float] | None = None,
     score: str | None = None,
-    model: Literal["linear"] = "linear",
+    model: str | Sequence[str] = "linear",
     split: str = "auto",
     folds: int | None = None,
     keep: Collection[str] = (),
@@ -57,7 +50,7 @@ def compare(
     encoding: str | None = None,
     progress: Tell | None = None,
 ) -> Comparison:
-    """Which loss fits the column `target` of a table: one linear model under each loss, judged on rows that the model did not see.
+    """Which loss fits the column `target` of a table: the same model under each loss, judged on rows that the model did not see.
 
     data: a frame of pandas, polars or Arrow, or the path of a file. losses: names, with parameters if need be ("huber(delta=2)", or
     several with commas), "module:class" for your own, or losses; by default those that suit the target. quantile: levels, such as
@@ -74,34 +67,17 @@ def compare(
     [('mean', 'squared_error'), ('median', 'absolute_error')]
     """
     tell = progress or (lambda text: None)
-    if model != "linear":
-        raise DataError(f"model is {model!r}; allowed: 'linear'")
+    kinds = asked_kinds(model)
     named = split_names(losses) if isinstance(losses, str) else losses
-    tell("reading the table")
-    read, way = opened(data, target, split, source, encoding)
-    read, weight = _weighted(read, sample_weight)
-    tell("looking at the columns")
-    ready = prepare(
-        read,
-        target,
-        source=source,
-        keep=keep,
-        drop={*drop, *filter(None, [way.column])},
-        categorical=categorical,
-        counts=counts,
-        take=needed([get_loss(name) for name in named or () if name != "argument"]),
-        exposure=exposure,
-        weight=weight,
-        dates=dates,
-        rows=rows,
-        seed=seed,
-    )
-    chosen = choose(ready.target, named, _levels(quantile))
-    bench = Bench(ready, split_of(ready, read.table, way, folds, seed))
-    design, learned = learn(ready)
-    fitted = [_fitted(candidate, bench, learned, design, tell) for candidate in chosen]
+    given = Options(source, keep, drop, categorical, counts, exposure, sample_weight, dates, "indicate", rows, encoding, split, folds, seed)
+    made = study(data, target, given, [get_loss(name) for name in named or () if name != "argument"], tell)
+    chosen = choose(made.ready.target, named, _levels(quantile))
+    models = {kind: models_of(kind, made.ready, made.split) for kind in kinds}
+    able, refused = with_models(chosen, models)
+    bench = Bench(made.ready, made.split)
+    fitted = [_fitted(candidate, models[candidate.model], tell) for candidate in able]
     tell("comparing the scores")
-    return _comparison(data, bench, design, fitted, way, score, seed)
+    return _comparison(data, bench, made, models, fitted, refused, score)
 
 
 def _levels(quantile: float | str | Sequence[float] | None) -> list[float]:
@@ -115,47 +91,30 @@ def _levels(quantile: float | str | Sequence[float] | None) -> list[float]:
         raise DataError(f"--quantile is {quantile}; it takes levels between 0 and 1, such as 0.1,0.9") from error
 
 
-def _weighted(read: Read, weight: Any) -> tuple[Read, str | None]:
-    """The table, and the column of weights in it, which is added if they were given as numbers."""
-    table = read.table
-    if weight is None or isinstance(weight, str):
-        return read, weight
-    values = np.asarray(weight)
-    if values.shape != (table.height,):
-        raise DataError(f"sample_weight has the shape {values.shape}; it takes a column's name or {table.height} numbers")
-    name = "sample_weight"
-    while name in table.columns:
-        name += "_"
-    return replace(read, table=table.with_columns(pl.Series(name, values))), name
-
-
-def _fitted(candidate: Candidate, bench: Bench, rows: TableRows, design: Design, tell: Tell) -> Fitted:
+def _fitted(candidate: Candidate, models: Models, tell: Tell) -> Fitted:
     """The candidate's model of all rows, and predictions by models that did not see the rows."""
-    loss, wanted = candidate.loss, bench.ready.target
-    found = cross_fit(
-        loss,
-        rows,
-        wanted.values,
-        bench.split,
-        weight=bench.ready.weight,
-        l2=ridge(loss, wanted),
-        outputs=len(wanted.classes) if loss.family == "simplex" else None,
-        names=design.names,
-        tell=tell,
-    )
-    return Fitted(candidate, found, np.asarray(loss.predict(found.raw)))
+    found = models.found(candidate.loss, tell)
+    return Fitted(candidate, found, np.asarray(candidate.loss.predict(found.raw)))
 
 
-def _comparison(data: Any, bench: Bench, design: Design, fitted: Sequence[Fitted], way: Asked, score: str | None, seed: int) -> Comparison:
+def _comparison(
+    data: Any,
+    bench: Bench,
+    made: Study,
+    models: Mapping[str, Models],
+    fitted: Sequence[Fitted],
+    refused: Mapping[str, str],
+    score: str | None,
+) -> Comparison:
     ready, wanted = bench.ready, bench.ready.target
     answers = answer_all(bench, fitted, score)
-    fits = tuple(_fit(f, bench, answers, design) for f in fitted)
+    fits = tuple(_fit(f, bench, answers) for f in fitted)
     names = dict.fromkeys(name for answer in answers for name in answer.standings)
-    how = describe_split(bench.split, way, seed)
-    notes = [*ready.notes, how, *describe(design, ready)]
-    if any(ridge(f.candidate.loss, wanted) for f in fitted):
+    notes = [*ready.notes, made.how, *dict.fromkeys(note for of in models.values() for note in of.notes())]
+    if any(f.candidate.model == LINEAR and ridge(f.candidate.loss, wanted) for f in fitted):
         notes.append(describe_ridge())
-    notes += [f"{f.candidate.name}: {f.candidate.note}." for f in fitted if f.candidate.note]
+    notes += dict.fromkeys(f"{f.candidate.loss.name}: {f.candidate.note}." for f in fitted if f.candidate.note)
+    notes += [f"{name} is left out: {reason}." for name, reason in refused.items()]
     low, high = (0.0, 1.0) if wanted.classes else np.quantile(np.asarray(wanted.values, np.float64), [0.05, 0.95])
     count = np.bincount(wanted.values.astype(np.intp), minlength=len(wanted.classes)) if wanted.classes else np.zeros(0)
     return Comparison(
@@ -167,8 +126,9 @@ def _comparison(data: Any, bench: Bench, design: Design, fitted: Sequence[Fitted
         target_range=(float(low), float(high)),
         rows=ready.n,
         scored=len(bench.split.scored),
-        how=how,
-        features=len(design.names),
+        how=made.how,
+        models=tuple(models),
+        features=next(iter(models.values())).columns,
         alerts=ready.alerts,
         notes=tuple(notes),
         roles=ready.columns,
@@ -182,23 +142,18 @@ def _comparison(data: Any, bench: Bench, design: Design, fitted: Sequence[Fitted
     )
 
 
-def _fit(f: Fitted, bench: Bench, answers: Sequence[Answer], design: Design) -> Fit:
-    loss, wanted, found = f.candidate.loss, bench.ready.target, f.cross.solution
-
-    def whole() -> Model:
-        of_all = f.cross.whole()
-        return Model(loss, design, of_all.intercept, of_all.coef, wanted.name, wanted.kind, wanted.classes)
-
+def _fit(f: Fitted, bench: Bench, answers: Sequence[Answer]) -> Fit:
     return Fit(
         name=f.candidate.name,
-        loss=loss,
+        kind=f.candidate.model,
+        loss=f.candidate.loss,
         note=f.candidate.note,
         asked=f.candidate.asked,
-        passes=found.passes,
-        seconds=found.seconds,
+        passes=f.found.steps,
+        seconds=f.found.seconds,
         converged=not f.unsettled,
-        objective=found.objective,
+        objective=f.found.objective,
         scores=bench.scores(f, answers),
-        raw=f.cross.raw[0],
-        whole=whole,
+        raw=f.found.raw[0],
+        whole=f.found.whole,
     )

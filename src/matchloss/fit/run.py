@@ -14,14 +14,12 @@ from matchloss.fit import measure
 from matchloss.fit.choice import asked_for, settle
 from matchloss.fit.result import FitResult, Step
 from matchloss.linear.model import Model
-from matchloss.tables.crossfit import cross_fit, describe_ridge, ridge
-from matchloss.tables.design import describe, learn
+from matchloss.models.linear import LinearModels
+from matchloss.tables.crossfit import describe_ridge, ridge
 from matchloss.tables.diagrams import diagrams
 from matchloss.tables.errors import DataError
-from matchloss.tables.prepare import Missing, prepare
-from matchloss.tables.splits import describe as describe_split
-from matchloss.tables.splits import opened, split_of
-from matchloss.tables.target import needed
+from matchloss.tables.options import Options, study
+from matchloss.tables.prepare import Missing
 
 if TYPE_CHECKING:
     from matchloss.linear.solve import Solution
@@ -74,47 +72,26 @@ def fit(
     asked, settled = asked_for(loss, parameters or {})
     if l2 is not None and not (math.isfinite(l2) and l2 >= 0):
         raise DataError(f"--l2 is {l2:g}; it must be finite and at least 0")
-    tell("reading the table")
-    read, way = opened(data, target, split, source, encoding)
-    tell("looking at the columns")
-    ready = prepare(
-        read,
-        target,
-        source=source,
-        keep=keep,
-        drop={*drop, *filter(None, [way.column])},
-        categorical=categorical,
-        counts=counts,
-        take=needed([] if asked is None else [asked]),
-        exposure=exposure,
-        weight=weight,
-        dates=dates,
-        missing=missing,
-        rows=rows,
-        seed=seed,
-    )
-    wanted = ready.target
+    given = Options(source, keep, drop, categorical, counts, exposure, weight, dates, missing, rows, encoding, split, folds, seed)
+    made = study(data, target, given, [] if asked is None else [asked], tell)
+    ready, shares, wanted = made.ready, made.split, made.ready.target
     chosen, why = settle(asked, settled, wanted)
-    shares = split_of(ready, read.table, way, folds, seed)
     observed, heavy = wanted.values[shares.scored], None if ready.weight is None else ready.weight[shares.scored]
     penalty = ridge(chosen, wanted) if l2 is None else l2
     outputs = len(wanted.classes) if chosen.family == "simplex" else None
-    design, learned = learn(ready)
-    cross = cross_fit(
-        chosen, learned, wanted.values, shares, weight=ready.weight, l2=penalty, outputs=outputs, names=design.names, tell=tell
-    )
+    models = LinearModels.of(ready, shares)
+    cross = models.crossed(chosen, tell, penalty)
     found = cross.whole()
     tell("scoring rows that the models did not see")
     training = wanted.values.astype(np.float64 if outputs is None else np.int64)
     constant = measure.constant_raw(chosen, shares, training, ready.weight, outputs)
     scores, beside = (measure.scores(chosen, wanted.kind, z, observed, heavy) for z in (cross.raw, constant))
-    how = describe_split(shares, way, seed)
     about = {
         "source": ready.source,
         "missing": missing,
         "rows": ready.n,
         "scored": len(shares.scored),
-        "split": how,
+        "split": made.how,
         "scores": {name: {"model": _known(s.value), "constant": _known(beside[name].value)} for name, s in scores.items()},
     } | _how(found, penalty, weight)
     kept_finite = [describe_ridge()] if l2 is None and penalty else []
@@ -122,13 +99,13 @@ def fit(
         source=ready.source,
         kind=wanted.kind,
         why=why,
-        model=Model(chosen, design, found.intercept, found.coef, target, wanted.kind, wanted.classes, about, ready.readings),
+        model=Model(chosen, models.design, found.intercept, found.coef, target, wanted.kind, wanted.classes, about, ready.readings),
         rows=ready.read,
         dropped=ready.read - ready.n,
         scored=len(shares.scored),
-        how=how,
+        how=made.how,
         alerts=ready.alerts,
-        messages=(*ready.said, how, *describe(design, ready), *kept_finite),
+        messages=(*ready.said, made.how, *models.notes(), *kept_finite),
         warnings=tuple(found.messages),
         passes=found.passes,
         seconds=found.seconds,
@@ -137,7 +114,7 @@ def fit(
         objective=found.objective + found.penalty,
         gradient_norm=found.gradient_norm,
         trace=tuple(Step(*step) for step in found.trace),
-        effects=measure.effects(learned, found.coef, design.names, wanted.classes, chosen, ready.weight),
+        effects=measure.effects(models.rows, found.coef, models.design.names, wanted.classes, chosen, ready.weight),
         scores=scores,
         constant=beside,
         reliability=diagrams(chosen, np.asarray(chosen.predict(cross.raw[0])), observed, wanted.classes, heavy),

@@ -35,6 +35,14 @@ def _properties(comparison: Comparison) -> dict[str, Any]:
     return {"head": head, "rows": [(name, words.formula(signal), *rest) for name, signal, *rest in rows]}
 
 
+def compare_charts(comparisons: Sequence[Comparison]) -> dict[str, alt.Chart]:
+    """The pictures of the first screen by their names, which are those of the files that `--pictures` writes."""
+    charts: dict[str, alt.Chart] = {}
+    for i, comparison in enumerate(comparisons):
+        _comparison(comparison, i, charts)
+    return charts
+
+
 def _comparison(comparison: Comparison, number: int, charts: dict[str, alt.Chart]) -> dict[str, Any]:
     """The section of one comparison; adds its pictures to `charts`."""
     tiles = compare_pictures.reliabilities(comparison)

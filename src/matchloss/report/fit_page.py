@@ -138,11 +138,16 @@ def _fit(fit: FitResult, number: int) -> dict[str, Any]:
     }
 
 
+def fit_charts(fits: Sequence[FitResult]) -> dict[str, alt.Chart]:
+    """The pictures of the page by their names, which are those of the files that `--pictures` writes."""
+    return {name: chart for i, fit in enumerate(fits) for name, chart in _charts(fit, i).items()}
+
+
 def render_fit_page(fits: Sequence[FitResult]) -> str:
     """The page as text; ValueError where there is no fit."""
     if not fits:
         raise ValueError("there is no fit to show: a page needs at least one")
-    charts = {name: chart for i, fit in enumerate(fits) for name, chart in _charts(fit, i).items()}
+    charts = fit_charts(fits)
     return assemble(
         "fit",
         {"fits": {f"fit-{i}": {"classes": _classes(fit)} for i, fit in enumerate(fits)}, "shown": SHOWN},

@@ -1,0 +1,54 @@
+"""What any kind of model gives for one loss: raw predictions of rows that it did not see, and the model of all rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matchloss.linear.model import Model
+    from matchloss.losses import Loss
+
+Floats = NDArray[np.float64]
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Models of one kind under one loss, fitted to the parts of a split and to all rows.
+
+    The steps, seconds and objective are those of the model of all rows, or of the one that a single part was held out from.
+    """
+
+    raw: Floats  # of the scored rows, (repeats, rows) or (repeats, rows, K)
+    steps: int  # passes over the rows, or trees
+    seconds: float
+    objective: float  # the mean loss of the rows learned from
+    models: int  # fitted so far
+    failed: int  # of these, did not converge
+    whole: Callable[[], Model]  # of all rows
+
+
+class Models(Protocol):
+    """Models of one kind for one table."""
+
+    @property
+    def columns(self) -> int:
+        """How many columns a model has, the intercept apart."""
+        ...
+
+    def notes(self) -> list[str]:
+        """How the table's columns enter, a sentence each."""
+        ...
+
+    def why_not(self, loss: Loss) -> str:
+        """Why this kind of model cannot be fitted under the loss; "" if it can."""
+        ...
+
+    def found(self, loss: Loss, tell: Tell) -> Found:
+        """The models under this loss."""
+        ...

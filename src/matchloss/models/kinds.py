@@ -1,0 +1,39 @@
+"""The kinds of models by their names, as `--model` takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from matchloss.models.linear import LinearModels
+from matchloss.names import split_names
+from matchloss.tables.errors import DataError
+from matchloss.tables.words import suggest
+
+if TYPE_CHECKING:
+    from matchloss.models.found import Models
+    from matchloss.tables.prepare import Prepared
+    from matchloss.tables.splits import Split
+
+LINEAR = "linear"
+KINDS = (LINEAR,)
+
+
+def asked_kinds(names: str | Sequence[str]) -> tuple[str, ...]:
+    """The kinds that a person names, each once; DataError for a name that is none.
+
+    >>> asked_kinds("linear, linear")
+    ('linear',)
+    """
+    given = tuple(dict.fromkeys(split_names(names) if isinstance(names, str) else names))
+    if not given:
+        raise DataError(f"--model names no kind of model; allowed: {', '.join(KINDS)}")
+    for name in given:
+        if name not in KINDS:
+            raise DataError(f"--model is {name!r}{suggest(name, KINDS) or '; allowed: ' + ', '.join(KINDS)}")
+    return given
+
+
+def models_of(kind: str, ready: Prepared, split: Split) -> Models:
+    """The models of one kind for a table."""
+    return LinearModels.of(ready, split)

@@ -1,0 +1,74 @@
+"""Linear models of a table, one under each loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from matchloss.linear.model import Model
+from matchloss.models.found import Found, Tell
+from matchloss.tables.crossfit import CrossFit, cross_fit, ridge
+from matchloss.tables.design import describe, learn
+
+if TYPE_CHECKING:
+    from matchloss.linear.plan import Design
+    from matchloss.linear.rows import TableRows
+    from matchloss.losses import Loss
+    from matchloss.tables.prepare import Prepared
+    from matchloss.tables.splits import Split
+
+
+@dataclass(frozen=True, eq=False)
+class LinearModels:
+    """The design of a table and its rows, which all losses share."""
+
+    ready: Prepared
+    split: Split
+    design: Design
+    rows: TableRows
+
+    @classmethod
+    def of(cls, ready: Prepared, split: Split) -> LinearModels:
+        """Those of a table that is ready."""
+        return cls(ready, split, *learn(ready))
+
+    @property
+    def columns(self) -> int:
+        """Columns of the design matrix, the intercept apart."""
+        return len(self.design.names)
+
+    def notes(self) -> list[str]:
+        """How the table's columns enter, a sentence each."""
+        return describe(self.design, self.ready)
+
+    def why_not(self, loss: Loss) -> str:
+        """Nothing: a linear model is fitted under any loss."""
+        return ""
+
+    def found(self, loss: Loss, tell: Tell) -> Found:
+        """The models under this loss, with the ridge that keeps them finite."""
+        cross = self.crossed(loss, tell)
+        wanted, last = self.ready.target, cross.solution
+
+        def whole() -> Model:
+            of_all = cross.whole()
+            return Model(
+                loss, self.design, of_all.intercept, of_all.coef, wanted.name, wanted.kind, wanted.classes, {}, self.ready.readings
+            )
+
+        return Found(cross.raw, last.passes, last.seconds, last.objective, cross.models, cross.failed, whole)
+
+    def crossed(self, loss: Loss, tell: Tell, l2: float | None = None) -> CrossFit:
+        """The same with all that the solver says; `l2` replaces the usual ridge."""
+        wanted = self.ready.target
+        return cross_fit(
+            loss,
+            self.rows,
+            wanted.values,
+            self.split,
+            weight=self.ready.weight,
+            l2=ridge(loss, wanted) if l2 is None else l2,
+            outputs=len(wanted.classes) if loss.family == "simplex" else None,
+            names=self.design.names,
+            tell=tell,
+        )
