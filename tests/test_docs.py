@@ -217,7 +217,7 @@ def test_readme_scores_and_verdict_are_those_of_the_demonstration() -> None:
     assert words(found.verdicts[0].sentence) in words(tables)
     for fit in found.fits:
         lines = [line for line in tables.splitlines() if line.startswith(f"{fit.name} ")]
-        told = [float(x) for line in lines for x in re.findall(r"\b0\.\d{4,}", line)]
+        told = [float(x) for line in lines for x in re.findall(r"\b0\.\d{3,}", line)]
         for name, score in fit.scores.items():
             assert score.infinite or any(x == pytest.approx(score.value, rel=2e-3) for x in told), (fit.name, name)
 

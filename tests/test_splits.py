@@ -69,7 +69,7 @@ def test_repeats_by_size_and_one_fifth_held_out_of_many(rows: int, repeats: int)
     assert split.folds.shape == (repeats, rows)
     if rows > 100_000:
         assert set(np.unique(split.folds)) == {NEVER, 4}  # the last of five folds: the variance takes the factor 5/4
-        assert abs(len(split.scored) - rows / 5) <= 1 and len(list(split.parts())) == 1
+        assert abs(len(split.scored) - rows / 5) <= 500 and len(list(split.parts())) == 1  # four standard deviations
 
 
 @pytest.mark.parametrize("rows", [2, 3, 4, 9])

@@ -2,12 +2,12 @@
 
 The key is a hash of the seed, the repeat, the values of the row and its running number among equal rows. Rows are sorted by it and cut
 into K parts of equal size, within each label if labels are spread evenly; groups are cut likewise and stay whole. So a row that is
-dropped moves few others to another fold. Along a time, each part is predicted from the earlier ones.
+dropped moves few others to another fold. Of many rows that mostly differ, those are held out whose own key says so, without regard to
+any other row. Along a time, each part is predicted from the earlier ones.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from matchloss.tables.errors import DataError
 from matchloss.tables.frames import open_data
+from matchloss.tables.keys import Keys, Tally, drawn, hashed, held_out, mixed, numbered, row_keys, value_keys
 from matchloss.tables.read import Read, pl, require_columns
 from matchloss.tables.words import plural
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from matchloss.tables.prepare import Prepared
 
 Index = NDArray[np.intp]
-Keys = NDArray[np.uint64]
 How = Literal["random", "stratified", "group", "time"]
 
 FOLDS = 5
@@ -154,16 +154,18 @@ def plan(
     if how == "time":
         assert by is not None
         made = _along(by, wanted, held_out=not repeats)
+    elif asked.how in (None, "random") and not repeats and (held := _by_key(table, target, classes, labels, wanted, seed)) is not None:
+        made = Split("random", np.where(held, wanted - 1, NEVER)[None, :])
     else:
         codes = None
         if how == "group":
             assert by is not None
             codes, keys = _groups(by)
         else:
-            keys = row_keys([*table, target])
+            keys = numbered(row_keys([*table, target]))
         strata = labels.astype(np.intp) if how == "stratified" and labels is not None else None
-        drawn = [_cut(keys, wanted, seed, repeat, strata) for repeat in range(max(repeats, 1))]
-        dealt = np.stack([d if codes is None else d[codes] for d in drawn])
+        cuts = [_cut(keys, wanted, seed, repeat, strata) for repeat in range(max(repeats, 1))]
+        dealt = np.stack([cut if codes is None else cut[codes] for cut in cuts])
         if not repeats:
             dealt = np.where(dealt == 0, int(dealt.max()), NEVER)
         made = Split(how, dealt, codes)
@@ -187,60 +189,27 @@ def describe(split: Split, asked: Asked, seed: int) -> str:
     return f"Scores are of rows that the model did not see: {folds} folds{times} ({aside}seed {seed})."
 
 
-def row_keys(columns: Sequence[pl.Series]) -> Keys:
-    """A key for each row, the same whatever the order of rows and columns and whether numbers came from a file or a frame.
-
-    Equal rows are told apart by their running number, because a discrete table has few distinct rows.
-    """
-    total = np.zeros(len(columns[0]), np.uint64)
-    for column in columns:
-        total += _mixed(_values(column) ^ _hashed(column.name))
-    order = np.argsort(total, kind="stable")
-    is_new = np.concatenate([[True], total[order][1:] != total[order][:-1]])
-    place = np.arange(len(total))
-    running = np.empty(len(total), np.uint64)
-    running[order] = place - np.maximum.accumulate(np.where(is_new, place, 0))
-    return _mixed(total + _mixed(running + np.uint64(1)))
-
-
-def _values(column: pl.Series) -> Keys:
-    """A hash of each value. Numbers are taken to float32, in which those of a file and of any frame are equal."""
-    if column.dtype.is_numeric() or column.dtype == pl.Boolean:
-        numbers = column.cast(pl.Float64).fill_null(np.nan).to_numpy()
-        with np.errstate(over="ignore"):
-            short = numbers.astype(np.float32) + np.float32(0)  # -0 becomes 0
-        short[np.isnan(short)] = np.nan
-        return short.view(np.uint32).astype(np.uint64)
-    if column.dtype.is_temporal():
-        return column.to_physical().cast(pl.Int64).fill_null(-1).to_numpy().astype(np.uint64)
-    text = column.cast(pl.String)
-    levels = text.unique()
-    hashes = pl.Series([int(_hashed(level or "")) for level in levels], dtype=pl.UInt64)
-    return text.replace_strict(levels, hashes, return_dtype=pl.UInt64).to_numpy()
-
-
-def _hashed(text: str) -> np.uint64:
-    return np.uint64(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little"))
-
-
-def _mixed(x: Keys) -> Keys:
-    """A bijection of 64-bit numbers that looks random (the last steps of splitmix64; Steele, Lea & Flood 2014)."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+def _by_key(
+    table: pl.DataFrame, target: pl.Series, classes: Sequence[str], labels: NDArray[np.generic] | None, k: int, seed: int
+) -> NDArray[np.bool_] | None:
+    """Which of many rows are held out, each by its own key, as from files and on a cluster; None where too many rows are equal."""
+    if classes and labels is not None:
+        target = pl.Series(target.name, classes)[labels.astype(np.intp)]
+    keys = row_keys([*table, target])
+    held = held_out(keys, seed, k)
+    return held if Tally.of(keys, held).mostly_distinct(k) else None
 
 
 def _cut(keys: Keys, k: int, seed: int, repeat: int, strata: Index | None) -> Index:
     """The fold of each key: equal parts of the sorted keys, within each stratum, which starts at a fold of its own."""
     n = len(keys)
     k = min(k, n)
-    drawn = _mixed(keys ^ _hashed(f"{seed} {repeat}"))
     strata = np.zeros(n, np.intp) if strata is None else strata
-    order = np.lexsort((drawn, strata))
+    order = np.lexsort((drawn(keys, seed, repeat), strata))
     size = np.bincount(strata)
     first = np.cumsum(size) - size
     place = np.arange(n) - first[strata[order]]
-    starts = _mixed(np.arange(len(size), dtype=np.uint64) ^ _hashed(f"start {seed} {repeat}")) % np.uint64(k)
+    starts = mixed(np.arange(len(size), dtype=np.uint64) ^ hashed(f"start {seed} {repeat}")) % np.uint64(k)
     folds = np.empty(n, np.intp)
     folds[order] = (place * k // size[strata[order]] + starts.astype(np.intp)[strata[order]]) % k
     return folds
@@ -253,7 +222,7 @@ def _groups(by: pl.Series) -> tuple[Index, Keys]:
     if len(levels) < 2:
         raise DataError(f"--split group:{by.name} needs 2 groups or more: every row has {by.name} = {levels[0]}")
     codes = text.replace_strict(levels, np.arange(len(levels)), return_dtype=pl.Int64).to_numpy().astype(np.intp)
-    return codes, _mixed(_values(levels))
+    return codes, value_keys(levels)
 
 
 def _along(by: pl.Series, k: int, held_out: bool) -> Split:

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from matchloss.tables.errors import DataError
+from matchloss.tables.keys import label_text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,7 +67,7 @@ def read_target(column: pl.Series, rows: NDArray[np.intp], take: As | None = Non
         raise DataError(f"the target {name} holds {dtype}: it must be numbers, text or booleans")
     distinct = column.n_unique()
     if distinct == 1:
-        raise DataError(f"the target {name} is {_show(column[0])} in every row: with one value only there is nothing to learn")
+        raise DataError(f"the target {name} is {label_text(column[0])} in every row: with one value only there is nothing to learn")
     if take == "count" or counts:
         return _counts(column, rows, text)
     if text or take == "label" or dtype == pl.Boolean or (distinct == 2 and take != "number"):
@@ -97,7 +98,7 @@ def _labels(column: pl.Series, rows: NDArray[np.intp], distinct: int, why: str) 
         column = column.cast(pl.String)
     levels = column.unique().sort()
     codes = column.replace_strict(levels, list(range(distinct)), return_dtype=pl.Int64).to_numpy()
-    classes = tuple(_show(level) for level in levels)
+    classes = tuple(label_text(level) for level in levels)
     shares = np.bincount(codes) / len(codes)
     known = ", ".join(f"{level} ({share:.1%})" for level, share in list(zip(classes, shares, strict=True))[:6])
     known += ", ..." if distinct > 6 else ""
@@ -126,7 +127,3 @@ def _finite(column: pl.Series, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         row = int(np.argmax(bad))
         raise DataError(f"the target {column.name} is {values[row]} in row {rows[row] + 1}; it must be finite")
     return values
-
-
-def _show(level: object) -> str:
-    return f"{level:g}" if isinstance(level, float) else str(level)
