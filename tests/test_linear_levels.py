@@ -17,6 +17,7 @@ from matchloss.linear.objective import Objective
 from matchloss.linear.passes import Matrix
 from matchloss.linear.plan import learn_rows
 from matchloss.linear.rows import TableRows
+from matchloss.linear.sources.memory import Memory
 
 LEVELS = 60
 
@@ -62,7 +63,7 @@ def test_an_arrow_is_the_gram_matrix(n: int, q: int, big_first: bool) -> None:
 def test_an_arrow_is_solved_as_the_matrix(l2: float) -> None:
     table, z = levelled(600)
     rows = learn_rows(table.with_columns(within=table["big"].cast(pl.Int64) % 7))[1].largest_last()  # constant within levels
-    f, g = (Objective(ml.Poisson(), rows, np.exp(z), None, l2, None, True, arrow=arrow) for arrow in (False, True))
+    f, g = (Objective(ml.Poisson(), Memory(rows, np.exp(z)), l2, None, True, arrow=arrow) for arrow in (False, True))
     whole, arrow = (h.penalised(h.matrix.gram(np.exp(z))) for h in (f, g))
     one, other = of_matrix(whole, 1), of_arrow(arrow, g.levels, 1)
     assert len(one.dependent) == len(other.dependent) == (l2 == 0)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from matchloss.linear.endless import endless
 from matchloss.linear.objective import Measure, Objective
-from matchloss.linear.passes import Block
+from matchloss.linear.passes import Matrix
 from matchloss.linear.rows import Floats, TableRows
+from matchloss.linear.sources.source import Block, added
+
+if TYPE_CHECKING:
+    from matchloss.losses import Loss
 
 EPS = float(np.finfo(np.float64).eps)
 GROWING = 0.25  # coefficients with at least this share of the largest effect are named
@@ -19,13 +25,59 @@ def at_rounding(f: Objective, at: Measure) -> bool:
     """Whether the gradient is 0 up to the rounding of its own terms, sum w |g| |x| and sum w h |x| |raw|, each 8 eps at most."""
     if not np.isfinite(at.value):
         return False
-    wide = f.wide(at.theta)
-    raw = f.raw(at.theta)
-    result = f.loss.evaluate(raw, f.target, f.weight, value=False, hessian=f.loss.smooth)
-    curve = 0.0 if result.hessian is None else np.abs(result.hessian) * _absolute_times(f, np.abs(wide))
-    terms = np.abs(result.gradient) + curve
-    floor = _absolute_transposed(f, terms)[f.slots] / f.total + (f.ridge * np.abs(at.theta).T).T
+    floor = f.source.sum(Floor(f.matrix, f.loss, f.wide(at.theta)))[f.slots] / f.total + (f.ridge * np.abs(at.theta).T).T
     return bool((np.abs(at.gradient) <= 8 * EPS * floor).all())
+
+
+@dataclass(frozen=True, eq=False)
+class Floor:
+    """The sum of w |g| |x| and w h |x| |raw|, each column's terms by their absolute values: what rounds is at most some eps of it."""
+
+    matrix: Matrix
+    loss: Loss
+    wide: Floats
+
+    @property
+    def bytes(self) -> int:
+        """The size of a gradient."""
+        return self.wide.nbytes
+
+    def slab(self, blocks: Iterator[Block], rows: int) -> Floats:
+        """That of a slab."""
+        made, matrix = np.zeros(self.wide.shape), self.matrix
+        with np.errstate(all="ignore"):
+            for block in blocks:
+                raw, size = np.empty((2, block.rows, *self.wide.shape[1:]))
+                matrix.predicted(block, self.wide, raw)
+                result = self.loss.evaluate(raw, block.y, block.w, value=False, hessian=self.loss.smooth)
+                absolute = replace(block, x=np.abs(block.x), offset=None if block.offset is None else np.abs(block.offset))
+                matrix.predicted(absolute, np.abs(self.wide), size)
+                curve = 0.0 if result.hessian is None else np.abs(result.hessian) * size
+                matrix.add_gradient(absolute, np.abs(result.gradient) + curve, made)
+        return made
+
+    def join(self, parts: Sequence[Floats]) -> Floats:
+        """The sum of the slabs'."""
+        return added(parts, self.wide.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Ends:
+    """The least and the greatest value of each column of numbers, (2, q)."""
+
+    matrix: Matrix
+    bytes = 0
+
+    def slab(self, blocks: Iterator[Block], rows: int) -> Floats:
+        """Those of a slab."""
+        made = np.full((2, self.matrix.rows.q), [[np.inf], [-np.inf]])
+        for block in blocks:
+            made = np.stack([np.minimum(made[0], block.x.min(axis=0)), np.maximum(made[1], block.x.max(axis=0))])
+        return made
+
+    def join(self, parts: Sequence[Floats]) -> Floats:
+        """Those of all."""
+        return np.stack([np.min([p[0] for p in parts], axis=0), np.max([p[1] for p in parts], axis=0)])
 
 
 def advise(f: Objective, at: Measure, converged: bool, tol: float, names: Sequence[str], before: Sequence[Floats]) -> tuple[str, ...]:
@@ -34,7 +86,7 @@ def advise(f: Objective, at: Measure, converged: bool, tol: float, names: Sequen
     labels = [label for j, label in enumerate(every) if j not in f.left_out]
     said = []
     if _all_at_the_end(f):
-        said.append(f"The intercept diverges: all targets are {f.target[0]:g}.")
+        said.append(f"The intercept diverges: all targets are {f.source.ends()[0]:g}.")
     elif f.l2 == 0:
         if f.left_out:
             which = _list([every[j] for j in f.left_out])
@@ -66,9 +118,10 @@ def _list(names: Sequence[str], most: int = 8) -> str:
 
 def _all_at_the_end(f: Objective) -> bool:
     """Whether the intercept alone has no finite optimum: all counts are 0, or all labels are the same."""
-    return (
-        f.intercept and f.outputs is None and bool((f.target == f.target[0]).all()) and bool(np.isinf(f.loss.best_constant(f.target[:1])))
-    )
+    if not f.intercept or f.outputs is not None:
+        return False
+    low, high = f.source.ends()
+    return low == high and bool(np.isinf(f.loss.best_constant(np.array([low]))))
 
 
 def _growing(f: Objective, direction: Floats) -> np.ndarray:
@@ -80,23 +133,7 @@ def _growing(f: Objective, direction: Floats) -> np.ndarray:
 
 def _ranges(f: Objective) -> Floats:
     """The range of each column, greatest value minus least; 0 for the intercept."""
-    low, high = np.full(f.rows.q, np.inf), np.full(f.rows.q, -np.inf)
-    for block in f.matrix.blocks(0, f.rows.n):
-        low, high = np.minimum(low, block.x.min(axis=0)), np.maximum(high, block.x.max(axis=0))
+    low, high = f.source.sum(Ends(f.matrix))
     wide = np.ones(f.rows.width)
     wide[0], wide[1 : 1 + f.rows.q] = 0.0, high - low
     return wide[f.slots]
-
-
-def _absolute_times(f: Objective, wide: Floats) -> Floats:
-    raw = np.empty((f.rows.n, *wide.shape[1:]))
-    for block in f.matrix.blocks(0, f.rows.n):
-        f.matrix.raw(Block(block.start, block.stop, np.abs(block.x), block.codes), wide, raw[block.start : block.stop])
-    return raw if f.offset is None else raw + np.abs(f.offset)
-
-
-def _absolute_transposed(f: Objective, error: Floats) -> Floats:
-    made = np.zeros((f.rows.width, *error.shape[1:]))
-    for block in f.matrix.blocks(0, f.rows.n):
-        f.matrix.add_gradient(Block(block.start, block.stop, np.abs(block.x), block.codes), error[block.start : block.stop], made)
-    return made

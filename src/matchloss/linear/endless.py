@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
 from matchloss.linear.objective import Measure, Objective
-from matchloss.linear.passes import Matrix
+from matchloss.linear.passes import Gram, Matrix
 from matchloss.linear.rows import Floats
+from matchloss.linear.sources.source import Block
+
+if TYPE_CHECKING:
+    from matchloss.losses import Loss
 
 MOVING = 1e-3  # a direction must change some raw prediction by more than this; near a finite optimum changes are smaller
 STILL = 1e-3  # a row stands still if its raw prediction changes by less than this, or less than this share of the largest change
@@ -42,37 +48,107 @@ def endless(f: Objective, at: Measure, before: Sequence[Floats]) -> Floats | Non
     return None
 
 
-def _moves(f: Objective, direction: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-    """How far raw predictions move along a direction, and which ones do. With K classes, the move is relative to the target class."""
-    move = f.change(direction)
-    if move.ndim == 2:  # simplex losses do not change when all raw predictions of a row shift by the same amount
-        labels = f.target.ndim == 1
-        move -= np.take_along_axis(move, f.target[:, None], axis=1) if labels else np.sum(f.target * move, axis=1, keepdims=True)
-    size = np.abs(move)
-    return move, size > STILL * min(1.0, float(size.max(initial=0.0)))
+@dataclass(frozen=True, eq=False)
+class Move:
+    """How far the raw predictions of a block move along a direction. With K classes, the move is relative to the target class."""
+
+    matrix: Matrix
+    direction: Floats  # wide
+    bytes = 0
+
+    def of(self, block: Block) -> Floats:
+        """The move of each row of a block."""
+        move = np.empty((block.rows, *self.direction.shape[1:]))
+        self.matrix.raw(block, self.direction, move)
+        if move.ndim == 2:  # simplex losses do not change when all raw predictions of a row shift by the same amount
+            labels = block.y.ndim == 1
+            move -= np.take_along_axis(move, block.y[:, None], axis=1) if labels else np.sum(block.y * move, axis=1, keepdims=True)
+        return move
+
+    def slab(self, blocks: Iterator[Block], rows: int) -> float:
+        """The largest move of a slab."""
+        return max(float(np.abs(self.of(block)).max(initial=0.0)) for block in blocks)
+
+    def join(self, parts: Sequence[float]) -> float:
+        """The largest of all."""
+        return float(np.max(parts))  # NaN if one is
+
+
+@dataclass(frozen=True, eq=False)
+class Slopes(Move):
+    """Whether no row's loss ever rises along the direction, and whether some row's always falls; of rows that move more than `still`."""
+
+    loss: Loss
+    wide: Floats
+    still: float
+
+    def slab(self, blocks: Iterator[Block], rows: int) -> tuple[bool, bool]:
+        """That of a slab."""
+        never, some = True, False
+        for block in blocks:
+            move = self.of(block)
+            moving = np.abs(move) > self.still
+            kept = moving if move.ndim == 1 else moving.any(axis=1)
+            if not kept.any():
+                continue
+            move, raw = np.where(moving, move, 0.0)[kept], np.empty(move.shape)
+            self.matrix.predicted(block, self.wide, raw)
+            raw, target = raw[kept], block.y[kept]
+            unit = (move.T / (np.abs(move) if move.ndim == 1 else np.abs(move).max(axis=1))).T
+            far, near = self.loss.evaluate(raw + FAR * unit, target), self.loss.evaluate(raw + unit, target)
+            slopes = [np.sum(np.atleast_2d((e.gradient * unit).T), axis=0) for e in (far, near)]
+            never = never and bool(((far.value <= near.value) & (slopes[0] <= 0)).all())
+            some = some or bool((slopes[1] < 0).any())
+            if not never:
+                break
+        return never, some
+
+    def join(self, parts: Sequence[tuple[bool, bool]]) -> tuple[bool, bool]:
+        """That of all."""
+        return all(never for never, _ in parts), any(some for _, some in parts)
+
+
+@dataclass(frozen=True, eq=False)
+class Standing(Gram):
+    """The Gram matrix of the rows that stand still: that move at most `still`."""
+
+    move: Move
+    still: float
+
+    def weights(self, block: Block) -> Floats:
+        """1 for a row that stands still, 0 for any other."""
+        return (np.abs(self.move.of(block)) <= self.still).astype(np.float64)
+
+
+def _still(f: Objective, direction: Floats) -> tuple[Move, float, float]:
+    """The moves along a direction, their largest, and up to which a row stands still."""
+    move = Move(f.matrix, f.wide(direction))
+    most = f.source.sum(move)
+    return move, most, STILL * min(1.0, most)
 
 
 def _falls(f: Objective, theta: Floats, direction: Floats) -> bool:
     """Whether no row's loss ever rises along the direction and some row's always falls, judged by slopes far along it."""
-    move, moving = _moves(f, direction)
-    if not np.abs(move).max(initial=0.0) > MOVING:
+    move, most, still = _still(f, direction)
+    if not most > MOVING:
         return False
-    rows = moving if move.ndim == 1 else moving.any(axis=1)
-    move = np.where(moving, move, 0.0)[rows]
-    raw, target = f.raw(theta)[rows], f.target[rows]
-    unit = (move.T / (np.abs(move) if move.ndim == 1 else np.abs(move).max(axis=1))).T
-    far, near = f.loss.evaluate(raw + FAR * unit, target), f.loss.evaluate(raw + unit, target)
-    slopes = [np.sum(np.atleast_2d((e.gradient * unit).T), axis=0) for e in (far, near)]
-    return bool(((far.value <= near.value) & (slopes[0] <= 0)).all() and (slopes[1] < 0).any())
+    never, some = f.source.sum(Slopes(f.matrix, move.direction, f.loss, f.wide(theta), still))
+    return never and some
 
 
 def _pure(f: Objective, direction: Floats) -> Floats:
     """The direction projected so that rows that hardly move do not move at all; 0 if what moved was only a single far row."""
     if direction.size > MOST:
         return direction
-    few = f if direction.ndim == 1 else f.strided(max(1, f.rows.n * direction.shape[1] ** 2 // CURVES))
-    still = ~_moves(few, direction)[1]
-    gram = few.narrow(few.matrix.gram(still.astype(np.float64))) if direction.ndim == 1 else _gram_of_differences(few, still)
+    if direction.ndim == 1:
+        move, _, still = _still(f, direction)
+        gram = f.narrow(f.matrix.whole(f.source.sum(Standing(f.matrix, move, still))))
+    else:
+        few = f.strided(max(1, f.rows.n * direction.shape[1] ** 2 // CURVES))
+        move, _, still = _still(few, direction)
+        gram = _gram_of_differences(
+            few, np.concatenate([np.abs(move.of(block)) <= still for block in few.memory.blocks(0, few.rows.n, few.matrix.height)])
+        )
     diagonal = np.diagonal(gram)
     scale = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
     values, vectors = linalg.eigh(gram * scale * scale[:, None], check_finite=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,14 @@ from matchloss.linear.advice import at_rounding
 from matchloss.linear.lbfgs import lbfgs
 from matchloss.linear.newton import newton
 from matchloss.linear.objective import Log, Measure, Objective, Suspected, full_hessian
+from matchloss.linear.passes import Gram, Matrix
 from matchloss.linear.rows import Floats
 from matchloss.linear.simplex import block_metric, start_metric
+from matchloss.linear.sources.source import Block, added
 
 if TYPE_CHECKING:
     from matchloss.linear.metric import Metric
+    from matchloss.losses import Loss
 
 NEWTON_COLUMNS = 1500  # with more, factoring a hessian costs more than many gradient passes, and its copies take 200 MB
 ARROW_BYTES = 1 << 28  # memory limit for the level rows of one arrow; several threads hold one each
@@ -54,7 +58,7 @@ def choose(f: Objective) -> str:
 def eliminating(f: Objective) -> Objective:
     """The objective for Newton's method, with hessians as arrows where one category has too many levels for full ones."""
     if f.outputs is None and f.size > NEWTON_COLUMNS and _has_many_levels(f):
-        return replace(f, rows=f.rows.largest_last(), arrow=True)
+        return replace(f, source=f.source.largest_last(), arrow=True)
     return f
 
 
@@ -65,18 +69,63 @@ def _has_many_levels(f: Objective) -> bool:
     return largest > 0 and others <= NEWTON_COLUMNS and 8 * others * largest <= ARROW_BYTES
 
 
+@dataclass(frozen=True)
+class Working:
+    """The working weights and targets of least squares at the predictions (target + mean) / 2."""
+
+    loss: Loss
+    curvature: Any
+    mean: float
+
+    def of(self, block: Block) -> tuple[Floats, Floats]:
+        """Weight, and weight times target, of each row of a block."""
+        with np.errstate(all="ignore"):
+            raw = np.asarray(self.loss.link((block.y + self.mean) / 2), np.float64)
+            at = self.loss.evaluate(raw, block.y, block.w, value=False, hessian=True, curvature=self.curvature)
+            return at.hessian, at.hessian * (raw if block.offset is None else raw - block.offset) - at.gradient
+
+
+@dataclass(frozen=True, eq=False)
+class WorkingGram(Gram):
+    """The Gram matrix of the working weights."""
+
+    working: Working
+
+    def weights(self, block: Block) -> Floats:
+        """The working weights."""
+        return self.working.of(block)[0]
+
+
+@dataclass(frozen=True, eq=False)
+class WorkingTarget:
+    """The transposed product of the weighted working targets, (width,)."""
+
+    matrix: Matrix
+    working: Working
+    bytes = 0
+
+    def slab(self, blocks: Iterator[Block], rows: int) -> Floats:
+        """That of a slab."""
+        made = np.zeros(self.matrix.rows.width)
+        for block in blocks:
+            self.matrix.add_gradient(block, self.working.of(block)[1], made)
+        return made
+
+    def join(self, parts: Sequence[Floats]) -> Floats:
+        """The sum of the slabs'."""
+        return added(parts, (self.matrix.rows.width,))
+
+
 def _working_start(f: Objective) -> Floats:
     """R's start: weighted least squares on link((target + mean) / 2), at the cost of one Gram matrix.
 
     From a constant start, Newton's method overshoots in levels whose mean is far from the overall mean.
     """
+    curvature = "fisher" if "fisher" in f.loss.programs else "exact"
+    gram = WorkingGram(f.matrix, working := Working(f.loss, curvature, f.source.mean()))
     with np.errstate(all="ignore"):
-        raw = np.asarray(f.loss.link((f.target + np.average(f.target, weights=f.weight)) / 2), np.float64)
-        curvature = "fisher" if "fisher" in f.loss.programs else "exact"
-        at = f.loss.evaluate(raw, f.target, f.weight, value=False, hessian=True, curvature=curvature)
-        metric = f.metric(f.penalised(f.matrix.gram(at.hessian)))
-        ahead = raw if f.offset is None else raw - f.offset
-        theta = metric.solve(f.matrix.transposed(at.hessian * ahead - at.gradient)[f.slots] / f.total)
+        metric = f.metric(f.penalised(f.matrix.whole(f.source.sum(gram))))
+        theta = metric.solve(f.source.sum(WorkingTarget(f.matrix, working))[f.slots] / f.total)
     return theta if np.isfinite(theta).all() else f.start()
 
 
@@ -109,7 +158,9 @@ def _by_newton(f: Objective, tol: float, log: Log) -> Found:
 
 def _telling(few: Objective) -> bool:
     """Whether a subsample has enough rows with the rarest label, or with an unusual target, to estimate every column's coefficient."""
-    rare = replace(few, weight=None).mass().min() if few.outputs else np.count_nonzero(few.target != np.median(few.target))
+    rare = (
+        replace(few.memory, weight=None).mass(few.outputs).min() if few.outputs else np.count_nonzero(few.target != np.median(few.target))
+    )
     return bool(rare >= 2 * few.size)
 
 

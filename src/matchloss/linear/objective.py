@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.linear.metric import Metric, of_arrow, of_matrix
-from matchloss.linear.passes import Matrix, Second, pointwise_pass, simplex_pass
+from matchloss.linear.passes import Gram, Matrix, Pointwise, Second, Simplex
 from matchloss.linear.rows import Floats, TableRows
+from matchloss.linear.sources.memory import Memory
+from matchloss.linear.sources.source import Source
 
 if TYPE_CHECKING:
     from matchloss.losses import Loss
@@ -25,6 +27,10 @@ START_STEPS = 30
 
 class Suspected(Exception):
     """A metric dropped columns that may be collinear; the Gram matrix has to decide."""
+
+
+class NotInMemory(ValueError):
+    """A method needs all rows at hand, and they are in a file or on a cluster."""
 
 
 class NotFinite(ValueError):
@@ -79,9 +85,7 @@ class Objective:
     """A loss on the rows of a table; theta is (P,) or, for simplex losses, (P, K), with the intercept, if any, first."""
 
     loss: Loss
-    rows: TableRows
-    target: NDArray[Any]  # float64 (n,); of K classes labels 0..K-1, or distributions (n, K)
-    weight: Floats | None
+    source: Source  # the rows, their targets and weights
     l2: float
     outputs: int | None  # K; None for a pointwise loss
     intercept: bool
@@ -89,17 +93,43 @@ class Objective:
     independent: bool = False  # whether columns are known not to be collinear, or a ridge makes that harmless
     left_out: tuple[int, ...] = ()  # indices of collinear columns that were left out
     arrow: bool = False  # whether hessians are arrows (see passes.Matrix)
-    offset: Floats | None = None  # (n,) or (n, K), added to the raw predictions
 
     @cached_property
     def matrix(self) -> Matrix:
         """The design matrix."""
         return Matrix(self.rows, self.outputs or 1, self.arrow)
 
+    @property
+    def rows(self) -> TableRows:
+        """The rows; elsewhere than in memory, their shape."""
+        return self.source.rows
+
+    @property
+    def memory(self) -> Memory:
+        """The rows in memory; NotInMemory where they are elsewhere."""
+        if not isinstance(self.source, Memory):
+            raise NotInMemory(f"{self.loss.name} by this method needs all rows in memory")
+        return self.source
+
+    @property
+    def target(self) -> NDArray[Any]:
+        """The targets, float64 (n,); of K classes labels 0..K-1, or distributions (n, K). NotInMemory, as for `memory`."""
+        return self.memory.target
+
+    @property
+    def weight(self) -> Floats | None:
+        """The weights. NotInMemory, as for `memory`."""
+        return self.memory.weight
+
+    @property
+    def offset(self) -> Floats | None:
+        """What is added to the raw predictions. NotInMemory, as for `memory`."""
+        return self.memory.offset
+
     @cached_property
     def total(self) -> float:
         """The sum of the weights."""
-        return float(self.rows.n if self.weight is None else self.weight.sum())
+        return self.source.total()
 
     @cached_property
     def slots(self) -> NDArray[np.intp]:
@@ -130,19 +160,21 @@ class Objective:
 
     def mass(self) -> Floats:
         """The weight of each class, (K,)."""
-        if self.target.ndim == 1:
-            return np.bincount(self.target, self.weight, self.shape[1]).astype(np.float64)
-        return np.sum(self.target, axis=0) if self.weight is None else self.weight @ self.target
+        return self.source.mass(self.shape[1])
+
+    def gram(self) -> Floats:
+        """The Gram matrix of all rows, of the free columns, divided by the sum of the weights."""
+        return self.narrow(self.matrix.whole(self.source.sum(Gram(self.matrix)))) / self.total
 
     def collinear(self) -> NDArray[np.intp]:
         """The columns that are combinations of others, by the Gram matrix of all rows."""
-        weight = np.ones(self.rows.n) if self.weight is None else self.weight
-        return self._metric(self.narrow(self.matrix.gram(weight)) / self.total, int(self.intercept)).dependent
+        return self._metric(self.gram(), int(self.intercept)).dependent
 
     def without(self, columns: NDArray[np.intp]) -> Objective:
         """The objective without these columns; the remaining ones are independent."""
         slots = np.delete(self.slots, columns)[int(self.intercept) :]
-        return replace(self, rows=replace(self.rows, slots=slots), independent=True, left_out=tuple(columns.tolist()))
+        source = replace(self.source, rows=replace(self.rows, slots=slots))  # pyright: ignore[reportArgumentType]
+        return replace(self, source=source, independent=True, left_out=tuple(columns.tolist()))
 
     def whole(self, theta: Floats) -> Floats:
         """theta with a 0 for each column that was left out."""
@@ -175,14 +207,16 @@ class Objective:
         made[self.levels, -1] += self.ridge[self.levels]
         return made
 
+    def term(self, theta: Floats, second: Second = "none") -> Pointwise | Simplex:
+        """What a pass adds up."""
+        program, wide, weighted = self.loss.programs[self.curvature], self.wide(theta), self.source.weighted
+        if self.outputs is None:
+            return Pointwise(self.matrix, program, wide, second, weighted)
+        return Simplex(self.matrix, program, wide, weighted)
+
     def measure(self, theta: Floats, log: Log, second: Second = "none") -> Measure:
         """One pass over the rows; the hessian is (P, P), or (P K, P K)."""
-        program = self.loss.programs[self.curvature]
-        wide = self.wide(theta)
-        if self.outputs is None:
-            sums = pointwise_pass(self.matrix, program, self.target, self.weight, wide, second, self.offset)
-        else:
-            sums = simplex_pass(self.matrix, program, self.target, self.weight, wide, self.offset)
+        sums = self.source.sum(self.term(theta, second))
         pull = (self.ridge * theta.T).T
         value = sums.value / self.total + 0.5 * float(np.vdot(theta, pull))
         made = Measure(theta, value, sums.gradient[self.slots] / self.total + pull, self._second(theta, second, sums.second))
@@ -198,7 +232,7 @@ class Objective:
             return full_hessian(self, theta)
         if second == "diagonal":
             return found[self.slots] / self.total + self.ridge
-        return self.penalised(found)
+        return self.penalised(self.matrix.whole(found))
 
     def metric(self, second: Floats, damping: float = 0.0) -> Metric:
         """The metric of a hessian that `measure` returned, for arrays of theta's shape."""
@@ -224,19 +258,13 @@ class Objective:
         return made
 
     def raw(self, theta: Floats) -> Floats:
-        """Raw predictions of all rows, with the offset."""
-        made = self.change(theta)
+        """Raw predictions of all rows, with the offset. NotInMemory, as for `memory`."""
+        made = Matrix(self.memory.rows, self.matrix.outputs).times(self.wide(theta))
         return made if self.offset is None else made + self.offset
 
-    def change(self, direction: Floats) -> Floats:
-        """How raw predictions change along a direction, which no offset does."""
-        return self.matrix.times(self.wide(direction))
-
     def strided(self, step: int) -> Objective:
-        """The same objective on every step-th row. Never on the first rows, because files are often sorted."""
-        weight, offset = (None if a is None else np.ascontiguousarray(a[::step]) for a in (self.weight, self.offset))
-        target = np.ascontiguousarray(self.target[::step])
-        return replace(self, rows=self.rows.strided(step), target=target, weight=weight, offset=offset)
+        """The same objective on every step-th row, in memory."""
+        return replace(self, source=self.source.strided(step))
 
     def start(self) -> Floats:
         """Zeros, with the best constant as intercept, clipped where that is infinite."""
@@ -246,9 +274,9 @@ class Objective:
             few = self.strided(max(1, self.rows.n // (START_ROWS if self.loss.convex else 10_000)))  # not convex: it may search
             constant = np.asarray(few.loss.best_constant(few.target, few.weight, **more), dtype=np.float64)
             if not np.isfinite(constant).all():  # a label so rare that these rows have none
-                constant = np.asarray(self.loss.best_constant(self.target, self.weight, **more), dtype=np.float64)
+                constant = np.asarray(self.loss.best_constant(*self.source.targets(), **more), dtype=np.float64)
             constant = np.nan_to_num(constant, nan=0.0, posinf=30.0, neginf=-30.0)
-            if self.offset is not None:
+            if self.source.shifted:
                 constant = few.beside_offset(constant)
             theta[0] = constant - constant.mean() if self.outputs else constant
         return theta

@@ -7,18 +7,20 @@ computes the loss.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from matchloss.engine import pointwise, threads
+from matchloss.engine import pointwise
 from matchloss.engine import rows as row_engine
 from matchloss.linear.kernels import Kernels, kernels
 from matchloss.linear.rows import Floats, TableRows
+from matchloss.linear.sources.memory import Memory
+from matchloss.linear.sources.source import Block, added, over_slabs
 
 BLOCK_BYTES = 1 << 20  # size of a block's numbers, so that they and their weighted copy stay in cache
 FEW = 8  # up to this many numeric columns the kernels multiply them, without BLAS
@@ -27,16 +29,6 @@ MAX_SLABS = 32
 SLAB_BYTES = 1 << 26  # memory limit for the hessians of all slabs
 PART = 2  # second="part" uses every PART-th block
 Second = Literal["none", "hessian", "part", "diagonal", "gram"]
-
-
-@dataclass(frozen=True, eq=False)
-class Block:
-    """Some rows, ready to be multiplied."""
-
-    start: int
-    stop: int
-    x: Floats  # (r, q)
-    codes: NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,24 +78,13 @@ class Matrix:
         most = max(1, min(MAX_SLABS, SLAB_BYTES // max(bytes_each, 1)))
         return max(SLAB_ROWS, -(-self.rows.n // most))
 
+    def __getstate__(self) -> dict[str, object]:
+        """The fields alone: compiled loops are not pickled."""
+        return {name: value for name, value in self.__dict__.items() if name in ("rows", "outputs", "arrow")}
+
     def blocks(self, start: int, stop: int) -> Iterator[Block]:
-        """The blocks of a slab; each is valid until the next one is made."""
-        scratch = np.empty((min(self.height, stop - start), self.rows.q))
-        for a in range(start, stop, self.height):
-            b = min(a + self.height, stop)
-            yield Block(a, b, self.rows.block(a, b, scratch), self.rows.codes[a:b])
-
-    def over_slabs(self, bytes_each: int, work: Callable[[int, int], Any]) -> list[Any]:
-        """work(start, stop) of each slab, in order; on threads."""
-        height = self.slab(bytes_each)
-        results: list[Any] = [None] * -(-self.rows.n // height)
-
-        def one(start: int, stop: int) -> int:
-            results[start // height] = work(start, stop)
-            return -1
-
-        threads.over_blocks(self.rows.n, height, one)
-        return results
+        """The blocks of a slab of rows in memory, without targets."""
+        return Memory(self.rows).blocks(start, stop, self.height)
 
     def times(self, wide: Floats, out: Floats | None = None) -> Floats:
         """Raw predictions, (n,) of (width,) or (n, K) of (width, K)."""
@@ -113,7 +94,7 @@ class Matrix:
             for block in self.blocks(start, stop):
                 self.raw(block, wide, raw[block.start : block.stop])
 
-        self.over_slabs(0, slab)
+        over_slabs(self.rows.n, self.slab(0), slab)
         return raw
 
     def transposed(self, error: Floats) -> Floats:
@@ -125,7 +106,7 @@ class Matrix:
                 self.add_gradient(block, error[block.start : block.stop], made)
             return made
 
-        return total(self.over_slabs(0, slab), (self.rows.width, *error.shape[1:]))
+        return added(over_slabs(self.rows.n, self.slab(0), slab), (self.rows.width, *error.shape[1:]))
 
     def gram(self, weight: Floats) -> Floats:
         """[1, X]' diag(weight) [1, X], (width, width) or an arrow; weights of either sign."""
@@ -137,7 +118,7 @@ class Matrix:
                 self.add_gram(block, weight[block.start : block.stop], made)
             return made
 
-        return self.whole(total(self.over_slabs(8 * shape[0] * shape[1], slab), shape))
+        return self.whole(added(over_slabs(self.rows.n, self.slab(8 * shape[0] * shape[1]), slab), shape))
 
     def whole(self, lower: Floats) -> Floats:
         """The full Gram matrix from the lower triangle that add_gram makes; in an arrow, completes the rows outside the diagonal."""
@@ -148,7 +129,7 @@ class Matrix:
         return lower
 
     def raw(self, block: Block, wide: Floats, out: Floats) -> None:
-        """Writes the raw predictions of a block."""
+        """Writes the product of a block with coefficients."""
         q, few = self.rows.q, self.few and out.ndim == 1
         if q and not few:
             np.dot(block.x, wide[1 : 1 + q], out=out)
@@ -159,6 +140,12 @@ class Matrix:
             self.kernels.gather(block.codes, self.first, block.x if few else block.x[:, :0], wide, out)
         elif self.rows.levels:
             self.kernels.gather_rows(block.codes, self.first, wide, out)
+
+    def predicted(self, block: Block, wide: Floats, out: Floats) -> None:
+        """Writes the raw predictions of a block, with its offset."""
+        self.raw(block, wide, out)
+        if block.offset is not None:
+            out += block.offset
 
     def add_gradient(self, block: Block, error: Floats, sink: Floats) -> None:
         """Adds the transposed product of a block with one error per row."""
@@ -190,7 +177,7 @@ class Matrix:
 
     def add_diagonal(self, block: Block, weight: Floats, sink: Floats) -> None:
         """Adds a block to the diagonal alone of the weighted Gram matrix."""
-        self.add_gradient(Block(block.start, block.stop, np.square(block.x), block.codes), weight, sink)
+        self.add_gradient(replace(block, x=np.square(block.x)), weight, sink)
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,89 +189,129 @@ class Sums:
     second: Floats | None = None  # (width, width) or an arrow, or (width,) for a diagonal
 
 
-def pointwise_pass(
-    matrix: Matrix,
-    program: pointwise.Program,
-    target: Floats,
-    weight: Floats | None,
-    wide: Floats,
-    second: Second = "none",
-    offset: Floats | None = None,
-) -> Sums:
-    """One pass of a pointwise loss; `offset` (n,) is added to the raw predictions.
+@dataclass(frozen=True, eq=False)
+class Pointwise:
+    """A pass of a pointwise loss.
 
     `second`: "gram" is the hessian of squared error, whatever the loss; "part" estimates the hessian from half of the rows.
     """
-    width, height = matrix.rows.width, matrix.height
-    curved = second in ("hessian", "part", "diagonal")
-    step = pointwise.step(program, matrix.rows.n, weight is not None, curved)
-    shape = () if second == "none" else (width,) if second == "diagonal" else matrix.gram_shape
 
-    def slab(start: int, stop: int) -> Sums:
-        lines = np.empty((4, min(height, stop - start)))
-        gradient, made, value, part = np.zeros(width), np.zeros(shape), 0.0, 0
-        for k, block in enumerate(matrix.blocks(start, stop)):
-            raw, f, g, h = lines[:, : block.stop - block.start]
-            y, w = target[block.start : block.stop], None if weight is None else weight[block.start : block.stop]
-            matrix.raw(block, wide, raw)
-            if offset is not None:
-                raw += offset[block.start : block.stop]
-            step(raw, y, w, f, g, h if curved else None)
-            value += float(f.sum())
-            matrix.add_gradient(block, g, gradient)
-            if second == "diagonal":
-                matrix.add_diagonal(block, h, made)
-            elif second == "hessian":
-                matrix.add_gram(block, h, made)
-            elif second == "part" and k % PART == 0:
-                matrix.add_gram(block, h, made)
-                part += block.stop - block.start
-            elif second == "gram":
-                matrix.add_gram(block, np.ones_like(raw) if w is None else w, made)
-        return Sums(value, gradient, made * ((stop - start) / part) if part else made)
+    matrix: Matrix
+    program: pointwise.Program
+    wide: Floats
+    second: Second = "none"
+    weighted: bool = False
 
-    with np.errstate(all="ignore"):  # an exponential may overflow on too long a step; the solver sees that in the value
-        parts = matrix.over_slabs(8 * int(np.prod(shape)), slab)
-        made = total([p.second for p in parts], shape)
-        value, gradient = float(sum(p.value for p in parts)), total([p.gradient for p in parts], (width,))
-    return Sums(value, gradient, None if second == "none" else made if second == "diagonal" else matrix.whole(made))
+    @property
+    def curved(self) -> bool:
+        """Whether second derivatives of the loss are asked for."""
+        return self.second in ("hessian", "part", "diagonal")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the second derivatives."""
+        return () if self.second == "none" else (self.matrix.rows.width,) if self.second == "diagonal" else self.matrix.gram_shape
+
+    @property
+    def bytes(self) -> int:
+        """The size of a slab's second derivatives."""
+        return 8 * int(np.prod(self.shape))
+
+    def slab(self, blocks: Iterator[Block], rows: int) -> Sums:
+        """The sums of a slab."""
+        matrix, second, curved = self.matrix, self.second, self.curved
+        step = pointwise.step(self.program, matrix.rows.n, self.weighted, curved)
+        lines = np.empty((4, min(matrix.height, rows)))
+        gradient, made, value, part = np.zeros(matrix.rows.width), np.zeros(self.shape), 0.0, 0
+        with np.errstate(all="ignore"):  # an exponential may overflow on too long a step; the solver sees that in the value
+            for k, block in enumerate(blocks):
+                raw, f, g, h = lines[:, : block.rows]
+                matrix.predicted(block, self.wide, raw)
+                step(raw, block.y, block.w, f, g, h if curved else None)
+                value += float(f.sum())
+                matrix.add_gradient(block, g, gradient)
+                if second == "diagonal":
+                    matrix.add_diagonal(block, h, made)
+                elif second == "hessian":
+                    matrix.add_gram(block, h, made)
+                elif second == "part" and k % PART == 0:
+                    matrix.add_gram(block, h, made)
+                    part += block.rows
+                elif second == "gram":
+                    matrix.add_gram(block, np.ones_like(raw) if block.w is None else block.w, made)
+            return Sums(value, gradient, None if second == "none" else made * (rows / part) if part else made)
+
+    def join(self, parts: Sequence[Sums]) -> Sums:
+        """The sum of the slabs' sums; of second derivatives still the lower triangle."""
+        return joined(parts, (self.matrix.rows.width,), self.shape)
 
 
-def simplex_pass(
-    matrix: Matrix,
-    program: row_engine.RowProgram,
-    target: NDArray[np.int64] | Floats,
-    weight: Floats | None,
-    wide: Floats,
-    offset: Floats | None = None,
-) -> Sums:
-    """One pass of a simplex loss, for labels (n,) or distributions (n, K); `offset` (n, K) is added to the raw predictions."""
-    step = row_engine.step(program, matrix.rows.n, matrix.outputs, weight is not None, False, labels=target.ndim == 1)
+@dataclass(frozen=True, eq=False)
+class Simplex:
+    """A pass of a simplex loss, for labels (n,) or distributions (n, K)."""
 
-    def slab(start: int, stop: int) -> Sums:
-        lines, values = np.empty((min(matrix.height, stop - start), matrix.outputs)), np.empty(matrix.height)
-        gradient, value = np.zeros(wide.shape), 0.0
-        for block in matrix.blocks(start, stop):
-            raw, f = lines[: block.stop - block.start], values[: block.stop - block.start]
-            matrix.raw(block, wide, raw)
-            if offset is not None:
-                raw += offset[block.start : block.stop]
-            step(raw, target[block.start : block.stop], None if weight is None else weight[block.start : block.stop], f, raw, None)
-            value += float(f.sum())
-            matrix.add_gradient(block, raw, gradient)  # the gradient was written over raw
+    matrix: Matrix
+    program: row_engine.RowProgram
+    wide: Floats
+    weighted: bool = False
+
+    @property
+    def bytes(self) -> int:
+        """The size of a gradient."""
+        return self.wide.nbytes
+
+    def slab(self, blocks: Iterator[Block], rows: int) -> Sums:
+        """The sums of a slab."""
+        matrix, step = self.matrix, None
+        lines, values = np.empty((min(matrix.height, rows), matrix.outputs)), np.empty(matrix.height)
+        gradient, value = np.zeros(self.wide.shape), 0.0
+        with np.errstate(all="ignore"):
+            for block in blocks:
+                raw, f = lines[: block.rows], values[: block.rows]
+                step = step or row_engine.step(self.program, matrix.rows.n, matrix.outputs, self.weighted, False, block.y.ndim == 1)
+                matrix.predicted(block, self.wide, raw)
+                step(raw, block.y, block.w, f, raw, None)
+                value += float(f.sum())
+                matrix.add_gradient(block, raw, gradient)  # the gradient was written over raw
         return Sums(value, gradient)
 
-    with np.errstate(all="ignore"):
-        parts = matrix.over_slabs(wide.nbytes, slab)
-        return Sums(float(sum(p.value for p in parts)), total([p.gradient for p in parts], wide.shape))
+    def join(self, parts: Sequence[Sums]) -> Sums:
+        """The sum of the slabs' sums."""
+        return joined(parts, self.wide.shape)
 
 
-def total(parts: list[Any], shape: tuple[int, ...]) -> Floats:
-    """The sum of the slabs' parts, in order."""
-    made = np.zeros(shape)
-    for part in parts:
-        made += part
-    return made
+@dataclass(frozen=True, eq=False)
+class Gram:
+    """The lower triangle of [1, X]' diag(w) [1, X] for the rows' own weights, 1 where they have none."""
+
+    matrix: Matrix
+
+    @property
+    def bytes(self) -> int:
+        """The size of the matrix."""
+        return 8 * int(np.prod(self.matrix.gram_shape))
+
+    def slab(self, blocks: Iterator[Block], rows: int) -> Floats:
+        """That of a slab."""
+        made = np.zeros(self.matrix.gram_shape)
+        for block in blocks:
+            self.matrix.add_gram(block, self.weights(block), made)
+        return made
+
+    def weights(self, block: Block) -> Floats:
+        """What each row of a block weighs."""
+        return np.ones(block.rows) if block.w is None else block.w
+
+    def join(self, parts: Sequence[Floats]) -> Floats:
+        """The sum of the slabs' matrices."""
+        return added(parts, self.matrix.gram_shape)
+
+
+def joined(parts: Sequence[Sums], gradient: tuple[int, ...], second: tuple[int, ...] = ()) -> Sums:
+    """The sum of sums, in order."""
+    seconds = [p.second for p in parts if p.second is not None]
+    value = float(sum(p.value for p in parts))
+    return Sums(value, added([p.gradient for p in parts], gradient), added(seconds, second) if seconds else None)
 
 
 def mirrored(lower: Floats) -> Floats:

@@ -31,7 +31,7 @@ def start_metric(f: Objective, theta: Floats) -> Metric:
 
 
 def _gram(f: Objective, weights: Floats) -> Floats:
-    gram = f.narrow(f.matrix.gram(np.ones(f.rows.n) if f.weight is None else f.weight)) / f.total
+    gram = f.gram()
     gram[np.diag_indices_from(gram)] += f.ridge / float(weights.mean())
     return gram
 

@@ -21,6 +21,8 @@ from matchloss.linear.methods import RUN, choose, eliminating
 from matchloss.linear.objective import Log, Objective, Suspected
 from matchloss.linear.passes import Matrix
 from matchloss.linear.rows import Floats, TableRows, moved
+from matchloss.linear.sources.memory import Memory
+from matchloss.linear.sources.source import Source
 
 if TYPE_CHECKING:
     from matchloss.losses import Loss
@@ -75,12 +77,45 @@ def solve(
     >>> round(found.intercept, 6), found.coef.round(6), found.converged
     (1.0, array([2.]), True)
     """
-    _check_options(l2, fit_intercept, tol, max_passes, method)
+    options = Options(l2, fit_intercept, tol, max_passes, method)
     began = time.perf_counter()
+    f = objective(loss, rows, target, sample_weight, offset, float(l2), outputs, fit_intercept)
+    return minimise(f, options, names, progress, began)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to fit; see `solve`. ValueError for an option outside its range."""
+
+    l2: float = 0.0
+    fit_intercept: bool = True
+    tol: float = 1e-8
+    max_passes: int = 100
+    method: str = "auto"
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.fit_intercept, bool | np.bool_ | Integral) and self.fit_intercept in (True, False)):
+            raise ValueError(f"fit_intercept is {self.fit_intercept!r}; it must be True or False")
+        for name, x in {"l2": self.l2, "tol": self.tol}.items():
+            if not (isinstance(x, Real) and np.isfinite(x) and x >= 0):
+                raise ValueError(f"{name} is {x!r}; it must be a number, finite and >= 0")
+        if not (isinstance(self.max_passes, Integral) and self.max_passes >= 1):
+            raise ValueError(f"max_passes is {self.max_passes!r}; it must be a whole number, 1 or more")
+        if self.method not in METHODS:
+            raise ValueError(f"method is {self.method!r}; allowed: {', '.join(METHODS)}")
+
+
+def minimise(
+    f: Objective,
+    options: Options,
+    names: Sequence[str] = (),
+    progress: Callable[[int], None] | None = None,
+    began: float | None = None,
+) -> Solution:
+    """`solve` for an objective, whose rows may be anywhere; NotInMemory for a method that needs them in memory."""
+    began, tol, intercept, method = began or time.perf_counter(), options.tol, options.fit_intercept, options.method
     with blas_on_one_thread():
-        f = objective(loss, rows, target, sample_weight, offset, float(l2), outputs, fit_intercept)
-        rows = f.rows
-        log = Log(max_passes, progress or (lambda passes: None))
+        loss, outputs, rows, log = f.loss, f.outputs, f.rows, Log(options.max_passes, progress or (lambda passes: None))
         chosen = choose(f) if method == "auto" else method
         if chosen == "interior_point" and getattr(loss.simplified, "pieces_formula", None) is None:
             raise ValueError(f'method="interior_point" takes losses that are linear but for kinks; {loss!r} is not')
@@ -95,13 +130,13 @@ def solve(
             f.measure(f.start(), Log(1))  # raises NotFinite if the rows are to blame
         converged = found.at.norm <= tol or (found.stuck and (chosen == "interior_point" or at_rounding(f, found.at)))
         messages = advise(f, found.at, converged, tol, names, log.before(found.at.norm))
-        if not fit_intercept and (f.left_out or not converged):
+        if not intercept and (f.left_out or not converged):
             messages += not_centred(rows, names)
     theta = f.whole(found.at.theta)
-    coef = theta[int(fit_intercept) :]
-    intercept, centre = rows.uncentred(theta[0] if fit_intercept else np.zeros(theta.shape[1:]), coef)
+    coef = theta[int(intercept) :]
+    constant, centre = rows.uncentred(theta[0] if intercept else np.zeros(theta.shape[1:]), coef)
     return Solution(
-        intercept=float(intercept) if outputs is None else intercept,
+        intercept=float(constant) if outputs is None else constant,
         coef=coef,
         centre=centre,
         passes=len(log.steps),
@@ -142,18 +177,6 @@ def _controller() -> Any:
     return ThreadpoolController()
 
 
-def _check_options(l2: float, fit_intercept: bool, tol: float, max_passes: int, method: str) -> None:
-    if not (isinstance(fit_intercept, bool | np.bool_ | Integral) and fit_intercept in (True, False)):
-        raise ValueError(f"fit_intercept is {fit_intercept!r}; it must be True or False")
-    for name, x in {"l2": l2, "tol": tol}.items():
-        if not (isinstance(x, Real) and np.isfinite(x) and x >= 0):
-            raise ValueError(f"{name} is {x!r}; it must be a number, finite and >= 0")
-    if not (isinstance(max_passes, Integral) and max_passes >= 1):
-        raise ValueError(f"max_passes is {max_passes!r}; it must be a whole number, 1 or more")
-    if method not in METHODS:
-        raise ValueError(f"method is {method!r}; allowed: {', '.join(METHODS)}")
-
-
 def objective(
     loss: Loss, rows: TableRows, target: NDArray[Any], sample_weight: Any, offset: Any, l2: float, outputs: int | None, intercept: bool
 ) -> Objective:
@@ -179,8 +202,12 @@ def objective(
             rows, target, weight, offset = rows.take(kept), target[kept], weight[kept], None if offset is None else offset[kept]
     if rows.n == 0:
         raise ShapeError("there is no row to fit to: none at all, or each sample_weight is zero")
-    rows = rows.centred() if intercept else rows
-    return Objective(loss, rows, target, weight, l2, outputs, intercept, independent=l2 > 0, offset=offset)
+    return of_source(loss, Memory(rows, target, weight, offset), l2, outputs, intercept)
+
+
+def of_source(loss: Loss, source: Source, l2: float, outputs: int | None, intercept: bool) -> Objective:
+    """What is minimised, over the rows of any source, whose targets have been checked."""
+    return Objective(loss, source.centred() if intercept else source, l2, outputs, intercept, independent=l2 > 0)
 
 
 def as_offset(offset: Any, n: int, outputs: int | None) -> Floats:
