@@ -21,7 +21,7 @@ import matchloss.audit as auditing
 import matchloss.scoring as scoring
 from matchloss.audit import words
 from matchloss.audit.calling.convention import CHOICES
-from matchloss.audit.checks import CHECKS
+from matchloss.audit.table import CHECKS
 from matchloss.engine.namespaces import NUMPY, NUMPY_ROWS, Namespace, RowReductions
 from matchloss.linear import LinearClassifier, LinearRegressor
 from matchloss.linear.model import Model, read_model, write_model
@@ -248,7 +248,7 @@ def reference() -> str:
     return "\n\n".join(parts)
 
 
-AUDIT_WORDS = (auditing.Report, auditing.Finding, auditing.Outcome, auditing.Convention)
+AUDIT_WORDS = (auditing.Report, auditing.Finding, auditing.CheckResult, auditing.Convention)
 WORDS = (ml.Evaluation, ml.Interval, ml.Simplex, ml.DomainError, ml.ShapeError)
 METHODS = (
     "evaluate", "__call__", "value", "gradient", "hessian", "divergence", "predict", "link", "best_constant",

@@ -73,7 +73,7 @@ def section(entry: Entry, report: Report) -> str:
     if entry.threads:
         lines.append(threads(entry.threads))
     lines += [shown(finding) for severity in SEVERITIES for finding in report.of(severity)]
-    if stopped := [f"{outcome.check} ({outcome.reason})" for outcome in report.outcomes if outcome.status == "stopped"]:
+    if stopped := [f"{outcome.check} ({outcome.reason})" for outcome in report.checks if outcome.status == "stopped"]:
         lines.append(f"Not tested to the end: {plain('; '.join(stopped))}.")
     return "\n\n".join(lines)
 

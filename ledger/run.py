@@ -13,4 +13,4 @@ def report_of(entry: Entry) -> Report:
     import jax  # noqa: F401
     import torch  # noqa: F401
 
-    return audit(entry.target(), entry.kind, time_limit=TIME_LIMIT, **entry.convention)
+    return audit(entry.target(), entry.kind, budget=TIME_LIMIT, **entry.convention)

@@ -9,7 +9,7 @@ from typing import Any
 from matchloss.audit import Finding
 from matchloss.audit.calling.probe import subject_of
 from matchloss.audit.calling.subject import silence
-from matchloss.audit.checks import CHECKS
+from matchloss.audit.table import CHECKS
 
 TABLE = {check.name: check for check in CHECKS}
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from matchloss.audit.calling.convention import Convention
-from matchloss.audit.finding import Finding, Outcome, Report
+from matchloss.audit.finding import CheckResult, Finding
+from matchloss.audit.report import Report
 from pages import HOSTILE
 
 NAMES = [
@@ -44,12 +45,12 @@ print(value.item(), logit.grad.item())  # right: 20.0 and 1.0
 """
 
 
-def outcomes(found: dict[str, str] | None = None, **others: str) -> tuple[Outcome, ...]:
+def outcomes(found: dict[str, str] | None = None, **others: str) -> tuple[CheckResult, ...]:
     """One outcome a check: `found` those with findings, `others` the reasons of those that were skipped."""
     made = []
     for name in NAMES:
         status = "found" if name in (found or {}) else "skipped" if name in others else "clean"
-        made.append(Outcome(name, status, others.get(name, ""), 0.1))
+        made.append(CheckResult(name, status, others.get(name, ""), 0.1))
     return tuple(made)
 
 
@@ -120,7 +121,7 @@ def classes() -> Report:
 def uncallable() -> Report:
     """No way was found to call it."""
     message = "It cannot be called with two arrays: TypeError: f() takes 1 positional argument but 2 were given."
-    return Report("mymodule:f", None, (Finding("shapes", "error", message, {}, "fn(1.0, 2.0)"),), (), "", 0.1)
+    return Report("mymodule:f", None, seconds=0.1, reason=message)
 
 
 def stopped() -> Report:
@@ -130,7 +131,7 @@ def stopped() -> Report:
         Finding("domain", "error", "It ended the interpreter (SIGSEGV).", {"under way": "fn(zeros((1, 3)), [99])", "target": 99}),
     )
     made = list(outcomes({"layout": "", "domain": ""}))
-    made[-1] = Outcome("cost", "stopped", "10 s were over")
+    made[-1] = CheckResult("cost", "stopped", "10 s were over")
     return Report(
         "mymodule:slow",
         Convention("count", reduction="sum", sign=-1, order="target, prediction", others=("positive",)),
@@ -149,7 +150,7 @@ def hostile() -> Report:
         Finding(check, severity, f"{odd} [red]x[/red]\n{odd}", more, f"print('''{odd}''')\n\tx")
         for check, severity in ((odd, "error"), ("gradient", "warning"), ("proper", "note"))
     )
-    made = (*(Outcome(n, "found" if n in ("gradient", "proper") else "skipped", odd) for n in NAMES), Outcome(odd, "skipped", odd))
+    made = (*(CheckResult(n, "found" if n in ("gradient", "proper") else "skipped", odd) for n in NAMES), CheckResult(odd, "skipped", odd))
     return Report(odd, Convention("positive", others=(odd,), weight_argument=odd, reduction_argument=odd), findings, made, odd, 0.0)
 
 

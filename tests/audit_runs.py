@@ -15,10 +15,10 @@ import pytest
 
 from matchloss.audit import Finding, Report
 from matchloss.audit.calling.subject import Subject
-from matchloss.audit.checks import Check
-from matchloss.audit.running import isolated, perform, run
-from matchloss.audit.running.messages import Task
-from matchloss.audit.running.record import Record
+from matchloss.audit.checks._check import Check
+from matchloss.audit.running import perform, run
+from matchloss.audit.running.perform import Task
+from matchloss.audit.running.run import Record
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals and process groups are POSIX")
 
@@ -61,7 +61,7 @@ def audited(
 @pytest.fixture
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a second a check."""
-    monkeypatch.setattr(isolated, "CHECK_SHARE", 0.05)
+    monkeypatch.setattr(run, "CHECK_SHARE", 0.05)
 
 
 def square(raw: Any, target: Any) -> Any:

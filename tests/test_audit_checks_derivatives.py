@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from scipy.special import expit
 
 from audit_findings import found, worst
-from matchloss.audit.checks import Skip
+from matchloss.audit.checks._check import Skip
 
 TORCH, JAX = {"framework": "torch"}, {"framework": "jax"}
 RAW = {"input": "raw"}

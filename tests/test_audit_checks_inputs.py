@@ -17,7 +17,7 @@ from scipy.special import logsumexp
 
 import matchloss as ml
 from audit_checking import found, ran
-from matchloss.audit.checks import Skip
+from matchloss.audit.checks._check import Skip
 from sweeps import sweep
 
 N: dict[str, Any] = {"kind": "regression", "framework": "numpy", "order": "prediction, target"}

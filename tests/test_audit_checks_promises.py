@@ -11,7 +11,7 @@ from scipy.special import expit, logsumexp
 import matchloss as ml
 from audit_findings import found
 from matchloss.audit.calling.probe import subject_of
-from matchloss.audit.checks import Skip
+from matchloss.audit.checks._check import Skip
 
 NAMES = ("minimum", "proper", "linear", "matching", "convex", "invariance")
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from audit_checking import found, ran
-from matchloss.audit.checks import Skip
+from matchloss.audit.checks._check import Skip
 
 W = {"kind": "regression", "framework": "numpy", "order": "prediction, target"}
 

@@ -17,9 +17,9 @@ import pytest
 
 from audit_runs import TABLE, after, audited, deep, fails, gone, on_nan, posix, rows, spin, square
 from audit_runs import brief as brief
-from matchloss.audit import Finding, Outcome, Report, assert_sound, audit
+from matchloss.audit import CheckResult, Finding, Report, assert_sound, audit
 from matchloss.audit.calling.subject import Subject
-from matchloss.audit.checks import Check, Skip
+from matchloss.audit.checks._check import Check, Skip
 from matchloss.audit.running import perform, run
 from matchloss.audit.running import worker as processes
 
@@ -29,7 +29,7 @@ from matchloss.audit.running import worker as processes
 def test_the_same_report_in_another_process_in_this_one_and_again() -> None:
     square = on_nan(lambda: None)
     here = audited(square, isolate=False)
-    assert [o.status for o in here.outcomes] == ["found", "clean", "clean"]
+    assert [o.status for o in here.checks] == ["found", "clean", "clean"]
     assert here.convention is not None and here.convention.kind == "regression"
     assert audited(square) == audited(square) == here  # NaN in the counterexample is no difference
 
@@ -77,7 +77,7 @@ def test_one_check_does_not_disturb_another() -> None:
 @pytest.mark.parametrize("isolate", [True, False])
 def test_no_checks_at_all_tell_how_it_is_called(isolate: bool) -> None:
     report = audited(square, table=(), isolate=isolate)
-    assert report.convention and report.convention.kind == "regression" and report.outcomes == report.findings == ()
+    assert report.convention and report.convention.kind == "regression" and report.checks == report.findings == ()
 
 
 def test_progress() -> None:
@@ -116,7 +116,7 @@ def test_a_check_that_does_not_come_back(act: Callable[[], Any], message: str) -
     (note, error) = report.findings
     assert (note.check, error.check, error.severity, error.message) == ("rows", "bad", "error", message)
     assert error.counterexample == {"call": "fn(nan)"}
-    assert [(o.check, o.status) for o in report.outcomes] == [("rows", "found"), ("bad", "stopped"), ("after", "clean")]
+    assert [(o.check, o.status) for o in report.checks] == [("rows", "found"), ("bad", "stopped"), ("after", "clean")]
 
 
 @pytest.mark.parametrize(("act", "message"), RAISES.values(), ids=RAISES)
@@ -124,7 +124,7 @@ def test_a_check_in_which_it_fails(act: Callable[[], Any], message: str) -> None
     report = audited(on_nan(act))
     error = report.findings[1]
     assert (error.check, error.severity) == ("bad", "error") and message in error.message
-    assert [(o.check, o.status) for o in report.outcomes] == [("rows", "found"), ("bad", "found"), ("after", "clean")]
+    assert [(o.check, o.status) for o in report.checks] == [("rows", "found"), ("bad", "found"), ("after", "clean")]
     if act is fails:
         assert np.isnan(error.counterexample["prediction"]).all() and len(error.counterexample["prediction"]) == 1  # the row that does it
         assert "print(fn(x, y))" in error.snippet
@@ -166,9 +166,9 @@ HANGS = [*map(Check, (rows, hangs_first, hangs_second, hangs_third, after))]
 @pytest.mark.usefixtures("brief")
 def test_a_worker_is_replaced_twice_at_most() -> None:
     report = audited(square, table=HANGS)
-    assert [(o.check, o.status) for o in report.outcomes] == [("rows", "found"), *((c.name, "stopped") for c in HANGS[1:])]
+    assert [(o.check, o.status) for o in report.checks] == [("rows", "found"), *((c.name, "stopped") for c in HANGS[1:])]
     assert [f.check for f in report.findings] == ["rows", "hangs_first", "hangs_second", "hangs_third"]
-    assert "replaced 2 times" in report.outcomes[-1].reason
+    assert "replaced 2 times" in report.checks[-1].reason
 
 
 def test_the_limit_of_all_checks() -> None:
@@ -176,7 +176,7 @@ def test_the_limit_of_all_checks() -> None:
     report = audited(square, table=HANGS, limit=0.7)
     assert time.monotonic() - start < 7
     assert report.findings[1].message == "did not return within 0.35 s"
-    assert "time_limit" in report.outcomes[-1].reason and report.outcomes[-1].status == "stopped"
+    assert "budget" in report.checks[-1].reason and report.checks[-1].status == "stopped"
 
 
 def slow_calls(subject: Subject) -> Iterator[Finding]:
@@ -194,7 +194,7 @@ def test_slow_calls_that_return_are_no_error() -> None:
 
     report = audited(slow, table=[Check(slow_calls), Check(after)], order="prediction, target")
     assert not report.findings
-    assert [(o.status, o.reason) for o in report.outcomes] == [("stopped", "it takes more than 0.5 s"), ("clean", "")]
+    assert [(o.status, o.reason) for o in report.checks] == [("stopped", "it takes more than 0.5 s"), ("clean", "")]
 
 
 def defective(subject: Subject) -> Iterator[Finding]:
@@ -211,13 +211,13 @@ def skips(subject: Subject) -> Iterator[Finding]:
 
 def test_a_defect_of_a_check_is_not_the_functions() -> None:
     table = [Check(defective), Check(skips), Check(after)]
-    with pytest.raises(ZeroDivisionError, match="ours"):
-        audited(square, isolate=False, table=table)
+    assert audited(square, isolate=False, table=table).checks[0].status == "crashed"
     report = audited(square, table=table)
-    assert not report.findings
-    assert [o.status for o in report.outcomes] == ["stopped", "skipped", "clean"]
-    assert "a defect of the audit itself: ZeroDivisionError: ours" in report.outcomes[0].reason
-    assert report.outcomes[1].reason == "it has no hessian"
+    assert not report.findings and report.outcome == "sound"
+    assert [o.status for o in report.checks] == ["crashed", "skipped", "clean"]
+    assert "a fault of the audit, not of the function; please report it: ZeroDivisionError: ours" in report.checks[0].reason
+    assert audited(square, table=table[:2]).outcome == "not judged"
+    assert report.checks[1].reason == "it has no hessian"
 
 
 # --- what cannot be called ---------------------------------------------------------------------------------------------------------
@@ -240,12 +240,12 @@ NEVER = {
 @posix
 @pytest.mark.usefixtures("brief")
 @pytest.mark.parametrize(("fn", "message"), NEVER.values(), ids=NEVER)
-def test_a_function_that_is_no_loss_is_one_finding(fn: Any, message: str) -> None:
+def test_a_function_that_is_no_loss_is_not_judged(fn: Any, message: str) -> None:
     report = audited(fn)
-    assert report.convention is None and [(f.check, f.severity) for f in report.findings] == [("shapes", "error")]
-    assert message in report.findings[0].message
-    assert [o.check for o in report.outcomes] == ["rows", "bad", "after"]
-    assert {o.status for o in report.outcomes} <= {"skipped", "stopped"} and all(o.reason for o in report.outcomes)
+    assert report.convention is None and not report.findings and report.outcome == "not judged"
+    assert message in report.reason
+    assert [o.check for o in report.checks] == ["rows", "bad", "after"]
+    assert {o.status for o in report.checks} == {"skipped"} and all(o.reason for o in report.checks)
     str(report)
 
 
@@ -259,8 +259,8 @@ def test_wrong_arguments_are_the_callers() -> None:
         audit(square, ordr="target, prediction")
     with pytest.raises(ValueError, match="no check 'gradiant'; did you mean gradient"):
         audit(square, checks=["gradiant"])
-    with pytest.raises(ValueError, match="time_limit is 0"):
-        audit(square, time_limit=0)
+    with pytest.raises(ValueError, match="budget is 0"):
+        audit(square, budget=0)
     with pytest.raises(ValueError, match="fail_on is 'warn'"):
         assert_sound(square, fail_on="warn")
     with pytest.raises(ValueError, match="no check 'finit'; did you mean finite"):
@@ -300,6 +300,6 @@ def test_what_cannot_be_called_is_not_sound() -> None:
 
 
 def test_what_was_not_audited_is_not_sound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "audit", lambda *a, **o: Report("square", None, outcomes=(Outcome("rows", "stopped", "our own defect"),)))
-    with pytest.raises(AssertionError, match="square was not audited: our own defect"):
+    monkeypatch.setattr(run, "audit", lambda *a, **o: Report("square", None, checks=(CheckResult("rows", "stopped", "our own defect"),)))
+    with pytest.raises(AssertionError, match="square was not judged: our own defect"):
         assert_sound(square)

@@ -9,7 +9,7 @@ import pytest
 import audit_reports as made
 import matchloss.audit as auditing
 from command import matchloss
-from matchloss.audit import given
+from matchloss.audit.report import exit_code
 
 pytest.importorskip("typer")
 BY_NAME = {report.subject: report for report in made.several()}
@@ -66,7 +66,7 @@ def test_several_functions_are_printed_and_summed_up(capsys, tmp_path):
         assert str(report).strip("\n") in said
     assert "function  " in said and said.index("function  ") > said.index(SLOW)
     assert f"The page: {page}" in said and "binary_cross_entropy" in page.read_text(encoding="utf-8")
-    assert "Failed, since --fail-on is error: 3 of 5 functions." in said
+    assert "Failed, since --fail-on is error: 2 of 5 functions." in said
     assert "page.html" not in matchloss(capsys, "audit", CLEAN)[1]
     assert "Code that shows every other finding is on a page: --report page.html" in matchloss(capsys, "audit", PROBABILITIES)[1]
 
@@ -76,32 +76,35 @@ def test_several_functions_are_printed_and_summed_up(capsys, tmp_path):
     ("name", "fail_on", "code"),
     [
         (PROBABILITIES, "error", 1), (PROBABILITIES, "never", 0), (CLASSES, "error", 0), (CLASSES, "warning", 1), (CLASSES, "note", 1),
-        (CLEAN, "note", 0), (UNCALLABLE, "error", 1), (UNCALLABLE, "never", 0), (SLOW, "error", 1),
+        (CLEAN, "note", 0), (UNCALLABLE, "error", 3), (UNCALLABLE, "never", 0), (SLOW, "error", 1),
     ],
 )  # fmt: skip
-def test_exit_code_is_1_where_something_as_bad_was_found(capsys, name, fail_on, code):
+def test_exit_code_is_1_where_something_as_bad_was_found_and_3_where_nothing_could_be(capsys, name, fail_on, code):
     ended, said, err = matchloss(capsys, "audit", name, "--fail-on", fail_on)
     assert (ended, err) == (code, "")
-    assert (f"Failed, since --fail-on is {fail_on}." in said) == bool(code)
+    assert (f"Failed, since --fail-on is {fail_on}." in said) == (code == 1)
+    assert ("1 function could not be judged" in said) == (name == UNCALLABLE)
 
 
 def test_nothing_that_came_to_an_end_is_no_success():
-    stopped = auditing.Report("f", None, (), (auditing.Outcome("finite", "stopped", "the time was over"),))
-    assert given.failed(stopped, ("error",)) and not given.failed(stopped, ())
+    stopped = auditing.Report("f", None, (), (auditing.CheckResult("finite", "stopped", "the time was over"),))
+    assert exit_code([stopped]) == 3 and exit_code([stopped], "never") == 0
+    broken = auditing.Report("g", auditing.Convention("regression"), (auditing.Finding("finite", "error", "inf"),))
+    assert exit_code([stopped, broken]) == 1 and (stopped.outcome, broken.outcome) == ("not judged", "broken")
 
 
 def test_options_reach_the_audit(capsys, asked):
     parts = ("--set", "order=target, prediction", "--set", "sign=-1", "--set", "others=positive,", "--set", "weight_argument=none")
-    options = ("--kind", "binary", "--framework", "torch", "--only", "finite, gradient", "--seed", 3, "--time-limit", 2.5)
+    options = ("--kind", "binary", "--framework", "torch", "--only", "finite, gradient", "--seed", 3, "--budget", "2.5s")
     assert matchloss(capsys, "audit", CLEAN, CLEAN, *parts, *options)[0] == 0
     assert asked == {
         CLEAN: {
             "kind": "binary", "framework": "torch", "order": "target, prediction", "sign": -1, "others": ("positive",),
-            "weight_argument": None, "checks": ["finite", "gradient"], "seed": 3, "time_limit": 2.5,
+            "weight_argument": None, "checks": ["finite", "gradient"], "seed": 3, "budget": 2.5,
         }
     }  # fmt: skip
     matchloss(capsys, "audit", CLEAN)
-    assert asked[CLEAN] == {"checks": None, "seed": 0, "time_limit": 10.0}
+    assert asked[CLEAN] == {"checks": None, "seed": 0, "budget": 10.0}
 
 
 @pytest.mark.usefixtures("asked")
@@ -125,8 +128,8 @@ def test_bad_options_are_one_line_before_any_audit(capsys, asked):
     assert misused(capsys, CLEAN, "--only", "gradeint") == "--only: there is no check gradeint; did you mean gradient?"
     assert misused(capsys, CLEAN, "--only", "qqq").endswith("there are " + ", ".join(made.NAMES))
     assert misused(capsys, CLEAN, "--fail-on", "all") == "--fail-on is all; allowed: error, warning, note, never"
-    for limit in ("0", "-1", "nan"):
-        assert misused(capsys, CLEAN, "--time-limit", limit).startswith(f"--time-limit is {limit}")
+    for limit in ("0", "-1s", "nan", "soon"):
+        assert misused(capsys, CLEAN, f"--budget={limit}") == f"--budget is {limit}; write seconds, such as 5s"
     assert matchloss(capsys, "audit")[0] == matchloss(capsys, "audit", CLEAN, "--seed", "-1")[0] == 2
     assert asked == {}
 
@@ -164,9 +167,8 @@ def test_a_function_in_the_working_directory_is_found(capsys):
 @pytest.mark.usefixtures("here")
 def test_what_a_function_prints_stays_out_of_the_report(capsys):
     pytest.importorskip("cloudpickle")
-    assert "called" not in matchloss(capsys, "audit", "own_losses:shout", "--kind", "regression", "--only", "finite")[1].replace(
-        "is called", ""
-    )
+    code, said, _ = matchloss(capsys, "audit", "own_losses:shout", "--kind", "regression", "--only", "finite")
+    assert code == 0 and "\ncalled" not in said and "it prints, such as 'called': that was not shown" in said
 
 
 @pytest.mark.usefixtures("here")

@@ -9,7 +9,7 @@ import pytest
 
 import audit_reports as made
 from matchloss.audit import words
-from matchloss.audit.finding import SEVERITIES, Outcome
+from matchloss.audit.finding import SEVERITIES
 from matchloss.report import audit_words, render_audit_page, write_audit_page
 from pages import LOOKS, Visit, assert_all_or_nothing, assert_refers_to_nothing
 from sweeps import sweep
@@ -99,8 +99,8 @@ def test_the_summary_counts_and_the_marks_stand_in_order(browser, files):
         assert [n.get_attribute("class") for n in strip.all()] == [f"is-{words.state(reports[0], c)}" for c in made.NAMES]
         for i, report in enumerate(reports):
             names = visit.page.locator(f"#function-{i} .check-name").all_text_contents()
-            assert names == [o.check for o in report.outcomes]
-            for mark, outcome in zip(visit.page.locator(f"#function-{i} .checks li").all(), report.outcomes, strict=True):
+            assert names == [o.check for o in report.checks]
+            for mark, outcome in zip(visit.page.locator(f"#function-{i} .checks li").all(), report.checks, strict=True):
                 state = words.state(report, outcome.check)
                 assert mark.get_attribute("class") == f"is-{state}"
                 assert audit_words.MARKS[state][1] in mark.text_content()
@@ -153,7 +153,7 @@ def test_text_can_be_read_against_its_ground(browser, files):
 
 
 def test_a_remark_on_the_audit_is_no_check():
-    report = replace(made.clean(), outcomes=(*made.clean().outcomes, Outcome("isolation", "skipped", "it ran in this process")))
+    report = replace(made.clean(), remarks=("it ran in this process",))
     page = render_audit_page([report])
     assert '<p class="under">it ran in this process</p>' in page and "isolation" not in page
     assert page.count('class="check-name"') == len(made.NAMES)

@@ -4,9 +4,10 @@
 """
 
 from matchloss.audit.calling.convention import Convention
-from matchloss.audit.checks import CHECKS
-from matchloss.audit.finding import Finding, Outcome, Report
+from matchloss.audit.finding import CheckResult, Finding
+from matchloss.audit.report import Report
 from matchloss.audit.running.run import assert_sound, audit
+from matchloss.audit.table import CHECKS
 from matchloss.names import UnknownName
 
-__all__ = ["CHECKS", "Convention", "Finding", "Outcome", "Report", "UnknownName", "assert_sound", "audit"]
+__all__ = ["CHECKS", "CheckResult", "Convention", "Finding", "Report", "UnknownName", "assert_sound", "audit"]

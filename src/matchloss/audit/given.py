@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
+from math import inf
 from typing import Any
 
 from matchloss.audit.calling.convention import CHOICES, Convention
-from matchloss.audit.finding import SEVERITIES, Report
+from matchloss.audit.finding import SEVERITIES
+from matchloss.audit.report import NEVER
 from matchloss.errors import UsageError
 from matchloss.tables.words import suggest
-
-NEVER = "never"
 
 
 def convention_given(kind: str | None, framework: str | None, parts: Sequence[str]) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def _value(name: str, value: str) -> Any:
 
 def checks_given(names: Sequence[str]) -> Sequence[str] | None:
     """Names of checks from --only; None, for all of them, if there is none."""
-    from matchloss.audit.checks import CHECKS
+    from matchloss.audit.table import CHECKS
 
     known = [check.name for check in CHECKS]
     for name in names:
@@ -61,16 +61,24 @@ def _near(name: str, known: Sequence[str]) -> str:
     return suggest(name, known) or f"; there are {', '.join(known)}"
 
 
-def severities_given(fail_on: str) -> tuple[str, ...]:
-    """The severities that fail a run."""
-    if fail_on == NEVER:
-        return ()
-    if fail_on not in SEVERITIES:
+def severity_given(fail_on: str) -> str:
+    """The least severity that fails a run, or "never"."""
+    if fail_on != NEVER and fail_on not in SEVERITIES:
         raise UsageError(f"--fail-on is {fail_on}; allowed: {', '.join((*SEVERITIES, NEVER))}")
-    return SEVERITIES[: SEVERITIES.index(fail_on) + 1]
+    return fail_on
 
 
-def failed(report: Report, severities: Sequence[str]) -> bool:
-    """Whether a report fails a run: by a finding, or since nothing of it came to an end."""
-    ended = not report.outcomes or any(outcome.status != "stopped" for outcome in report.outcomes)
-    return bool(severities) and (not ended or any(report.of(severity) for severity in severities))
+def seconds_given(budget: str) -> float:
+    """Seconds from --budget.
+
+    >>> seconds_given("5s"), seconds_given("0.5"), seconds_given("2min")
+    (5.0, 0.5, 120.0)
+    """
+    number = budget.strip().removesuffix("min").removesuffix("s").strip()
+    try:
+        seconds = float(number) * (60 if budget.strip().endswith("min") else 1)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < inf:
+        raise UsageError(f"--budget is {budget}; write seconds, such as 5s")
+    return seconds

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 try:
     from rich.console import Group, RenderableType
@@ -15,9 +16,12 @@ except ImportError as error:
     raise ImportError('reports as text need rich: pip install "matchloss[audit]"') from error
 
 from matchloss.audit import words
-from matchloss.audit.finding import SEVERITIES, Finding, Report
-from matchloss.audit.given import failed
+from matchloss.audit.finding import SEVERITIES, Finding
+from matchloss.tables.words import plural
 from matchloss.terminal import WIDTH, facts, plain, rendered, ruled, sentence
+
+if TYPE_CHECKING:
+    from matchloss.audit.report import Report
 
 MOST = 1_200  # characters of a message, beyond which it is cut
 SHORT = 1_500  # characters of code that anybody reads
@@ -74,31 +78,37 @@ def reports_table(reports: Sequence[Report]) -> Table:
             name = plain(_cut(report.subject.removeprefix(f"{module}:")))
             counts = [Text(f"{n or '-'}", style=STYLES[s] if n else "dim") for s in SEVERITIES for n in [len(report.of(s))]]
             checks = dict.fromkeys(f.check for f in words.ordered(report) if f.severity != "note")
-            by = plain(_cut(", ".join(checks)))
+            by = plain(_cut(", ".join(checks))) if report.outcome != "not judged" else report.outcome
             table.add_row(Padding(Text(name), (0, 0, 0, 2 if module else 0)), *counts, by)
     return table
 
 
-def closing(reports: Sequence[Report], without_page: bool, severities: Sequence[str]) -> list[str]:
+def closing(reports: Sequence[Report], without_page: bool, fail_on: str) -> list[str]:
     """What a person may do next, and why the run failed if it did."""
     lines: list[str] = []
     if any(report.convention for report in reports):
         lines.append("How a function is called was found by trying; --kind, --framework and --set say it where that went wrong.")
     if without_page and any(len(report.findings) > 1 for report in reports):
         lines.append("Code that shows every other finding is on a page: --report page.html")
-    bad = sum(failed(report, severities) for report in reports)
+    bad = sum(bool(report.failed(fail_on)) for report in reports)
     if bad:
-        lines.append(f"Failed, since --fail-on is {severities[-1]}{f': {bad} of {len(reports)} functions' if len(reports) > 1 else ''}.")
+        lines.append(f"Failed, since --fail-on is {fail_on}{f': {bad} of {len(reports)} functions' if len(reports) > 1 else ''}.")
+    if unjudged := sum(report.outcome == "not judged" for report in reports):
+        lines.append(f"{plural(unjudged, 'function')} could not be judged: that is no finding against {'it' if unjudged == 1 else 'them'}.")
     return lines
 
 
 def _about(report: Report) -> dict[str, str]:
     kind = words.KINDS[report.convention.kind] if report.convention else ""
+    if report.convention is None:
+        return {"outcome": _cut(words.verdict(report), MOST)}
     return {
+        "outcome": words.verdict(report),
         "kind": kind,
         "call": _cut(words.called(report.convention), MOST),
         "what it is": f"{_cut(report.member)} of matchloss's catalogue" if report.member else "",
         "found": f"{words.found(report)}; {words.tally(report)}, in {report.seconds:.1f} seconds",
+        "with": ", ".join(f"{name} {version}" for name, version in report.versions.items()),
     }
 
 
@@ -147,7 +157,8 @@ def _checks(report: Report) -> dict[str, str]:
         "clean": "; ".join(said["clean"]),
         "does not apply": "; ".join(said["skipped"]),
         "did not end": "; ".join(said["stopped"]),
-        "remark": "; ".join(map(_cut, words.remarks(report))),
+        "audit's fault": "; ".join(said["crashed"]),
+        "remark": "; ".join(map(_cut, report.remarks)),
     }
 
 

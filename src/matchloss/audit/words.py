@@ -10,7 +10,8 @@ from matchloss.tables.words import plural
 
 if TYPE_CHECKING:
     from matchloss.audit.calling.convention import Convention
-    from matchloss.audit.finding import Finding, Outcome, Report
+    from matchloss.audit.finding import CheckResult, Finding
+    from matchloss.audit.report import Report
 
 MOST = 8  # entries of a list that anybody reads
 LONG = 240  # characters of a value, beyond which it is cut
@@ -112,8 +113,8 @@ def found(report: Report) -> str:
 
 
 def state(report: Report, check: str) -> str:
-    """How a check went: "clean", "skipped", "stopped", or the worst severity that it found."""
-    status = next((o.status for o in report.outcomes if o.check == check), "skipped")
+    """How a check went: "clean", "skipped", "stopped", "crashed", or the worst severity that it found."""
+    status = next((o.status for o in report.checks if o.check == check), "skipped")
     worst = next((s for s in SEVERITIES if any(f.check == check and f.severity == s for f in report.findings)), "")
     return worst or ("clean" if status == "found" else status)
 
@@ -123,23 +124,32 @@ def tally(report: Report) -> str:
     if report.convention is None:
         return "no check could run"
     states = [state(report, o.check) for o in checked(report)]
-    clean, skipped, stopped = (states.count(s) for s in ("clean", "skipped", "stopped"))
+    clean, skipped, stopped, crashed = (states.count(s) for s in ("clean", "skipped", "stopped", "crashed"))
     parts = [f"{clean} of {plural(len(states), 'check')} clean"]
     if skipped:
         parts.append(f"{skipped} {'does' if skipped == 1 else 'do'} not apply")
     if stopped:
         parts.append(f"{stopped} did not end")
+    if crashed:
+        parts.append(f"{crashed} failed by the audit's own fault")
     return ", ".join(parts)
 
 
-def checked(report: Report) -> list[Outcome]:
-    """The outcomes of checks; none where the function could not be called."""
-    return [o for o in report.outcomes if o.check in PROMISES] if report.convention else []
+def checked(report: Report) -> list[CheckResult]:
+    """How the checks went; none where the function could not be called."""
+    return [o for o in report.checks if o.check in PROMISES] if report.convention else []
 
 
-def remarks(report: Report) -> list[str]:
-    """What else is to be said of the audit as a whole."""
-    return [o.reason for o in report.outcomes if o.check not in PROMISES and o.reason]
+OUTCOMES = {
+    "broken": "it does what a loss must not do, on ordinary input",
+    "sound": "nothing was found that would send training wrong",
+    "not judged": "nothing is said for or against it",
+}
+
+
+def verdict(report: Report) -> str:
+    """The outcome in a line, and why where it was not judged."""
+    return f"{report.outcome}: {report.why if report.outcome == 'not judged' else OUTCOMES[report.outcome]}"
 
 
 def ordered(report: Report) -> list[Finding]:

@@ -22,11 +22,12 @@ def audit(
     report: Annotated[Path | None, typer.Option(help="Write all findings to this HTML page too, with code that shows each.")] = None,
     fail_on: Annotated[str, typer.Option(help="The least that ends with exit code 1: error, warning, note, or never.")] = "error",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the inputs that are drawn.")] = 0,
-    time_limit: Annotated[float, typer.Option(help="Seconds for all checks of one function.")] = 10.0,
+    budget: Annotated[str, typer.Option(help="Time for all checks of one function, such as 5s.")] = "10s",
 ) -> None:
     """Does a loss keep its promises? Twenty checks of any function, each finding with an input that shows it."""
     import matchloss.audit as auditing
     from matchloss.audit import given, text
+    from matchloss.audit.report import exit_code
     from matchloss.errors import UsageError
     from matchloss.names import modules_from_here
     from matchloss.report import write_audit_page
@@ -34,9 +35,8 @@ def audit(
 
     check_writable(report)
     convention = given.convention_given(kind, framework, parts or [])
-    checks, severities = given.checks_given(names_in(only)), given.severities_given(fail_on)
-    if not time_limit > 0:
-        raise UsageError(f"--time-limit is {time_limit:g}; it must be more than 0")
+    seconds = given.seconds_given(budget)
+    checks, fail_on = given.checks_given(names_in(only)), given.severity_given(fail_on)
     found: list[auditing.Report] = []
     unknown: list[str] = []
     several = list(dict.fromkeys(names))
@@ -44,7 +44,7 @@ def audit(
         try:
             with progress(f"{i} of {len(several)}, " if len(several) > 1 else "") as tell, modules_from_here():
                 tell(f"importing {name}")
-                found.append(auditing.audit(name, seed=seed, time_limit=time_limit, checks=checks, progress=tell, **convention))
+                found.append(auditing.audit(name, seed=seed, budget=seconds, checks=checks, progress=tell, **convention))
         except auditing.UnknownName as error:  # the others are audited all the same
             unknown.append(str(error))
         else:
@@ -53,12 +53,11 @@ def audit(
         console().print("", text.reports_table(found), sep="\n")
     if found:
         print()
-        for line in text.closing(found, report is None, severities):
+        for line in text.closing(found, report is None, fail_on):
             console().print(sentence(line, "dim", hanging=0))
     if found and report:
         write_audit_page(report, found)
         print(f"The page: {report.resolve()}")
     if unknown:
         raise UsageError("; ".join(unknown))
-    if any(given.failed(one, severities) for one in found):
-        raise typer.Exit(1)
+    raise typer.Exit(exit_code(found, fail_on))

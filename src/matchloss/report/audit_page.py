@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from matchloss.audit.finding import Finding, Report
+    from matchloss.audit.finding import Finding
+    from matchloss.audit.report import Report
 
 
 def _checks(report: Report, function: str) -> list[dict[str, str]]:
@@ -71,8 +72,8 @@ def _function(report: Report, number: int) -> dict[str, Any]:
         "rest": rest,
         "counts": [{"severity": s, "n": len(report.of(s))} for s in SEVERITIES],
         "checks": checks,
-        "remarks": [audit_words.short(said, 400) for said in words.remarks(report)],
-        "skipped": [c for c in checks if c["state"] in ("skipped", "stopped")],
+        "remarks": [audit_words.short(said, 400) for said in report.remarks],
+        "skipped": [c for c in checks if c["state"] in ("skipped", "stopped", "crashed")],
         "groups": [(s, mine) for s in SEVERITIES if (mine := [f for f in ordered if f["severity"] == s])],
     }
 
@@ -81,7 +82,7 @@ def render_audit_page(reports: Sequence[Report]) -> str:
     """The page as text; ValueError where there is no report."""
     if not reports:
         raise ValueError("there is no report to show: a page needs at least one")
-    from matchloss.audit.checks import CHECKS  # for this page alone
+    from matchloss.audit.table import CHECKS  # for this page alone
 
     functions = [_function(report, i) for i, report in enumerate(reports)]
     return assemble(

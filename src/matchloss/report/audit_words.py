@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matchloss.audit.calling.convention import Convention
-    from matchloss.audit.finding import Report
+    from matchloss.audit.report import Report
 
 NAME = 80  # characters of a name where many stand together
 MARKS = {
@@ -22,8 +22,9 @@ MARKS = {
     "error": ("✕", "an error"),
     "skipped": ("–", "does not apply"),
     "stopped": ("…", "did not end"),
+    "crashed": ("?", "failed by the audit's own fault"),
 }
-LEGEND = ("clean", *reversed(SEVERITIES), "skipped", "stopped")
+LEGEND = ("clean", *reversed(SEVERITIES), "skipped", "stopped", "crashed")
 
 
 def clean_text(text: str) -> str:
@@ -45,11 +46,12 @@ def name(report: Report) -> tuple[str, str]:
 
 def verdict(report: Report) -> tuple[str, str]:
     """The worst finding in two words, and the rest of the sentence."""
+    if report.outcome == "not judged":
+        return "not judged", short(report.why, 400)
     counts = {s: len(report.of(s)) for s in SEVERITIES}
     said = [plural(n, s) for s, n in counts.items() if n]
     if not said:
-        tried = any(words.state(report, o.check) == "clean" for o in words.checked(report))
-        return ("clean", "no finding") if tried else ("not tried", "no check could run")
+        return "clean", "no finding"
     return said[0], " and ".join(said[1:])
 
 

@@ -68,6 +68,7 @@ class Calls:
     )  # told of a call before one that may not return; "": a call like any other
     loaded: tuple[str, ...] = ()  # frameworks that may be used besides its own
     prepared: dict[Any, Callable[..., Any]] = field(default_factory=dict, compare=False, repr=False)  # shared by replacements
+    note: str = ""  # something to say of how it is called
     foreign: bool = False  # its framework was given: an array of NumPy's is a result as well, though not the one that it should be
 
     @property

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from matchloss.audit.calling.subject import CLASSES, PAD, Raised, Subject, silence
+from matchloss.audit.checks._check import Skip
 from matchloss.audit.checks._forks import in_child
 from matchloss.audit.checks._same import differ, ordinary, tolerant
-from matchloss.audit.checks._skip import Skip
 from matchloss.audit.finding import Finding
 
 # --- purity ----------------------------------------------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.audit.calling.subject import CLASSES, Subject
+from matchloss.audit.checks._check import Skip
 from matchloss.audit.checks._search import MATERIAL, Numbers, graded, rows_code, said
-from matchloss.audit.checks._skip import Skip
 from matchloss.audit.finding import Finding
 
 

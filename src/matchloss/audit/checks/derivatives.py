@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from matchloss.audit.calling.subject import Subject, silence
+from matchloss.audit.checks._check import Skip
 from matchloss.audit.checks._lines import TOLERANCE, compared, lines
 from matchloss.audit.checks._rows import EPS, FAILS, MAX, ROOM, TINY, Numbers, Rows, at, attempt, ordinary, spread, text, unit
-from matchloss.audit.checks._skip import Skip
 from matchloss.audit.finding import Finding
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from matchloss.audit.calling.subject import Subject
+from matchloss.audit.checks._check import Skip
 from matchloss.audit.checks._lines import TOLERANCE, Lines, Slopes, compared, lines, slopes
 from matchloss.audit.checks._rows import FAILS, Numbers, Rows, at, attempt, text, unit
-from matchloss.audit.checks._skip import Skip
 from matchloss.audit.finding import Finding
 
 

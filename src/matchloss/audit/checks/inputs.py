@@ -10,8 +10,8 @@ import numpy as np
 
 from matchloss.audit.calling.frameworks import framework, literal
 from matchloss.audit.calling.subject import CLASSES, PAD, Raised, Subject
+from matchloss.audit.checks._check import Skip
 from matchloss.audit.checks._same import attempt, differ, of, ordinary, tolerant
-from matchloss.audit.checks._skip import Skip
 from matchloss.audit.finding import Finding
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.audit.calling.subject import CLASSES, Subject
+from matchloss.audit.checks._check import Skip
 from matchloss.audit.checks._search import MATERIAL, Numbers, graded, reading, said, slope, sloping
-from matchloss.audit.checks._skip import Skip
 from matchloss.audit.finding import Finding
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from matchloss.audit.calling.subject import CLASSES, PAD, Subject
+from matchloss.audit.checks._check import Skip
 from matchloss.audit.checks._same import differ, named, of, ordinary, roles, tolerant
-from matchloss.audit.checks._skip import Skip
 from matchloss.audit.finding import Finding
 
 

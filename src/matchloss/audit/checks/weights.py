@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from matchloss.audit.calling.subject import CLASSES, PAD, Raised, Subject
+from matchloss.audit.checks._check import Skip
 from matchloss.audit.checks._same import attempt, differ, named, ordinary, roles, tolerant
-from matchloss.audit.checks._skip import Skip
 from matchloss.audit.finding import Finding
 
 

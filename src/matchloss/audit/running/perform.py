@@ -6,26 +6,117 @@ import importlib
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 
+from matchloss.audit.calling.convention import Convention
 from matchloss.audit.calling.frameworks import CLASSES
 from matchloss.audit.calling.probe import Unprobable, subject_of
-from matchloss.audit.calling.subject import Subject
-from matchloss.audit.checks import CHECKS, Skip
-from matchloss.audit.finding import Finding, Outcome
-from matchloss.audit.running.failures import FAILURES, failure, said
-from matchloss.audit.running.messages import Begun, Call, Event, Probed, Task, Unreached
+from matchloss.audit.calling.subject import Malformed, Raised, Subject
+from matchloss.audit.checks._check import Skip
+from matchloss.audit.finding import CheckResult, Finding
+from matchloss.audit.table import CHECKS
 from matchloss.names import resolve
 
 FRAMEWORKS = tuple(CLASSES)  # besides NumPy
-ALL = "there was no time left: a higher time_limit gives more"
-PROBE_LIMIT = 30.0  # seconds to find out how the function is called, where there are limits; a compiler may take most of them
+FAILURES = (Raised, Malformed, MemoryError)
+ALL = "there was no time left: a higher budget gives more"
+PROBE_LIMIT = 15.0  # seconds to find out how the function is called, where there are limits; a compiler may take most of them
 TICK = 0.2  # seconds between two signs of life
 PATIENCE = 3.0  # how many times slower than alone the process may run before that counts
+ROWS = 64  # that are tried one by one to find the one that fails
+
+# --- what happens -------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to audit."""
+
+    target: Any  # the function, or its name
+    names: tuple[str, ...]  # of checks
+    options: Mapping[str, Any] = field(default_factory=dict)  # of subject_of
+    frameworks: tuple[str, ...] = ()  # to be tried besides those that importing the name loads
+    seed: int = 0
+    check_limit: float = math.inf  # seconds of a check whose calls return
+    time_limit: float = math.inf  # of all checks
+    table: tuple[Any, ...] | None = None  # checks; None: CHECKS
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A check starts; the empty name is finding out how the function is called."""
+
+    check: str = ""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of the function starts. `text` is not empty where it may not return."""
+
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Probed:
+    """How the function is called."""
+
+    convention: Convention
+    member: str
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Unjudged:
+    """No check can run."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Something to say of the audit as a whole."""
+
+    text: str
+
+
+Event = Begun | Call | Probed | Unjudged | Remark | Finding | CheckResult
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a worker is sent: where it works, and a pickled Task, which may need that to be loaded."""
+
+    path: tuple[str, ...]
+    directory: str
+    task: bytes
+    start_limit: float
+    call_limit: float
+
+
+@dataclass(frozen=True)
+class State:
+    """Of a worker: "ready" to start, "stale" (a file that it loaded has changed; it ends), or "done", waiting for another task."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The worker could not do its task at all, and waits for another."""
+
+    reason: Exception
+
+
+class Unloadable(Exception):
+    """Arguments: why a pickle could not be loaded, and the module that was not found, if it was that."""
+
+
+# --- doing it -----------------------------------------------------------------------------------------------------------------------
 
 
 class Slow(BaseException):
@@ -65,7 +156,7 @@ class Journal:
 
 
 def perform(task: Task, tell: Callable[[Call], None], guarded: bool) -> Iterator[Event]:
-    """All of it. UnknownName for a name that leads nowhere. guarded: a defect of ours ends one check, not the audit."""
+    """All of it. UnknownName for a name that leads nowhere. guarded: nobody but the function raises KeyboardInterrupt here."""
     target = resolve(task.target) if isinstance(task.target, str) else task.target
     loaded = tuple(f for f in FRAMEWORKS if f in task.frameworks or f in sys.modules)
     for name in loaded:
@@ -75,21 +166,35 @@ def perform(task: Task, tell: Callable[[Call], None], guarded: bool) -> Iterator
     journal.within(math.inf if task.check_limit == math.inf else PROBE_LIMIT)
     try:
         subject = subject_of(target, seed=task.seed, journal=journal, frameworks=loaded, **task.options)
-    except (Unprobable, *FAILURES, SystemExit) as error:
-        yield Finding("shapes", "error", str(error) if isinstance(error, Unprobable) else said(error))
-        yield Unreached("skipped", "no way was found to call it")
+    except Unprobable as error:
+        yield Unjudged(str(error))
+        return
+    except (*FAILURES, SystemExit) as error:
+        yield Unjudged(f"it {said(error)}")
         return
     except Slow:
-        yield Unreached("stopped", f"it takes more than {PROBE_LIMIT:g} s to find out how it is called")
+        yield Unjudged(f"it takes more than {PROBE_LIMIT:g} s to find out how it is called: --set says it, --budget gives more")
         return
     except Exception as error:
-        if not guarded:
-            raise
-        yield Unreached("stopped", defect(error))
+        yield Unjudged(fault(error))
         return
     m = subject.member
-    yield Probed(subject.convention, "" if m is None else f"{m.factor:.6g} * {m.loss!r}" if m.factor != 1 else repr(m.loss))
+    member = "" if m is None else f"{m.factor:.6g} * {m.loss!r}" if m.factor != 1 else repr(m.loss)
+    yield Probed(subject.convention, member, _versions(target, subject.convention.framework))
+    if subject.note:
+        yield Remark(subject.note)
     yield from _checks(task, subject, journal, guarded)
+
+
+def _versions(target: Any, framework: str) -> dict[str, str]:
+    """Of Python, NumPy, the framework and the function's own library."""
+    own = getattr(target, "__module__", None) or type(target).__module__
+    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for name in dict.fromkeys(("matchloss", "numpy", framework, str(own).split(".")[0])):
+        version = getattr(sys.modules.get(name), "__version__", None)
+        if isinstance(version, str):
+            found[name] = version
+    return found
 
 
 def run_checks(subject: Subject, names: tuple[str, ...]) -> Iterator[Event]:
@@ -107,6 +212,7 @@ def _checks(task: Task, subject: Subject, journal: Journal, guarded: bool) -> It
         yield Begun(name)
         status, reason = "clean", ""
         journal.within(min(task.check_limit, left))
+        before = subject.framework.state()
         try:
             if left <= 0:
                 raise Slow
@@ -119,12 +225,12 @@ def _checks(task: Task, subject: Subject, journal: Journal, guarded: bool) -> It
         except Slow:
             status, reason = "stopped", f"it takes more than {task.check_limit:g} s" if journal.limit < left else ALL
         except Exception as error:
-            if not guarded:
-                raise
-            status, reason = "stopped", defect(error)
+            status, reason = "crashed", fault(error)
+        finally:
+            subject.framework.restore(before)  # whatever the function did to it
         seconds = journal.clock()
         left -= seconds
-        yield Outcome(name, status, reason, seconds)
+        yield CheckResult(name, status, reason, seconds)
 
 
 def _findings(check: Any, subject: Subject, guarded: bool) -> Iterator[Finding]:
@@ -138,13 +244,13 @@ def _findings(check: Any, subject: Subject, guarded: bool) -> Iterator[Finding]:
         yield failure(subject, error)
 
 
-def defect(error: Exception) -> str:
-    """An error of the audit's own, for a person who may report it."""
+def fault(error: BaseException) -> str:
+    """An error of the audit's own, as text that a person may report."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     where = f" ({trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno})" if trace else ""
-    return f"a defect of the audit itself: {type(error).__name__}: {error}{where}"
+    return f"a fault of the audit, not of the function; please report it: {type(error).__name__}: {error}{where}"
 
 
 def tidy(finding: Finding) -> Finding:
@@ -160,3 +266,52 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
     return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+# --- a function that raises, or returns what is no loss, in the middle of a check ---------------------------------------------------
+
+RETRIES = {"_values": "value", "_gradients": "gradient", "_hessians": "hessian"}  # where it was called, and how a check calls it
+
+
+def failure(subject: Any, error: BaseException) -> Finding:
+    """The finding of an error, with a single row where one is enough."""
+    message = said(error)
+    where = _where(error.__traceback__)
+    if where is None:
+        call = getattr(error, "call", "")
+        return Finding("", "error", message, {"call": call} if call else {})
+    name, x, y, dtype = where
+    how = RETRIES.get(name, "value")
+    if name in RETRIES and np.ndim(x) and isinstance(error, FAILURES):
+        for i in range(min(len(x), ROWS)):
+            try:
+                getattr(subject, how)(x[i : i + 1], y[i : i + 1], dtype)
+            except FAILURES as one:
+                if said(one) == message or len(x) == 1:
+                    x, y = x[i : i + 1], y[i : i + 1]
+                    break
+    return subject.finding("error", message, x=x, y=y, dtype=dtype, show=how)
+
+
+def said(error: BaseException) -> str:
+    """What happened, for a person."""
+    if isinstance(error, Malformed):
+        return str(error)
+    original = error.original if isinstance(error, Raised) else error
+    if isinstance(original, SystemExit):
+        return f"called sys.exit({'' if original.code is None else repr(original.code)}), which ends the interpreter"
+    if isinstance(original, MemoryError):
+        return "ran out of memory"
+    text = " ".join(str(original).split())
+    return f"raised {type(original).__name__}{f': {text[:300]}' if text else ''}"
+
+
+def _where(trace: TracebackType | None) -> tuple[str, Any, Any, str] | None:
+    """The innermost call of the subject in a traceback that had a prediction and a target."""
+    found = None
+    while trace is not None:
+        frame, own = trace.tb_frame, trace.tb_frame.f_locals
+        if isinstance(own.get("self"), Subject) and own.get("x") is not None and own.get("y") is not None:
+            found = frame.f_code.co_name, own["x"], own["y"], own.get("dtype", "float64")
+        trace = trace.tb_next
+    return found

@@ -4,25 +4,48 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import fields, replace
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, NoReturn
 
 from matchloss.audit.calling.adapt import Promises, callee_of, import_text
 from matchloss.audit.calling.convention import Convention
 from matchloss.audit.calling.subject import silence
-from matchloss.audit.checks import CHECKS
-from matchloss.audit.finding import SEVERITIES, Outcome, Report
-from matchloss.audit.running.isolated import isolated
-from matchloss.audit.running.messages import Task, Unloadable
-from matchloss.audit.running.perform import FRAMEWORKS, perform, run_checks
-from matchloss.audit.running.record import Record
+from matchloss.audit.finding import SEVERITIES, CheckResult, Finding
+from matchloss.audit.report import Report
+from matchloss.audit.running import worker as processes
+from matchloss.audit.running.perform import (
+    ALL,
+    FRAMEWORKS,
+    PATIENCE,
+    Begun,
+    Call,
+    Event,
+    Failed,
+    Order,
+    Probed,
+    Remark,
+    State,
+    Task,
+    Unjudged,
+    Unloadable,
+    perform,
+    run_checks,
+    tidy,
+)
+from matchloss.audit.table import CHECKS
 from matchloss.names import nearest
 
 __all__ = ["assert_sound", "audit", "run_checks"]
+
+START_LIMIT = 60.0  # seconds in which a worker must have started and imported what is audited
+CHECK_SHARE = 0.5  # of the time for all, in which a check must return, and so must each of its calls
+GRACE = 0.5  # seconds in which a worker may itself end what takes too long
+RESTARTS = 2  # workers after the first
 
 
 def audit(
@@ -30,7 +53,7 @@ def audit(
     kind: str | None = None,
     *,
     isolate: bool = True,
-    time_limit: float = 10.0,
+    budget: float = 10.0,
     seed: int = 0,
     checks: Iterable[str] | None = None,
     gradient: Callable[..., Any] | None = None,
@@ -39,7 +62,7 @@ def audit(
     progress: Callable[[str], None] | None = None,
     **convention: Any,
 ) -> Report:
-    """Whether a loss keeps its promises, each that it does not with a counterexample.
+    """Whether a loss keeps its promises: `report.outcome` is "broken", "sound" or "not judged", each finding with a counterexample.
 
     fn: a function of predictions and targets in NumPy, PyTorch or JAX, a Module, a loss object of scikit-learn, statsmodels or this
     library, or the name of one: "module:attribute". kind: "regression", "binary", "multiclass", "count" or "positive". How the function
@@ -49,29 +72,29 @@ def audit(
     {"smooth": False}, or a loss of the catalogue. checks: names of those to run; all by default.
 
     The checks run in a second process, which the function may hang or end; only frameworks that are loaded here, or by importing the
-    name, are tried there. time_limit: seconds for all checks together. isolate=False: in this process, without limits of time.
-    progress: called with a line of text as each check starts. The same input gives the same findings.
+    name, are tried there. budget: seconds for all checks together. isolate=False: in this process, without limits of time.
+    progress: called with a line of text as each check starts. The same input and the same seed give the same findings.
 
     >>> def loss(raw, target):
     ...     return (raw - target) ** 2
     >>> report = audit(loss, "regression", checks=["minimum"], isolate=False)
-    >>> report.convention.order, report.findings
-    ('prediction, target', ())
+    >>> report.outcome, report.convention.order, report.findings
+    ('sound', 'prediction, target', ())
     """
     start = time.perf_counter()
     names = _chosen(checks)
     _validate(kind, convention)
-    if not time_limit > 0:
-        raise ValueError(f"time_limit is {time_limit!r}; it must be more than 0")
+    if not budget > 0:
+        raise ValueError(f"budget is {budget!r} seconds; it must be more than 0")
     options = {"kind": kind, "gradient": gradient, "hessian": hessian, "promises": None if promises is None else Promises.of(promises)}
     loaded = tuple(f for f in FRAMEWORKS if f in sys.modules)
     record = Record(_name(fn), names, progress or (lambda text: None))
-    run(Task(fn, names, {**options, **convention}, loaded, seed), record, time_limit if isolate else None)
+    run(Task(fn, names, {**options, **convention}, loaded, seed), record, budget if isolate else None)
     return record.report(time.perf_counter() - start)
 
 
 def assert_sound(fn: Any, kind: str | None = None, *, allow: Iterable[str] = (), fail_on: str = "error", **options: Any) -> Report:
-    """For a test: AssertionError if `audit` finds anything as bad as `fail_on` by a check that is not in `allow`.
+    """For a test: AssertionError if `audit` finds anything as bad as `fail_on` by a check that is not in `allow`, or cannot judge.
 
     fail_on: "error", "warning" or "note". options: those of `audit`, which makes the report that is returned.
 
@@ -82,13 +105,11 @@ def assert_sound(fn: Any, kind: str | None = None, *, allow: Iterable[str] = (),
         raise ValueError(f"fail_on is {fail_on!r}; allowed: {', '.join(map(repr, SEVERITIES))}")
     allowed = _chosen(allow)
     report = audit(fn, kind, **options)
-    bad = SEVERITIES[: SEVERITIES.index(fail_on) + 1]
-    called = report.convention is not None  # or its only finding says why it was not
-    found = tuple(f for f in report.findings if f.severity in bad and not (called and f.check in allowed))
+    found = tuple(f for f in report.failed(fail_on) if f.check not in allowed)
     if found:
         raise AssertionError(str(replace(report, findings=found)))
-    if report.outcomes and all(o.status == "stopped" for o in report.outcomes):
-        raise AssertionError(f"{report.subject} was not audited: {report.outcomes[0].reason}")
+    if report.outcome == "not judged":
+        raise AssertionError(f"{report.subject} was not judged: {report.why}")
     return report
 
 
@@ -125,6 +146,74 @@ def _name(fn: Any) -> str:
         return type(fn).__name__
 
 
+# --- what has happened --------------------------------------------------------------------------------------------------------------
+
+
+class Record:
+    """What has happened so far, from which the report is made."""
+
+    def __init__(self, subject: str, names: tuple[str, ...], progress: Callable[[str], None]) -> None:
+        self.subject, self.names, self.progress = subject, names, progress
+        self.short = re.split(r"[:.]", subject)[-1] if re.fullmatch(r"[\w.:]+", subject) else subject
+        self.probed: Probed | None = None
+        self.reason = ""
+        self.remarks: list[str] = []
+        self.findings: list[Finding] = []
+        self.results: dict[str, CheckResult] = {}
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """Checks that have not run."""
+        return tuple(name for name in self.names if name not in self.results)
+
+    def take(self, event: Event) -> None:
+        """Note it, and tell of a check that starts."""
+        match event:
+            case Begun(""):
+                if self.probed is None:
+                    self.progress(f"{self.short}: how it is called")
+            case Begun(check):
+                self.progress(f"{self.short}: {check} ({self.names.index(check) + 1} of {len(self.names)})")
+            case Probed():
+                self.probed = event
+            case Finding():
+                self.findings.append(tidy(event))
+            case CheckResult():
+                self.results[event.check] = event
+            case Remark(text):
+                self.remarks += [text] if text not in self.remarks else []
+            case Unjudged(reason):
+                self.unjudged(reason)
+
+    def unjudged(self, reason: str) -> None:
+        """No check can run."""
+        self.reason = reason
+        self.rest("skipped", "it could not be called")
+
+    def broke(self, check: str, message: str, journal: str, seconds: float) -> None:
+        """The function did not come back from a check."""
+        self.take(Finding(check, "error", message, {"call": journal} if journal else {}))
+        self.take(CheckResult(check, "stopped", message, seconds))
+
+    def rest(self, status: str, reason: str) -> None:
+        """How the checks went that have not run."""
+        for name in self.left:
+            found = any(f.check == name for f in self.findings)
+            self.results[name] = CheckResult(name, "found" if found else status, "" if found else reason)
+
+    def report(self, seconds: float) -> Report:
+        """All of it, in the order of the checks."""
+        order = {name: i for i, name in enumerate(self.names)}
+        findings = tuple(sorted(self.findings, key=lambda f: order.get(f.check, -1)))
+        results = tuple(self.results[name] for name in self.names)
+        report = Report(self.subject, None, findings, results, "", seconds, self.reason, tuple(self.remarks))
+        p = self.probed
+        return report if p is None else replace(report, convention=p.convention, member=p.member, versions=p.versions)
+
+
+# --- in this process, or in another -------------------------------------------------------------------------------------------------
+
+
 def run(task: Task, record: Record, time_limit: float | None) -> None:
     """Do the task; without a time limit in this process."""
     if time_limit is None:
@@ -141,21 +230,174 @@ def run(task: Task, record: Record, time_limit: float | None) -> None:
             by_value = tuple(m for m in sys.modules if missing and m.split(".")[0] == missing.split(".")[0])
             if not by_value:
                 break
-    record.take(Outcome("isolation", "skipped", f"it ran in this process, without limits of time, since it does not travel: {why}"))
+    record.take(Remark(f"it ran in this process, without limits of time, since it does not travel: {why}"))
     _here(task, record)
 
 
 def _here(task: Task, record: Record) -> None:
     events = perform(task, lambda call: None, guarded=False)
     while True:
-        with _quiet():
+        with _quiet() as printed:
             event = next(events, None)
+        if line := printed.getvalue().strip():
+            record.take(Remark(f"it prints, such as {line.splitlines()[0][:60]!r}: that was not shown"))
         if event is None:
             return
         record.take(event)
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    with silence(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        yield
+def _quiet() -> Iterator[io.StringIO]:
+    with silence(), contextlib.redirect_stdout(io.StringIO()) as printed, contextlib.redirect_stderr(io.StringIO()):
+        yield printed
+
+
+class _Restart(Exception):
+    """This worker has ended; the checks that are left go to another. free: through no fault of the function."""
+
+    def __init__(self, free: bool = False) -> None:
+        self.free = free
+
+
+def isolated(task: Task, record: Record, time_limit: float, by_value: tuple[str, ...] = ()) -> None:
+    """In one worker after another, until every check has a result. Unloadable for what does not travel.
+
+    by_value: modules whose functions travel with their code, since a worker does not find those modules.
+    """
+    module = ""
+    if isinstance(task.target, str):
+        module = task.target.rpartition(":" if ":" in task.target else ".")[0]
+    clock, restarts = _Clock(time_limit), 0
+    while restarts <= RESTARTS:
+        left = replace(task, names=record.left, check_limit=clock.check_limit, time_limit=clock.left)
+        order = Order(tuple(sys.path), os.getcwd(), packed(left, by_value), START_LIMIT, 2 * clock.check_limit)
+        worker = processes.take((order.path, module, task.frameworks))
+        try:
+            failed = _Watch(worker, record, clock).follow(order)
+        except _Restart as restart:
+            worker.kill()
+            restarts += not restart.free
+            if not (restart.free or record.left):
+                return
+        except BaseException:
+            worker.kill()
+            raise
+        else:
+            processes.give_back(worker)
+            if failed:
+                raise failed
+            return
+    record.rest("stopped", f"the process had been replaced {RESTARTS} times before")
+
+
+@dataclass
+class _Clock:
+    limit: float  # of all checks together
+    spent: float = 0.0
+
+    @property
+    def check_limit(self) -> float:
+        return CHECK_SHARE * self.limit  # so that a function that hangs is found before all time is spent
+
+    @property
+    def left(self) -> float:
+        return self.limit - self.spent
+
+
+class _Watch:
+    """One worker at one task, its messages and its silences."""
+
+    def __init__(self, worker: processes.Worker, record: Record, clock: _Clock) -> None:
+        self.worker, self.record, self.clock = worker, record, clock
+        self.at: str | None = None  # the check that runs; "" while the way to call it is looked for, None before
+        self.journal = ""  # the call that may not return
+        self.since = self.sign = time.monotonic()  # when it began, and the last sign of life
+        self.ready = worker.warm
+
+    def follow(self, order: Order) -> Exception | None:
+        """Until the task is done, or why it could not be; _Restart if the worker is of no more use."""
+        try:
+            self.worker.send(order)
+            while True:
+                message = self.worker.receive(self._end() - time.monotonic())
+                now = time.monotonic()
+                match message:
+                    case State("done"):
+                        return None
+                    case State("stale"):
+                        raise _Restart(free=True)
+                    case State():
+                        self.ready = True
+                    case Failed():
+                        return message.reason
+                    case Call():
+                        self.sign, self.journal = now, message.text or self.journal
+                    case _:
+                        if isinstance(message, CheckResult):
+                            self.clock.spent += message.seconds
+                        if isinstance(message, Begun):
+                            self.at, self.journal = message.check, ""
+                        if isinstance(message, Begun | Probed | CheckResult):
+                            self.since = self.sign = now
+                        self.record.take(message)
+        except processes.Overrun:
+            self._hung()
+        except processes.Died as death:
+            self._died(str(death))
+
+    def _end(self) -> float:
+        """When the worker must have been heard of: each call has as much time as a check."""
+        if self.at is None:
+            return self.since + START_LIMIT
+        end = self.sign + self._call_limit
+        return min(end, self.since + PATIENCE * self.clock.left + GRACE) if self.at else end
+
+    @property
+    def _call_limit(self) -> float:
+        return self.clock.check_limit * (1 if self.at else 2)  # the first calls may import or compile
+
+    def _hung(self) -> NoReturn:
+        if self.at is None:
+            self.record.unjudged(f"it was not imported within {START_LIMIT:g} s")
+        elif time.monotonic() >= self.sign + self._call_limit:
+            self._broke(f"did not return within {self._call_limit:g} s")
+        self.record.rest("stopped", ALL)
+        raise _Restart
+
+    def _died(self, how: str) -> NoReturn:
+        if not self.ready:
+            raise RuntimeError(f"the process for an audit could not start ({how}); isolate=False does without")
+        if self.at is None and self.worker.warm:
+            raise _Restart(free=True)  # it may have been ended before it read the task
+        if self.at is None:
+            self.record.unjudged(f"it ended the interpreter when it was imported ({how})")
+            raise _Restart
+        self._broke(f"ended the interpreter ({how})")
+
+    def _broke(self, message: str) -> NoReturn:
+        """An error of what runs; the rest goes on in another worker, unless the way to call it was not found."""
+        seconds = time.monotonic() - self.since
+        if self.at:
+            self.clock.spent += seconds
+            self.record.broke(self.at, message, self.journal, seconds)
+        else:
+            self.record.unjudged(f"a call by which it was tried {message}")
+        raise _Restart
+
+
+def packed(task: Task, by_value: tuple[str, ...]) -> bytes:
+    """The task as bytes; functions of the modules `by_value` with their code, since the worker does not find those modules."""
+    try:
+        import cloudpickle
+    except ImportError as error:
+        raise ImportError('an audit in a process of its own needs cloudpickle: pip install "matchloss[audit]"') from error
+    modules = [sys.modules[name] for name in by_value]
+    for module in modules:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        return cloudpickle.dumps(task)
+    except Exception as error:  # whatever an object raises that does not want to be pickled
+        raise Unloadable(f"{type(error).__name__}: {error}", "") from error
+    finally:
+        for module in modules:
+            cloudpickle.unregister_pickle_by_value(module)

@@ -1,24 +1,35 @@
-"""A second interpreter that audits, seen from the first: started, told, listened to, killed, and kept for the next function.
+"""A second interpreter that audits, both ends of it: started, told, listened to, killed, and kept for the next function.
 
 Its standard input and output carry pickles. Pipes end with the process at their other end on every platform, which is how each of the
-two notices that the other is gone; whatever the audited function prints goes elsewhere (see _child).
+two notices that the other is gone; whatever the audited function prints goes elsewhere (see `_pipes`).
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import faulthandler
+import importlib
 import os
 import pickle
 import queue
+import random
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+import warnings
 from typing import Any
 
+import numpy as np
+
+from matchloss.audit.running.perform import FRAMEWORKS, Begun, Failed, Order, Remark, State, Unloadable, fault, perform
 from matchloss.engine import threads
+from matchloss.names import UnknownName
+
+GRACE = 5.0  # seconds after which a worker ends by itself what its parent should have ended
 
 
 class Overrun(Exception):
@@ -41,7 +52,7 @@ class Worker:
             {"start_new_session": True} if os.name == "posix" else {"creationflags": 0x200}
         )  # Ctrl-C is the parent's
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "matchloss.audit.running.child"],
+            [sys.executable, "-P", "-c", "from matchloss.audit.running.worker import main; main()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -123,6 +134,7 @@ def _environment() -> dict[str, str]:
     environment["PYTHONHASHSEED"] = "0"
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         environment.setdefault(name, str(threads.count()))
+    environment |= {"MPLBACKEND": "Agg", "QT_QPA_PLATFORM": "offscreen"}  # no windows
     environment.setdefault("JAX_PLATFORMS", "cpu")  # its own share of an accelerator's memory would be most of it
     return environment
 
@@ -175,3 +187,136 @@ def _forget() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
+
+
+# --- the interpreter itself -----------------------------------------------------------------------------------------------------------
+
+
+def main() -> None:
+    """Audit what comes until the parent is gone."""
+    told, tell, printed = _pipes()
+    tasks: queue.SimpleQueue[Order] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(told, tasks), daemon=True).start()
+    with contextlib.suppress(ImportError):
+        import resource  # POSIX
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a function that crashes leaves no core file
+    warnings.simplefilter("ignore")
+    send = _Sender(tell)
+    files: dict[str, float] = {}
+    send(State("ready"))
+    while True:
+        order = tasks.get()
+        sys.path[:] = order.path
+        with contextlib.suppress(OSError):
+            os.chdir(order.directory)
+        importlib.invalidate_caches()
+        if any(_changed(file) != time for file, time in files.items()):
+            send(State("stale"))
+            return
+        _serve(order, send, printed)
+        faulthandler.cancel_dump_traceback_later()
+        files |= {file: _changed(file) for file in _files() - files.keys()}
+
+
+def _serve(order: Order, send: _Sender, printed: Any) -> None:
+    _end_after(order.start_limit + GRACE)
+    try:
+        task = pickle.loads(order.task)
+    except Exception as error:  # a module of the parent's that is not found by its name, for one
+        missing = (error.name or "") if isinstance(error, ModuleNotFoundError) else ""
+        send(Failed(Unloadable(f"{type(error).__name__}: {error}", missing)))
+        return
+
+    def alive(message: Any) -> None:
+        _end_after(order.call_limit + GRACE)
+        send(message)
+
+    try:
+        for event in perform(task, alive, guarded=True):
+            if isinstance(event, Begun):
+                _seed()
+            alive(event)
+        for text in _seen(printed):
+            alive(Remark(text))
+    except UnknownName as error:
+        send(Failed(error))
+        return
+    except Exception as error:
+        send(Failed(RuntimeError(fault(error))))
+        return
+    send(State("done"))
+
+
+def _seed() -> None:
+    """A function that draws numbers draws the same every time."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    for name in FRAMEWORKS:
+        if callable(seed := getattr(sys.modules.get(name), "manual_seed", None)):
+            seed(0)
+
+
+class _Sender:
+    """Messages to the parent, from any thread of this process but of none that it forks."""
+
+    def __init__(self, pipe: Any) -> None:
+        self.pipe, self.process, self.lock = pipe, os.getpid(), threading.Lock()
+
+    def __call__(self, message: Any) -> None:
+        if os.getpid() == self.process:
+            data = pickle.dumps(message)
+            with self.lock:
+                self.pipe.write(data)
+                self.pipe.flush()
+
+
+def _pipes() -> tuple[Any, Any, Any]:
+    """Input and output for ourselves; what the function reads is empty, and what it prints goes to a file."""
+    told, tell = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nowhere, printed = os.open(os.devnull, os.O_RDWR), tempfile.TemporaryFile()  # noqa: SIM115 (as long as the process)
+    for fd, to in ((0, nowhere), (1, printed.fileno()), (2, nowhere)):
+        os.dup2(to, fd)
+    return told, tell, printed
+
+
+def _seen(printed: Any) -> list[str]:
+    """What a person would have seen: text that was printed, windows that were opened."""
+    found = []
+    with contextlib.suppress(Exception):
+        sys.stdout.flush()
+        printed.seek(0)
+        if line := printed.read(200).decode(errors="replace").strip():
+            found.append(f"it prints, such as {line.splitlines()[0][:60]!r}: that was not shown")
+        printed.truncate(0)
+        printed.seek(0)
+    figures = sys.modules.get("matplotlib.pyplot")
+    if figures and figures.get_fignums():
+        found.append("it draws with matplotlib: its windows were closed")
+        figures.close("all")
+    return found
+
+
+def _listen(told: Any, tasks: queue.SimpleQueue[Order]) -> None:
+    with contextlib.suppress(Exception):
+        while True:
+            tasks.put(pickle.load(told))
+    if os.name == "posix" and os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)  # with what the function has started
+    os._exit(0)
+
+
+def _end_after(seconds: float) -> None:
+    """Without the interpreter's lock: a loop in C that never ends would hold it."""
+    faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__ or 2)
+
+
+def _files() -> set[str]:
+    return {file for m in list(sys.modules.values()) if isinstance(file := getattr(m, "__file__", None), str)}
+
+
+def _changed(file: str) -> float:
+    try:
+        return os.stat(file).st_mtime
+    except OSError:
+        return 0.0
