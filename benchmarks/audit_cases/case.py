@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from functools import partial, reduce
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -79,7 +79,9 @@ class Case:
     def target(self) -> Any:
         """What is audited; importing the library is left to here."""
         module, _, path = self.name.partition(":")
-        found = reduce(getattr, path.split("."), import_module(module))
+        found: Any = import_module(module)
+        for part in path.split("."):
+            found = getattr(found, part)
         if isinstance(found, type):
             found = found(**self.arguments)
         elif self.arguments:

@@ -85,7 +85,7 @@ KERAS_CASES = (
             Wrong(
                 names("gradient, finite"),
                 "In float16 1 - 1e-7 is 1: behind a sigmoid a logit of 20 for a target of 0 has a gradient of NaN.",
-                "torch.isnan(slope(lambda z: fn(tensor([0.0], dtype=torch.float16), torch.sigmoid(z)), tensor([20.0], dtype=torch.float16))).item()",
+                "torch.isnan(slope(lambda z: fn(tensor([0.0]).half(), torch.sigmoid(z)), tensor([20.0]).half())).item()",
             ),
         ),
     ),
