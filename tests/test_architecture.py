@@ -13,8 +13,8 @@ ROOT = Path(__file__).parent.parent
 SRC = ROOT / "src"
 # From the ground up. A room imports rooms before it in this list, and itself. "matchloss" is the package's own __init__.
 ROOMS = (
-    "errors", "files", "names", "engine", "losses", "torch", "jax", "hosts", "matchloss", "scoring", "linear", "tables", "terminal",
-    "models", "comparison", "fit", "judging", "audit", "report", "commands", "cli", "__main__",
+    "errors", "files", "names", "engine", "losses", "torch", "jax", "hosts", "matchloss", "scoring", "linear",
+    "boosting", "sklearn", "tables", "terminal", "models", "comparison", "fit", "judging", "audit", "report", "commands", "cli", "__main__",
 )  # fmt: skip
 
 

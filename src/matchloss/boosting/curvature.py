@@ -1,0 +1,81 @@
+"""The curvature that trees divide by: a named one times a number, apart from the gradient and never implied by the loss.
+
+A host's own objective for the same loss uses some curvature; a table of the host names it, so that ours grows the same trees.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from matchloss.errors import DomainError
+from matchloss.losses import Loss
+
+CURVATURES = ("exact", "fisher", "majorizer", "absolute", "unit")
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """`factor` times the named curvature of each row.
+
+    exact: the second derivative; fisher: its mean over targets drawn from the prediction; majorizer: one whose parabola lies above the
+    loss; absolute: the exact one without its sign (Dauphin et al. 2014); unit: 1, which makes of a Newton step one down the gradient.
+    """
+
+    name: str
+    factor: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.name not in CURVATURES:
+            raise DomainError(f"there is no curvature {self.name!r}; allowed: {', '.join(CURVATURES)}")
+        if not 0 < self.factor < float("inf"):
+            raise DomainError(f"the factor of the curvature {self.name} is {self.factor!r}; allowed: (0, inf)")
+
+    def __str__(self) -> str:
+        return self.name if self.factor == 1 else f"{self.factor:.6g} x {self.name}"
+
+
+Given = str | tuple[str, float] | Curvature | None  # what a person passes as `curvature=`
+Table = dict[str, Curvature]  # by the loss's name, what a host's own objective divides by
+
+EXACT, UNIT = Curvature("exact"), Curvature("unit")
+# Losses whose second derivative is 0 in places where their gradient is not: there it would make steps of any length.
+FLAT_IN_PLACES: Table = {
+    "huber": Curvature("majorizer"),
+    "log_cosh": Curvature("majorizer"),
+    "squared_hinge": Curvature("majorizer"),
+    "binary_brier": Curvature("unit", 0.5),
+    "binary_spherical": UNIT,
+    "hinge": UNIT,
+    "sparsemax": UNIT,
+    "entmax": UNIT,
+    "spherical": UNIT,
+}
+FLAT = ("absolute_error", "pinball")  # straight between kinks: a gradient step is as long as the weights of its rows, whatever the unit
+
+
+def curvature_of(loss: Loss, table: Table, given: Given = None) -> Curvature | None:
+    """The curvature to train with: the one given, or that of the host's table, or a general one that trains.
+
+    None for absolute error and pinball, which have none: their leaves must be renewed, and that is left to the host's own objective.
+
+    DomainError for a curvature that the loss does not have.
+
+    >>> import matchloss as ml
+    >>> str(curvature_of(ml.Huber(), {})), str(curvature_of(ml.Poisson(), {"poisson": Curvature("exact", 2.0)}))
+    ('majorizer', '2 x exact')
+    """
+    if given is None and loss.name in FLAT:
+        return None
+    if given is None:
+        return table.get(loss.name) or FLAT_IN_PLACES.get(loss.name) or _general(loss)
+    chosen = given if isinstance(given, Curvature) else Curvature(given) if isinstance(given, str) else Curvature(*given)
+    if chosen.name in ("fisher", "majorizer") and chosen.name not in loss.programs:
+        has = ", ".join(name for name in CURVATURES if name in ("absolute", "unit") or name in loss.programs)
+        raise DomainError(f"{loss!r} has no curvature {chosen.name!r}; allowed: {has}")
+    return chosen
+
+
+def _general(loss: Loss) -> Curvature:
+    if loss.convex:
+        return EXACT
+    return Curvature(next((name for name in ("fisher", "majorizer") if name in loss.programs), "absolute"))

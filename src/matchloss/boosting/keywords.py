@@ -1,0 +1,30 @@
+"""Estimators with all keywords of the host's own, whichever the installed version has."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+C = TypeVar("C", bound=type)
+
+
+def with_keywords_of(parent: type) -> Callable[[C], C]:
+    """Gives a subclass's constructor, `(self, loss, *, curvature, **parent's)`, a signature that lists the parent's keywords.
+
+    scikit-learn reads an estimator's parameters off this signature, and so do editors and `help`.
+    """
+
+    def decorate(cls: C) -> C:
+        init: Any = cls.__init__
+        own = [p for p in inspect.signature(init).parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        names = {p.name for p in own}
+        theirs = [
+            p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for p in inspect.signature(parent.__init__).parameters.values()
+            if p.name not in names and p.kind not in (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+        ]
+        init.__signature__ = inspect.Signature([*own, *theirs])
+        return cls
+
+    return decorate

@@ -1,0 +1,72 @@
+"""Gradient and curvature of rows, as boosters ask for them, in the host's own memory order, and checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matchloss.boosting.curvature import FLAT, Curvature
+from matchloss.engine.arrays import Evaluation
+from matchloss.errors import DomainError
+from matchloss.losses import Loss
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a booster minimises: a loss, with the curvature that it divides by."""
+
+    loss: Loss
+    curvature: Curvature
+
+    def slopes(self, raw: Array, target: Array, weight: Array | None, gradient: Array, hessian: Array | None) -> None:
+        """Writes the rows' gradient and curvature, times their weight, into these arrays of raw's shape and of any memory order.
+
+        DomainError, with the row, for a target that the loss does not take, for a gradient that is not finite, and for a curvature below 0.
+        """
+        name = self.curvature.name
+        derived = hessian if hessian is not None and name != "unit" else None
+        evaluated = "exact" if name in ("absolute", "unit") else name
+        wanted = Evaluation(None, gradient, derived)
+        self.loss.evaluate(raw, target, weight, value=False, hessian=derived is not None, curvature=evaluated, out=wanted)
+        if not np.isfinite(gradient.sum()):
+            self._refuse("gradient", gradient, ~np.isfinite(gradient), raw, target)
+        if hessian is None:
+            return
+        if name == "unit":
+            hessian[...] = 1.0 if weight is None else weight if hessian.ndim == 1 else weight[:, None]
+        elif name == "absolute":
+            np.abs(hessian, out=hessian)
+        if self.curvature.factor != 1:
+            hessian *= self.curvature.factor
+        if hessian.size and not (hessian.min() >= 0 and np.isfinite(hessian.max())):
+            self._refuse("curvature", hessian, ~((hessian >= 0) & np.isfinite(hessian)), raw, target)
+
+    def mean(self, raw: Array, target: Array, weight: Array | None = None) -> float:
+        """The weighted mean loss of these rows: what early stopping watches."""
+        return float(self.loss(raw, target, weight))
+
+    def check_trains(self, raw: Array, target: Array, weight: Array | None = None) -> None:
+        """ValueError, before a tree is grown, where every row's curvature is 0: no step has a length then."""
+        hessian = np.empty(raw.shape, raw.dtype)
+        self.slopes(raw, target, weight, np.empty_like(hessian), hessian)
+        if not (hessian > 0).any():
+            raise ValueError(self._flat())
+
+    def _flat(self) -> str:
+        what = f"the curvature {self.curvature.name} of {self.loss!r} is 0 in every row, and trees divide by it"
+        own = "; the estimators leave this loss to the host's own objective, which renews leaves" if self.loss.name in FLAT else ""
+        return f'{what}; curvature="unit" goes down the gradient alone{own}'
+
+    def _refuse(self, what: str, x: Array, bad: Array, raw: Array, target: Array) -> None:
+        if not bad.any():  # the sum overflowed, no entry did
+            return
+        place = np.unravel_index(int(np.argmax(bad)), bad.shape)
+        row = int(place[0])
+        at = f"raw prediction {raw[place].item():.6g}, target {np.asarray(target)[row].tolist()!r}"
+        allowed = "finite; smaller steps may help, or another curvature" if what == "gradient" else 'finite and >= 0, as "absolute" is'
+        raise DomainError(f"the {what} of {self.loss!r} is {x[place].item():.6g} in row {row} ({at}); training stops; allowed: {allowed}")
