@@ -13,7 +13,9 @@ import typer
 from matchloss.commands.tools import names_in
 from matchloss.errors import UsageError
 
-Data = Annotated[Path, typer.Argument(metavar="DATA", help="A CSV, Parquet or Arrow file, also in gzip or zip; - is standard input.")]
+Data = Annotated[
+    str, typer.Argument(metavar="DATA", help="A CSV, Parquet or Arrow file, also in gzip or zip, or its URL; - is standard input.")
+]
 Target = Annotated[str, typer.Option(help="The column to predict.")]
 Drop = Annotated[str, typer.Option(help="Columns to leave out, with commas between.")]
 Rows = Annotated[int | None, typer.Option(help="Take so many rows, drawn at random.")]

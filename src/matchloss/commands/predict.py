@@ -25,12 +25,13 @@ def predict(
     from matchloss.tables.design import describe_unseen
     from matchloss.tables.words import plural
     from matchloss.terminal import console, sentence
+    from matchloss.urls import located
 
     check_writable(out, "the predictions")
     fitted = read_model(model, own_loss(loss))
     with progress() as tell:
         tell(f"reading {data}")
-        done = predict_file(fitted, data, out, tell, key=names_in(key), encoding=encoding)
+        done = predict_file(fitted, located(data), out, tell, key=names_in(key), encoding=encoding)
     print(f"{fitted.target}: {plural(done.rows, 'row')} predicted.")
     for said in done.said:
         console().print(sentence(said))

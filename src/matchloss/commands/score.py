@@ -13,7 +13,8 @@ from matchloss.commands.tools import check_folder, check_writable, names_in, pro
 
 def score(
     data: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="CSV or Parquet files with forecasts, such as `matchloss predict` writes.")
+        list[str],
+        typer.Argument(metavar="FILE...", help="CSV or Parquet files with forecasts, such as `matchloss predict` writes, or their URLs."),
     ],
     target: Annotated[str, typer.Option(help="The column with what happened.")],
     prediction: Annotated[
@@ -25,7 +26,7 @@ def score(
         list[str] | None, typer.Option(metavar="LOW,HIGH", help="The columns with the ends of a forecast interval; may be repeated.")
     ] = None,
     coverage: Annotated[float | None, typer.Option(help="The share of rows that an interval should hold; 0.9 unless told.")] = None,
-    truth: Annotated[Path | None, typer.Option(help="The file with the target, where the forecasts' files do not have it.")] = None,
+    truth: Annotated[str | None, typer.Option(help="The file with the target, where the forecasts' files do not have it.")] = None,
     on: Annotated[str, typer.Option(help="Columns by which rows of several files belong together, instead of their order.")] = "",
     counts: Counts = None,
     weight: Weight = None,
@@ -41,6 +42,7 @@ def score(
     from matchloss.judging.write import write_json
     from matchloss.tables.errors import DataError
     from matchloss.terminal import console
+    from matchloss.urls import located
 
     check_writable(report)
     check_writable(json, "the judgement")
@@ -51,10 +53,10 @@ def score(
             raise DataError(f"--interval is {given}; write the columns of both ends with a comma between, such as low,high")
     with progress() as tell:
         found = judge(
-            data,
+            [located(file) for file in data],
             target,
             prediction or [],
-            truth=truth,
+            truth=None if truth is None else located(truth),
             on=names_in(on),
             progress=tell,
             quantile=quantile,

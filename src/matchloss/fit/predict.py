@@ -20,6 +20,7 @@ from matchloss.tables.read import name_of, pl
 from matchloss.tables.recode import as_learned
 from matchloss.tables.roles import missing
 from matchloss.tables.times import sources_of
+from matchloss.urls import Location
 
 EXACT = 2**53  # whole numbers below it are the same as float64
 PREDICTION = "prediction"
@@ -38,7 +39,7 @@ class Predicted:
 
 def predict_file(
     model: Model,
-    data: Path,
+    data: Location,
     out: Path,
     progress: Callable[[str], None] | None = None,
     rows: int = ROWS,
@@ -54,7 +55,7 @@ def predict_file(
     """
     tell = progress or (lambda text: None)
     check_ending(out)
-    if out.exists() and data.exists() and out.samefile(data):
+    if isinstance(data, Path) and out.exists() and data.exists() and out.samefile(data):
         raise DataError(f"{out} is the table itself: the predictions need a file of their own")
     own = as_columns(model, np.zeros((0, len(model.classes)) if model.coef.ndim == 2 else 0)).columns
     both = next((name for name in key if name in own), None)

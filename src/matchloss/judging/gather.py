@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from matchloss.tables.errors import DataError
 from matchloss.tables.read import pl, read_table, require_columns
 from matchloss.tables.recode import clean
 from matchloss.tables.words import plural
+from matchloss.urls import Location
 
 
-def gather(files: Sequence[Path], truth: Path | None = None, on: Sequence[str] = ()) -> tuple[pl.DataFrame, dict[str, pl.DataFrame]]:
+def gather(
+    files: Sequence[Location], truth: Location | None = None, on: Sequence[str] = ()
+) -> tuple[pl.DataFrame, dict[str, pl.DataFrame]]:
     """The table with the observations, and the tables with the forecasts by the stem of their file's name, row for row.
 
     Without `truth` the observations stand in the first file. Rows belong together by their order, or by the columns `on`, which must tell
@@ -26,7 +28,7 @@ def gather(files: Sequence[Path], truth: Path | None = None, on: Sequence[str] =
     return base, {file.stem: table if file == source else _aligned(base, source, table, file, on) for file, table in tables.items()}
 
 
-def _aligned(base: pl.DataFrame, source: Path, table: pl.DataFrame, file: Path, on: Sequence[str]) -> pl.DataFrame:
+def _aligned(base: pl.DataFrame, source: Location, table: pl.DataFrame, file: Location, on: Sequence[str]) -> pl.DataFrame:
     """The rows of `table` in the order of those of `base`."""
     if not on:
         if base.height != table.height:
@@ -52,7 +54,7 @@ def _key(table: pl.DataFrame, row: int, on: Sequence[str]) -> str:
     return ", ".join(f"{name} = {table[name][row]}" for name in on)
 
 
-def _read(file: Path) -> pl.DataFrame:
+def _read(file: Location) -> pl.DataFrame:
     """The table in a file, its numbers read as such."""
     read = read_table(file)
     return clean(read.table, "", (), read.comma).table

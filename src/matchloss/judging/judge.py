@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from matchloss.judging.result import Coverage, Judgement
 from matchloss.judging.rows import CONSTANT, Floats, Kind, Rows, read_rows
 from matchloss.losses import Interval
 from matchloss.tables.words import plural
+from matchloss.urls import Location
 
 LABELS = ("log_score", "brier_score", "spherical_score")
 SCORES: dict[Kind, tuple[str, ...]] = {  # all consistent for what is forecast; the first that is defined decides
@@ -30,11 +30,11 @@ CLASSES = 12  # more are not taken apart one by one
 
 
 def judge(
-    files: Sequence[Path],
+    files: Sequence[Location],
     target: str,
     predictions: Sequence[str] = (),
     *,
-    truth: Path | None = None,
+    truth: Location | None = None,
     on: Sequence[str] = (),
     progress: Callable[[str], None] | None = None,
     **how: Any,

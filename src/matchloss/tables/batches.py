@@ -24,6 +24,7 @@ from matchloss.tables.numbers import has_comma
 from matchloss.tables.read import ARROW, first_line, is_parquet, name_of, only_member, open_table, pl, read_binary
 from matchloss.tables.text_files import UTF8, Dialect, dialect_of, header_of, said_of
 from matchloss.tables.words import suggest
+from matchloss.urls import Location
 
 Holds = Literal["text", "numbers", "whole numbers", "booleans"]
 TYPES: Mapping[Holds, Any] = {"text": pa.string(), "numbers": pa.float64(), "whole numbers": pa.int64(), "booleans": pa.bool_()}
@@ -45,7 +46,9 @@ class Batches:
 
 
 @contextlib.contextmanager
-def batches(path: Path, wanted: Mapping[str, Holds], rows: int = ROWS, size: int = BYTES, encoding: str | None = None) -> Iterator[Batches]:
+def batches(
+    path: Location, wanted: Mapping[str, Holds], rows: int = ROWS, size: int = BYTES, encoding: str | None = None
+) -> Iterator[Batches]:
     """The columns named in `wanted`, which also says what they hold, one batch of rows at a time; DataError as for `read_table`.
 
     A text needs these types, because a single batch does not show them. If no column is wanted, the first one is returned for its rows.

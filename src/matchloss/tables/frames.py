@@ -8,6 +8,7 @@ from typing import Any
 
 from matchloss.tables.errors import DataError
 from matchloss.tables.read import Read, pl, read_table
+from matchloss.urls import Url
 
 FRAMES = "a frame of pandas, polars or Arrow, or the path of a file"
 
@@ -19,7 +20,7 @@ def open_data(data: Any, encoding: str | None = None) -> Read:
     """
     if isinstance(data, Read):
         return data
-    if isinstance(data, str | Path):
+    if isinstance(data, str | Path | Url):
         return read_table(data, encoding)
     return Read(to_polars(data), "the table")
 

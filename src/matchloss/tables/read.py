@@ -19,6 +19,7 @@ from matchloss.tables.errors import DataError
 from matchloss.tables.numbers import has_comma
 from matchloss.tables.text_files import UTF8, Dialect, dialect_of, header_of, ragged, said_of
 from matchloss.tables.words import suggest
+from matchloss.urls import Location, Url, UrlError, located
 
 STDIN = "-"
 INFERRED = 10_000  # rows of a text file that show the types of its columns
@@ -35,13 +36,15 @@ class Read:
     comma: bool | None = None  # whether its numbers have a decimal comma; None where its columns may tell
 
 
-def read_table(path: str | Path, encoding: str | None = None) -> Read:
+def read_table(path: str | Location, encoding: str | None = None) -> Read:
     """The table in a file: text with separators, Parquet, Arrow or Feather, each also in gzip or alone in a zip; "-" is standard input.
+
+    A path may be a URL: see `matchloss.urls`.
 
     In a text empty fields and NA are missing. DataError, with one sentence, for a file that is missing, empty, truncated, ragged or of
     another format.
     """
-    path = Path(path)
+    path = located(path)
     with open_table(path) as file:
         content = file.read()
     name = name_of(path)
@@ -59,10 +62,15 @@ def read_table(path: str | Path, encoding: str | None = None) -> Read:
     return found
 
 
-def open_table(path: Path, buffer: int = io.DEFAULT_BUFFER_SIZE) -> io.BufferedReader:
+def open_table(path: Location, buffer: int = io.DEFAULT_BUFFER_SIZE) -> io.BufferedReader:
     """The file, open; DataError where there is none, or no permission to read it."""
     if str(path) == STDIN:
         return io.BufferedReader(io.BytesIO(sys.stdin.buffer.read()), buffer)  # pyright: ignore[reportArgumentType]
+    if isinstance(path, Url):
+        try:
+            return io.BufferedReader(path.open(), buffer)  # pyright: ignore[reportArgumentType]
+        except UrlError as error:
+            raise DataError(str(error)) from error
     if not path.exists():
         raise DataError(f"{path}: no such file{suggest(path.name, _siblings(path), 'in that folder')}")
     if path.is_dir():
@@ -73,12 +81,12 @@ def open_table(path: Path, buffer: int = io.DEFAULT_BUFFER_SIZE) -> io.BufferedR
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def name_of(path: Path) -> str:
+def name_of(path: Location) -> str:
     """What to call the file in sentences."""
     return "standard input" if str(path) == STDIN else path.name
 
 
-def is_parquet(path: Path, start: bytes) -> bool:
+def is_parquet(path: Location, start: bytes) -> bool:
     """Whether a file of this name that starts like this is, or should be, Parquet."""
     return start[:4] == b"PAR1" or path.suffix.lower() in (".parquet", ".pq")
 
