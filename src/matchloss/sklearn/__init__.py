@@ -8,6 +8,16 @@
 (2,)
 """
 
-from matchloss.sklearn._estimators import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from matchloss.boosting.versions import missing
 
-__all__ = ["HistGradientBoostingClassifier", "HistGradientBoostingRegressor"]
+try:
+    import sklearn as _host  # noqa: F401
+except ImportError as error:
+    raise missing("scikit-learn", "sklearn") from error
+
+from matchloss.sklearn._estimators import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from matchloss.sklearn._read import load
+from matchloss.sklearn._scorer import scorer
+from matchloss.sklearn._written import TreesError
+
+__all__ = ["HistGradientBoostingClassifier", "HistGradientBoostingRegressor", "TreesError", "load", "scorer"]

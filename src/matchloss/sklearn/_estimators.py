@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,6 +27,7 @@ from matchloss.boosting.losses import (
 from matchloss.losses import Loss, SimplexLoss
 from matchloss.losses.regression import Pinball
 from matchloss.sklearn._private import CURVATURES, host_loss, say_if_new
+from matchloss.sklearn._written import write
 
 OPTIONS = {"loss": [str, Loss], "curvature": [str, tuple, Curvature, None]}
 
@@ -78,6 +80,13 @@ class HistGradientBoostingRegressor(HostRegressor):
         """Raw predictions (n,), before the link."""
         check_is_fitted(self)
         return self._raw_predict(X)[:, 0]
+
+    def save(self, path: str | Path) -> None:
+        """Writes the fitted trees to a JSON file of plain arrays, which `matchloss.sklearn.load` reads back bit for bit.
+
+        TreesError for a loss that a file cannot name, OSError if it cannot be written.
+        """
+        write(self, path)
 
     def __sklearn_tags__(self) -> Any:
         return describe(super().__sklearn_tags__(), self._chosen())
@@ -134,6 +143,13 @@ class HistGradientBoostingClassifier(HostClassifier):
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """The probability of each class, (n, K)."""
         return super().predict_proba(X)
+
+    def save(self, path: str | Path) -> None:
+        """Writes the fitted trees to a JSON file of plain arrays, which `matchloss.sklearn.load` reads back bit for bit.
+
+        TreesError for a loss that a file cannot name, OSError if it cannot be written.
+        """
+        write(self, path)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

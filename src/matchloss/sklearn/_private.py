@@ -1,4 +1,4 @@
-"""The one place that touches what scikit-learn keeps private: the loss that HistGradientBoosting asks for its numbers.
+"""The one place that imports what scikit-learn keeps private: the loss that HistGradientBoosting asks for its numbers, and its trees.
 
 Known are the versions in `KNOWN`; others are said once as a warning, or with an ImportError where what is needed has gone.
 """
@@ -9,20 +9,16 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import sklearn
 from numpy.typing import NDArray
 
 from matchloss.boosting.curvature import UNIT, Curvature, Table
 from matchloss.boosting.losses import probabilities
 from matchloss.boosting.objective import Objective
 from matchloss.boosting.start import start_scores
-from matchloss.boosting.versions import missing, say_if_unknown
+from matchloss.boosting.versions import say_if_unknown
 from matchloss.losses import Loss, SimplexLoss
 from matchloss.losses.regression import Pinball
-
-try:
-    import sklearn
-except ImportError as error:
-    raise missing("scikit-learn", "sklearn") from error
 
 KNOWN = (1, 9), (1, 9)
 
@@ -30,9 +26,13 @@ try:
     from sklearn._loss import loss as host
     from sklearn._loss.link import BaseLink, Interval
     from sklearn._loss.loss import BaseLoss
+    from sklearn.ensemble._hist_gradient_boosting.binning import _BinMapper
+    from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
+    from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor as TreePredictor
 except ImportError as error:
-    raise ImportError(f"scikit-learn {sklearn.__version__} has no sklearn._loss as 1.9 has it; matchloss.sklearn knows 1.9") from error
+    raise ImportError(f"scikit-learn {sklearn.__version__} keeps its losses and trees elsewhere; matchloss.sklearn knows 1.9") from error
 
+BinMapper, NODE = _BinMapper, PREDICTOR_RECORD_DTYPE
 CURVATURES: Table = {"squared_error": UNIT}  # every other built-in objective divides by the exact one
 BUILT_IN: dict[str, Callable[..., BaseLoss]] = {
     "squared_error": host.HalfSquaredError,
