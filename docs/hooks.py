@@ -157,7 +157,7 @@ def differences() -> str:
     sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return "| where | PyTorch | matchloss |\n|---|---|---|\n" + "\n".join(
-        f"| {entry.where} | {entry.pytorch} | {entry.here} |" for entry in module.DIFFERENCES
+        f"| {entry.where} | {entry.pytorch} | {entry.here} |" for entry in (*module.DIFFERENCES, *module.CTC_DIFFERENCES)
     )
 
 

@@ -241,3 +241,49 @@ DIFFERENCES = (
         pytorch_raises="RuntimeError",
     ),
 )
+
+
+def infeasible(call: Call) -> bool:
+    """A sequence has fewer frames than its labels need."""
+    return bool((call.options["input_lengths"] < call.options["target_lengths"]).any())
+
+
+def says_blank(call: Call) -> bool:
+    """A label within its length is the blank, 0."""
+    inside = range(int(call.options["target_lengths"][0]))
+    return any(int(call.target[0, i]) == 0 for i in inside)
+
+
+CTC_DIFFERENCES = (
+    Difference(
+        "ctc_leaf",
+        "`ctc_loss`, log-probabilities that do not come from `log_softmax`",
+        "the gradient of logits, whatever the input is (pytorch#52241)",
+        "the gradient of the log-probabilities as they are; through `log_softmax` both agree",
+        lambda call: bool(call.input.requires_grad),
+    ),
+    Difference(
+        "ctc_infeasible",
+        "`ctc_loss`, a sequence without an alignment, and no `zero_infinity`",
+        "infinite, with a gradient of NaN",
+        "DomainError that names the sequence and how many frames are missing",
+        infeasible,
+        raises="DomainError",
+    ),
+    Difference(
+        "ctc_label",
+        "`ctc_loss`, a label that is the blank, or no class",
+        "computes with it",
+        "DomainError that names sequence and position",
+        says_blank,
+        raises="DomainError",
+    ),
+    Difference(
+        "ctc_half",
+        "`ctc_loss`, log-probabilities of float16 or bfloat16",
+        "NotImplementedError on the CPU",
+        "computed in float32; the gradient has the input's dtype",
+        lambda call: call.input.element_size() == 2,
+        pytorch_raises="NotImplementedError",
+    ),
+)

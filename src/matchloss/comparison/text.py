@@ -12,6 +12,8 @@ from rich.text import Text
 from matchloss.comparison.lines import properties, results
 from matchloss.comparison.sentences import asked
 from matchloss.losses._card import facts
+from matchloss.losses.structured import StructuredLoss
+from matchloss.losses.structured import facts as structured_facts
 from matchloss.terminal import blocks, plain, ruled, sentence, width
 
 if TYPE_CHECKING:
@@ -60,15 +62,25 @@ def catalogue(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
-def card(loss: Loss) -> Group:
+def structured(rows: list[dict[str, Any]]) -> Table:
+    """The losses of structures, one per line."""
+    table = ruled("loss", "error signal: expected minus observed", "Z sums over")
+    for row in rows:
+        table.add_row(row["name"], row["error_signal"], row["partition"])
+    return table
+
+
+def card(loss: Loss | StructuredLoss) -> Group:
     """One loss on a card."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
-    for name, fact in facts(loss).items():
+    said = structured_facts(loss) if isinstance(loss, StructuredLoss) else facts(loss)
+    for name, fact in said.items():
         if fact:
             grid.add_row(Text(name, style="dim"), Text(fact))
-    return Group(Text(f"{loss.title} ({loss.name})", style="bold"), Padding(grid, (0, 0, 0, 2), expand=False), sentence(LETTERS, "dim"))
+    letters = [] if isinstance(loss, StructuredLoss) else [sentence(LETTERS, "dim")]
+    return Group(Text(f"{loss.title} ({loss.name})", style="bold"), Padding(grid, (0, 0, 0, 2), expand=False), *letters)
 
 
 def _markdown(lines: list[tuple[str, ...]]) -> str:

@@ -21,7 +21,7 @@ try:
 except ImportError as error:
     raise ImportError("matchloss.torch needs PyTorch: pip install 'matchloss[torch]'") from error
 
-from matchloss.torch import _dropin, _linear, functional, modules
+from matchloss.torch import _dropin, _linear, functional, modules, structured
 
 if TYPE_CHECKING:  # for type checkers and editors; at run time __getattr__ looks them up
     from torch.nn import Buffer, Parameter, init, parallel, utils
@@ -33,6 +33,7 @@ from matchloss.torch._loss import Loss, host_call, host_evaluate, host_predict, 
 from matchloss.torch._targets import sample_targets
 from matchloss.torch.functional import *
 from matchloss.torch.modules import *
+from matchloss.torch.structured import *
 
 
 def __getattr__(name: str) -> Any:
@@ -43,8 +44,9 @@ def __dir__() -> list[str]:
     return sorted({*__all__, *_dropin.public_names(_nn.functional, _nn)})
 
 
-__all__ = ["Loss", "functional", "host_call", "host_evaluate", "host_predict", "loss", "modules", "sample_targets"]
+__all__ = ["Loss", "functional", "host_call", "host_evaluate", "host_predict", "loss", "modules", "sample_targets", "structured"]
 __all__ += functional.__all__
 __all__ += _linear.__all__
 __all__ += modules.__all__
+__all__ += structured.__all__
 __all__ += sorted(set(__dir__()) - set(__all__))  # pyright: ignore[reportUnsupportedDunderAll]

@@ -1,0 +1,193 @@
+"""CTC, one sequence: value and gradient in one call. The states are blank y1 blank y2 ... blank (S = 2 L + 1 of them).
+
+A cell of the lattice is m 2^k, so that no alignment underflows and each posterior has a relative error of some T eps. Where one class has
+p > 1/2, its gradient is (mass on other states) - (mass on other classes), so that each entry is within some eps of the two masses whose
+difference it is. Where Z > 1/2, the value is -log1p(-(mass that leaves the lattice)): a string of classes takes one path, so that what
+leaves is again a sum of positive numbers.
+"""
+# pyright: reportArgumentType=false, reportCallIssue=false, reportIndexIssue=false
+
+from __future__ import annotations
+
+from math import inf
+from typing import Any
+
+import numpy as np
+from numba.core import types
+
+from matchloss.losses.structured.loops._numbers import (
+    CHUNK,
+    LN2,
+    NONE,
+    add3,
+    exp_of,
+    inlined,
+    largest,
+    log,
+    log1p,
+    made,
+    mass_of,
+    reads,
+    summing,
+    times_two_to,
+    wide_exps,
+)
+
+NO_ALIGNMENT, NOT_A_NUMBER = 1, 2
+
+
+@inlined
+def forward(m, k, m0, k0, skip, pm, pk):
+    """The states of m, k from those of the frame before, which start two states earlier."""
+    for s in range(m.size):
+        m[s], k[s] = add3(m0[s + 2], k0[s + 2], m0[s + 1], k0[s + 1], m0[s], k0[s] + skip[s], pm[s], pk[s])
+
+
+@inlined
+def step_back(m, k, w, wk, skip):
+    """The states of m, k from those of the frame after times its p, which end two states later."""
+    for s in range(m.size):
+        m[s], k[s] = add3(w[s], wk[s], w[s + 1], wk[s + 1], w[s + 2], wk[s + 2] + skip[s + 2], 1.0, 0)
+
+
+@inlined
+def posteriors(am, ak, bm, bk, zm, zk, out):
+    """P(state | target) of a frame."""
+    for s in range(out.size):
+        d = ak[s] + bk[s] - zk
+        out[s] = times_two_to(am[s] * bm[s] / zm, min(d, 1)) if d > -1000 else 0.0
+
+
+@summing
+def apart(posterior, labels, top):
+    """The mass on blanks, and on labels other than top."""
+    blanks, others = posterior[0], 0.0
+    for i in range(labels.size):
+        blanks += posterior[2 * i + 2]
+        others += posterior[2 * i + 1] if labels[i] != top else 0.0
+    return blanks, others
+
+
+@inlined
+def leaving(am, ak, g, at, skip, frames):
+    """1 - Z in the units of g, the probabilities: at each frame, the mass of a state times that of the classes that lead nowhere."""
+    lost, states, kept = 0.0, at.size, np.zeros(3, g.dtype)
+    for t in range(frames):
+        for s in range(-1 if t == 0 else 0, 0 if t == 0 else states):
+            mass = 1.0 if t == 0 else times_two_to(am[t - 1, s + 2], min(ak[t - 1, s + 2], 0))
+            if mass < 1e-20 * lost:
+                continue
+            low, high = max(s, 0, states - 2 * (frames - t)), min(s + (3 if s < 0 or skip[s + 2] == 0 else 2), states)
+            for q in range(low, high):  # no two of them are of one class
+                kept[q - low], g[t, at[q]] = g[t, at[q]], 0
+            lost += mass * mass_of(g[t])
+            for q in range(low, high):
+                g[t, at[q]] = kept[q - low]
+    ended = 0.0  # alignments that stop before the last label
+    for s in range(states - 2):
+        ended += times_two_to(am[-1, s + 2], min(ak[-1, s + 2], 0))
+    return lost, ended
+
+
+@summing
+def exps_and_rest(z, g):
+    """e^(z - largest) into g; where the largest is, what it is, and the sum of the others, in the row's own precision by chunks."""
+    big, top, rest = largest(z), 0, 0.0
+    if not abs(big) < inf:
+        return -1, big, rest
+    while z[top] != big:
+        top += 1
+    for a in range(0, z.size, CHUNK):
+        x, y = z[a : a + CHUNK], g[a : a + CHUNK]
+        part = big - big
+        for j in range(x.size):
+            y[j] = exp_of(x[j] - big)
+        if a <= top < a + CHUNK:
+            y[top - a] = 0
+        for j in range(x.size):
+            part += y[j]
+        rest += np.float64(part)
+    g[top] = 1
+    return top, big, rest
+
+
+@inlined
+def multiply(g, factor):
+    """g times a number of its own precision."""
+    for j in range(g.size):
+        g[j] = g[j] * factor
+
+
+def sequence(z, labels, frames, blank, from_logits, graded, scale, n, value, gradient):
+    """Sequence n of z (T, N, C): its value, and scale times its gradient; 0, NO_ALIGNMENT or NOT_A_NUMBER; `gradient` is scratch too."""
+    size, states = labels.size, 2 * labels.size + 1
+    at, skip = np.full(states, blank), np.full(states + 2, NONE)
+    at[1::2] = labels
+    for i in range(1, size):
+        if labels[i] != labels[i - 1]:
+            skip[2 * i + 1] = 0
+    x, pm, pk = np.empty(states), np.empty((frames, states)), np.empty((frames, states), np.int64)
+    am, ak = np.ones((frames, states + 2)), np.full((frames, states + 2), NONE)
+    rest, top = np.zeros(frames), np.zeros(frames, np.int64)
+    factor = np.empty(1, gradient.dtype)  # a number stored here has the gradient's precision
+    gradient[frames:, n] = 0
+    if frames == 0:
+        value[n] = 0.0
+        return NO_ALIGNMENT if size else 0
+    for t in range(frames):
+        shift = 0.0
+        if from_logits:
+            top[t], big, rest[t] = exps_and_rest(z[t, n], gradient[t, n])
+            if top[t] < 0:
+                return NOT_A_NUMBER
+            shift = np.float64(big) + log1p(rest[t])
+            factor[0] = scale / (1.0 + rest[t])
+            multiply(gradient[t, n], factor[0])
+        else:
+            gradient[t, n] = 0
+        for s in range(states):
+            x[s] = np.float64(z[t, n, at[s]]) - shift
+        if not largest(x) < inf:
+            return NOT_A_NUMBER
+        wide_exps(x, pm[t], pk[t])
+        low, high = max(0, states - 2 * (frames - t)), min(states, 2 * t + 2)
+        if t == 0:
+            am[0, low + 2 : high + 2], ak[0, low + 2 : high + 2] = pm[0, low:high], pk[0, low:high]
+        else:
+            m, k, p, q = am[t, low + 2 : high + 2], ak[t, low + 2 : high + 2], pm[t, low:high], pk[t, low:high]
+            forward(m, k, am[t - 1, low : high + 2], ak[t - 1, low : high + 2], skip[low:high], p, q)
+    zm, zk = add3(am[-1, -1], ak[-1, -1], am[-1, -2], ak[-1, -2], 0.0, NONE, 1.0, 0)
+    if zk == NONE:
+        return NO_ALIGNMENT
+    value[n] = -(log(zm) + zk * LN2)
+    if from_logits and value[n] < 0.7:
+        lost, ended = leaving(am, ak, gradient[:, n], at, skip, frames)
+        value[n] = -log1p(-(lost / scale + ended))
+    if not graded:
+        return 0
+    bm, bk, w, wk = np.ones(states), np.full(states, NONE), np.ones(states + 2), np.full(states + 2, NONE)
+    posterior = np.empty(states)
+    for t in range(frames - 1, -1, -1):
+        if t == frames - 1:
+            bm[max(0, states - 2) :], bk[max(0, states - 2) :] = 1.0, 0
+        else:
+            w[:states], wk[:states] = bm * pm[t + 1], bk + pk[t + 1]
+            step_back(bm, bk, w, wk, skip)
+        posteriors(am[t, 2:], ak[t, 2:], bm, bk, zm, zk, posterior)
+        g = gradient[t, n]
+        blanks, others = apart(posterior, labels, top[t])
+        g[blank] -= blanks * scale
+        for i in range(size):
+            g[labels[i]] -= posterior[2 * i + 1] * scale
+        if from_logits and rest[t] < 1.0:
+            g[top[t]] = (others + (blanks if top[t] != blank else 0.0)) * scale - rest[t] * (scale / (1.0 + rest[t]))
+    return 0
+
+
+def signature(real: Any) -> tuple[Any, ...]:
+    """The types of `sequence`'s arguments where scores are of this type."""
+    i, yes, f = types.int64, types.boolean, types.float64
+    return reads(real, 3), reads(i, 1), i, i, yes, yes, f, i, made(f, 1), made(real, 3)
+
+
+LOOPS = {"sequence": (sequence, signature)}

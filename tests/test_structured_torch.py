@@ -1,0 +1,125 @@
+"""Structured losses in PyTorch: its own results where it has them, gradients for leaves, torch.func, torch.compile, half types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from torch_differences import CTC_DIFFERENCES, Call
+
+torch = pytest.importorskip("torch")
+import torch.nn.functional as F  # noqa: E402
+
+import matchloss as ml  # noqa: E402
+import matchloss.torch as mt  # noqa: E402
+
+
+def speech(dtype: Any = torch.float64) -> dict[str, Any]:
+    torch.manual_seed(0)
+    logits = torch.randn(12, 3, 5, dtype=dtype, requires_grad=True)
+    targets = torch.tensor([[1, 1, 2, 4], [3, 4, 1, 0], [2, 0, 0, 0]])
+    return {"logits": logits, "rest": (targets, torch.tensor([12, 11, 9]), torch.tensor([4, 3, 0]))}
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_ctc_gives_what_pytorch_gives(reduction: str, dtype: Any) -> None:
+    z, rest = speech(dtype).values()
+    theirs = F.ctc_loss(z.double().log_softmax(-1), *rest, reduction=reduction)
+    factor = torch.rand_like(theirs)
+    (wanted,) = torch.autograd.grad((theirs * factor).sum(), z)
+    for name in ("ctc_loss", "ctc_loss_with_logits"):
+        raw = z.log_softmax(-1) if name == "ctc_loss" else z
+        ours = getattr(mt, name)(raw, *rest, reduction=reduction)
+        (found,) = torch.autograd.grad((ours * factor.to(dtype)).sum(), z)
+        tolerance = 1e-6 if dtype is torch.float32 else 1e-13
+        assert ours.dtype is dtype and torch.allclose(ours.double(), theirs, rtol=tolerance)
+        assert (found - wanted).abs().max() <= tolerance * wanted.abs().max()
+    module = mt.CTCLoss(reduction=reduction)
+    assert isinstance(module, torch.nn.CTCLoss) and torch.equal(
+        module(z.log_softmax(-1), *rest), mt.ctc_loss(z.log_softmax(-1), *rest, reduction=reduction)
+    )
+
+
+def test_ctc_gradients_are_right_for_leaves() -> None:
+    z, rest = speech().values()
+    leaf = z.detach().log_softmax(-1).requires_grad_()
+    for reduction in ("mean", "none"):
+        assert torch.autograd.gradcheck(lambda x, r=reduction: mt.ctc_loss(x, *rest, reduction=r), leaf)
+        assert torch.autograd.gradcheck(lambda x, r=reduction: mt.ctc_loss_with_logits(x, *rest, reduction=r), z)
+    one = mt.ctc_loss_with_logits(z[:, 0], rest[0][0], (12,), (4,))
+    assert torch.allclose(one, mt.ctc_loss_with_logits(z[:, :1], rest[0][:1], (12,), (4,)))
+
+
+def difference(key: str) -> Call:
+    """A call of ctc_loss to which this entry of the table applies."""
+    log_probs, lengths = torch.zeros(3, 1, 4).log_softmax(-1), {"input_lengths": torch.tensor([3]), "target_lengths": torch.tensor([2])}
+    if key == "ctc_leaf":
+        return Call("ctc_loss", log_probs.requires_grad_(), torch.tensor([[1, 2]]), lengths)
+    if key == "ctc_infeasible":
+        return Call("ctc_loss", log_probs[:1], torch.tensor([[1, 2]]), lengths | {"input_lengths": torch.tensor([1])})
+    if key == "ctc_label":
+        return Call("ctc_loss", log_probs, torch.tensor([[1, 0]]), lengths)
+    assert key == "ctc_half"
+    return Call("ctc_loss", log_probs.to(torch.bfloat16), torch.tensor([[1, 2]]), lengths)
+
+
+@pytest.mark.parametrize("entry", CTC_DIFFERENCES, ids=lambda entry: entry.key)
+def test_each_difference_of_ctc_is_one(entry: Any) -> None:
+    call = difference(entry.key)
+    assert [d.key for d in CTC_DIFFERENCES if d.applies(call)] == [entry.key]
+
+    def outcome(function: Callable[..., Any]) -> Any:
+        raw = call.input.detach().requires_grad_()
+        try:
+            result = function(raw, call.target, **call.options)
+            return result.item(), torch.autograd.grad(result, raw)[0].tolist()
+        except (ValueError, RuntimeError) as error:
+            return type(error).__name__
+
+    ours, theirs = outcome(mt.ctc_loss), outcome(F.ctc_loss)
+    assert ours != theirs
+    for result, name in ((ours, entry.raises), (theirs, entry.pytorch_raises)):
+        assert result == name if name else not isinstance(result, str)
+
+
+def transforms(loss: Callable[[Any], Any], raw: Any) -> None:
+    """torch.func.grad, vmap of it and torch.compile give what eager calls give; a second derivative says that it is not offered."""
+    (eager,) = torch.autograd.grad(loss(raw), raw)
+    plain = raw.detach()
+    assert torch.equal(torch.func.grad(loss)(plain), eager)
+    batch = torch.stack([plain, 2 * plain])
+    assert torch.equal(torch.func.vmap(torch.func.grad(loss))(batch)[0], eager)
+    assert torch.allclose(torch.func.vmap(loss)(batch), torch.stack([loss(batch[0]), loss(batch[1])]))
+    compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
+    assert torch.equal(torch.autograd.grad(compiled(raw), raw)[0], eager)
+    (graph,) = torch.autograd.grad(loss(raw), raw, create_graph=True)
+    with pytest.raises(NotImplementedError, match="second derivatives of a structured loss are not offered"):
+        torch.autograd.grad(graph.square().sum(), raw)
+    value = loss(raw)
+    value.backward(retain_graph=True)
+    value.backward()
+    assert torch.equal(raw.grad, 2 * eager)
+    with torch.no_grad():
+        assert torch.equal(loss(raw), value)
+
+
+def test_ctc_under_torch_func_and_compile() -> None:
+    z, rest = speech().values()
+    transforms(lambda x: mt.ctc_loss_with_logits(x, *rest), z)
+
+
+def test_half_types_and_wrong_ones() -> None:
+    z, rest = speech().values()
+    half = z.detach().to(torch.bfloat16).requires_grad_()
+    loss = mt.ctc_loss_with_logits(half, *rest)
+    loss.backward()
+    assert loss.dtype is torch.float32 and half.grad.dtype is torch.bfloat16
+    with pytest.raises(TypeError, match=r"logits has dtype torch\.int64"):
+        mt.ctc_loss_with_logits(torch.zeros(3, 1, 3, dtype=torch.int64), *rest)
+    with pytest.raises(ValueError, match="not a valid value for reduction"):
+        mt.ctc_loss_with_logits(z, *rest, reduction="all")
+    with pytest.raises(ml.ShapeError, match=r"\(T, N, C\) is needed"):
+        mt.ctc_loss(z[0, 0], *rest)
