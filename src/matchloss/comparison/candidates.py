@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,9 +12,6 @@ from matchloss.losses import Loss
 from matchloss.tables.errors import DataError
 from matchloss.tables.losses import candidates, check_suits, get_loss, named, parameters_in
 from matchloss.tables.target import Target
-
-if TYPE_CHECKING:
-    from matchloss.models.found import Models
 
 ARGUMENT = "argument"  # a name for the losses that the argument sets beside squared error
 
@@ -61,22 +57,9 @@ def choose(target: Target, names: Sequence[str | Loss] | None, quantiles: Sequen
     return list(chosen.values())
 
 
-def with_models(losses: Sequence[Candidate], models: Mapping[str, Models]) -> tuple[list[Candidate], dict[str, str]]:
-    """Each loss with each kind of model, and why some cannot be fitted, by their names; DataError where none can."""
-    made: list[Candidate] = []
-    refused: dict[str, str] = {}
-    for kind, of in models.items():
-        for candidate in losses:
-            name = f"{kind}:{candidate.name}" if len(models) > 1 else candidate.name
-            why = of.why_not(candidate.loss)
-            if why:
-                refused[name] = why
-            else:
-                made.append(replace(candidate, name=name, model=kind))
-    if not made:
-        name, why = next(iter(refused.items()))
-        raise DataError(f"no loss is left to compare: {name} is left out, since {why}")
-    return made, refused
+def with_models(losses: Sequence[Candidate], kinds: Sequence[str]) -> list[Candidate]:
+    """Each loss with each kind of model; where these are several, the kind stands in the name."""
+    return [replace(c, name=f"{kind}:{c.name}" if len(kinds) > 1 else c.name, model=kind) for kind in kinds for c in losses]
 
 
 def called_with(loss: Loss) -> str:

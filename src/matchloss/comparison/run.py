@@ -11,6 +11,7 @@ from matchloss.comparison.candidates import Candidate, choose, with_models
 from matchloss.comparison.judging import Bench, Fitted, answer_all
 from matchloss.comparison.lines import records
 from matchloss.comparison.result import Answer, Comparison, Fit
+from matchloss.models.found import CannotTrain
 from matchloss.models.kinds import LINEAR, asked_kinds, models_of
 from matchloss.names import split_names
 from matchloss.tables.crossfit import describe_ridge, ridge
@@ -71,11 +72,10 @@ def compare(
     named = split_names(losses) if isinstance(losses, str) else losses
     given = Options(source, keep, drop, categorical, counts, exposure, sample_weight, dates, "indicate", rows, encoding, split, folds, seed)
     made = study(data, target, given, [get_loss(name) for name in named or () if name != "argument"], tell)
-    chosen = choose(made.ready.target, named, _levels(quantile))
-    models = {kind: models_of(kind, made.ready, made.split) for kind in kinds}
-    able, refused = with_models(chosen, models)
+    chosen = with_models(choose(made.ready.target, named, _levels(quantile)), kinds)
+    models = {kind: models_of(kind, made.ready, made.split, seed) for kind in kinds}
+    fitted, refused = _all_fitted(chosen, models, tell)
     bench = Bench(made.ready, made.split)
-    fitted = [_fitted(candidate, models[candidate.model], tell) for candidate in able]
     tell("comparing the scores")
     return _comparison(data, bench, made, models, fitted, refused, score)
 
@@ -91,10 +91,21 @@ def _levels(quantile: float | str | Sequence[float] | None) -> list[float]:
         raise DataError(f"--quantile is {quantile}; it takes levels between 0 and 1, such as 0.1,0.9") from error
 
 
-def _fitted(candidate: Candidate, models: Models, tell: Tell) -> Fitted:
-    """The candidate's model of all rows, and predictions by models that did not see the rows."""
-    found = models.found(candidate.loss, tell)
-    return Fitted(candidate, found, np.asarray(candidate.loss.predict(found.raw)))
+def _all_fitted(chosen: Sequence[Candidate], models: Mapping[str, Models], tell: Tell) -> tuple[list[Fitted], dict[str, str]]:
+    """The candidates' models, and by name why others could not be trained; DataError where none could."""
+    fitted: list[Fitted] = []
+    refused: dict[str, str] = {}
+    for candidate in chosen:
+        try:
+            found = models[candidate.model].found(candidate.loss, tell)
+        except CannotTrain as error:
+            refused[candidate.name] = str(error)
+        else:
+            fitted.append(Fitted(candidate, found, np.asarray(candidate.loss.predict(found.raw))))
+    if not fitted:
+        name, why = next(iter(refused.items()))
+        raise DataError(f"no loss is left to compare: {name} is left out, since {why}")
+    return fitted, refused
 
 
 def _comparison(
@@ -114,7 +125,7 @@ def _comparison(
     if any(f.candidate.model == LINEAR and ridge(f.candidate.loss, wanted) for f in fitted):
         notes.append(describe_ridge())
     notes += dict.fromkeys(f"{f.candidate.loss.name}: {f.candidate.note}." for f in fitted if f.candidate.note)
-    notes += [f"{name} is left out: {reason}." for name, reason in refused.items()]
+    notes += [f"{name} is left out, since {reason}." for name, reason in refused.items()]
     low, high = (0.0, 1.0) if wanted.classes else np.quantile(np.asarray(wanted.values, np.float64), [0.05, 0.95])
     count = np.bincount(wanted.values.astype(np.intp), minlength=len(wanted.classes)) if wanted.classes else np.zeros(0)
     return Comparison(

@@ -202,25 +202,20 @@ def _slots(design: Design) -> NDArray[np.intp]:
     return np.array(slots, np.intp)
 
 
-def _enter_number(column: Number, found: NDArray[Any] | Coded) -> list[NDArray[Any]]:
-    """The column, and its indicator if it has one."""
+def numbers_of(column: Number, found: NDArray[Any] | Coded) -> NDArray[Any]:
+    """The column's numbers as they stand; ColumnError for text, and a ValueError for a gap in a column that must have none."""
     if isinstance(found, Coded):
         if found.kind:
             raise ColumnError(f'column "{column.name}" has the type {found.type}; the model was trained on numbers there')
         found = np.full(len(found.places), np.nan)
-    gone = None if found.dtype.kind in "iu" else ~np.isfinite(found)
-    if gone is not None and gone.any():
-        if column.fill is None:
-            row = int(gone.argmax())
-            raise _unusable(column.name, row, float(found[row]))
-        found = np.where(gone, column.fill, found.astype(np.float64))
-    if not column.indicator:
-        return [found]
-    return [found, np.zeros(len(found), np.int8) if gone is None else gone.astype(np.int8)]
+    if column.fill is None and found.dtype.kind not in "iu" and (gone := ~np.isfinite(found)).any():
+        row = int(gone.argmax())
+        raise _unusable(column.name, row, float(found[row]))
+    return found
 
 
-def _enter_category(column: Category, found: NDArray[Any] | Coded) -> tuple[NDArray[Any], int]:
-    """The code of each row, in the narrowest integers that hold it, and how many rows have a level that was not learned."""
+def level_codes(column: Category, found: NDArray[Any] | Coded) -> NDArray[np.int64]:
+    """The place among the learned levels of each of the column's distinct values, -1 for an unknown one; errors as above."""
     if not isinstance(found, Coded):
         raise TypeError("levels are read as such")
     learned = kind_of(column.levels)
@@ -229,7 +224,24 @@ def _enter_category(column: Category, found: NDArray[Any] | Coded) -> tuple[NDAr
     if column.required:
         _all_known(column.name, found)
     code = {level: code for code, level in enumerate(column.levels)}
-    codes = np.array([code.get(_finite(value), -1) for value in found.values], np.int64)
+    return np.array([code.get(_finite(value), -1) for value in found.values], np.int64)
+
+
+def _enter_number(column: Number, found: NDArray[Any] | Coded) -> list[NDArray[Any]]:
+    """The column, and its indicator if it has one."""
+    found = numbers_of(column, found)
+    gone = None if found.dtype.kind in "iu" else ~np.isfinite(found)
+    if gone is not None and gone.any():
+        found = np.where(gone, column.fill, found.astype(np.float64))
+    if not column.indicator:
+        return [found]
+    return [found, np.zeros(len(found), np.int8) if gone is None else gone.astype(np.int8)]
+
+
+def _enter_category(column: Category, found: NDArray[Any] | Coded) -> tuple[NDArray[Any], int]:
+    """The code of each row, in the narrowest integers that hold it, and how many rows have a level that was not learned."""
+    codes = level_codes(column, found)
+    assert isinstance(found, Coded)
     lost = 0
     if (codes < 0).any():
         lost = int(np.count_nonzero((codes < 0).take(found.places)))

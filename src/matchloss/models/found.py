@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from matchloss.tables.errors import DataError
+
 if TYPE_CHECKING:
     from matchloss.linear.model import Model
     from matchloss.losses import Loss
+    from matchloss.models.tree_model import TreeModel
 
 Floats = NDArray[np.float64]
 Tell = Callable[[str], None]
+
+
+class CannotTrain(DataError):
+    """This kind of model cannot be trained under a loss; the message says why."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +37,7 @@ class Found:
     objective: float  # the mean loss of the rows learned from
     models: int  # fitted so far
     failed: int  # of these, did not converge
-    whole: Callable[[], Model]  # of all rows
+    whole: Callable[[], Model | TreeModel]  # of all rows
 
 
 class Models(Protocol):
@@ -45,10 +52,6 @@ class Models(Protocol):
         """How the table's columns enter, a sentence each."""
         ...
 
-    def why_not(self, loss: Loss) -> str:
-        """Why this kind of model cannot be fitted under the loss; "" if it can."""
-        ...
-
     def found(self, loss: Loss, tell: Tell) -> Found:
-        """The models under this loss."""
+        """The models under this loss; CannotTrain where there are none."""
         ...

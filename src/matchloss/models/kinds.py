@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from matchloss.models.hosts import PACKAGES, check_installed
 from matchloss.models.linear import LinearModels
+from matchloss.models.trees import TreeModels
 from matchloss.names import split_names
 from matchloss.tables.errors import DataError
 from matchloss.tables.words import suggest
@@ -16,14 +18,15 @@ if TYPE_CHECKING:
     from matchloss.tables.splits import Split
 
 LINEAR = "linear"
-KINDS = (LINEAR,)
+KINDS = (LINEAR, *PACKAGES)
 
 
 def asked_kinds(names: str | Sequence[str]) -> tuple[str, ...]:
-    """The kinds that a person names, each once; DataError for a name that is none.
+    """The kinds that a person names, each once; DataError for a name that is none, ImportError, with the pip command, for a library
+    that is not installed.
 
-    >>> asked_kinds("linear, linear")
-    ('linear',)
+    >>> asked_kinds("linear, trees, linear")
+    ('linear', 'trees')
     """
     given = tuple(dict.fromkeys(split_names(names) if isinstance(names, str) else names))
     if not given:
@@ -31,9 +34,11 @@ def asked_kinds(names: str | Sequence[str]) -> tuple[str, ...]:
     for name in given:
         if name not in KINDS:
             raise DataError(f"--model is {name!r}{suggest(name, KINDS) or '; allowed: ' + ', '.join(KINDS)}")
+        if name != LINEAR:
+            check_installed(name)
     return given
 
 
-def models_of(kind: str, ready: Prepared, split: Split) -> Models:
+def models_of(kind: str, ready: Prepared, split: Split, seed: int) -> Models:
     """The models of one kind for a table."""
-    return LinearModels.of(ready, split)
+    return LinearModels.of(ready, split) if kind == LINEAR else TreeModels.of(kind, ready, split, seed)

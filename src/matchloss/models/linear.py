@@ -41,10 +41,6 @@ class LinearModels:
         """How the table's columns enter, a sentence each."""
         return describe(self.design, self.ready)
 
-    def why_not(self, loss: Loss) -> str:
-        """Nothing: a linear model is fitted under any loss."""
-        return ""
-
     def found(self, loss: Loss, tell: Tell) -> Found:
         """The models under this loss, with the ridge that keeps them finite."""
         cross = self.crossed(loss, tell)

@@ -49,13 +49,24 @@ def describe(design: Design, ready: Prepared) -> list[str]:
     categories = [c for c in design.columns if isinstance(c, Category)]
     numbers = [c for c in design.columns if not isinstance(c, Category)]
     gaps = [f"{c.name} ({plural(int(missing(ready.features[c.name]).sum()), 'row')})" for c in numbers if c.indicator]
-    wild = [c.name for c in numbers if ready.features[c.name].dtype.is_float() and ready.features[c.name].is_infinite().any()]
-    quietly = [c for c in ready.columns if c.role in ("constant", "empty", "other")]
     sentences: Mapping[str, list[str]] = {
         "Numbers": [c.name for c in numbers],
         "Categories": [f"{c.name} ({levels_of(c)})" for c in categories],
         "Missing numbers get the mean and an indicator column": gaps,
-        "Infinite numbers are taken as missing": wild,
+    }
+    return [*(f"{start}: {listed(names)}." for start, names in sentences.items() if names), *describe_rest(design, ready)]
+
+
+def describe_rest(design: Design, ready: Prepared) -> list[str]:
+    """What is said of the columns whatever the model: infinite numbers, and those that do not enter although no alert says so."""
+    from matchloss.linear.plan import Category
+
+    numbers = [c.name for c in design.columns if not isinstance(c, Category)]
+    quietly = [c for c in ready.columns if c.role in ("constant", "empty", "other")]
+    sentences: Mapping[str, list[str]] = {
+        "Infinite numbers are taken as missing": [
+            name for name in numbers if ready.features[name].dtype.is_float() and ready.features[name].is_infinite().any()
+        ],
         "Left out": [f"{c.name} ({c.done.removeprefix('left out: ')})" for c in quietly],
         "Dropped, as --drop says": [c.name for c in ready.columns if c.role == "dropped"],
     }

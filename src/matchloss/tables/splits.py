@@ -164,7 +164,7 @@ def plan(
         else:
             keys = numbered(row_keys([*table, target]))
         strata = labels.astype(np.intp) if how == "stratified" and labels is not None else None
-        cuts = [_cut(keys, wanted, seed, repeat, strata) for repeat in range(max(repeats, 1))]
+        cuts = [cut_evenly(keys, wanted, seed, repeat, strata) for repeat in range(max(repeats, 1))]
         dealt = np.stack([cut if codes is None else cut[codes] for cut in cuts])
         if not repeats:
             dealt = np.where(dealt == 0, int(dealt.max()), NEVER)
@@ -200,7 +200,7 @@ def _by_key(
     return held if Tally.of(keys, held).mostly_distinct(k) else None
 
 
-def _cut(keys: Keys, k: int, seed: int, repeat: int, strata: Index | None) -> Index:
+def cut_evenly(keys: Keys, k: int, seed: int, repeat: int, strata: Index | None) -> Index:
     """The fold of each key: equal parts of the sorted keys, within each stratum, which starts at a fold of its own."""
     n = len(keys)
     k = min(k, n)
