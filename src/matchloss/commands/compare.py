@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from matchloss.commands.options import Data, Pictures, Target, learns_from_a_table
+from matchloss.commands.options import Data, Models, Pictures, Target, learns_from_a_table
 from matchloss.commands.tools import check_folder, check_writable, progress, write_pictures
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ def compare(
     losses: Annotated[
         str, typer.Option(help="Losses to compare instead of the usual ones, such as huber(delta=2),poisson; module:class for your own.")
     ] = "",
+    model: Models = "linear",
     quantile: Annotated[str, typer.Option(help="Compare quantiles at these levels, such as 0.1,0.5,0.9.")] = "",
     score: Annotated[str | None, typer.Option(help="The score that decides, such as poisson_deviance, where it can.")] = None,
     *,
@@ -30,7 +31,7 @@ def compare(
     report: Annotated[Path | None, typer.Option(help="Write the comparison to this HTML page too.")] = None,
     pictures: Pictures = None,
 ) -> None:
-    """Which loss fits: one linear model under each that suits the target, judged on rows that the model did not see."""
+    """Which loss fits: the same model under each that suits the target, judged on rows that the model did not see."""
     from matchloss.comparison.run import compare
     from matchloss.errors import UsageError
     from matchloss.names import modules_from_here
@@ -44,6 +45,7 @@ def compare(
             data,
             target,
             losses=losses or None,
+            model=model,
             quantile=quantile or None,
             score=score,
             sample_weight=table.pop("weight"),

@@ -38,6 +38,7 @@ def _gone(value: float | None) -> None:
 
 TestFraction = Annotated[float | None, typer.Option(hidden=True, callback=_gone)]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model that `matchloss fit` wrote.")]
+Models = Annotated[str, typer.Option("--model", help="Kinds of models, with commas between: linear, trees, lightgbm, xgboost, catboost.")]
 Pictures = Annotated[Path | None, typer.Option(help="Write the pictures to this folder, each as PNG and SVG.")]
 OwnLoss = Annotated[
     str | None,

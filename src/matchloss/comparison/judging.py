@@ -159,6 +159,7 @@ def _answer(bench: Bench, q: Question, judges: Sequence[Judge], fitted: Sequence
         of={f.candidate.name: said for f in own if (said := _outside(bench, f))},
         aside=(*aside, *filter(None, doubts[:1] if doubts and doubts[0] else doubts), *_rare(target.name, target.classes, target.values)),
         unit={"group": "group", "time": "time"}.get(bench.split.how, "row"),
+        kinds={f.candidate.name: f.candidate.model for f in able} if len({f.candidate.model for f in own}) > 1 else {},
     )
     level = q.level if q.functional in ("quantile", "expectile") else None
     return Answer(
@@ -191,7 +192,8 @@ def _named(score: str) -> str:
 
 def _infinite(bench: Bench, judge: Judge, fitted: Fitted) -> str:
     """Why a score is infinite."""
-    rows = int(np.isinf(bench.rows(judge, fitted.prediction)).any(axis=0).sum())
+    infinite = np.isinf(bench.rows(judge, fitted.prediction)).any(axis=0)
+    rows = int((infinite if bench.weight is None else infinite & (bench.weight > 0)).sum())
     name, where = sentences.score_name(judge.name), f"in {plural(rows, 'row')}"
     if bench.ready.target.classes:
         return f"its {name} is infinite, since it gives probability 0 to what happened {where}"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from matchloss.comparison.questions import Question
+from matchloss.models.kinds import LINEAR
 from matchloss.tables.scores import ERROR_RATE
 from matchloss.tables.words import score_text
 
@@ -28,7 +29,7 @@ def results(fits: Sequence[Fit], answer: Answer) -> list[Line]:
     names = [*sorted(standing.means, key=lambda name: standing.means[name]), *verdict.not_ranked]
     others = [score for score in answer.standings if score != verdict.score]
     others += [ERROR_RATE] if any(ERROR_RATE in there[name].scores for name in names) else []
-    made: list[Line] = [("loss", verdict.score, "relative", "verdict", *others, "passes", "seconds")]
+    made: list[Line] = [("loss", verdict.score, "relative", "verdict", *others, steps(fits), "seconds")]
     for name in names:
         fit = there[name]
         own = score_text(verdict.score, fit.scores[verdict.score]) if verdict.score in fit.scores else "-"
@@ -39,6 +40,12 @@ def results(fits: Sequence[Fit], answer: Answer) -> list[Line]:
     constant = [f"{other.constant:.5g}" if (other := answer.standings.get(score)) else "-" for score in others]
     made.append((CONSTANT, f"{standing.constant:.5g}", reference, "", *constant, "", ""))
     return made
+
+
+def steps(fits: Sequence[Fit]) -> str:
+    """What the number of steps counts."""
+    linear = {fit.kind == LINEAR for fit in fits}
+    return "passes or trees" if len(linear) > 1 else "passes" if True in linear else "trees"
 
 
 def place(answer: Answer, name: str) -> str:
@@ -90,6 +97,7 @@ def records(fits: Sequence[Fit], answers: Sequence[Answer]) -> dict[str, list[An
     """The same as columns of values, a line for each loss and question, and for the constant."""
     scores = list(dict.fromkeys(name for answer in answers for name in answer.standings))
     made: list[dict[str, Any]] = []
+    several = len({fit.kind for fit in fits}) > 1
     for answer in answers:
         verdict, standing = answer.verdict, answer.standing
         head = {"functional": verdict.functional, "level": verdict.level, "score": verdict.score}
@@ -103,12 +111,26 @@ def records(fits: Sequence[Fit], answers: Sequence[Answer]) -> dict[str, list[An
             own = {"relative": mean / reference if mean is not None and reference else None, "low": low, "high": high}
             values = {name: fit.scores[name].value if name in fit.scores else None for name in scores}
             rest = {"passes": fit.passes, "seconds": fit.seconds, "converged": fit.converged}
-            made.append({"loss": fit.name, **head, "verdict": place(answer, fit.name), **own, **values, **rest})
+            kind = {"model": fit.kind} if several else {}
+            made.append({"loss": fit.name, **kind, **head, "verdict": place(answer, fit.name), **own, **values, **rest})
         own = {"relative": standing.constant / reference if reference else None, "low": None, "high": None}
         values = {name: answer.standings[name].constant if name in answer.standings else None for name in scores}
         rest = {"passes": None, "seconds": None, "converged": None}
-        made.append({"loss": CONSTANT, **head, "verdict": "", **own, **values, **rest})
+        made.append({"loss": CONSTANT, **({"model": None} if several else {}), **head, "verdict": "", **own, **values, **rest})
     return {name: [line[name] for line in made] for name in made[0]}
+
+
+def name_of_loss(fit: Fit) -> str:
+    """A fit's name without the kind of model."""
+    return fit.name.removeprefix(f"{fit.kind}:")
+
+
+def one_of_each(fits: Sequence[Fit]) -> dict[str, Fit]:
+    """The first fit of each loss, by the loss's name: what a loss is does not depend on the model."""
+    made: dict[str, Fit] = {}
+    for fit in fits:
+        made.setdefault(name_of_loss(fit), fit)
+    return made
 
 
 def properties(fits: Sequence[Fit]) -> list[Line]:
@@ -116,10 +138,10 @@ def properties(fits: Sequence[Fit]) -> list[Line]:
     made: list[Line] = [
         ("loss", "error signal", "output minus wanted", "zero only when right", "convex", "linear in the target", "aims at (elicits)")
     ]
-    for fit in fits:
+    for name, fit in one_of_each(fits).items():
         loss = fit.loss
         flags = ("yes" if f else "no" for f in (loss.matching, loss.zero_iff_right, loss.convex, loss.linear_in_target))
-        made.append((fit.name, loss.error_signal, *flags, _aim(fit)))
+        made.append((name, loss.error_signal, *flags, _aim(fit)))
     return made
 
 

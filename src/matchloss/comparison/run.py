@@ -59,7 +59,8 @@ def compare(
     score (labels) or the pinball score (quantiles), where it is consistent for the question. split: auto, random, stratified,
     group:COLUMN or time:COLUMN; folds: 5 by default. sample_weight: a column, or a number for each row. The other options are those of
     `matchloss compare` on the command line. `progress` is told what goes on.
-    DataError (a ValueError) for a table, a column or an option that no comparison can be made from.
+    DataError (a ValueError) for a table, a column or an option that no comparison can be made from; ImportError, before any
+    work, with the pip command where `model` names a library that is not installed.
 
     >>> import polars as pl
     >>> table = pl.DataFrame({"x": [i % 7 for i in range(70)], "y": [2 * (i % 7) + i % 3 - 3 for i in range(70)]})
@@ -121,7 +122,8 @@ def _comparison(
     answers = answer_all(bench, fitted, score)
     fits = tuple(_fit(f, bench, answers) for f in fitted)
     names = dict.fromkeys(name for answer in answers for name in answer.standings)
-    notes = [*ready.notes, made.how, *dict.fromkeys(note for of in models.values() for note in of.notes())]
+    first, *others = models.values()
+    notes = [*ready.notes, made.how, *first.notes(), *(note for of in others for note in of.notes(alone=False))]
     if any(f.candidate.model == LINEAR and ridge(f.candidate.loss, wanted) for f in fitted):
         notes.append(describe_ridge())
     notes += dict.fromkeys(f"{f.candidate.loss.name}: {f.candidate.note}." for f in fitted if f.candidate.note)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from matchloss.models.kinds import LINEAR
 from matchloss.tables.words import listed
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class Remarks:
     of: Mapping[str, str] = field(default_factory=dict)  # "predicts a price below 0 in 7 % of rows"
     aside: tuple[str, ...] = ()  # whole sentences at the end
     unit: str = "row"  # what is independent of another: rows, or groups
+    kinds: Mapping[str, str] = field(default_factory=dict)  # of model, by the name of a loss; empty where there is one kind
 
 
 def asked(functional: str, level: float | None) -> str:
@@ -81,6 +83,7 @@ def _others(standing: Standing, remarks: Remarks) -> str:
     """The other losses, one clause each: those as good first, then those of whom nothing is known, then those that are worse."""
     clauses: list[str] = []
     told = False  # what the numbers in brackets are
+    behind = _kinds_behind(standing, remarks)
     for name, pair in standing.as_good.items():
         alike = max(map(abs, standing.shares(pair))) <= ALIKE
         how = "does as well" if alike else f"does nearly as well, within 5 % of what {standing.best} gains over a constant"
@@ -91,6 +94,15 @@ def _others(standing: Standing, remarks: Remarks) -> str:
         clauses.append(_with_remark(unsure, name, remarks, f"although {name}"))
         told = True
     for name, pair in standing.worse.items():
+        kind = remarks.kinds.get(name)
+        rivals = behind.get(kind or "", [])
+        if name in rivals[1:]:
+            continue
+        if rivals:
+            nearest = f"no {'linear model' if kind == LINEAR else f'model of {kind}'} does as well; the nearest, {name}, is worse by"
+            clauses.append(_with_remark(f"{nearest} {_amount(standing, pair, told, _rows(pair, remarks.unit, '; '))}", name, remarks))
+            told = True
+            continue
         than = "" if standing.by[name] == standing.best else f" than {standing.by[name]}"
         rows = _rows(pair, remarks.unit, "; ")
         how = f"is hardly worse{than}, by" if standing.hardly(name) else f"is worse{than} by"
@@ -98,6 +110,18 @@ def _others(standing: Standing, remarks: Remarks) -> str:
         told = True
     said = "; ".join(clauses)
     return f"{said.replace('the data', 'The data', 1) if said.startswith('the data') else said}." if said else ""
+
+
+def _kinds_behind(standing: Standing, remarks: Remarks) -> dict[str, list[str]]:
+    """The kinds of models of which every loss, of several, is worse than the best, with these losses, the nearest first."""
+    kinds: dict[str, list[str]] = {}
+    for name in sorted(standing.means, key=lambda name: standing.means[name]):
+        kinds.setdefault(remarks.kinds.get(name, ""), []).append(name)
+    return {
+        kind: names
+        for kind, names in kinds.items()
+        if kind and len(names) > 1 and all(standing.by.get(name) == standing.best and not standing.hardly(name) for name in names)
+    }
 
 
 def _with_remark(clause: str, name: str, remarks: Remarks, joined: str = "and") -> str:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from matchloss.linear.columns import Coded, open_table
 from matchloss.linear.plan import Category, level_codes, numbers_of
-from matchloss.tables.design import describe_rest
+from matchloss.tables.design import describe_columns, describe_rest
 from matchloss.tables.roles import missing
 from matchloss.tables.words import listed, plural
 
@@ -60,12 +60,14 @@ def categories_of(design: Design) -> tuple[int, ...]:
 
 def describe(design: Design, ready: Prepared) -> list[str]:
     """How the columns enter, a sentence each, and which do not although no alert says so."""
-    categories = [c for c in design.columns if isinstance(c, Category)]
-    numbers = [c for c in design.columns if not isinstance(c, Category)]
+
+    def levels(category: Category) -> str:
+        return plural(sum(level is not None for level in category.levels), "level")
+
+    return [*describe_columns(design, levels), *describe_rest(design, ready)]
+
+
+def describe_gaps(design: Design, ready: Prepared) -> list[str]:
+    """What becomes of missing values."""
     gaps = [f"{c.name} ({plural(rows, 'row')})" for c in design.columns if (rows := int(missing(ready.features[c.name]).sum()))]
-    sentences = {
-        "Numbers": [c.name for c in numbers],
-        "Categories": [f"{c.name} ({plural(sum(level is not None for level in c.levels), 'level')})" for c in categories],
-        "Trees send missing values down a branch of their own": gaps,
-    }
-    return [*(f"{start}: {listed(names)}." for start, names in sentences.items() if names), *describe_rest(design, ready)]
+    return [f"Trees send missing values down a branch of their own: {listed(gaps)}."] if gaps else []

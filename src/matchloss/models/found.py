@@ -48,8 +48,8 @@ class Models(Protocol):
         """How many columns a model has, the intercept apart."""
         ...
 
-    def notes(self) -> list[str]:
-        """How the table's columns enter, a sentence each."""
+    def notes(self, alone: bool = True) -> list[str]:
+        """How the table's columns enter, a sentence each; beside other kinds of models only what is this one's own."""
         ...
 
     def found(self, loss: Loss, tell: Tell) -> Found:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from matchloss.linear.model import Model
 from matchloss.models.found import Found, Tell
 from matchloss.tables.crossfit import CrossFit, cross_fit, ridge
-from matchloss.tables.design import describe, learn
+from matchloss.tables.design import describe, describe_gaps, learn
 
 if TYPE_CHECKING:
     from matchloss.linear.plan import Design
@@ -37,9 +37,11 @@ class LinearModels:
         """Columns of the design matrix, the intercept apart."""
         return len(self.design.names)
 
-    def notes(self) -> list[str]:
-        """How the table's columns enter, a sentence each."""
-        return describe(self.design, self.ready)
+    def notes(self, alone: bool = True) -> list[str]:
+        """How the table's columns enter, a sentence each; beside other kinds of models only what is this one's own."""
+        if alone:
+            return describe(self.design, self.ready)
+        return [f"Linear models: {said[0].lower()}{said[1:]}" for said in describe_gaps(self.design, self.ready)]
 
     def found(self, loss: Loss, tell: Tell) -> Found:
         """The models under this loss, with the ridge that keeps them finite."""

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.linear.plan import Category
-from matchloss.models.columns import categories_of, describe, features_of
+from matchloss.models.columns import categories_of, describe, describe_gaps, features_of
 from matchloss.models.found import CannotTrain, Found, Tell
 from matchloss.models.hosts import host_of
-from matchloss.models.tree_model import TreeModel
 from matchloss.models.training import FEW, Grown, Rows, Settings, Training
+from matchloss.models.tree_model import TreeModel
 from matchloss.tables.design import learn
-from matchloss.tables.stopping import PARTS, watched_rows
+from matchloss.tables.stopping import watched_rows
 
 if TYPE_CHECKING:
     from matchloss.linear.plan import Design
@@ -76,16 +76,17 @@ class TreeModels:
         """How many columns enter."""
         return len(self.design.columns)
 
-    def notes(self) -> list[str]:
-        """How the table's columns enter and how the trees are grown, a sentence each."""
-        s = self.settings
+    def notes(self, alone: bool = True) -> list[str]:
+        """How the table's columns enter and how the trees are grown, a sentence each; beside other kinds of models only the latter."""
+        s, tenth = self.settings, f"{'the latest' if self.split.how == 'time' else 'a'} tenth of its rows, the same ones under every loss"
         grown = (
-            f"{self.called}: at most {s.trees} trees of depth {s.depth} with {s.leaves} leaves of {s.rows} rows or more, learning rate "
-            f"{s.learning_rate:g}; each model watches its loss on {'the latest' if self.split.how == 'time' else 'a'} tenth of its rows, the "
-            f"same ones under every loss, and keeps the trees up to the least."
+            f"Trees of {self.called}: at most {s.trees} of depth {s.depth} with {s.leaves} leaves of {s.rows} rows or more, learning rate "
+            f"{s.learning_rate:g}; each model watches its loss on {tenth}, and keeps the trees up to the least."
         )
-        few = f"Rows are too few to watch: every model has {FEW} trees."
-        return [*describe(self.design, self.ready), grown if self._watched(np.arange(self.ready.n)).any() else few]
+        if not self._watched(np.arange(self.ready.n)).any():
+            grown = f"Trees of {self.called}: {FEW} of depth {s.depth}, since rows are too few to watch the loss on some of them."
+        own = [*describe_gaps(self.design, self.ready), grown]
+        return [*describe(self.design, self.ready), *own] if alone else own
 
     @property
     def called(self) -> str:
@@ -102,9 +103,7 @@ class TreeModels:
         grown, seconds = (grove.folds[-1].grown, grove.seconds) if self.split.held_out else grove.whole()
         models = len(grove.folds) + (not self.split.held_out)
         objective = self.objective(loss, grown)
-        return Found(
-            grove.raw, grown.forest.trees, seconds, objective, models, 0, lambda: self.model(loss, grove.whole()[0])
-        )
+        return Found(grove.raw, grown.forest.trees, seconds, objective, models, 0, lambda: self.model(loss, grove.whole()[0]))
 
     def grove(self, loss: Loss, tell: Tell) -> Grove:
         """A model for each part of the split, and one of all rows where it is asked for."""

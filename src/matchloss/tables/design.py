@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,18 +43,26 @@ def gap(column: pl.Series, row: int) -> str:
 
 
 def describe(design: Design, ready: Prepared) -> list[str]:
-    """How the columns enter, a sentence each, and which do not although no alert says so."""
+    """How the columns enter a linear model, a sentence each, and which do not although no alert says so."""
+    return [*describe_columns(design, levels_of), *describe_gaps(design, ready), *describe_rest(design, ready)]
+
+
+def describe_columns(design: Design, levels: Callable[[Category], str]) -> list[str]:
+    """Which columns are numbers and which are levels; `levels` says of a category what there is to say."""
     from matchloss.linear.plan import Category
 
-    categories = [c for c in design.columns if isinstance(c, Category)]
-    numbers = [c for c in design.columns if not isinstance(c, Category)]
-    gaps = [f"{c.name} ({plural(int(missing(ready.features[c.name]).sum()), 'row')})" for c in numbers if c.indicator]
-    sentences: Mapping[str, list[str]] = {
-        "Numbers": [c.name for c in numbers],
-        "Categories": [f"{c.name} ({levels_of(c)})" for c in categories],
-        "Missing numbers get the mean and an indicator column": gaps,
-    }
-    return [*(f"{start}: {listed(names)}." for start, names in sentences.items() if names), *describe_rest(design, ready)]
+    numbers = [c.name for c in design.columns if not isinstance(c, Category)]
+    categories = [f"{c.name} ({levels(c)})" for c in design.columns if isinstance(c, Category)]
+    return [f"{start}: {listed(names)}." for start, names in (("Numbers", numbers), ("Categories", categories)) if names]
+
+
+def describe_gaps(design: Design, ready: Prepared) -> list[str]:
+    """What becomes of missing numbers in a linear model."""
+    from matchloss.linear.plan import Number
+
+    gaps = [c.name for c in design.columns if isinstance(c, Number) and c.indicator]
+    said = listed(f"{name} ({plural(int(missing(ready.features[name]).sum()), 'row')})" for name in gaps)
+    return [f"Missing numbers get the mean and an indicator column: {said}."] if gaps else []
 
 
 def describe_rest(design: Design, ready: Prepared) -> list[str]:

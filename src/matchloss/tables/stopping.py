@@ -41,7 +41,7 @@ def watched_rows(ready: Prepared, split: Split, seed: int) -> Callable[[Index], 
             return _usable(here > np.quantile(here, 1 - 1 / PARTS, method="lower"), train, labels, counts)
 
         return latest
-    keys = numbered(row_keys([*ready.features, pl.Series(ready.target.name, np.asarray(ready.target.values))]))
+    keys = row_keys([*ready.features, pl.Series(ready.target.name, np.asarray(ready.target.values))])
     if split.how == "group":
         codes = split.groups
         assert codes is not None
@@ -49,7 +49,7 @@ def watched_rows(ready: Prepared, split: Split, seed: int) -> Callable[[Index], 
         np.add.at(together, codes, keys)  # whatever the order of the rows
         part = cut_evenly(together, PARTS, seed, REPEAT, None)[codes]
     else:
-        part = cut_evenly(keys, PARTS, seed, REPEAT, labels)
+        part = cut_evenly(numbered(keys), PARTS, seed, REPEAT, labels)
     aside = part == 0
     return lambda train: _usable(aside[train], train, labels, counts)
 
