@@ -374,7 +374,7 @@ def test_targets_that_cannot_be_learned_are_refused(y, says):
         ({"folds": 1}, "--folds is 1"),
         ({"split": "half"}, "--split is half; it must be auto"),
         ({"losses": []}, "names no loss"),
-        ({"model": "trees"}, "allowed: linear"),
+        ({"model": "forest!"}, "allowed: linear, trees"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options, says):

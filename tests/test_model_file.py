@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import matchloss as ml
-from matchloss.linear.model import KINDS, SCHEMA, Model, ModelError, read_model, write_model
+from matchloss.linear.file_parts import KINDS
+from matchloss.linear.model import SCHEMA, Model, ModelError, read_model, write_model
 from matchloss.linear.plan import Category, Design, Number
 from matchloss.losses import CATALOGUE, Interval
 from sweeps import examples
@@ -181,7 +182,7 @@ def test_a_later_schema_is_told_from_damage(tmp_path):
         (["columns", 2, "levels"], ["x"], 'has "levels", which no model'),
         (["about"], {"a": {"b": {"c": {"d": 1}}}}, "about must be"),
         (["about"], {"a": [1]}, "a fact in about is a list; it must be text"),
-        (["code"], "print()", 'the model has "code", which no model of schema 2 has'),
+        (["code"], "print()", 'the model has "code", which no model of this schema has'),
     ],
 )
 def test_every_field_is_checked(tmp_path, where, value, says):

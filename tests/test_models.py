@@ -15,7 +15,7 @@ from command import refusal
 from matchloss.comparison.text import comparison_markdown, comparison_text
 from matchloss.models.columns import features_of
 from matchloss.models.found import CannotTrain
-from matchloss.models.hosts.sklearn_trees import Sklearn, as_arrays
+from matchloss.models.hosts.sklearn_trees import Sklearn
 from matchloss.models.kinds import models_of
 from matchloss.tables.errors import DataError
 from matchloss.tables.options import Options, study
@@ -141,17 +141,6 @@ def test_missing_and_unknown_values_are_nan_and_counted():
     trees = models_of("trees", made.ready, made.split, 0)
     X, unseen = features_of(trees.design, pl.DataFrame({"c": ["z", None, "d"], "x": [float("inf"), None, 2.0]}))
     assert np.array_equal(X, [[np.nan, np.nan], [np.nan, np.nan], [2.0, 2.0]], equal_nan=True) and unseen == {"c": 1}
-
-
-@pytest.mark.parametrize("target", ["count", "label", "three"])
-def test_trees_as_plain_arrays_predict_the_same_bits(target):
-    made = of(target)
-    trees = models_of("trees", made.ready, made.split, 0)
-    loss = {"count": ml.Poisson(), "label": ml.Logistic(), "three": ml.CrossEntropy()}[target]
-    forest = trees.grove(loss, lambda text: None).whole()[0].forest
-    X = np.array([[x, c] for x in (-9.0, -0.3, 0.0, 1.1, np.nan) for c in (0.0, 1.0, 2.0, 3.0, np.nan)])
-    assert forest.trees > 1
-    assert np.array_equal(as_arrays(forest.estimator).raw(X), forest.raw(X))
 
 
 def test_a_loss_that_a_library_cannot_train_is_left_out_and_said(monkeypatch):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matchloss.comparison.verdicts import Standing, Verdict
     from matchloss.linear.model import Model
     from matchloss.losses import Loss, TargetKind
+    from matchloss.models.tree_model import TreeModel
     from matchloss.tables.roles import Column
 
 __all__ = ["Answer", "Comparison", "Fit", "Score"]
@@ -41,10 +42,10 @@ class Fit:
     objective: float  # mean training loss reached, in the loss's own units
     scores: Mapping[str, Score]  # by score name, in the order of Comparison.score_names, of rows that the model did not see
     raw: Floats  # raw predictions of the scored rows by models that did not see them, of the first repeat: (n,) or (n, K)
-    whole: Callable[[], Model] = field(repr=False)
+    whole: Callable[[], Model | TreeModel] = field(repr=False)
 
     @cached_property
-    def model(self) -> Model:
+    def model(self) -> Model | TreeModel:
         """The model of all rows."""
         return self.whole()
 

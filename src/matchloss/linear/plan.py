@@ -229,13 +229,13 @@ def level_codes(column: Category, found: NDArray[Any] | Coded) -> NDArray[np.int
 
 def _enter_number(column: Number, found: NDArray[Any] | Coded) -> list[NDArray[Any]]:
     """The column, and its indicator if it has one."""
-    found = numbers_of(column, found)
-    gone = None if found.dtype.kind in "iu" else ~np.isfinite(found)
+    values = numbers_of(column, found)
+    gone = None if values.dtype.kind in "iu" else ~np.isfinite(values)
     if gone is not None and gone.any():
-        found = np.where(gone, column.fill, found.astype(np.float64))
+        values = np.where(gone, np.float64(column.fill or 0.0), values.astype(np.float64))
     if not column.indicator:
-        return [found]
-    return [found, np.zeros(len(found), np.int8) if gone is None else gone.astype(np.int8)]
+        return [values]
+    return [values, np.zeros(len(values), np.int8) if gone is None else gone.astype(np.int8)]
 
 
 def _enter_category(column: Category, found: NDArray[Any] | Coded) -> tuple[NDArray[Any], int]:

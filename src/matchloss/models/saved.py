@@ -119,7 +119,7 @@ def read_model(path: str | Path, loss: type[Loss] | None = None) -> Model | Tree
     if hashlib.sha256(content).hexdigest() != digest:
         raise ModelError(f"{trees} does not hold the trees of {path.name}: it was changed, or belongs to another model")
     try:
-        forest = host_of(host).read(trees)
+        forest = host_of(host).read(trees, head.loss)
     except ValueError as error:
         raise ModelError(f"{trees} holds no trees: {error}") from error
     return TreeModel(host, forest, head.loss, design, head.target, head.kind, head.classes, head.about, head.readings)

@@ -92,6 +92,6 @@ class Host(Protocol):
         """Trees; ValueError where the library cannot train this loss, or training stops."""
         ...
 
-    def read(self, path: Path) -> Forest:
+    def read(self, path: Path, loss: Loss) -> Forest:
         """The trees in a file that `Forest.write` wrote; ValueError for one that holds none."""
         ...

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from matchloss.models.forest import ArrayForest, read_forest
 from matchloss.models.training import FEW, Forest, Grown, Training
+
+if TYPE_CHECKING:
+    from matchloss.losses import Loss
 
 Floats = NDArray[np.float64]
 MOST_LEVELS = 255  # that scikit-learn takes in a column of categories; one with more enters as numbers, in their order
@@ -21,7 +23,6 @@ class SklearnForest:
     """A fitted estimator."""
 
     estimator: Any
-    classes: int
 
     @property
     def trees(self) -> int:
@@ -35,7 +36,7 @@ class SklearnForest:
 
     def write(self, path: Path) -> None:
         """The trees as JSON of plain arrays."""
-        as_arrays(self.estimator).write(path)
+        self.estimator.save(path)
 
 
 class Sklearn:
@@ -73,62 +74,23 @@ class Sklearn:
         estimator.fit(rows.X, rows.y, rows.weight, **aside)
         losses = () if watched is None else tuple(float(-score) for score in estimator.validation_score_)
         if losses:
-            del estimator._predictors[int(np.argmin(losses)) :]
-        return Grown(SklearnForest(estimator, training.classes), losses)
+            _keep(estimator, int(np.argmin(losses)))
+        return Grown(SklearnForest(estimator), losses)
 
-    def read(self, path: Path) -> Forest:
+    def read(self, path: Path, loss: Loss) -> Forest:
         """The trees in a file of ours; ValueError for one that holds none."""
-        return read_forest(path)
+        from matchloss.losses import CATALOGUE
+        from matchloss.sklearn import load
+
+        return SklearnForest(load(path, None if CATALOGUE.get(loss.name) is type(loss) else type(loss)))
+
+
+def _keep(estimator: Any, trees: int) -> None:
+    """Keeps the first rounds; of none a single one whose leaves add nothing."""
+    del estimator._predictors[max(trees, 1) :]
+    if not trees:
+        for tree in estimator._predictors[0]:
+            tree.nodes["value"] = 0.0
 
 
 HOST = Sklearn()
-
-
-def as_arrays(estimator: Any) -> ArrayForest:
-    """The estimator's trees as plain arrays."""
-    n = int(estimator.n_features_in_)
-    preprocessor = estimator._preprocessor
-    levels: list[Floats] = [] if preprocessor is None else preprocessor.named_transformers_["encoder"].categories_
-    categories = [] if preprocessor is None else np.flatnonzero(estimator.is_categorical_).tolist()
-    columns = np.array([*categories, *(j for j in range(n) if j not in categories)])  # scikit-learn puts categories first
-    nodes, places, sets, roots = [], [], [], []
-    before = 0
-    for round_ in estimator._predictors:
-        roots.append([])
-        for tree in round_:
-            roots[-1].append(before)
-            nodes.append(tree.nodes)
-            own = np.full(len(tree.nodes), -1)
-            for i in np.flatnonzero(tree.nodes["is_categorical"] & ~tree.nodes["is_leaf"].astype(bool)):
-                own[i] = len(sets)
-                seen = levels[int(tree.nodes["feature_idx"][i])]
-                sets.append(_levels_left(tree.raw_left_cat_bitsets[tree.nodes["bitset_idx"][i]], seen))
-            places.append(own)
-            before += len(tree.nodes)
-    all_nodes = np.concatenate(nodes) if nodes else np.zeros(0, NODE)
-    base = np.repeat(np.array([root for of in roots for root in of], np.int64), [len(found) for found in nodes])
-    leaf = all_nodes["is_leaf"].astype(bool)
-    return ArrayForest(
-        start=np.asarray(estimator._baseline_prediction, np.float64).reshape(-1),
-        single=estimator._baseline_prediction.size == 1,
-        roots=np.array(roots, np.int64).reshape(len(roots), estimator._baseline_prediction.size),
-        column=np.where(leaf, -1, columns[all_nodes["feature_idx"]] if n else -1),
-        threshold=np.minimum(all_nodes["num_threshold"], np.finfo(np.float64).max),  # all that is known, where it is infinite
-        place=np.concatenate(places) if places else np.zeros(0, np.int64),
-        left=np.where(leaf, 0, all_nodes["left"] + base),
-        right=np.where(leaf, 0, all_nodes["right"] + base),
-        missing_left=all_nodes["missing_go_to_left"].astype(bool),
-        value=np.asarray(all_nodes["value"], np.float64),
-        levels=tuple(sets),
-        known={j: tuple(int(x) for x in seen if not np.isnan(x)) for j, seen in zip(categories, levels, strict=True)},
-        columns=n,
-    )
-
-
-NODE = [("is_leaf", "u1"), ("feature_idx", "i8"), ("num_threshold", "f8"), ("left", "i8"), ("right", "i8")]
-NODE += [("missing_go_to_left", "u1"), ("value", "f8")]  # what is read of scikit-learn's nodes, for a model without any
-
-
-def _levels_left(bits: NDArray[np.uint32], seen: Floats) -> tuple[int, ...]:
-    """The levels whose bit is set; the bits number the levels that the estimator has seen, in their order."""
-    return tuple(int(x) for i, x in enumerate(seen) if not np.isnan(x) and bits[i // 32] >> np.uint32(i % 32) & 1)
