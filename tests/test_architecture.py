@@ -14,7 +14,8 @@ SRC = ROOT / "src"
 # From the ground up. A room imports rooms before it in this list, and itself. "matchloss" is the package's own __init__.
 ROOMS = (
     "errors", "files", "urls", "names", "engine", "losses", "torch", "jax", "hosts", "matchloss", "scoring", "linear",
-    "boosting", "sklearn", "tables", "terminal", "models", "comparison", "fit", "judging", "audit", "report", "commands", "cli", "__main__",
+    "boosting", "sklearn", "xgboost", "lightgbm", "catboost",
+    "tables", "terminal", "models", "comparison", "fit", "judging", "audit", "report", "commands", "cli", "__main__",
 )  # fmt: skip
 
 
