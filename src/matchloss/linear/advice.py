@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matchloss.losses import Loss
 
 EPS = float(np.finfo(np.float64).eps)
+STILL = 1e-6  # coefficients that move less than this share of the fastest along a direction do not
 GROWING = 0.25  # coefficients with at least this share of the largest effect are named
 
 
@@ -80,11 +81,19 @@ class Ends:
         return np.stack([np.min([p[0] for p in parts], axis=0), np.max([p[1] for p in parts], axis=0)])
 
 
-def advise(f: Objective, at: Measure, converged: bool, tol: float, names: Sequence[str], before: Sequence[Floats]) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class Advice:
+    """Sentences for the person, and the coefficients, as in Objective.whole, that have no finite best value."""
+
+    messages: tuple[str, ...]
+    diverging: tuple[int, ...] = ()
+
+
+def advise(f: Objective, at: Measure, converged: bool, tol: float, names: Sequence[str], before: Sequence[Floats]) -> Advice:
     """One sentence for each thing that the person should look at; `before` holds thetas from earlier passes."""
     every = [*(["the intercept"] if f.intercept else []), *(names or [f"column {j}" for j in range(len(f.rows.slots) + len(f.left_out))])]
     labels = [label for j, label in enumerate(every) if j not in f.left_out]
-    said = []
+    said, diverging = [], ()
     if _all_at_the_end(f):
         said.append(f"The intercept diverges: all targets are {f.source.ends()[0]:g}.")
     elif f.l2 == 0:
@@ -94,13 +103,15 @@ def advise(f: Objective, at: Measure, converged: bool, tol: float, names: Sequen
         direction = endless(f, at, before)
         if direction is not None:
             which = _list([labels[j] for j in _growing(f, direction)])
+            moved = np.abs(direction).reshape(f.size, -1).max(axis=1)
+            diverging = tuple(np.delete(np.arange(len(every)), f.left_out)[moved > STILL * moved.max()].tolist())
             said.append(
                 "The coefficients diverge: classes are perfectly separated, or all rows of a level agree in the target. "
                 f"Still growing: {which}. An l2 above 0 keeps them finite."
             )
     if not converged:
         said.append(f"Not converged: the gradient's largest entry is {at.norm:.1e}, above tol = {tol:g}. More passes or an l2 may help.")
-    return tuple(said)
+    return Advice(tuple(said), diverging)
 
 
 def not_centred(rows: TableRows, names: Sequence[str]) -> tuple[str, ...]:

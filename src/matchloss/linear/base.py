@@ -157,6 +157,7 @@ class Linear(BaseEstimator):
         self.objective_ = found.objective
         self.gradient_norm_ = found.gradient_norm
         self.method_ = found.method
+        self._diverging = found.diverging
         return found
 
     def _names(self) -> list[str]:

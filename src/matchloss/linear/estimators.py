@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,13 @@ try:
     from sklearn.metrics import accuracy_score, r2_score
     from sklearn.utils import column_or_1d
     from sklearn.utils.metaestimators import available_if
+    from sklearn.utils.validation import check_is_fitted
 except ImportError as error:
     raise ImportError('the estimators need scikit-learn: pip install "matchloss[linear]"') from error
+
+if TYPE_CHECKING:
+    from matchloss.linear.inference.inference import Inference, Kind
+    from matchloss.linear.inference.information import Weights
 
 FAR_FROM_THE_MEAN = ("quantile", "expectile", "mode", "none")  # functionals that R^2, which scores means, does not suit
 
@@ -75,6 +80,36 @@ class LinearRegressor(RegressorMixin, Linear):
     def score(self, X: Any, y: Any, sample_weight: Any = None, offset: Any = None) -> float:
         """R^2, the share of the target's variance that the predictions explain: scikit-learn's r2_score."""
         return float(r2_score(y, self.predict(X, offset), sample_weight=sample_weight))
+
+    def inference(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        offset: Any = None,
+        weights: Weights = "repeat",
+        *,
+        covariance: Kind | None = None,
+        groups: Any = None,
+    ) -> Inference:
+        """How sure the coefficients are, on the rows, weights and offset that the model was fitted to: an estimator keeps no rows.
+
+        `weights`: "repeat" (a weight of 3 is a row that is there three times) or "trials" (a row is the mean of so many: of trials, of
+        policies). `covariance`: "fisher" (the default of a loss that is a likelihood), "observed", "HC0", "HC1" (the default of others),
+        "cluster" with `groups`, a label a row, or "bayes". Raises DomainError for a loss with kinks, and after l1 > 0.
+        See matchloss.linear.inference.inference.Inference for what it knows.
+
+        >>> import numpy as np
+        >>> from matchloss.linear import LinearRegressor
+        >>> x, y = np.arange(6.0)[:, None], np.array([1.0, 0.9, 3.2, 2.8, 5.1, 5.2])
+        >>> found = LinearRegressor().fit(x, y).inference(x, y)
+        >>> found.bse.round(4), found.pvalues.round(4)
+        (array([0.5101, 0.1685]), array([0.2642, 0.0049]))
+        """
+        from matchloss.linear.inference.build import infer
+
+        check_is_fitted(self)
+        return infer(self, X, numbers("y", column_or_1d(y, warn=True)), sample_weight, offset, weights, covariance, groups)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -195,6 +230,42 @@ class LinearClassifier(ClassifierMixin, Linear):
         if given.shape[1] != len(self.classes_):
             raise ValueError(f"y has {given.shape[1]} columns; the model has {len(self.classes_)} classes: {self.classes_.tolist()}")
         return float(np.average(np.take_along_axis(given, self._places(X, offset)[:, None], axis=1)[:, 0], weights=sample_weight))
+
+    def inference(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        offset: Any = None,
+        weights: Weights = "repeat",
+        *,
+        covariance: Kind | None = None,
+        groups: Any = None,
+    ) -> Inference:
+        """How sure the coefficients are, on the rows, weights and offset that the model was fitted to: an estimator keeps no rows.
+
+        `weights`: "repeat" (a weight of 3 is a row that is there three times) or "trials" (a row is the mean of so many: of trials, of
+        policies). `covariance`: "fisher" (the default of a loss that is a likelihood), "observed", "HC0", "HC1" (the default of others),
+        "cluster" with `groups`, a label a row, or "bayes". Raises DomainError for a loss with kinks, and after l1 > 0.
+        See matchloss.linear.inference.inference.Inference for what it knows.
+        """
+        from matchloss.linear.inference.build import infer
+
+        check_is_fitted(self)
+        return infer(self, X, self._target(y), sample_weight, offset, weights, covariance, groups)
+
+    def _target(self, y: Any) -> NDArray[Any]:
+        """y as the fitted loss takes it: numbers of the classes, or distributions."""
+        shares = distributions(y)
+        if shares is None:
+            given = labels(y)
+            place = {label: k for k, label in enumerate(self.classes_.tolist())}
+            codes = np.array([place.get(label, -1) for label in given.tolist()], np.intp)
+            if (codes < 0).any():
+                row = int((codes < 0).argmax())
+                raise ValueError(f"y, row {row}: {given.tolist()[row]!r} is none of the model's classes, {self.classes_.tolist()}")
+            return codes if len(self.coef_) > 1 else codes.astype(np.float64)
+        return shares[1] if len(self.coef_) > 1 else shares[1][:, 1].astype(np.float64)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -45,6 +45,7 @@ class Solution:
     gradient_norm: float  # the largest absolute entry of the objective's gradient
     messages: tuple[str, ...]  # what the person should look at, one sentence each
     trace: tuple[tuple[float, float, int], ...]  # objective, gradient norm and rows of every pass, the subsample's first
+    diverging: tuple[int, ...] = ()  # coefficients without a finite best value, the intercept, if any, first
     penalty: float = 0.0  # of the ridge, where the objective is without it
 
 
@@ -129,7 +130,8 @@ def minimise(
         if not np.isfinite(found.at.norm):
             f.measure(f.start(), Log(1))  # raises NotFinite if the rows are to blame
         converged = found.at.norm <= tol or (found.stuck and (chosen == "interior_point" or at_rounding(f, found.at)))
-        messages = advise(f, found.at, converged, tol, names, log.before(found.at.norm))
+        advice = advise(f, found.at, converged, tol, names, log.before(found.at.norm))
+        messages = advice.messages
         if not intercept and (f.left_out or not converged):
             messages += not_centred(rows, names)
     theta = f.whole(found.at.theta)
@@ -146,6 +148,7 @@ def minimise(
         objective=found.at.value,
         gradient_norm=found.at.norm,
         messages=messages,
+        diverging=advice.diverging,
         trace=(*found.before, *log.steps),
     )
 

@@ -58,6 +58,7 @@ class Loss:
     linear_in_target: ClassVar[Any] = False  # the gradient is affine in the target
     smooth: ClassVar[Any] = True  # the gradient is continuous in raw
     zero_iff_right: ClassVar[Any] = False  # the divergence is 0 exactly where predict(raw) = target
+    likelihood: ClassVar[Any] = ""  # "whole": -value is a log-likelihood but for terms without raw; "scaled": -value / dispersion is
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -226,6 +227,10 @@ class Loss:
     def link(self, prediction: Any) -> Any:
         """The inverse of predict: the raw prediction for a prediction, of the same shape; DomainError outside its domain."""
         raise NotImplementedError
+
+    def log_base(self, target: NDArray[Any], dispersion: Any = 1.0) -> Any:
+        """The terms without raw of a log density: log density = log_base - value / dispersion. NotImplementedError if it is none."""
+        raise NotImplementedError(f"{self!r} is not a likelihood")
 
 
 class PointwiseLoss(Loss):

@@ -28,6 +28,15 @@ class BinaryLoss(PointwiseLoss):
     zero_iff_right = True
 
 
+class BinaryLikelihood(BinaryLoss):
+    """A loss that is the log score of P(1)."""
+
+    likelihood = "whole"
+
+    def log_base(self, target: NDArray[Any], dispersion: Any = 1.0) -> Any:
+        return np.zeros(np.shape(target))
+
+
 class SigmoidLoss(BinaryLoss):
     """A loss whose prediction is the sigmoid of raw."""
 
@@ -43,7 +52,7 @@ class SigmoidLoss(BinaryLoss):
 
 
 @dataclass(frozen=True)
-class Logistic(SigmoidLoss):
+class Logistic(SigmoidLoss, BinaryLikelihood):
     """Logistic loss: the log score behind a sigmoid, whose error signal is probability minus target.
 
     value = log(1 + e^z) - y z, gradient = p - y, hessian = p (1 - p), with p = 1 / (1 + e^-z); y in [0, 1]; z = logit p.
@@ -97,7 +106,7 @@ def probit_sides(m: Namespace, raw: Numbers) -> tuple[Numbers, ...]:
 
 
 @dataclass(frozen=True)
-class Probit(BinaryLoss):
+class Probit(BinaryLikelihood):
     """Log score with the normal distribution function as its inverse link.
 
     value = -y log Phi(z) - (1 - y) log Phi(-z); gradient = -phi/Phi(z) at y = 1, phi/Phi(-z) at y = 0; y in [0, 1]; p = Phi(z).
@@ -180,7 +189,7 @@ def cloglog_at_one(m: Namespace, raw: Numbers) -> tuple[Numbers, Numbers, Number
 
 
 @dataclass(frozen=True)
-class CLogLog(BinaryLoss):
+class CLogLog(BinaryLikelihood):
     """Log score with the complementary log-log link: the probability that a Poisson count of mean e^z is not 0.
 
     value = -y log(1 - exp(-mu)) + (1 - y) mu with mu = e^z; gradient = mu at y = 0, -mu / (e^mu - 1) at y = 1; y in [0, 1];

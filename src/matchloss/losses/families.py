@@ -66,6 +66,13 @@ class Poisson(LogLinkLoss):
     matching = True
     curvature_rate = 1.0
 
+    likelihood = "whole"
+
+    def log_base(self, target: NDArray[Any], dispersion: Any = 1.0) -> Any:
+        from scipy.special import gammaln
+
+        return -gammaln(target + 1) / dispersion
+
     @staticmethod
     def formula(m: Namespace, raw: Numbers, target: Numbers) -> Triple:
         mu = m.exp(raw)
@@ -94,6 +101,14 @@ class Gamma(LogLinkLoss):
     advice = "Gamma’s signal is the error in proportion to the mean: a large amount is heard no louder than a small one."
     convex = True
     curvature_rate = -1.0
+
+    likelihood = "scaled"
+
+    def log_base(self, target: NDArray[Any], dispersion: Any = 1.0) -> Any:
+        from scipy.special import gammaln
+
+        shape = 1 / np.asarray(dispersion, np.float64)
+        return shape * np.log(shape * target) - np.log(target) - gammaln(shape)
 
     @staticmethod
     def formula(m: Namespace, raw: Numbers, target: Numbers) -> Triple:
@@ -125,6 +140,11 @@ class InverseGaussian(LogLinkLoss):
     error_signal = "(mu - y) / mu^2"
     sources = ("Tweedie 1957", "McCullagh & Nelder 1989")
     convex = False
+
+    likelihood = "scaled"
+
+    def log_base(self, target: NDArray[Any], dispersion: Any = 1.0) -> Any:
+        return -0.5 * (1 / (target * dispersion) + np.log(2 * math.pi * dispersion * target**3))
 
     @staticmethod
     def formula(m: Namespace, raw: Numbers, target: Numbers) -> Triple:
@@ -238,6 +258,13 @@ class NegativeBinomial(LogLinkLoss):
             return replace(self, size=POISSON_LIKE), f"size = {POISSON_LIKE:g}: the variance does not exceed the mean"
         size = float(f"{mean**2 / excess:.6g}")
         return replace(self, size=size), f"size = {size:g}: mean^2 / (variance - mean)"
+
+    likelihood = "whole"
+
+    def log_base(self, target: NDArray[Any], dispersion: Any = 1.0) -> Any:
+        from scipy.special import gammaln
+
+        return (gammaln(target + self.size) - gammaln(self.size) - gammaln(target + 1)) / dispersion
 
     @staticmethod
     def formula(m: Namespace, raw: Numbers, target: Numbers, size: float, log_size: float) -> Triple:

@@ -69,6 +69,11 @@ class SquaredError(LocationLoss):
     linear_in_target = True
     curvature_rate = 0.0
 
+    likelihood = "scaled"
+
+    def log_base(self, target: NDArray[Any], dispersion: Any = 1.0) -> Any:
+        return -0.5 * np.log(2 * pi * dispersion) + np.zeros(np.shape(target))
+
     @staticmethod
     def formula(m: Namespace, raw: Numbers, target: Numbers) -> Triple:
         d = raw - target

@@ -50,8 +50,13 @@ class CrossEntropy(SimplexLoss):
     convex = True
     matching = True
 
+    likelihood = "whole"
+
     def of_classes(self, classes: int) -> Loss:
         return Logistic() if classes == 2 else self
+
+    def log_base(self, target: NDArray[Any], dispersion: Any = 1.0) -> Any:
+        return 0.0
 
     @staticmethod
     def terms(m: Namespace, u: Numbers, t: Numbers) -> Triple:

@@ -1,0 +1,1 @@
+"""How sure the coefficients of a fit are: standard errors, tests, intervals."""

@@ -1,0 +1,220 @@
+"""From a fitted estimator and its rows to what is known of the fit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matchloss.errors import DomainError
+from matchloss.linear.endless import endless
+from matchloss.linear.inference.frames import library_of
+from matchloss.linear.inference.inference import Inference, Kind, names_of
+from matchloss.linear.inference.information import Standing, Weights
+from matchloss.linear.objective import Log, Objective
+from matchloss.linear.rows import Floats, moved
+from matchloss.linear.solve import blas_on_one_thread, objective
+
+if TYPE_CHECKING:
+    from matchloss.losses import Loss
+
+AWAY = 0.01  # standard errors: a gradient that moves a coefficient by more says that these rows are others
+
+
+def infer(
+    estimator: Any, X: Any, target: NDArray[Any], sample_weight: Any, offset: Any, weights: Weights, kind: Kind | None, groups: Any
+) -> Inference:
+    """The Inference of an estimator; `target` as its loss takes it."""
+    loss = estimator.loss_
+    _refuse(estimator, weights, X)
+    rows = estimator._rows(X)
+    coef = np.atleast_2d(estimator.coef_)
+    outputs = None if len(coef) == 1 else len(coef)
+    given, intercept = rows.n, bool(estimator.fit_intercept)
+    f = objective(loss, rows, target, sample_weight, offset, float(estimator.l2), outputs, intercept)
+    theta, centre, params = _coefficients(f, coef, np.atleast_1d(estimator.intercept_))
+    classes = [str(label) for label in getattr(estimator, "classes_", [])]
+    likelihood = loss.simplified.likelihood
+    kept = None if f.weight is None or f.rows.n == given else np.flatnonzero(np.asarray(sample_weight, np.float64) > 0)
+    names = [str(name) for name in estimator.coef_names_]
+    made = Inference(
+        standing=Standing(f, theta, weights),
+        names=names_of(names, intercept, [f"{c}" for c in classes[1:]] if outputs else []),
+        params=params,
+        centre=np.concatenate([np.zeros(int(intercept)), centre]),
+        kept=np.ones(theta.size, bool),
+        independent=np.ones(f.size, bool),
+        title=f"{loss.title} regression" if loss.title else repr(loss),
+        facts=_facts(loss, classes, weights, f),
+        rows=kept,
+        given=given,
+        backend=library_of(X),
+        kind=kind or ("fisher" if likelihood else "HC1"),
+        groups=groups,
+        reads=estimator._rows,
+        columns=_columns(estimator, int(intercept), f.size, theta.size),
+    )
+    return _judged(made, estimator, names, intercept)
+
+
+def _refuse(estimator: Any, weights: str, X: Any) -> None:
+    loss = estimator.loss_
+    if weights not in ("repeat", "trials"):
+        raise DomainError(f'weights is {weights!r}; allowed: "repeat" (a weight counts equal rows), "trials" (a row is a mean of so many)')
+    if not loss.smooth:
+        raise DomainError(
+            f"{loss!r} has kinks: its coefficients have no standard errors from second derivatives; draw rows with replacement and refit"
+        )
+    if getattr(estimator, "l1", 0):
+        raise DomainError(
+            "l1 > 0 selects columns, and standard errors after a selection by the same rows are too small: there are none. "
+            "Refit the chosen columns with l1=0 to other rows"
+        )
+
+
+def _coefficients(f: Objective, coef: Floats, intercept: Floats) -> tuple[Floats, Floats, Floats]:
+    """theta, or its contrasts with the first class, of centred rows; the centre of each column; and the coefficients, class by class."""
+    if f.outputs is not None:
+        coef, intercept = coef[1:] - coef[0], intercept[1:] - intercept[0]
+    wide = np.zeros(f.rows.width)
+    if f.rows.shift is not None:
+        wide[1 : 1 + f.rows.q] = f.rows.shift
+    centre = wide[f.rows.slots]
+    columns = coef.T if f.outputs is not None else coef[0]
+    own = intercept if f.outputs is not None else intercept[0]
+    shifted = np.asarray(moved(np.asarray(own, np.float64), centre, columns))
+    head = [shifted[None]] if f.intercept else []
+    theta = np.concatenate([*head, columns])
+    whole = np.concatenate([intercept[:, None], coef], axis=1) if f.intercept else coef
+    return theta, centre, whole.ravel()
+
+
+def _columns(estimator: Any, intercept: int, size: int, total: int) -> dict[str, list[int]]:
+    made: dict[str, list[int]] = {}
+    at = intercept
+    columns = estimator.design_.columns if estimator.design_ is not None else []
+    for column in columns:
+        count = len(column.names)
+        made[column.name] = [at + j + k for k in range(0, total, size) for j in range(count)]
+        at += count
+    return made
+
+
+def _facts(loss: Loss, classes: list[str], weights: str, f: Objective) -> dict[str, str]:
+    made = {"Loss:": repr(loss)}
+    if len(classes) == 2:
+        made["Target:"] = f"{classes[1]}, against {classes[0]}"
+    elif classes:
+        made["Target:"] = f"contrasts with {classes[0]}"
+    if f.weight is not None:
+        made["Weights:"] = "repeat rows" if weights == "repeat" else "trials of a row"
+    if f.l2:
+        made["Ridge:"] = f"l2 = {f.l2:g}"
+    return made
+
+
+def _judged(made: Inference, estimator: Any, names: list[str], intercept: bool) -> Inference:
+    """With notes, and without standard errors where there are none."""
+    f, notes = made.f, []
+    each = [*(["intercept"] if intercept else []), *names]
+    independent = made.independent.copy()
+    if not f.l2:
+        with blas_on_one_thread():
+            left_out = f.collinear()
+        independent[left_out] = False
+        if len(left_out):
+            notes.append(f"Collinear columns have no standard error: {_listed([each[j] for j in left_out])}.")
+    kept = np.tile(independent, made.standing.size // f.size)
+    if f.l2 == 0:
+        gone = _diverging(made, estimator)
+        kept &= ~gone
+        if gone.any():
+            which = _listed([made.names[j] for j in np.flatnonzero(gone)])
+            notes.append(
+                f"No finite best coefficient, and so no standard error (separated classes, or a level whose targets all agree): {which}."
+            )
+    made = replace(made, kept=kept, independent=independent)
+    if made.df_resid <= 0:
+        notes.append(f"There are {made.nobs:g} observations and {made.df_model} coefficients: nothing is left to tell how sure they are.")
+    if f.loss.simplified.likelihood == "":
+        notes.append(
+            f"{f.loss!r} is no likelihood: the errors are the sandwich's, right for the coefficients that minimise its mean over all rows "
+            "that could have come, whatever law they follow."
+        )
+    elif made.standing.weights == "repeat" and f.weight is not None and not (f.weight == np.round(f.weight)).all():
+        notes.append('Weights are not whole numbers; they were taken as repeats of a row. weights="trials" takes a row as a mean.')
+    if f.l2:
+        notes.append("With a ridge coefficients are drawn to 0: errors are of their spread about that, not about the truth.")
+    away = _away(made)
+    if away > AWAY:
+        notes.append(
+            f"These rows' optimum is up to {away:.2g} standard errors away: fit to the same rows, weights and offset, with a smaller tol."
+        )
+    return replace(made, notes=tuple(notes))
+
+
+def _away(made: Inference) -> float:
+    """The largest Newton step that is left, in standard errors."""
+    f, standing = made.f, made.standing
+    gradient = f.measure(standing.whole, Log(1)).gradient * f.total
+    if f.outputs is not None:
+        gradient = gradient[:, 1:].T.ravel()
+    information = made._observed if not f.loss.convex else standing.information("exact")
+    inverse = made._inverse(information, standing.penalty)
+    error = np.sqrt(np.maximum(np.diagonal(inverse), 0))
+    step, kept = np.abs(inverse @ gradient), made.kept & (error > 0)
+    return float((step[kept] / error[kept]).max(initial=0.0))
+
+
+def _diverging(made: Inference, estimator: Any) -> NDArray[np.bool_]:
+    """Coefficients (P M,) without a finite best: of levels whose targets all lie at an end, or along a direction that never stops."""
+    f = made.f
+    gone = np.zeros((made.standing.size // f.size, f.size), bool)
+    at_end = _levels_at_the_end(f)
+    if at_end is not None:
+        gone |= at_end
+    known = getattr(estimator, "_diverging", ())
+    gone[:, [j for j in known if j < f.size]] = True
+    if not gone.any():
+        direction = endless(f, f.measure(made.standing.whole, Log(1)), [])
+        if direction is not None:
+            moves = np.abs(direction if direction.ndim == 1 else (direction[:, 1:] - direction[:, :1]).T)
+            gone |= (moves > 1e-8 * moves.max()).reshape(gone.shape)
+    return gone.ravel()
+
+
+def _levels_at_the_end(f: Objective) -> NDArray[np.bool_] | None:
+    """(M, P): levels of categories with all targets 0 (of a count or an amount), all 0 or all 1, or without a row of some class."""
+    if not f.rows.levels or (f.outputs is None and not _has_an_end(f.loss)):
+        return None
+    weight = np.ones(f.rows.n) if f.weight is None else f.weight
+    start = 1 + f.rows.q
+    mass = f.matrix.transposed(weight)[start:]
+    if f.outputs is None:
+        got = f.matrix.transposed(weight * f.target)[start:] / np.where(mass > 0, mass, 1)
+        end = (got == 0) | ((got == 1) if f.loss.target_domain.high == 1 else False)
+        end = (end & (mass > 0))[None]
+    else:
+        shares = np.eye(f.outputs)[f.target] if f.target.ndim == 1 else f.target
+        got = np.column_stack([f.matrix.transposed(weight * shares[:, k])[start:] for k in range(f.outputs)]).T
+        end = ((got[1:] == 0) | (got[:1] == 0)) & (mass > 0)
+    made = np.zeros((len(end), f.size), bool)
+    for first, levels in zip(f.rows.first, f.rows.levels, strict=True):
+        here = end[:, first - start : first - start + levels]
+        own = (f.slots >= first) & (f.slots < first + levels)
+        made[:, own] = here[:, f.slots[own] - first] | here[:, :1]  # where the reference is at the end, all others move against it
+        if f.intercept:
+            made[:, 0] |= here[:, 0]
+    return made
+
+
+def _has_an_end(loss: Loss) -> bool:
+    """Whether targets all at the domain's lower end, such as counts of 0, have no finite best constant."""
+    low = float(loss.target_domain.low)
+    return low in loss.target_domain and bool(np.isinf(loss.best_constant(np.array([low]))))
+
+
+def _listed(names: list[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

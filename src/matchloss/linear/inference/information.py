@@ -1,0 +1,155 @@
+"""Gram matrices of a fit's slopes and curvatures, from which every covariance is made. No one-hot matrix is formed.
+
+With K classes everything is told of contrasts with the first class: coefficients of class k minus those of class 0, M = K - 1 columns of
+them. No prediction depends on anything else. A matrix (P M, P M) goes class by class.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matchloss.linear.objective import Objective
+from matchloss.linear.passes import Matrix
+from matchloss.linear.rows import Floats, TableRows
+from matchloss.linear.solve import blas_on_one_thread
+
+Weights = Literal["repeat", "trials"]
+PRODUCTS = 1 << 22  # up to so many products of columns are held at once, so that one call of BLAS gives all blocks
+SUMS = 1 << 23  # entries of the sums of clusters that are held at once
+
+
+@dataclass(frozen=True, eq=False)
+class Standing:
+    """An objective at theta, (P,) or contrasts (P, M): what its rows say there."""
+
+    f: Objective
+    theta: Floats
+    weights: Weights
+
+    @property
+    def size(self) -> int:
+        """P M, the number of coefficients."""
+        return self.theta.size
+
+    @cached_property
+    def whole(self) -> Floats:
+        """theta as the objective has it: with K classes (P, K), the first 0."""
+        return self.theta if self.f.outputs is None else np.column_stack([np.zeros(len(self.theta)), self.theta])
+
+    @cached_property
+    def raw(self) -> Floats:
+        """Raw predictions."""
+        return self.f.raw(self.whole)
+
+    @cached_property
+    def slope(self) -> Floats:
+        """Each row's gradient in its raw predictions, times its weight: (n,) or (n, M)."""
+        made = self.f.loss.evaluate(self.raw, self.f.target, self.f.weight, value=False).gradient
+        return made if made.ndim == 1 else np.ascontiguousarray(made[:, 1:])
+
+    def curve(self, kind: str) -> Floats:
+        """Each row's second derivative in its raw predictions, times its weight: (n,) or (n, M, M). `kind`: "exact" or "fisher"."""
+        f = self.f
+        if f.outputs is None:
+            found = f.loss.evaluate(self.raw, f.target, f.weight, value=False, gradient=False, hessian=True, curvature=kind)
+            return found.hessian
+        target = f.loss.predict(self.raw) if kind == "fisher" else f.target  # it is affine in the target
+        curves, unit = np.empty((f.rows.n, f.outputs - 1, f.outputs - 1)), np.zeros_like(self.raw)
+        for k in range(f.outputs - 1):
+            unit[:, k], unit[:, k + 1] = 0.0, 1.0
+            curves[:, :, k] = f.loss.hessian_product(self.raw, target, unit)[:, 1:]  # pyright: ignore[reportAttributeAccessIssue]
+        return curves if f.weight is None else curves * f.weight[:, None, None]
+
+    def gram(self, weight: Floats) -> Floats:
+        """X' diag(weight) X, or of weights (n, M, M) the blocks of all pairs of classes."""
+        if weight.ndim == 1:
+            with blas_on_one_thread():
+                return self.f.narrow(self.f.matrix.gram(np.ascontiguousarray(weight)))
+        pairs = [(a, b) for a in range(weight.shape[1]) for b in range(a + 1)]
+        blocks = self._blocks([weight[:, a, b] for a, b in pairs])
+        made = np.empty((weight.shape[1], self.f.size, weight.shape[1], self.f.size))
+        for (a, b), block in zip(pairs, blocks, strict=True):
+            made[a, :, b] = made[b, :, a] = block
+        return made.reshape(self.size, self.size)
+
+    def _blocks(self, weights: list[Floats]) -> list[Floats]:
+        f, size = self.f, self.f.size
+        if f.rows.levels or f.rows.n * size**2 > PRODUCTS:
+            return [self.gram(weight) for weight in weights]
+        x = np.concatenate([np.ones((f.rows.n, 1)), f.rows.block(0, f.rows.n, np.empty((f.rows.n, f.rows.q)))], axis=1)[:, f.slots]
+        i, j = np.tril_indices(size)
+        sums, made = (x[:, i] * x[:, j]).T @ np.column_stack(weights), np.empty((len(weights), size, size))
+        made[:, i, j] = made[:, j, i] = sums.T
+        return list(made)
+
+    def information(self, kind: str) -> Floats:
+        """The sum of the rows' second derivatives in theta, without a penalty."""
+        return self.gram(self.curve(kind))
+
+    @cached_property
+    def penalty(self) -> Floats:
+        """The second derivatives of the ridge, as a sum over rows too: with K classes of the contrasts, whose mean is taken out."""
+        f = self.f
+        if f.outputs is None:
+            return np.diag(f.ridge) * f.total
+        return np.asarray(np.kron(np.eye(f.outputs - 1) - 1 / f.outputs, np.diag(f.ridge)) * f.total, np.float64)
+
+    def meat(self) -> Floats:
+        """The sum over rows of the outer products of their gradients in theta. A row that is repeated w times counts w times."""
+        slope, weight = self.slope, self.f.weight
+        if slope.ndim == 1:
+            square = slope**2 if weight is None or self.weights == "trials" else slope**2 / weight
+        else:
+            square = slope[:, :, None] * slope[:, None, :]
+            if weight is not None and self.weights == "repeat":
+                square /= weight[:, None, None]
+        return self.gram(square)
+
+    def clustered(self, cluster: NDArray[np.intp], count: int) -> Floats:
+        """The same over clusters 0 to count - 1, of the sums of their gradients; rows are read in the clusters' order."""
+        f, slope = self.f, self.slope.reshape(len(self.slope), -1)
+        most = max(1, SUMS // (f.rows.width * slope.shape[1]))
+        order, meat = np.argsort(cluster, kind="stable"), np.zeros((self.size, self.size))
+        ends = np.searchsorted(cluster[order], np.arange(0, count + most, most))
+        for k, (a, b) in enumerate(pairwise(ends)):
+            here, size = order[a:b], min(most, count - k * most)
+            rows, each = f.rows.take(here), cluster[here] - k * most
+            sums = [cluster_sums(rows, slope[here, m], each, size)[:, f.slots] for m in range(slope.shape[1])]
+            joined = np.concatenate(sums, axis=1)
+            with blas_on_one_thread():
+                meat += joined.T @ joined
+        return meat
+
+
+def cluster_sums(rows: TableRows, error: Floats, cluster: NDArray[np.intp], count: int) -> Floats:
+    """The transposed product [1, X]' error of each cluster's rows: (count, width)."""
+    made = np.zeros((count, rows.width))
+    made[:, 0] = np.bincount(cluster, error, count)
+    x = rows.block(0, rows.n, np.empty((rows.n, rows.q)))
+    for j in range(rows.q):
+        made[:, 1 + j] = np.bincount(cluster, error * x[:, j], count)
+    for c, (first, levels) in enumerate(zip(rows.first, rows.levels, strict=True)):
+        made[:, first : first + levels] = np.bincount(cluster * levels + rows.codes[:, c], error, count * levels).reshape(count, levels)
+    return made
+
+
+def row_variances(rows: TableRows, slots: NDArray[np.intp], covariance: Floats) -> Floats:
+    """x' covariance x of each row, (n,): the variances of raw predictions, block by block."""
+    wide = np.zeros((rows.width, rows.width))
+    wide[np.ix_(slots, slots)] = covariance
+    design, first, made = Matrix(rows, rows.width), rows.first, np.empty(rows.n)
+    with blas_on_one_thread():
+        for block in design.blocks(0, rows.n):
+            along = np.empty((block.stop - block.start, rows.width))
+            design.raw(block, wide, along)
+            each = along[:, 0] + np.einsum("ij,ij->i", block.x, along[:, 1 : 1 + rows.q])
+            if rows.levels:
+                each += np.take_along_axis(along, first + block.codes, axis=1).sum(axis=1)
+            made[block.start : block.stop] = each
+    return made
