@@ -92,10 +92,8 @@ def test_a_planted_sign_is_found_and_its_twin_is_sound() -> None:
 def made_up(case: Case | Planted, severity: str = "", check: str = "gradient", wrong: tuple[str, ...] = (), judged: bool = True) -> Any:
     findings = [{"check": check, "severity": severity, "snippet": ""}] if severity else []
     outcome = "broken" if severity == "error" else "sound" if judged else "not judged"
-    return case, {
-        "title": case.title, "outcome": outcome, "convention": {"kind": ""} if judged else None, "wrong parts": list(wrong), "findings": findings,
-        "group": "numpy defects", "seconds": 1.0,
-    }  # fmt: skip
+    result = {"title": case.title, "outcome": outcome, "convention": {"kind": ""} if judged else None, "wrong parts": list(wrong)}
+    return case, {**result, "findings": findings, "group": "numpy defects", "seconds": 1.0}
 
 
 def test_what_is_counted() -> None:
