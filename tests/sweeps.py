@@ -36,9 +36,9 @@ def sweep(values: Iterable[Any], kept: Callable[..., bool] = few) -> list[Any]:
     return marked
 
 
-def examples(count: int) -> int:
-    """How many examples hypothesis draws."""
-    return count if everything else max(5, count // 5)
+def examples(count: int, part: int = 5) -> int:
+    """How many examples hypothesis draws: count, of which `make test` takes every part-th."""
+    return count if everything else max(5, count // part)
 
 
 def parameters(item: pytest.Item) -> list[Any]:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 import matchloss as ml
+import sweeps
 from matchloss.comparison import compare
 from matchloss.comparison.candidates import choose
 from matchloss.comparison.text import comparison_markdown, comparison_text
@@ -64,7 +65,9 @@ def shown(found):
 
 
 @pytest.mark.parametrize(("kind", "make"), EVERY)
-def test_each_kind_of_target_gets_its_candidates_and_a_verdict(kind, make):
+def test_each_kind_of_target_gets_its_candidates_and_a_verdict(kind, make, monkeypatch):
+    if kind == "multiclass" and not sweeps.everything:
+        sweeps.spare_loops(monkeypatch)
     found = compare(table_of(y=make), "y", counts=kind == "count" or None)
     assert found.kind == {"positive": "number", "share": "number"}.get(kind, kind)
     assert tuple(fit.name for fit in found.fits) == CANDIDATES[kind]

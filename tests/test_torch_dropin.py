@@ -221,13 +221,13 @@ def terms(call: Call) -> tuple[float, float]:
     return value + mass * (rows.numel() if reduction == "sum" else 1), per_row
 
 
-@settings(FAST, max_examples=examples(2000))
+@settings(FAST, max_examples=examples(2000, 15))
 @given(pointwise_calls())
 def test_losses_of_numbers_give_what_pytorch_gives(call: Call) -> None:
     compare(call)
 
 
-@settings(FAST, max_examples=examples(1500))
+@settings(FAST, max_examples=examples(1500, 15))
 @given(class_calls())
 def test_cross_entropy_gives_what_pytorch_gives(call: Call) -> None:
     compare(call)

@@ -11,6 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 
+@pytest.mark.exhaustive  # two processes that compile every loop of a split vocabulary
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="this PyTorch has no torch.distributed")
 def test_two_processes_agree_with_one(tmp_path: Path) -> None:
     worker = str(Path(__file__).with_name("split_worker.py"))
