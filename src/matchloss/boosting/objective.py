@@ -28,8 +28,10 @@ class Objective:
 
         DomainError, with the row, for a target that the loss does not take, for a gradient that is not finite, and for a curvature below 0.
         """
-        name = self.curvature.name
+        name, factor = self.curvature.name, self.curvature.factor
         derived = hessian if hessian is not None and name != "unit" else None
+        if derived is not None and factor != 1 and derived.dtype != raw.dtype:
+            derived = np.empty_like(derived, raw.dtype)  # so that the product is rounded once
         evaluated = "exact" if name in ("absolute", "unit") else name
         wanted = Evaluation(None, gradient, derived)
         self.loss.evaluate(raw, target, weight, value=False, hessian=derived is not None, curvature=evaluated, out=wanted)
@@ -37,12 +39,13 @@ class Objective:
             self._refuse("gradient", gradient, ~np.isfinite(gradient), raw, target)
         if hessian is None:
             return
-        if name == "unit":
-            hessian[...] = 1.0 if weight is None else weight if hessian.ndim == 1 else weight[:, None]
-        elif name == "absolute":
-            np.abs(hessian, out=hessian)
-        if self.curvature.factor != 1:
-            hessian *= self.curvature.factor
+        if derived is None:
+            hessian[...] = 1.0 if weight is None else weight if hessian.ndim == weight.ndim else weight[:, None]
+            derived = hessian
+        if name == "absolute":
+            np.abs(derived, out=derived)
+        if factor != 1:
+            np.multiply(derived, factor, out=hessian, casting="same_kind")
         if hessian.size and not (hessian.min() >= 0 and np.isfinite(hessian.max())):
             self._refuse("curvature", hessian, ~((hessian >= 0) & np.isfinite(hessian)), raw, target)
 

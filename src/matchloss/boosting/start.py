@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from matchloss.boosting.losses import check_target
 from matchloss.errors import DomainError, ShapeError
 from matchloss.losses import Loss, SimplexLoss
 
@@ -14,18 +15,19 @@ FARTHEST = 16.0  # stands for an infinite start score; a sigmoid is 1e-7 from 0 
 
 
 def start_scores(loss: Loss, target: Any, weight: Any = None, classes: int | None = None) -> NDArray[np.float64]:
-    """The loss's best constant, (1,) or for a simplex loss (K,), finite, and of mean 0 where a shift changes nothing.
+    """The loss's best constant, (1,) or for a simplex loss (K,), finite.
 
     Errors are those of `best_constant`: a target outside the loss's domain, no row of positive weight.
 
     >>> import matchloss as ml
     >>> start_scores(ml.CrossEntropy(), [0, 0, 1, 2]).round(4), start_scores(ml.Logistic(), [1.0, 1.0])
-    (array([ 0.4621, -0.231 , -0.231 ]), array([16.]))
+    (array([-0.6931, -1.3863, -1.3863]), array([16.]))
     """
     if isinstance(loss, SimplexLoss):
         best = np.asarray(loss.best_constant(target, weight, classes), np.float64)
-        best = np.maximum(best, best.max() - 2 * FARTHEST)
-        return best - best.mean() if loss.shift_invariant else best
+        return np.maximum(best, best.max() - 2 * FARTHEST)
+    if loss.linear_in_target:  # only the mean counts, rounded as hosts round it
+        target, weight = _mean(loss, target, weight), None
     try:
         best = float(loss.best_constant(target, weight))
     except (DomainError, ShapeError):
@@ -33,6 +35,16 @@ def start_scores(loss: Loss, target: Any, weight: Any = None, classes: int | Non
     except ValueError as error:  # from SciPy's solver
         raise DomainError(f"{loss!r} has no start score: its mean gradient is not always finite{_example(loss, target)}") from error
     return np.array([best if np.isfinite(best) else np.copysign(FARTHEST, best)])
+
+
+def _mean(loss: Loss, target: Any, weight: Any) -> NDArray[np.float64]:
+    """The weighted mean of checked targets, as a single one."""
+    y, w = np.asarray(target), None if weight is None else np.asarray(weight)
+    check_target(loss, y, w)
+    counted = y if w is None else y[w > 0]
+    if counted.size == 0:
+        raise ShapeError("there is no row of positive weight: no start score is best")
+    return np.array([np.average(counted.astype(np.float64), weights=None if w is None else w[w > 0].astype(np.float64))])
 
 
 def _example(loss: Loss, target: Any) -> str:

@@ -121,7 +121,8 @@ def plan(params: Mapping[str, Any], matrix: Any, loss: Loss, given: Given, goes_
 def _starts(loss: Loss, target: Any, weight: Any, shape: tuple[int, ...]) -> Any:
     """The start score of each output."""
     if isinstance(loss, SimplexLoss):
-        return start_scores(loss, target, weight, shape[1])
+        start = start_scores(loss, target, weight, shape[1])
+        return start - start.mean() if loss.shift_invariant else start  # as XGBoost's own
     if len(shape) == 1:
         return start_scores(loss, target, weight)
     return np.concatenate([start_scores(loss, target[:, j], None if weight is None else weight[:, j]) for j in range(shape[1])])
