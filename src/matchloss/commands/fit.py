@@ -19,6 +19,7 @@ def fit(
     param: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the loss, such as power=1.5; may be repeated.")
     ] = None,
+    model: Annotated[str, typer.Option(help="The kind of model: linear, trees, lightgbm, xgboost or catboost.")] = "linear",
     l2: Annotated[float | None, typer.Option(help="Ridge on coefficients; by default the one that `matchloss compare` takes.")] = None,
     *,
     table: dict[str, Any],
@@ -27,9 +28,10 @@ def fit(
     report: Annotated[Path | None, typer.Option(help="Write what was found to this HTML page too.")] = None,
     pictures: Pictures = None,
 ) -> None:
-    """Fit a linear model under one loss, and score it on rows that a model did not see."""
+    """Fit a model under one loss, and score it on rows that a model did not see."""
     from matchloss.fit import run, text
-    from matchloss.linear.model import name_of, write_model
+    from matchloss.linear.model import name_of
+    from matchloss.models.saved import write_model
     from matchloss.names import modules_from_here
     from matchloss.tables.losses import get_loss
     from matchloss.terminal import console
@@ -46,6 +48,7 @@ def fit(
             target,
             loss=loss,
             parameters=parameters_in(param or []),
+            model=model,
             l2=l2,
             **table,
             missing=missing,  # pyright: ignore[reportArgumentType]
@@ -54,8 +57,10 @@ def fit(
     console().print(text.fit_text(found))
     print()
     if out:
-        write_model(out, found.model)
+        _, *beside = write_model(out, found.model)
         print(f"The model: {out.resolve()}")
+        for path in beside:
+            print(f"Its trees: {path.resolve()}")
     if report:
         from matchloss.report import write_fit_page
 

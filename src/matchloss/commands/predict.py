@@ -21,8 +21,7 @@ def predict(
 ) -> None:
     """Predict each row of a table, in batches, so that it may be larger than memory."""
     from matchloss.fit.predict import predict_file
-    from matchloss.linear.model import read_model
-    from matchloss.tables.design import describe_unseen
+    from matchloss.models.saved import describe_unseen, read_model
     from matchloss.tables.words import plural
     from matchloss.terminal import console, sentence
     from matchloss.urls import located
@@ -38,6 +37,6 @@ def predict(
     if done.without:
         gaps = plural(done.without, "row")
         console().print(sentence(f"{gaps} without a prediction: a value is missing, and --missing drop kept such rows from training."))
-    for said in describe_unseen(fitted.design, done.unseen):
+    for said in describe_unseen(fitted, done.unseen):
         console().print(sentence(said))
     print(f"The predictions: {out.resolve()}")

@@ -10,9 +10,9 @@ def show(
     model: Model,
     loss: OwnLoss = None,
 ) -> None:
-    """The card of a model: what it predicts and from what, how it came about, its scores and coefficients."""
+    """The card of a model: what it predicts and from what, how it came about, its scores, and a linear one's coefficients."""
     from matchloss.fit import text
-    from matchloss.linear.model import read_model
+    from matchloss.models.saved import read_model
     from matchloss.terminal import console
 
     console().print(text.model_text(read_model(model, own_loss(loss)), model.name))

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matchloss.fit.result import Effect
+from matchloss.fit.result import Effect, Importance
 from matchloss.tables.scores import ERROR_RATE, USUAL, Judge, Score, error_rate, mean_of_repeats, repeated, score_names
 
 if TYPE_CHECKING:
     from matchloss.linear.rows import TableRows
     from matchloss.losses import Loss, TargetKind
+    from matchloss.models.trees import Grove, TreeModels
     from matchloss.tables.splits import Split
 
 Floats = NDArray[np.float64]
+SHUFFLED = 20_000  # rows, when it is asked what a column is worth
 
 
 def scores(loss: Loss, kind: TargetKind, raw: Floats, target: NDArray[Any], sample_weight: Floats | None) -> dict[str, Score]:
@@ -65,6 +67,34 @@ def effects(
         toward = classes[k] if coef.ndim == 2 else ""
         made.append(Effect(names[j], float(coef.flat[at]), float(sizes.flat[at]), toward, float(share[j])))
     return tuple(made)
+
+
+def importance(models: TreeModels, grove: Grove, loss: Loss) -> tuple[Importance, ...]:
+    """What each column is worth to the models of the first repeat, by rows that they did not see, at most SHUFFLED of them.
+
+    A column's values are shuffled among the rows that a model is asked about (Breiman 2001; Fisher, Rudin & Dominici 2019).
+    """
+    rng, ready = np.random.default_rng(models.seed), models.ready
+    target = ready.target.values.astype(np.int64 if loss.family == "simplex" else np.float64)
+    first = [fold for fold in grove.folds if fold.repeat == 0]
+    few = SHUFFLED // len(first)
+    rows, rise = 0.0, np.zeros(models.columns)
+    for fold in first:
+        test = fold.test if len(fold.test) <= few else np.sort(rng.choice(fold.test, few, replace=False))
+        X, y, weight = models.X[test], target[test], None if ready.weight is None else ready.weight[test]
+        total = float(len(test) if weight is None else weight.sum())
+        if not total:
+            continue
+        rows += total
+        before = float(loss(fold.grown.forest.raw(X), y, weight))
+        for j in range(models.columns):
+            kept = X[:, j].copy()
+            X[:, j] = rng.permutation(kept)
+            rise[j] += total * (float(loss(fold.grown.forest.raw(X), y, weight)) - before)
+            X[:, j] = kept
+    names = [column.name for column in models.design.columns]
+    made = [Importance(name, float(up)) for name, up in zip(names, rise / max(rows, 1.0), strict=True)]
+    return tuple(sorted(made, key=lambda one: -one.rise))
 
 
 def _spread(rows: TableRows, sample_weight: Floats | None) -> tuple[Floats, Floats]:

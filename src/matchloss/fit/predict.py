@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.linear.columns import kind_of
-from matchloss.linear.model import Model
 from matchloss.linear.plan import Category, Number
+from matchloss.models.saved import AnyModel
 from matchloss.tables.batches import BYTES, ROWS, Holds, batches, check_ending, writing
 from matchloss.tables.design import gap
 from matchloss.tables.errors import DataError
@@ -38,7 +38,7 @@ class Predicted:
 
 
 def predict_file(
-    model: Model,
+    model: AnyModel,
     data: Location,
     out: Path,
     progress: Callable[[str], None] | None = None,
@@ -57,7 +57,7 @@ def predict_file(
     check_ending(out)
     if isinstance(data, Path) and out.exists() and data.exists() and out.samefile(data):
         raise DataError(f"{out} is the table itself: the predictions need a file of their own")
-    own = as_columns(model, np.zeros((0, len(model.classes)) if model.coef.ndim == 2 else 0)).columns
+    own = as_columns(model, _none(model)).columns
     both = next((name for name in key if name in own), None)
     if both is not None:
         raise DataError(f"--key {both} has the name of a column of predictions")
@@ -75,7 +75,7 @@ def predict_file(
     return Predicted(done, without, dict(unseen), table.said)
 
 
-def _wanted(model: Model) -> dict[str, Holds]:
+def _wanted(model: AnyModel) -> dict[str, Holds]:
     """The columns of the table that the model needs, and what they hold in files that do not say."""
     parts = sources_of({name: reading.time for name, reading in model.readings.items()})
     return {parts.get(c.name, c.name): "text" if c.name in parts else _holds(c) for c in model.design.columns}
@@ -92,13 +92,12 @@ def _holds(column: Number | Category) -> Holds:
     return "booleans" if kind == "booleans" else "text"
 
 
-def _predicted(model: Model, batch: pl.DataFrame, source: str, before: int) -> tuple[pl.DataFrame, int, dict[str, int]]:
+def _predicted(model: AnyModel, batch: pl.DataFrame, source: str, before: int) -> tuple[pl.DataFrame, int, dict[str, int]]:
     """The predictions of a batch, how many rows have none, and the counts of levels that were not learned."""
     gone = _gaps(model, batch, source, before)
     known = batch if not gone.any() else batch.filter(pl.Series(~gone))
     if known.height == 0:
-        shape = (0, len(model.classes)) if model.coef.ndim == 2 else (0,)
-        made, unseen = as_columns(model, np.zeros(shape)), {}
+        made, unseen = as_columns(model, _none(model)), {}
     else:
         prediction, unseen = model.predict(known)
         made = as_columns(model, prediction)
@@ -108,7 +107,12 @@ def _predicted(model: Model, batch: pl.DataFrame, source: str, before: int) -> t
     return made, int(gone.sum()), unseen
 
 
-def as_columns(model: Model, prediction: NDArray[np.float64]) -> pl.DataFrame:
+def _none(model: AnyModel) -> NDArray[np.float64]:
+    """The predictions of no rows."""
+    return np.zeros((0, len(model.classes)) if model.loss.family == "simplex" else 0)
+
+
+def as_columns(model: AnyModel, prediction: NDArray[np.float64]) -> pl.DataFrame:
     """The predictions of some rows as columns: a number, or a class and the probability of each."""
     if not model.classes:
         return pl.DataFrame({PREDICTION: prediction})
@@ -121,7 +125,7 @@ def as_columns(model: Model, prediction: NDArray[np.float64]) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def _gaps(model: Model, batch: pl.DataFrame, source: str, before: int) -> NDArray[np.bool_]:
+def _gaps(model: AnyModel, batch: pl.DataFrame, source: str, before: int) -> NDArray[np.bool_]:
     """The rows without a value where the model needs one; DataError for the first of them, if the model was told to refuse such rows."""
     gone = np.zeros(batch.height, bool)
     for column in model.design.columns:

@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from matchloss.models.tree_model import TreeModel
 from matchloss.tables.design import levels_of
 from matchloss.tables.scores import Score
 from matchloss.tables.words import listed, plural, score_text
@@ -42,13 +43,15 @@ def fit_text(found: FitResult) -> Group:
     parts += [sentence("by rows that no model saw: lower is better; the constant is the best one for the rows learned from", "dim")]
     if found.effects:
         parts += [Text(), _effects(found), *(sentence(plain(line), "dim") for line in _legend(found))]
+    if found.importance:
+        parts += [Text(), _importance(found), *(sentence(plain(line), "dim") for line in _worth(found))]
     if found.warnings:
         parts += [Text(), Text("To look at", style="bold"), *(sentence(plain(f"! {warning}")) for warning in found.warnings)]
     return Group(*parts)
 
 
-def model_text(model: Model, source: str) -> Group:
-    """The card of a model: what it predicts, from which columns, how it came about, how it did, and its coefficients."""
+def model_text(model: Model | TreeModel, source: str) -> Group:
+    """The card of a model: what it predicts, from which columns, how it came about, how it did, and a linear one's coefficients."""
     about = dict(model.about)
     scores = about.pop("scores", None)
     parts: list[RenderableType] = [Text(plain(f"{model.target}, by {source}"), style="bold"), facts(_what(model) | _about(about))]
@@ -56,7 +59,7 @@ def model_text(model: Model, source: str) -> Group:
         pairs = {name: both for name, both in scores.items() if isinstance(both, dict)}
         held, constant = ({name: _score(both.get(whose)) for name, both in pairs.items()} for whose in ("model", "constant"))
         parts += [Text(), scores_table(held, constant), sentence("by rows that no model saw: lower is better", "dim")]
-    return Group(*parts, Text(), *_coefficients(model))
+    return Group(*parts, *([] if isinstance(model, TreeModel) else [Text(), *_coefficients(model)]))
 
 
 def fits_table(found: Sequence[FitResult]) -> Table:
@@ -68,7 +71,7 @@ def fits_table(found: Sequence[FitResult]) -> Table:
     for fit in found:
         name, score = next(iter(fit.scores.items()))
         cells = (
-            f"{fit.passes}{'' if fit.converged else '+'}",
+            f"{fit.passes}{'' if fit.linear else ' trees'}{'' if fit.converged else '+'}",
             f"{fit.seconds:.2f}",
             name,
             *(score_text(name, s) for s in (score, fit.constant[name])),
@@ -109,9 +112,12 @@ def _coefficients(model: Model) -> list[RenderableType]:
 def _how(found: FitResult) -> dict[str, str]:
     dropped = f", {found.dropped:,} dropped" if found.dropped else ""
     ended = "converged" if found.converged else "not converged"
-    return {
-        "loss": found.why,
-        "rows": f"{found.rows - found.dropped:,} to learn from{dropped}",
+    said = {"loss": found.why, "rows": f"{found.rows - found.dropped:,} to learn from{dropped}"}
+    if not found.linear:
+        kept = f", the least loss of the rows watched {min(found.watched):.6g}" if found.watched else ""
+        objective = f"{found.objective:.6g}, the mean loss of all rows{kept}"
+        return said | {"method": f"{found.method}: {plural(found.passes, 'tree')} in {found.seconds:.2f} seconds", "objective": objective}
+    return said | {
         "method": f"{found.method}: {found.passes:,} pass{'' if found.passes == 1 else 'es'} in {found.seconds:.2f} seconds",
         "objective": f"{found.objective:.6g}, largest entry of its gradient {found.gradient_norm:.1e} ({ended})",
     }
@@ -126,6 +132,17 @@ def _effects(found: FitResult) -> Text:
     return blocks(lines, width())
 
 
+def _importance(found: FitResult) -> Text:
+    rises = ((_folding(one.name), f"{one.rise:.3g}") for one in found.importance[:MOST])
+    return blocks([("column", "loss rises by"), *rises], width())
+
+
+def _worth(found: FitResult) -> list[str]:
+    rest = len(found.importance) - MOST
+    more = [f"the {MOST} that matter most, {rest:,} more are in the model"] if rest > 0 else []
+    return [*more, "loss rises by: when the column's values are shuffled among the rows that a model did not see"]
+
+
 def _legend(found: FitResult) -> list[str]:
     rest = len(found.effects) - MOST
     lines = [f"the {MOST} of the largest effect, {rest:,} more are in the model" if rest > 0 else "by size of effect"]
@@ -135,17 +152,24 @@ def _legend(found: FitResult) -> list[str]:
     return lines
 
 
-def _what(model: Model) -> dict[str, str]:
+def _what(model: Model | TreeModel) -> dict[str, str]:
     from matchloss.linear.plan import Category
 
-    categories = [f"{c.name} ({levels_of(c)})" for c in model.design.columns if isinstance(c, Category)]
+    trees = isinstance(model, TreeModel)
+    categories = [
+        f"{c.name} ({plural(sum(level is not None for level in c.levels), 'level') if trees else levels_of(c)})"
+        for c in model.design.columns
+        if isinstance(c, Category)
+    ]
     numbers = [c.name for c in model.design.columns if not isinstance(c, Category)]
     return {
         "loss": _loss(model.loss),
         "target": {"number": "a number", "count": "a count"}.get(model.kind) or f"a label: {listed(model.classes)}",
         "numbers": listed(numbers),
         "categories": listed(categories),
-        "coefficients": f"{model.coef.size:,}, and {'an intercept' if model.coef.ndim == 1 else plural(len(model.classes), 'intercept')}",
+        "coefficients": ""
+        if isinstance(model, TreeModel)
+        else f"{model.coef.size:,}, and {'an intercept' if model.coef.ndim == 1 else plural(len(model.classes), 'intercept')}",
     }
 
 

@@ -37,17 +37,22 @@ from matchloss.linear.model import write_model as write_linear
 from matchloss.linear.plan import Design
 from matchloss.models.hosts import PACKAGES, host_of
 from matchloss.models.tree_model import TreeModel
+from matchloss.tables.design import describe_unseen as of_linear
+from matchloss.tables.words import plural
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from matchloss.losses import Loss
 
+AnyModel = Model | TreeModel
 SCHEMA = 1
 KEYS = ("format", "schema", "host", "file", *HEAD, "columns")
 DIGITS = 10  # of the hash in a file's name
 BESIDE = re.compile(r"[^/\\]+\.[0-9a-f]{10}\.[a-z.]+")
 
 
-def write_model(path: str | Path, model: Model | TreeModel) -> tuple[Path, ...]:
+def write_model(path: str | Path, model: AnyModel) -> tuple[Path, ...]:
     """Write the model to `path`, and its trees beside it; the paths that were written. OSError where a file cannot be written.
 
     A killed process, or a full disk, leaves the old model. ModelError for a loss that a file cannot name.
@@ -92,7 +97,7 @@ def write_model(path: str | Path, model: Model | TreeModel) -> tuple[Path, ...]:
     return path, trees
 
 
-def read_model(path: str | Path, loss: type[Loss] | None = None) -> Model | TreeModel:
+def read_model(path: str | Path, loss: type[Loss] | None = None) -> AnyModel:
     """The model in the file at `path`; ModelError, with a one-sentence message, if the file holds anything else.
 
     A model with a loss of your own is read only if you pass its class as `loss`. ImportError, with the pip command, where the library
@@ -123,6 +128,13 @@ def read_model(path: str | Path, loss: type[Loss] | None = None) -> Model | Tree
     except ValueError as error:
         raise ModelError(f"{trees} holds no trees: {error}") from error
     return TreeModel(host, forest, head.loss, design, head.target, head.kind, head.classes, head.about, head.readings)
+
+
+def describe_unseen(model: AnyModel, unseen: Mapping[str, int]) -> list[str]:
+    """A sentence for each category with levels that were not learned."""
+    if isinstance(model, Model):
+        return of_linear(model.design, unseen)
+    return [f"{name}: in {plural(n, 'row')} a level not seen in training, which counts as missing." for name, n in unseen.items()]
 
 
 def _parts(found: dict[str, Any], own: type[Loss] | None) -> tuple[Any, Design, str, str, str]:

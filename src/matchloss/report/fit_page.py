@@ -78,6 +78,20 @@ def _effects(effects: Sequence[Effect], classes: Sequence[str]) -> list[dict[str
     ]
 
 
+def _importance(fit: FitResult) -> list[dict[str, Any]]:
+    """Rows of the table, each bar as a percentage of the greatest."""
+    greatest = max((abs(one.rise) for one in fit.importance), default=0.0)
+    return [
+        {
+            "name": one.name,
+            "rise": words.number(one.rise, 3, signed=True),
+            "width": round(100 * abs(one.rise) / greatest, 2) if greatest > 0 else 0,
+            "down": one.rise < 0,
+        }
+        for one in fit.importance[:LISTED]
+    ]
+
+
 def _passes(trace: Sequence[Step], most: int) -> list[dict[str, str] | None]:
     """Rows of the table of passes; None where some are left out in the middle."""
     rows: list[dict[str, str] | None] = [
@@ -98,6 +112,8 @@ def _charts(fit: FitResult, number: int) -> dict[str, alt.Chart]:
         f"fit-{number}-reliability-{j}": pictures.reliability_chart(found, target=fit.model.target)
         for j, found in enumerate(fit.reliability)
     }
+    if len(fit.watched) > 1:
+        made[f"fit-{number}-trees"] = pictures.watched_chart(np.array(fit.watched))
     objective, gradient = (np.array([getattr(step, key) for step in fit.trace]) for key in ("objective", "gradient_norm"))
     if (np.isfinite(gradient) & (gradient > 0)).sum() > 1:
         rows = np.array([step.rows for step in fit.trace])
@@ -122,10 +138,12 @@ def _fit(fit: FitResult, number: int) -> dict[str, Any]:
         "rows": f"{fit.rows - fit.dropped:,}",
         "seconds": fit_words.seconds(fit.seconds),
         "effects": _effects(fit.effects, _classes(fit)),
+        "importance": _importance(fit),
+        "linear": fit.linear,
         "unlisted": max(len(fit.effects) - LISTED, 0),
         "total": len(fit.effects),
         "sides": fit_words.sides(fit),
-        "reading": fit_words.how_to_read(fit),
+        "reading": fit_words.how_to_read(fit) if fit.linear else [fit_words.WORTH],
         "converged": converged,
         "ending": ending,
         "method": fit.method,
@@ -153,6 +171,9 @@ def render_fit_page(fits: Sequence[FitResult]) -> str:
         {"fits": {f"fit-{i}": {"classes": _classes(fit)} for i, fit in enumerate(fits)}, "shown": SHOWN},
         charts,
         convergence=[f"fit-{i}-convergence" in charts for i in range(len(fits))],
+        growth=[f"fit-{i}-trees" in charts for i in range(len(fits))],
+        linear=all(fit.linear for fit in fits),
+        example=fit_words.example(fits),
         title="matchloss: a model of " + ", ".join(dict.fromkeys(fit.model.target for fit in fits)),
         fits=[_fit(fit, i) for i, fit in enumerate(fits)],
         listed=LISTED,

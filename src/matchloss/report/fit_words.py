@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from matchloss.report.words import column_digits, count, kind, parameters, percent, score_name, score_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matchloss.fit.result import FitResult
     from matchloss.tables.scores import Score
 
@@ -16,6 +18,18 @@ FACTORS = {
     "logit": "e to the power of a coefficient is the factor by which the odds change.",
     "log": "e to the power of a coefficient is the factor by which the prediction changes.",
 }
+
+
+WORTH = (
+    "The mean loss of rows that a model did not see rises by this much when the values of a column are shuffled among them: what the trees "
+    "would lose without it. Columns that say the same share their worth, and each of them may look small."
+)
+
+
+def example(fits: Sequence[FitResult]) -> list[str]:
+    """Python that predicts with a model of the page."""
+    module = "matchloss.linear.model" if all(fit.linear for fit in fits) else "matchloss.models.saved"
+    return [f"from {module} import read_model", "", 'model = read_model("model.json")', "predictions, unseen = model.predict(table)"]
 
 
 def title(fit: FitResult) -> str:
@@ -34,7 +48,8 @@ def facts(fit: FitResult) -> list[str]:
     said = [fit.source, f"{count(fit.rows - fit.dropped, 'row')} to learn from"]
     if fit.dropped:
         said.append(f"{fit.dropped:,} of {count(fit.rows, 'row')} left out")
-    return [*said, f"{count(fit.passes, 'pass', 'passes')} in {seconds(fit.seconds)}"]
+    steps = count(fit.passes, "pass", "passes") if fit.linear else count(fit.passes, "tree")
+    return [*said, f"{steps} in {seconds(fit.seconds)}"]
 
 
 def seconds(spent: float) -> str:

@@ -13,7 +13,7 @@ from matchloss.report.pictures.forecasts import (
     reliability_chart,
     sharpness_chart,
 )
-from matchloss.report.pictures.models import convergence_chart, signals_chart
+from matchloss.report.pictures.models import convergence_chart, signals_chart, watched_chart
 from matchloss.report.pictures.render import embed, write
 
 __all__ = [
@@ -27,5 +27,6 @@ __all__ = [
     "reliability_chart",
     "sharpness_chart",
     "signals_chart",
+    "watched_chart",
     "write",
 ]

@@ -110,3 +110,25 @@ def convergence_chart(objective: Floats, gradient: Floats, final: float, part: N
     layers = [base.mark_line(), base.mark_point(filled=True, opacity=1, size=26 if passes.size <= 60 else 0)]
     said = "Convergence, pass by pass; the vertical axis is logarithmic"
     return finished(alt.layer(*layers), title, width=900, height=240, description=said)
+
+
+def watched_chart(losses: Floats, title: str = "") -> alt.Chart:
+    """The mean loss of the rows watched after so many trees, from none on, and where it is least."""
+    alt = altair()
+    least = int(np.argmin(losses))
+    rows = data(trees=np.arange(losses.size), loss=losses)
+    base = alt.Chart(rows).encode(
+        alt.X(**axis("trees", "trees", (0.0, float(losses.size - 1)), whole=True)),
+        alt.Y("loss:Q", title="mean loss of the rows watched", scale=alt.Scale(zero=False)),
+        tooltip=["trees:Q", "loss:Q"],
+    )
+    at = alt.Chart(data(trees=float(least), loss=float(losses[least]), word=f"{least:,} trees are kept"))
+    left = least > losses.size / 2
+    layers = [
+        base.mark_line(style="curve"),
+        at.mark_point(filled=True, size=70, opacity=1).encode(alt.X("trees:Q"), alt.Y("loss:Q")),
+        at.mark_text(style="word", align="right" if left else "left", dx=-8 if left else 8, dy=-12).encode(
+            alt.X("trees:Q"), alt.Y("loss:Q"), alt.Text("word:N")
+        ),
+    ]
+    return finished(alt.layer(*layers), title, width=900, height=220, description="The loss of the rows watched, tree by tree")
