@@ -19,7 +19,7 @@ def demo(
     from matchloss.comparison.text import comparison_text
     from matchloss.fit.flights import ABOUT, fit_flights
     from matchloss.fit.text import fits_table
-    from matchloss.linear.model import write_model
+    from matchloss.models.saved import write_model
     from matchloss.report import write_fit_page, write_page
     from matchloss.tables.flights import read_flights
     from matchloss.terminal import console, sentence

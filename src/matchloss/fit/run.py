@@ -72,18 +72,18 @@ def fit(
     """
     tell = progress or (lambda text: None)
     asked, settled = asked_for(loss, parameters or {})
-    kinds = asked_kinds(model)
-    if len(kinds) > 1:
+    kind, *others = asked_kinds(model)
+    if others:
         raise DataError(f"--model is {model}: a fit has one kind of model, and `matchloss compare` several")
     if l2 is not None and not (math.isfinite(l2) and l2 >= 0):
         raise DataError(f"--l2 is {l2:g}; it must be finite and at least 0")
-    if l2 is not None and kinds != (LINEAR,):
+    if l2 is not None and kind != LINEAR:
         raise DataError(f"--l2 is a ridge on the coefficients of linear models; --model {model} has none")
     given = Options(source, keep, drop, categorical, counts, exposure, weight, dates, missing, rows, encoding, split, folds, seed)
     made = study(data, target, given, [] if asked is None else [asked], tell)
     ready, shares, wanted = made.ready, made.split, made.ready.target
     chosen, why = settle(asked, settled, wanted)
-    found = train_linear(made, chosen, l2, tell) if kinds == (LINEAR,) else train_trees(kinds[0], made, chosen, seed, tell)
+    found = train_linear(made, chosen, l2, tell) if kind == LINEAR else train_trees(kind, made, chosen, seed, tell)
     observed, heavy = wanted.values[shares.scored], None if ready.weight is None else ready.weight[shares.scored]
     outputs = len(wanted.classes) if chosen.family == "simplex" else None
     tell("scoring rows that the models did not see")
