@@ -11,7 +11,7 @@ import numpy as np
 from matchloss.linear.endless import endless
 from matchloss.linear.objective import Measure, Objective
 from matchloss.linear.passes import Matrix
-from matchloss.linear.rows import Floats, TableRows
+from matchloss.linear.rows import Floats
 from matchloss.linear.sources.source import Block, added
 
 if TYPE_CHECKING:
@@ -114,9 +114,9 @@ def advise(f: Objective, at: Measure, converged: bool, tol: float, names: Sequen
     return Advice(tuple(said), diverging)
 
 
-def not_centred(rows: TableRows, names: Sequence[str]) -> tuple[str, ...]:
+def not_centred(f: Objective, names: Sequence[str]) -> tuple[str, ...]:
     """One sentence on the columns that a fit without an intercept cannot centre; empty if there are none."""
-    far = [int(np.flatnonzero(rows.slots == 1 + j)[0]) for j in np.flatnonzero(rows.far_means())]
+    far = [int(np.flatnonzero(f.rows.slots == 1 + j)[0]) for j in np.flatnonzero(f.source.far_means())]
     if not far:
         return ()
     which = _list([names[j] if names else f"column {j}" for j in far])

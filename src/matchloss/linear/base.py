@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,14 +17,15 @@ from matchloss.linear.as_model import model_of
 from matchloss.linear.inputs import column_labels, is_frame, numbers, refuse_infinite, refuse_mapping
 from matchloss.linear.model import write_model
 from matchloss.linear.objective import NotFinite
-from matchloss.linear.plan import Design, Number, learn_rows
+from matchloss.linear.plan import Design, Missing, Number, learn_rows
 from matchloss.linear.rows import Floats, TableRows, of_array
 from matchloss.linear.solve import Solution, raw_of, solve
+from matchloss.linear.sources.learn import Spec
 from matchloss.linear.summary import Summary
 from matchloss.losses import Loss
 
 try:
-    from sklearn.base import BaseEstimator
+    from sklearn.base import BaseEstimator, ClassifierMixin
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.utils import check_consistent_length
     from sklearn.utils.validation import check_is_fitted, validate_data
@@ -108,6 +110,18 @@ class Linear(BaseEstimator):
         """In a notebook the summary of a fitted model stands below scikit-learn's diagram."""
         return super()._html_repr() + (self.summary_._repr_html_() if self.__sklearn_is_fitted__() else "")
 
+    def _suited(self) -> Loss:
+        """The loss; ValueError for one that the other estimator takes."""
+        raise NotImplementedError
+
+    def _settled(self, classes: tuple[Any, ...]) -> Loss:
+        """The loss for these classes of a label, none for a number."""
+        raise NotImplementedError
+
+    def _take(self, found: Solution) -> None:
+        """Sets the coefficients."""
+        raise NotImplementedError
+
     def _loss(self) -> Loss:
         return self.loss if isinstance(self.loss, Loss) else ml.get(self.loss)
 
@@ -149,8 +163,13 @@ class Linear(BaseEstimator):
             if isinstance(rows.numbers, np.ndarray):
                 refuse_infinite(rows.numbers)
             raise
+        self._ended(loss, found, 4)
+        return found
+
+    def _ended(self, loss: Loss, found: Solution, stacklevel: int) -> None:
+        """Sets what is known of a fit but its coefficients, and warns of what the person should look at."""
         for message in found.messages:
-            warnings.warn(message, ConvergenceWarning, stacklevel=3)
+            warnings.warn(message, ConvergenceWarning, stacklevel=stacklevel)
         self.loss_, self._centre = loss, found.centre if found.centre.any() else None
         self.converged_ = found.converged
         self.n_passes_ = found.passes
@@ -158,7 +177,54 @@ class Linear(BaseEstimator):
         self.gradient_norm_ = found.gradient_norm
         self.method_ = found.method
         self._diverging = found.diverging
-        return found
+
+    def fit_files(
+        self,
+        data: Any,
+        target: str,
+        *,
+        sample_weight: str | None = None,
+        categorical: Collection[str] = (),
+        drop: Collection[str] = (),
+        missing: Missing = "error",
+        memory: int | str | None = None,
+        scratch: str | Path | None = None,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+        progress: Callable[[str], None] | None = None,
+    ) -> Self:
+        """Fits the model to tables in files, which may be larger than memory; the coefficients are to the bit those of `fit`.
+
+        `data`: a path, a folder, a pattern or a list of paths (Parquet, Arrow, CSV, CSV in gzip), or batches of frames of any library, as
+        an iterator or as a function that returns one. `target` and `sample_weight` name columns; all others enter but those in `drop`.
+        Columns named in `categorical`, text, booleans and categories become levels. `missing`: "error", or "indicate", which puts the
+        mean where a number is missing, with an indicator, and makes a level of a missing category.
+
+        The files are read once. `memory`, such as "2GB", is how much the rows may take, by default half of what is free; what is larger
+        goes to a file in the folder `scratch`, by default that for temporary files, in 10 to 40 bytes a row, and every pass reads it.
+        With `checkpoint`, a path, each pass is kept there: after a kill, `resume=True` goes on from it, to the same coefficients.
+        `progress` is told in a sentence what goes on.
+
+        Raises what `fit` raises; FileError, ScratchError and CheckpointError (a ValueError, an OSError and a ValueError) name the file;
+        NotInMemory (a ValueError) for a loss with kinks, whose method needs all rows at hand.
+
+        >>> import os, tempfile
+        >>> import polars as pl
+        >>> from matchloss.linear import LinearRegressor
+        >>> trips = pl.DataFrame({"km": [1.0, 2.0, 3.0, 4.0], "by": ["bus", "car", "car", "bus"], "minutes": [3.0, 4.0, 6.0, 9.0]})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     trips[:2].write_parquet(os.path.join(folder, "1.parquet"))
+        ...     trips[2:].write_parquet(os.path.join(folder, "2.parquet"))
+        ...     model = LinearRegressor().fit_files(folder, "minutes", memory="2GB")
+        >>> dict(zip(model.coef_names_, model.coef_.round(6)))
+        {'km': np.float64(2.0), 'by = car': np.float64(-1.0)}
+        """
+        from matchloss.linear.from_files import Reading, fit_files
+
+        asked = Spec(target, isinstance(self, ClassifierMixin), sample_weight, tuple(categorical), tuple(drop), missing)
+        how = Reading(memory, scratch, checkpoint, resume, progress or (lambda text: None))
+        fit_files(self, data, asked, how)
+        return self
 
     def _names(self) -> list[str]:
         return [f"x{j}" for j in range(self.n_features_in_)] if self.design_ is None else list(self.design_.names)

@@ -193,7 +193,7 @@ def _coded(name: str, arrow: pa.Array | pa.ChunkedArray, declared: bool, what: s
         if arrow.num_chunks > 1:  # the merged dictionary may have more entries than the chunks' index type can count
             arrow = arrow.cast(pa.dictionary(pa.int32(), inner, arrow.type.ordered)).unify_dictionaries()
         arrow = arrow.combine_chunks()
-    values = [_level(value) for value in arrow.dictionary.to_pylist()]
+    values = [level(value) for value in arrow.dictionary.to_pylist()]
     places = arrow.indices
     if places.null_count:
         places = places.cast(pa.int64()).fill_null(len(values))
@@ -201,7 +201,7 @@ def _coded(name: str, arrow: pa.Array | pa.ChunkedArray, declared: bool, what: s
     return Coded(places.to_numpy(), tuple(values), declared, what)
 
 
-def _level(value: Any) -> Level:
+def level(value: Any) -> Level:
     """A whole float becomes an int, because pandas stores integers with missing values as floats."""
     if value is None or isinstance(value, str | int):
         return value

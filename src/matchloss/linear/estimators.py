@@ -11,6 +11,7 @@ from matchloss.engine.row_targets import check_targets
 from matchloss.linear.base import Linear
 from matchloss.linear.inputs import distributions, labels, numbers
 from matchloss.linear.rows import Floats
+from matchloss.linear.solve import Solution
 from matchloss.losses import Interval, Loss
 
 try:
@@ -60,14 +61,24 @@ class LinearRegressor(RegressorMixin, Linear):
         """Fits the model to X (n, p), y (n,), sample_weight (n,), one weight >= 0 per row, and offset (n,), which is added to the raw
         predictions, such as the logarithm of an exposure; returns self.
         """
+        loss = self._suited()
+        rows, weight = self._learn(X, y, sample_weight)
+        y = numbers("y", column_or_1d(y, warn=True))
+        self._take(self._solve(loss, rows, y, weight, offset, None))
+        return self
+
+    def _suited(self) -> Loss:
+        """The loss; ValueError for one of labels."""
         loss = self._loss()
         if loss.family == "simplex":
             raise ValueError(f"{loss.name} is a loss of K raw predictions a row: LinearClassifier takes it")
-        rows, weight = self._learn(X, y, sample_weight)
-        y = numbers("y", column_or_1d(y, warn=True))
-        found = self._solve(loss, rows, y, weight, offset, None)
+        return loss
+
+    def _settled(self, classes: tuple[Any, ...]) -> Loss:
+        return self._suited()
+
+    def _take(self, found: Solution) -> None:
         self.coef_, self.intercept_ = found.coef, found.intercept
-        return self
 
     def predict(self, X: Any, offset: Any = None) -> Floats:
         """Predictions (n,) in the target's units: loss.predict(raw), raw = X coef + intercept + offset; without an offset 0 is added.
@@ -168,31 +179,49 @@ class LinearClassifier(ClassifierMixin, Linear):
 
         offset (n,), with more than two classes (n, K), is added to the raw predictions.
         """
+        loss = self._suited()
+        rows, weight = self._learn(X, y, sample_weight)
+        shares = distributions(y)
+        self.classes_, target = _coded(labels(y), weight) if shares is None else shares
+        loss, classes = self._of_classes(loss), len(self.classes_)
+        if loss.family != "simplex":
+            if shares is not None:
+                check_targets(target, False, classes, weight)
+            second = (target if target.ndim == 1 else target[:, 1]).astype(np.float64)
+            self._take(self._solve(loss, rows, second, weight, offset, None))
+        else:
+            self._take(self._solve(loss, rows, target, weight, offset, classes))
+        return self
+
+    def _suited(self) -> Loss:
+        """The loss; ValueError for one of a number."""
         loss = self._loss()
         if not {"binary", "multiclass"}.intersection(loss.suits):
             raise ValueError(
                 f"{loss!r} is a loss of a number: LinearRegressor takes it; labels ask for cross_entropy, logistic, hinge, ..."
             )
-        rows, weight = self._learn(X, y, sample_weight)
-        shares = distributions(y)
-        self.classes_, target = _coded(labels(y), weight) if shares is None else shares
+        return loss
+
+    def _settled(self, classes: tuple[Any, ...]) -> Loss:
+        self.classes_ = np.array(classes)
+        return self._of_classes(self._suited())
+
+    def _take(self, found: Solution) -> None:
+        if found.coef.ndim == 1:
+            self.coef_, self.intercept_ = found.coef[None, :], np.array([found.intercept])
+        else:
+            self.coef_, self.intercept_ = np.ascontiguousarray(found.coef.T), found.intercept
+
+    def _of_classes(self, loss: Loss) -> Loss:
+        """The loss for the classes that were found; ValueError for a single one, and for more than two where it takes two."""
         classes = len(self.classes_)
         if classes < 2:
             only = self.classes_.tolist()
             raise ValueError(f"{type(self).__name__} needs two classes or more; the rows of positive weight hold 1 class: {only}")
         loss = loss.of_classes(classes)
-        if loss.family != "simplex":
-            if classes > 2:
-                raise ValueError(f"Only binary classification is supported by {loss.name}; there are {classes} classes")
-            if shares is not None:
-                check_targets(target, False, classes, weight)
-            second = (target if target.ndim == 1 else target[:, 1]).astype(np.float64)
-            found = self._solve(loss, rows, second, weight, offset, None)
-            self.coef_, self.intercept_ = found.coef[None, :], np.array([found.intercept])
-        else:
-            found = self._solve(loss, rows, target, weight, offset, classes)
-            self.coef_, self.intercept_ = np.ascontiguousarray(found.coef.T), found.intercept
-        return self
+        if loss.family != "simplex" and classes > 2:
+            raise ValueError(f"Only binary classification is supported by {loss.name}; there are {classes} classes")
+        return loss
 
     def _raw(self, X: Any, offset: Any) -> Floats:
         rows = self._rows(X)

@@ -126,8 +126,13 @@ def _gram_by_numpy(codes, first, numbers, factor, weight, whole, place, gram):
 BY_NUMPY = Kernels(_gather_by_numpy, _scatter_by_numpy, _gather_rows_by_numpy, _scatter_rows_by_numpy, _gram_by_numpy)
 
 
-@cache
-def _compiled() -> Kernels:
+@cache  # so that known kernels need no lock
+def _made(codes: str) -> Kernels:
+    with threads.FIRST_CALLS:
+        return _compiled(codes)
+
+
+def _compiled(kind: str) -> Kernels:
     from numba.core import types
 
     from matchloss.engine.cache import compiled, key
@@ -136,18 +141,16 @@ def _compiled() -> Kernels:
     def array(scalar: Any, dimensions: int, readonly: bool = False, layout: str = "C") -> Any:
         return types.Array(scalar, dimensions, layout, readonly=readonly)
 
-    codes, first = array(types.int32, 2, True), array(types.int64, 1, True)
+    codes, first = array(getattr(types, kind), 2, True), array(types.int64, 1, True)
     line, lines, numbers = array(types.float64, 1), array(types.float64, 2), array(types.float64, 2, True, "A")
     vector, matrix = (codes, first, numbers, line, line), (codes, first, lines, lines)
     gram = (codes, first, numbers, line, line, types.boolean, array(types.int64, 1), lines)
     signatures = {_gather: vector, _scatter: vector, _gather_rows: matrix, _scatter_rows: matrix, _gram: gram}
-    made = [compiled(kernel, f"linear{kernel.__name__}_{key(kernel)[:24]}", signature, FLAGS) for kernel, signature in signatures.items()]
+    name = "linear" if kind == "int32" else f"linear_{kind}"
+    made = [compiled(kernel, f"{name}{kernel.__name__}_{key(kernel)[:24]}", signature, FLAGS) for kernel, signature in signatures.items()]
     return Kernels(*made)
 
 
-def kernels(rows: int) -> Kernels:
-    """The kernels for passes over this many rows; the choice depends on size alone."""
-    if rows < COMPILE_FROM:
-        return BY_NUMPY
-    with threads.FIRST_CALLS:
-        return _compiled()
+def kernels(rows: int, codes: str = "int32") -> Kernels:
+    """The kernels for passes over this many rows, with codes of this type, int32 or uint8; whether compiled depends on size alone."""
+    return BY_NUMPY if rows < COMPILE_FROM else _made(codes)

@@ -60,7 +60,7 @@ def interior_point(f: Objective, tol: float, log: Log) -> tuple[Measure, bool]:
 
     def told(objective: float, gap: float) -> None:
         log.steps.append((objective, gap, f.rows.n))
-        log.tell(len(log.steps))
+        log.tell(log)
 
     found = interior(Narrow(rows, f.slots), kink, low, high, f.ridge, tol=tol, max_passes=log.most, progress=told)
     m = Narrow(rows, f.slots)

@@ -16,6 +16,7 @@ from matchloss.linear.objective import Log, Measure, Objective, Suspected, full_
 from matchloss.linear.passes import Gram, Matrix
 from matchloss.linear.rows import Floats
 from matchloss.linear.simplex import block_metric, start_metric
+from matchloss.linear.sources.memory import Memory
 from matchloss.linear.sources.source import Block, added
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ SHORT_SUBSAMPLE = 5_000  # the same, where the full hessian of a simplex loss is
 FLOPS = 1e8  # below this, the full hessian of a simplex loss takes only milliseconds
 MOST_COEFFICIENTS = 1000  # the largest P K for which a subsample's full hessian is computed
 SOME_NUMBERS = 16  # with so many numeric columns a hessian costs several gradient passes, so one serves many steps
+LARGE = 1 << 20  # rows of a sample that are enough to judge it by, where it is not in memory
 STEPS = 10  # L-BFGS steps taken with that hessian
 MANY_NUMBERS = 100  # with more numeric columns even one hessian of all rows costs too much: the subsample's serves
 
@@ -158,9 +160,10 @@ def _by_newton(f: Objective, tol: float, log: Log) -> Found:
 
 def _telling(few: Objective) -> bool:
     """Whether a subsample has enough rows with the rarest label, or with an unusual target, to estimate every column's coefficient."""
-    rare = (
-        replace(few.memory, weight=None).mass(few.outputs).min() if few.outputs else np.count_nonzero(few.target != np.median(few.target))
-    )
+    if not isinstance(few.source, Memory):
+        few = few.strided(-(-few.rows.n // LARGE))
+    y = few.target
+    rare = replace(few.memory, weight=None).mass(few.outputs).min() if few.outputs else np.count_nonzero(y != np.median(y))
     return bool(rare >= 2 * few.size)
 
 
@@ -175,7 +178,7 @@ def _subsampled(f: Objective) -> tuple[Floats, Metric | None, tuple[tuple[float,
     log, metric, theta = Log(50), None, None
     # `enough`: stop at this share of the first gradient norm. Solving a subsample more closely gains nothing.
     for every, enough in ((step, 1e-3), (8, 0.1)) if step > 32 else ((step, 1e-3),):
-        few = f.strided(every)
+        few = f.every(every)
         if not _telling(few):
             continue
         found = newton(few, few.start() if theta is None else theta, 0.0, log, enough)
@@ -203,7 +206,7 @@ def _lbfgs_pointwise(f: Objective, theta: Floats, tol: float, log: Log) -> Found
     if f.size > NEWTON_COLUMNS:
         metric = metrics.of_diagonal(_second(curved, theta, "diagonal"))
     else:
-        few = curved.strided(_step(f, max(50 * f.size, f.rows.n // 16)))
+        few = curved.every(_step(f, max(50 * f.size, f.rows.n // 16)))
         f.suspect(f.metric(_second(few, theta, "gram")))
         hessian = _second(few, theta, "hessian")
         metric = f.metric(hessian, 1e-10) if np.isfinite(hessian).all() else None

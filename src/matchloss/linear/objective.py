@@ -58,7 +58,7 @@ class Log:
     """A record of the passes that the solvers made, and the callback that reports them."""
 
     most: int
-    tell: Callable[[int], None] = lambda passes: None
+    tell: Callable[[Log], None] = lambda log: None
     steps: list[tuple[float, float, int]] = field(default_factory=list)  # objective, gradient norm, rows
     marks: dict[int, Floats] = field(default_factory=dict)  # for each decade of the gradient norm, the first theta there
 
@@ -77,7 +77,7 @@ class Log:
         self.steps.append((measure.value, measure.norm, rows))
         if 0 < measure.norm < np.inf:
             self.marks.setdefault(math.floor(math.log10(measure.norm)), measure.theta)
-        self.tell(len(self.steps))
+        self.tell(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +173,7 @@ class Objective:
     def without(self, columns: NDArray[np.intp]) -> Objective:
         """The objective without these columns; the remaining ones are independent."""
         slots = np.delete(self.slots, columns)[int(self.intercept) :]
-        source = replace(self.source, rows=replace(self.rows, slots=slots))  # pyright: ignore[reportArgumentType]
+        source = self.source.with_rows(replace(self.rows, slots=slots))
         return replace(self, source=source, independent=True, left_out=tuple(columns.tolist()))
 
     def whole(self, theta: Floats) -> Floats:
@@ -229,7 +229,8 @@ class Objective:
         if second == "none":
             return None
         if found is None:
-            return full_hessian(self, theta)
+            few = self if isinstance(self.source, Memory) else self.strided(1)  # a method that asks for it has few rows
+            return full_hessian(few, theta)
         if second == "diagonal":
             return found[self.slots] / self.total + self.ridge
         return self.penalised(self.matrix.whole(found))
@@ -265,6 +266,10 @@ class Objective:
     def strided(self, step: int) -> Objective:
         """The same objective on every step-th row, in memory."""
         return replace(self, source=self.source.strided(step))
+
+    def every(self, step: int) -> Objective:
+        """The same objective on every step-th row, wherever it lives: for samples that may be large."""
+        return replace(self, source=self.source.every(step))
 
     def start(self) -> Floats:
         """Zeros, with the best constant as intercept, clipped where that is infinite."""

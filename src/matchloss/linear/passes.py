@@ -43,10 +43,9 @@ class Matrix:
     outputs: int = 1  # raw predictions per row
     arrow: bool = False  # whether Gram matrices are arrows
 
-    @cached_property
-    def kernels(self) -> Kernels:
+    def kernels(self, block: Block) -> Kernels:
         """The loops for the categories, and for numbers if there are few."""
-        return kernels(self.rows.n)
+        return kernels(self.rows.n, block.codes.dtype.name)
 
     @cached_property
     def first(self) -> NDArray[np.int64]:
@@ -79,7 +78,7 @@ class Matrix:
         return max(SLAB_ROWS, -(-self.rows.n // most))
 
     def __getstate__(self) -> dict[str, object]:
-        """The fields alone: compiled loops are not pickled."""
+        """The fields alone, without what follows from them."""
         return {name: value for name, value in self.__dict__.items() if name in ("rows", "outputs", "arrow")}
 
     def blocks(self, start: int, stop: int) -> Iterator[Block]:
@@ -137,9 +136,9 @@ class Matrix:
         else:
             out[...] = wide[0]
         if out.ndim == 1 and (few or self.rows.levels):
-            self.kernels.gather(block.codes, self.first, block.x if few else block.x[:, :0], wide, out)
+            self.kernels(block).gather(block.codes, self.first, block.x if few else block.x[:, :0], wide, out)
         elif self.rows.levels:
-            self.kernels.gather_rows(block.codes, self.first, wide, out)
+            self.kernels(block).gather_rows(block.codes, self.first, wide, out)
 
     def predicted(self, block: Block, wide: Floats, out: Floats) -> None:
         """Writes the raw predictions of a block, with its offset."""
@@ -154,9 +153,9 @@ class Matrix:
         if q and not few:
             sink[1 : 1 + q] += block.x.T @ error
         if error.ndim == 1 and (few or self.rows.levels):
-            self.kernels.scatter(block.codes, self.first, block.x if few else block.x[:, :0], error, sink)
+            self.kernels(block).scatter(block.codes, self.first, block.x if few else block.x[:, :0], error, sink)
         elif self.rows.levels:
-            self.kernels.scatter_rows(block.codes, self.first, error, sink)
+            self.kernels(block).scatter_rows(block.codes, self.first, error, sink)
 
     def add_gram(self, block: Block, weight: Floats, sink: Floats) -> None:
         """Adds a block to the lower triangle of the weighted Gram matrix."""
@@ -173,7 +172,7 @@ class Matrix:
             sink[1 : 1 + q, 0] += factor @ x
         if self.few or self.rows.levels:
             place = np.empty(len(self.rows.levels), np.int64)
-            self.kernels.gram(block.codes, self.first, x, factor, weight, self.few, place, sink)
+            self.kernels(block).gram(block.codes, self.first, x, factor, weight, self.few, place, sink)
 
     def add_diagonal(self, block: Block, weight: Floats, sink: Floats) -> None:
         """Adds a block to the diagonal alone of the weighted Gram matrix."""

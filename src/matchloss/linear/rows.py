@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -66,14 +67,6 @@ class TableRows:
         made[...] = view
         return made
 
-    def centred(self) -> TableRows:
-        """The same rows, with columns that are far from 0 for their spread read relative to their means.
-
-        The Gram matrix of x + 1e9 would keep no digit of x. A rough mean c will do: x - c is exact for c / 2 <= x <= 2 c (Sterbenz).
-        """
-        shift = self.far_means()
-        return replace(self, shift=shift) if shift.any() else self
-
     def uncentred(self, intercept: Floats, coef: Floats) -> tuple[Floats, Floats]:
         """Undoes the shift: from the intercept, () or (K,), and coefficients, (p,) or (p, K), found for these rows, the intercept for
         numbers that are not shifted, rounded once, and the shift of each coefficient's column (p,).
@@ -92,16 +85,14 @@ class TableRows:
 
     def far_means(self) -> Floats:
         """(q,): the approximate mean of each column that lies FAR from 0; 0 for all others, constant ones included."""
-        few = self.strided(max(1, self.n // LOOK))
-        mean, spread = _mean_and_spread(few.block(0, few.n, np.empty((few.n, self.q))))
-        far = np.abs(mean) > FAR * spread
-        for j in np.flatnonzero(far & (spread == 0)):  # constant in the sample, but perhaps not in all rows
-            column = self.numbers[j] if isinstance(self.numbers, tuple) else self.numbers[:, j]
-            far[j] = False
-            if (column != column[0]).any():
-                mean[[j]], spread[[j]] = _mean_and_spread(np.asarray(column, np.float64)[:, None])
-                far[j] = abs(mean[j]) > FAR * spread[j]
-        return np.where(far, mean, 0.0)
+        return far_means(self.strided(max(1, self.n // LOOK)), self._varying)
+
+    def _varying(self, j: int) -> tuple[float, float] | None:
+        column = self.numbers[j] if isinstance(self.numbers, tuple) else self.numbers[:, j]
+        if not (column != column[0]).any():
+            return None
+        (mean,), (spread,) = _mean_and_spread(np.asarray(column, np.float64)[:, None])
+        return mean, spread
 
     def largest_last(self) -> TableRows:
         """The same rows, with the slots of the category with most levels at the end."""
@@ -128,6 +119,21 @@ class TableRows:
         numbers = tuple(c[index] for c in self.numbers) if isinstance(self.numbers, tuple) else self.numbers[index]
         codes = np.ascontiguousarray(self.codes[index])
         return TableRows(len(codes), numbers, codes, self.levels, self.slots, shift=self.shift)
+
+
+def far_means(few: TableRows, varying: Callable[[int], tuple[float, float] | None]) -> Floats:
+    """(q,): the approximate mean, by a few rows, of each column that lies FAR from 0; 0 for all others, constant ones included.
+
+    The Gram matrix of x + 1e9 would keep no digit of x. A rough mean c will do: x - c is exact for c / 2 <= x <= 2 c (Sterbenz).
+    varying(j): the mean and standard deviation of a column over all rows, None if it is constant; asked if it is constant in the few.
+    """
+    mean, spread = _mean_and_spread(few.block(0, few.n, np.empty((few.n, few.q))))
+    far = np.abs(mean) > FAR * spread
+    for j in np.flatnonzero(far & (spread == 0)):
+        known = varying(int(j))
+        far[j] = known is not None and abs(known[0]) > FAR * known[1]
+        mean[j] = mean[j] if known is None else known[0]
+    return np.where(far, mean, 0.0)
 
 
 def _mean_and_spread(x: Floats) -> tuple[Floats, Floats]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
@@ -81,7 +81,7 @@ def solve(
     options = Options(l2, fit_intercept, tol, max_passes, method)
     began = time.perf_counter()
     f = objective(loss, rows, target, sample_weight, offset, float(l2), outputs, fit_intercept)
-    return minimise(f, options, names, progress, began)
+    return minimise(f, options, names, (lambda log: progress(len(log.steps))) if progress else None, began)
 
 
 @dataclass(frozen=True)
@@ -110,13 +110,13 @@ def minimise(
     f: Objective,
     options: Options,
     names: Sequence[str] = (),
-    progress: Callable[[int], None] | None = None,
+    tell: Callable[[Log], None] | None = None,
     began: float | None = None,
 ) -> Solution:
     """`solve` for an objective, whose rows may be anywhere; NotInMemory for a method that needs them in memory."""
     began, tol, intercept, method = began or time.perf_counter(), options.tol, options.fit_intercept, options.method
     with blas_on_one_thread():
-        loss, outputs, rows, log = f.loss, f.outputs, f.rows, Log(options.max_passes, progress or (lambda passes: None))
+        loss, outputs, rows, given, log = f.loss, f.outputs, f.rows, f, Log(options.max_passes, tell or (lambda log: None))
         chosen = choose(f) if method == "auto" else method
         if chosen == "interior_point" and getattr(loss.simplified, "pieces_formula", None) is None:
             raise ValueError(f'method="interior_point" takes losses that are linear but for kinks; {loss!r} is not')
@@ -133,7 +133,7 @@ def minimise(
         advice = advise(f, found.at, converged, tol, names, log.before(found.at.norm))
         messages = advice.messages
         if not intercept and (f.left_out or not converged):
-            messages += not_centred(rows, names)
+            messages += not_centred(given, names)
     theta = f.whole(found.at.theta)
     coef = theta[int(intercept) :]
     constant, centre = rows.uncentred(theta[0] if intercept else np.zeros(theta.shape[1:]), coef)
@@ -210,7 +210,9 @@ def objective(
 
 def of_source(loss: Loss, source: Source, l2: float, outputs: int | None, intercept: bool) -> Objective:
     """What is minimised, over the rows of any source, whose targets have been checked."""
-    return Objective(loss, source.centred() if intercept else source, l2, outputs, intercept, independent=l2 > 0)
+    if intercept and (shift := source.far_means()).any():  # columns far from 0 for their spread are read relative to their means
+        source = source.with_rows(replace(source.rows, shift=shift))
+    return Objective(loss, source, l2, outputs, intercept, independent=l2 > 0)
 
 
 def as_offset(offset: Any, n: int, outputs: int | None) -> Floats:

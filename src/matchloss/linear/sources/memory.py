@@ -74,10 +74,17 @@ class Memory:
         weight, offset = (None if line is None else np.ascontiguousarray(line[::step]) for line in (self.weight, self.offset))
         return Memory(self.rows.strided(step), np.ascontiguousarray(self.target[::step]), weight, offset)
 
-    def centred(self) -> Memory:
-        """The same rows, with columns that are far from 0 for their spread read relative to their means."""
-        rows = self.rows.centred()
-        return self if rows is self.rows else replace(self, rows=rows)
+    def every(self, step: int) -> Memory:
+        """Every step-th row."""
+        return self.strided(step)
+
+    def far_means(self) -> Floats:
+        """(q,): the approximate mean of each numeric column that is far from 0 for its spread."""
+        return self.rows.far_means()
+
+    def with_rows(self, rows: TableRows) -> Memory:
+        """The same rows with other slots, or another shift."""
+        return replace(self, rows=rows)
 
     def largest_last(self) -> Memory:
         """The same rows, with the slots of the category with most levels at the end."""

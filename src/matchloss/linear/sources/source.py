@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.engine import threads
-from matchloss.linear.rows import Codes, Floats, TableRows
+from matchloss.linear.rows import Floats, TableRows
 
 if TYPE_CHECKING:
     from matchloss.linear.sources.memory import Memory
@@ -29,7 +29,7 @@ class Block:
     start: int
     stop: int
     x: Floats  # (r, q)
-    codes: Codes  # (r, C)
+    codes: NDArray[np.int32] | NDArray[np.uint8]  # (r, C)
     y: NDArray[Any]  # (r,) float64; labels (r,) int64 or distributions (r, K) for a simplex loss; empty if rows have no target
     w: Floats | None = None  # (r,); None: each weighs 1
     offset: Floats | None = None  # (r,) or (r, K), added to the raw predictions
@@ -76,7 +76,7 @@ class Term(Protocol[T]):
 
 
 class Source(Protocol):
-    """Rows with their targets and weights, all of which are positive. Sources are frozen dataclasses with a field `rows`."""
+    """Rows with their targets and weights, all of which are positive."""
 
     @property
     def rows(self) -> TableRows:
@@ -121,8 +121,16 @@ class Source(Protocol):
         """Every step-th row, in memory. Never the first rows, because files are often sorted."""
         ...
 
-    def centred(self) -> Self:
-        """The same rows, with columns that are far from 0 for their spread read relative to their means; see TableRows.centred."""
+    def every(self, step: int) -> Source:
+        """Every step-th row, wherever it lives."""
+        ...
+
+    def far_means(self) -> Floats:
+        """(q,): the approximate mean of each numeric column that is far from 0 for its spread; see rows.far_means."""
+        ...
+
+    def with_rows(self, rows: TableRows) -> Self:
+        """The same rows with other slots, or another shift."""
         ...
 
     def largest_last(self) -> Self:

@@ -1,0 +1,270 @@
+"""A fit to rows that lie elsewhere: read once, kept in compact form, and read again in each pass."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import matchloss
+from matchloss.engine import threads
+from matchloss.linear.journal import CheckpointError, Journal, Recorded
+from matchloss.linear.objective import Log, NotInMemory
+from matchloss.linear.solve import Options, minimise, of_source
+from matchloss.linear.sources.batches import PIECE
+from matchloss.linear.sources.compact import Learned, learned
+from matchloss.linear.sources.files import Table, Task, table_of
+from matchloss.linear.sources.learn import Seen, Spec
+from matchloss.linear.sources.scratch import Scratch, ScratchError, in_words, leftovers
+from matchloss.linear.sources.source import Source
+
+if TYPE_CHECKING:
+    from matchloss.linear.base import Linear
+
+LEAST = 1 << 12  # rows of a batch
+HELD = 4  # rows up to this part of the memory allowed are held there, without a file
+COPIES = 6  # of a batch's rows that exist at once while it is made compact
+UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+OFTEN = 0.5  # seconds between two sentences of progress
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files are read; see `fit_files` of the estimators."""
+
+    memory: int | str | None = None
+    scratch: str | Path | None = None
+    checkpoint: str | Path | None = None
+    resume: bool = False
+    tell: Callable[[str], None] = lambda text: None
+
+
+def fit_files(estimator: Linear, data: Any, spec: Spec, how: Reading) -> None:
+    """Fits the estimator to tables in files; see its `fit_files`."""
+    spec = replace(spec, bounds=refuse_kinks(estimator))
+    most, folder = bytes_of(how.memory), Path(how.scratch or tempfile.gettempdir())
+    if not folder.is_dir():
+        raise ScratchError(f"{folder} is no folder: scratch= (--scratch) names one for the rows")
+    if how.resume and how.checkpoint is None:
+        raise ValueError("resume=True needs checkpoint=, the file that an earlier run kept its passes in")
+    if how.resume and not isinstance(data, str | Path | list | tuple) and isinstance(data, Iterator):
+        raise ValueError("an iterator can be read only once, so nothing can be resumed: pass a function that returns one")
+    table = table_of(data, spec)
+    journal = None if how.checkpoint is None else _journal(estimator, spec, table, how)
+    index = None if journal is None else journal.rows
+    lost = leftovers(folder, keep=Path(index["path"]) if index else None)
+    if lost:
+        how.tell(f"{lost} scratch file{'s' if lost > 1 else ''} of killed runs removed from {folder}")
+    store = Scratch(folder, most // HELD, table.rows, how.tell)
+    try:
+        seen = _again(store, index, spec) if index else None
+        if seen is None:
+            seen = Seen(spec)
+            read_all(table, seen, store, most, how.tell)
+            if journal is not None:
+                journal.append({"rows": store.index() | {"seen": seen.packed()}})
+        found, said = learned(seen, store), Said(how.tell, store.n)
+        source = replace(found.source, watch=said.read)
+        fit_source(estimator, replace(found, source=source), said, (lambda s: Recorded(s, journal)) if journal else lambda s: s)
+    except BaseException as error:
+        store.close(keep=journal is not None and isinstance(error, KeyboardInterrupt))
+        raise
+    store.close()
+    if journal is not None:
+        journal.remove()
+
+
+def fit_source(
+    estimator: Linear,
+    found: Learned,
+    said: Callable[[Log], None] | None = None,
+    wrap: Callable[[Source], Source] = lambda source: source,
+) -> None:
+    """Fits the estimator to a source of rows that were read, and sets its attributes as `fit` does."""
+    refuse_kinks(estimator)
+    names = [column.name for column in found.design.columns]
+    estimator.design_, estimator.n_features_in_ = found.design, len(names)
+    estimator.feature_names_in_ = np.array(names, dtype=object)
+    loss = estimator._settled(found.classes)
+    outputs = len(found.classes) if loss.family == "simplex" else None
+    source = found.of_target(np.float64 if outputs is None else np.int64)
+    options = Options(**{name: getattr(estimator, name) for name in ("l2", "fit_intercept", "tol", "max_passes", "method")})
+    if outputs is not None and options.method == "newton":
+        raise NotInMemory('method="newton" of several classes needs all rows in memory; method="auto" takes another')
+    f = of_source(loss, wrap(source), float(options.l2), outputs, bool(options.fit_intercept))
+    solution = minimise(f, options, found.design.names, said)
+    estimator._ended(loss, solution, 5)
+    estimator._take(solution)
+
+
+def refuse_kinks(estimator: Linear) -> tuple[float, float, str] | None:
+    """The least and the greatest target that the loss allows, and these in words; None for labels.
+
+    NotInMemory for a loss with kinks: its interior point method asks for the rows at hand, again and again.
+    """
+    loss = estimator._suited()
+    if (not loss.smooth and loss.family != "simplex") or estimator.method == "interior_point":
+        raise NotInMemory(
+            f"{loss.name} has kinks, and the interior point method that fits it needs all rows in memory:"
+            " `fit` a sample of the rows, or take a smooth loss, such as expectile, huber or logistic"
+        )
+    exact = None if loss.family == "simplex" else loss.programs["exact"]
+    return None if exact is None else (exact.low, exact.high, exact.allowed)
+
+
+def read_all(table: Table, seen: Seen, store: Scratch, memory: int, tell: Callable[[str], None]) -> None:
+    """The first pass: every task's rows into the store, in compact form, on threads."""
+    import pyarrow as pa
+
+    seen.expect(table.features, table.first)
+    began = last = time.perf_counter()
+    rows = _batch_rows(table, memory)
+    workers = min(threads.count(), len(table.tasks))
+
+    def one(task: Task) -> None:
+        nonlocal last
+        numbers = itertools.count()
+        for batch, place in task.batches(rows):
+            for arrays in seen.take(batch, place):
+                store.append((*task.key, next(numbers)), arrays)
+            now = time.perf_counter()
+            if now - last > OFTEN:
+                last = now
+                tell(_reading(seen.read, table.rows, now - began))
+
+    if workers <= 1:
+        for task in table.tasks:
+            one(task)
+    else:
+        _over(table.tasks, one, workers)
+    table.unchanged()
+    store.finish()
+    pa.default_memory_pool().release_unused()
+    tell(f"{seen.read:,} rows read in {time.perf_counter() - began:.1f} s, {in_words(store.size)} in compact form")
+
+
+def _over(tasks: Any, work: Callable[[Task], None], workers: int) -> None:
+    """work(task) of each on threads; the first error stops the rest."""
+    with ThreadPoolExecutor(workers, thread_name_prefix="matchloss-first") as pool:
+        waiting: set[Future[None]] = set()
+        for task in tasks:
+            waiting.add(pool.submit(work, task))
+            if len(waiting) >= 2 * workers:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                for one in done:
+                    one.result()
+        for one in waiting:
+            one.result()
+
+
+def _batch_rows(table: Table, memory: int) -> int:
+    """How many rows are read at a time; ValueError where not even a small block fits."""
+    row = 16 * (len(table.features) + 2) * COPIES
+    rows = min(PIECE, memory // max(1, threads.count() * row))
+    if rows < LEAST:
+        least = in_words(LEAST * threads.count() * row)
+        raise ValueError(
+            f"memory={in_words(memory)} is too small: blocks of {LEAST:,} rows of {len(table.features) + 1} columns take {least};"
+            f' memory="{least.replace(" ", "")}" (--memory) would do'
+        )
+    return rows
+
+
+def _reading(done: int, rows: int | None, seconds: float) -> str:
+    rate = done / max(seconds, 1e-9)
+    ahead = f" of {rows:,}, {(rows - done) / rate:.0f} s left" if rows and rate else ""
+    return f"reading: {done:,} rows{ahead}, {rate / 1e6:.1f} million a second"
+
+
+class Said:
+    """Tells how passes go: rows a second, the gradient, and the time left by its decline so far."""
+
+    def __init__(self, tell: Callable[[str], None], rows: int) -> None:
+        self.tell, self.rows, self.done, self.began, self.last = tell, rows, 0, time.perf_counter(), time.perf_counter()
+        self.norms: list[float] = []
+
+    def read(self, rows: int) -> None:
+        """So many rows of a pass are done."""
+        self.done += rows
+        now = time.perf_counter()
+        if now - self.last > 4 * OFTEN and self.done < self.rows:
+            self.last = now
+            self.tell(f"pass {len(self.norms) + 1}: {self.done / self.rows:.0%}")
+
+    def __call__(self, log: Log) -> None:
+        """A pass is done."""
+        now = time.perf_counter()
+        seconds, norm = now - self.began, log.steps[-1][1]
+        self.began, self.last, self.done = now, now, 0
+        self.norms.append(norm)
+        rate = f", {self.rows / max(seconds, 1e-9) / 1e6:.0f} million rows a second"
+        self.tell(f"pass {len(self.norms)}: gradient {norm:.1e}{rate}")
+
+
+def bytes_of(memory: int | str | None) -> int:
+    """A size such as "2GB" or 500_000_000, by default half of the memory that is free; ValueError for anything else.
+
+    >>> bytes_of("1.5GB"), bytes_of("64 MiB"), bytes_of(1000)
+    (1500000000, 67108864, 1000)
+    """
+    if memory is None:
+        return free_memory() // 2
+    if isinstance(memory, int) and not isinstance(memory, bool) and memory > 0:
+        return memory
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", memory) if isinstance(memory, str) else None
+    if found is None or found[2].upper() not in UNITS or float(found[1]) <= 0:
+        raise ValueError(f'memory is {memory!r}; allowed: a size such as "2GB" or "500MB"')
+    return int(float(found[1]) * UNITS[found[2].upper()])
+
+
+def free_memory() -> int:
+    """The bytes that a process may still take."""
+    try:
+        found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
+        if found:
+            return int(found[1]) << 10
+    except OSError:
+        pass
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        return 4 << 30
+
+
+def _journal(estimator: Any, spec: Spec, table: Table, how: Reading) -> Journal:
+    """The checkpoint, of this very fit: a new one, or what an earlier run left."""
+    about = {
+        "version": matchloss.__version__,
+        "loss": repr(estimator._suited()),
+        **{name: getattr(estimator, name) for name in ("l2", "fit_intercept", "method")},
+        "target": spec.target,
+        "sample_weight": spec.weight,
+        "categorical": list(spec.categorical),
+        "drop": list(spec.drop),
+        "missing": spec.missing,
+        "files": [list(stamp) for stamp in table.stamps],
+    }
+    journal = Journal(Path(how.checkpoint or ""), about, how.tell)
+    if how.resume and journal.path.exists():
+        journal.resume()
+        how.tell(f"going on from {journal.path}: {len(journal.kept)} passes are known")
+    else:
+        journal.begin()
+    return journal
+
+
+def _again(store: Scratch, index: Any, spec: Spec) -> Seen | None:
+    """What an earlier run read, if its scratch file is still whole."""
+    return Seen.unpacked(index["seen"], spec) if store.adopt(index) else None
+
+
+__all__ = ["CheckpointError", "Reading", "bytes_of", "fit_files", "fit_source", "read_all"]

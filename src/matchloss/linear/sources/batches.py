@@ -1,0 +1,77 @@
+"""Frames of any library in batches of some ten thousand rows, and their columns as numbers or codes, without imports of pandas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matchloss.linear.columns import Coded, level, open_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PIECE = 1 << 16  # rows: with fewer, reads cost more than they fetch; with more, pieces leave the cache
+DENSE = 1 << 12  # integers within such a range are counted instead of hashed: a quarter of the price
+
+
+def as_batches(frame: Any, rows: int = PIECE) -> Iterator[Any]:
+    """A frame in batches of at most so many rows: Arrow's own batches, or slices of any other frame."""
+    import pyarrow as pa
+
+    if isinstance(frame, pa.RecordBatch):
+        yield from (frame.slice(a, rows) for a in range(0, len(frame), rows))
+    elif isinstance(frame, pa.Table):
+        yield from (batch for batch in frame.to_batches(rows) if len(batch))
+    else:
+        whole = open_table(frame).frame
+        yield from (whole[a : a + rows].to_native() for a in range(0, len(whole), rows))
+
+
+def names_of(batch: Any) -> list[str]:
+    """The names of a batch's columns."""
+    import pyarrow as pa
+
+    return batch.schema.names if isinstance(batch, pa.RecordBatch) else list(open_table(batch).labels)
+
+
+def read(batch: Any, name: str, as_levels: bool) -> NDArray[Any] | Coded:
+    """A column of a batch, as Table.read gives it."""
+    import pyarrow as pa
+
+    if isinstance(batch, pa.RecordBatch):
+        found = _of_arrow(batch.column(batch.schema.get_field_index(name)), as_levels)
+        if found is not None:
+            return found
+    return open_table(batch).read(name, as_levels)
+
+
+def _of_arrow(column: pa.Array, as_levels: bool) -> NDArray[Any] | Coded | None:
+    """The usual types, where they lie; None for others. (pyarrow's own to_numpy imports pandas: half a second, and memory.)"""
+    import pyarrow as pa
+
+    kind, kinds = column.type, pa.types
+    if kinds.is_integer(kind) or kinds.is_float32(kind) or kinds.is_float64(kind):
+        if not as_levels:
+            if column.null_count:
+                column = column.cast(pa.float64()).fill_null(float("nan"))
+            return np.from_dlpack(column)
+        if kinds.is_integer(kind) and not column.null_count and len(column):
+            values: NDArray[Any] = np.from_dlpack(column)
+            low, high = int(values.min()), int(values.max())
+            if high - low < DENSE:
+                return Coded(np.subtract(values, low, dtype=values.dtype), tuple(range(low, high + 1)), False, str(kind))
+    elif not (kinds.is_string(kind) or kinds.is_large_string(kind) or kinds.is_boolean(kind) or kinds.is_dictionary(kind)):
+        return None
+    if not kinds.is_dictionary(kind):
+        column = column.dictionary_encode()
+    inner = column.type.value_type
+    if not (kinds.is_string(inner) or kinds.is_large_string(inner) or kinds.is_boolean(inner) or kinds.is_integer(inner)):
+        return None
+    known, places = [level(value) for value in column.dictionary.to_pylist()], column.indices
+    if places.null_count:
+        places = places.cast(pa.int64()).fill_null(len(known))
+        known.append(None)
+    return Coded(np.from_dlpack(places), tuple(known), column.type.ordered, str(kind))

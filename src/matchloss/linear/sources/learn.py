@@ -1,0 +1,332 @@
+"""The one reading of rows that lie elsewhere: batches become compact columns, and what a model learns of them is counted by the way.
+
+A category's levels are numbered in the order in which they are met, so that one reading is enough; slots put them in order afterwards.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matchloss.errors import DomainError
+from matchloss.linear.columns import Coded, ColumnError, Level, kind_of
+from matchloss.linear.plan import Missing
+from matchloss.linear.sources.batches import as_batches, names_of, read
+
+_lock = threading.Lock()  # held while levels are numbered: threads read several files into one Seen
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What is asked of a table: its target, a number or a label, and its features, all other columns unless `drop` names them."""
+
+    target: str
+    labels: bool = False
+    weight: str | None = None
+    categorical: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    missing: Missing = "error"
+    bounds: tuple[float, float, str] | None = None  # the least and the greatest target, if it is a number, and these in words
+
+    def features(self, names: Collection[str]) -> list[str]:
+        """The features among these columns, in their order."""
+        aside = {self.target, self.weight, *self.drop}
+        return [name for name in names if name not in aside]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a batch stands, for messages: the name of its file, or "the table", and its first row there."""
+
+    name: str
+    start: int = 0
+
+    def row(self, i: int) -> str:
+        """The i-th row of the batch."""
+        return f"row {self.start + i:,} of {self.name}"
+
+
+@dataclass
+class Numbers:
+    """What a column of numbers showed: how many are known and how many not, and the ends of those that are."""
+
+    known: int = 0
+    gaps: int = 0
+    low: float = math.inf
+    high: float = -math.inf
+
+    def take(self, values: NDArray[Any]) -> None:
+        """Counts the values of a batch."""
+        if values.dtype.kind == "f":
+            finite = np.isfinite(values)
+            if not finite.all():
+                self.gaps += len(values) - int(finite.sum())
+                values = values[finite]
+        if len(values):
+            self.known += len(values)
+            self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
+
+    def join(self, other: Numbers) -> None:
+        """Adds what other rows showed."""
+        self.known, self.gaps = self.known + other.known, self.gaps + other.gaps
+        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
+
+
+@dataclass
+class Levels:
+    """The levels of a column, each with the number under which it was met, and the declared order, if all batches had the same one."""
+
+    codes: dict[Level, int] = field(default_factory=dict)
+    declared: tuple[Level, ...] | None = None
+    batches: int = 0
+
+    def take(self, found: Coded) -> NDArray[Any]:
+        """The number of each row's level, in the narrowest integers that hold all so far."""
+        here = np.flatnonzero(np.bincount(found.places, minlength=len(found.values)))
+        values = [_finite(found.values[k]) for k in here]
+        with _lock:
+            known = [self.codes.setdefault(value, len(self.codes)) for value in values]
+            self._declare(found.values if found.declared else None)
+            lookup = np.zeros(here[-1] + 1 if len(here) else 0, np.min_scalar_type(max(len(self.codes) - 1, 0)))
+        lookup[here] = known
+        return lookup.take(found.places)
+
+    def _declare(self, order: tuple[Level, ...] | None) -> None:
+        self.declared = order if self.batches == 0 or order == self.declared else None
+        self.batches += 1
+
+    def join(self, other: Levels) -> None:
+        """Adds the levels that other rows showed; the numbers of these rows stay as they are."""
+        for value in other.codes:
+            self.codes.setdefault(value, len(self.codes))
+        if other.batches:
+            self._declare(other.declared)
+
+    def ordered(self) -> tuple[Level, ...]:
+        """The levels in a model's order: as declared, or sorted, the missing one last."""
+        known: list[Any] = [value for value in self.codes if value is not None]
+        if self.declared is None:
+            known.sort()
+        else:
+            place = {value: k for k, value in enumerate(self.declared)}
+            known.sort(key=lambda value: place[value])
+        return (*known, None) if None in self.codes else tuple(known)
+
+
+@dataclass
+class Seen:
+    """What batches showed; several threads may add to it. `columns` holds the features."""
+
+    spec: Spec
+    rows: int = 0  # of positive weight
+    read: int = 0
+    columns: dict[str, Numbers | Levels] = field(default_factory=dict)
+    target: Numbers | Levels | None = None
+    kinds: dict[str, tuple[str, str]] = field(default_factory=dict)  # of each column's values, and where it was first seen
+
+    def take(self, frame: Any, place: Place) -> Iterator[list[NDArray[Any]]]:
+        """The rows of a frame of any library in compact form, in pieces; see `Order` for the arrays of a piece.
+
+        Rows of weight 0 are left out. ColumnError for columns that are missing, of another type than in earlier batches, or of one that
+        cannot enter; ValueError for a value that is missing or infinite where all must be known.
+        """
+        start = place.start
+        for batch in as_batches(frame):  # none of them empty
+            yield self._take(batch, Place(place.name, start))
+            start += len(batch)
+
+    def _take(self, batch: Any, place: Place) -> list[NDArray[Any]]:
+        spec, names = self.spec, names_of(batch)
+        self._check_columns(names, place)
+        n = len(batch)
+        kept: NDArray[np.intp] | None = None
+        weight = None
+        if spec.weight is not None:
+            weight = self._weights(read(batch, spec.weight, False), place)
+            kept = np.flatnonzero(weight > 0) if not (weight > 0).all() else None
+        arrays = [self._target(read(batch, spec.target, spec.labels), place, kept)]
+        if weight is not None:
+            arrays.append(weight if kept is None else weight[kept])
+        numbers: list[NDArray[Any]] = []
+        codes: list[NDArray[Any]] = []
+        for name, (kind, _) in self.kinds.items():  # in the order of the first table
+            found = read(batch, name, name in spec.categorical)
+            if kind == "numbers" and isinstance(found, Coded) and not kind_of(found.values):
+                found = np.full(n, np.nan)  # a batch in which no value is known has no type
+            elif kind not in ("", "numbers") and not isinstance(found, Coded) and np.isnan(found).all():
+                found = Coded(np.zeros(n, np.uint8), (None,), False, "null")
+            (codes if isinstance(found, Coded) else numbers).append(self._feature(name, found, place, kept))
+        with _lock:
+            self.read, self.rows = self.read + n, self.rows + len(arrays[0])
+        joined = np.empty((len(arrays[0]), len(codes)), np.result_type(np.uint8, *codes))
+        for c, column in enumerate(codes):
+            joined[:, c] = column
+        return [*arrays, *numbers, joined]
+
+    def _check_columns(self, names: list[str], place: Place) -> None:
+        """ColumnError where a batch lacks a column, or has one more."""
+        features = self.spec.features(names)
+        self.expect(features, place.name)
+        if self.kinds.keys() == set(features) and self.spec.target in names:
+            return
+        first = next(iter(self.kinds.values()), ("", place.name))[1]
+        for name in (self.spec.target, *self.kinds):
+            if name not in names:
+                raise ColumnError(f'{place.name} has no column "{name}"' + (f"; {first} has one" if name in self.kinds else ""))
+        more = next(name for name in features if name not in self.kinds)
+        raise ColumnError(f'{place.name} has a column "{more}", which {first} has not; drop=["{more}"] leaves it out')
+
+    def expect(self, features: Collection[str], place: str) -> None:
+        """The features of all batches, in this order, if none are known yet."""
+        with _lock:
+            if not self.kinds:
+                self.kinds = dict.fromkeys(features, ("", place))
+
+    def _same_kind(self, name: str, kind: str, place: Place) -> None:
+        """ColumnError where a column holds text in one file and numbers in another."""
+        with _lock:
+            known, first = self.kinds[name]
+            if not known:
+                self.kinds[name] = (kind, place.name)
+        if known and kind and kind != known:
+            raise ColumnError(f'column "{name}" holds {kind} in {place.name} and {known} in {first}')
+
+    def _feature(self, name: str, found: NDArray[Any] | Coded, place: Place, kept: NDArray[np.intp] | None) -> NDArray[Any]:
+        if not isinstance(found, Coded):
+            self._same_kind(name, "numbers", place)
+            if self.spec.missing == "error" and found.dtype.kind == "f" and not np.isfinite(found).all():
+                raise unknown(name, int(np.argmin(np.isfinite(found))), found, place)
+            values = narrow(found if kept is None else found[kept])
+            seen = self._about(name, Numbers)
+            with _lock:
+                seen.take(values)
+            return values
+        kind = kind_of(found.values)
+        self._same_kind(name, "levels that are numbers" if kind == "numbers" else kind, place)
+        if self.spec.missing == "error" and None in (gone := [_finite(value) for value in found.values]):
+            wrong = np.array([value is None for value in gone])[found.places]
+            if wrong.any():
+                raise unknown(name, int(wrong.argmax()), None, place)
+        if kept is not None:
+            found = Coded(found.places[kept], found.values, found.declared, found.type)
+        return self._about(name, Levels).take(found)
+
+    def _about(self, name: str, kind: Any) -> Any:
+        with _lock:
+            return self.columns.setdefault(name, kind())
+
+    def _weights(self, found: NDArray[Any] | Coded, place: Place) -> NDArray[np.float64]:
+        name = f'sample_weight, column "{self.spec.weight}"'
+        if isinstance(found, Coded):
+            raise ColumnError(f"{name}, has the type {found.type} in {place.name}; weights are numbers")
+        weight = np.ascontiguousarray(found, np.float64)
+        bad = ~((weight >= 0) & (weight < np.inf))
+        if bad.any():
+            i = int(bad.argmax())
+            raise ValueError(f"{name}, is {weight[i]} in {place.row(i)}; a weight is finite and at least 0")
+        return weight
+
+    def _target(self, found: NDArray[Any] | Coded, place: Place, kept: NDArray[np.intp] | None) -> NDArray[Any]:
+        name = self.spec.target
+        if isinstance(found, Coded):
+            if not self.spec.labels:
+                raise ColumnError(f'the target "{name}" has the type {found.type}: LinearClassifier takes labels')
+            wrong = np.array([_finite(value) is None for value in found.values], bool)
+            if wrong.any() and (at := wrong[found.places]).any():
+                raise ValueError(f'the target "{name}" has no value in {place.row(int(at.argmax()))}; every row needs one')
+            with _lock:
+                seen = self.target = self.target or Levels()
+            assert isinstance(seen, Levels)
+            kinds = sorted({kind_of(seen.codes), kind_of(found.values)} - {""})
+            if len(kinds) > 1:
+                raise ColumnError(f'the target "{name}" holds {" and ".join(kinds)}, in {place.name} for one: labels are of one type')
+            if kept is not None:
+                found = Coded(found.places[kept], found.values, found.declared, found.type)
+            return seen.take(found)
+        if found.dtype.kind == "f" and not np.isfinite(found).all():
+            i = int(np.argmin(np.isfinite(found)))
+            raise ValueError(f'the target "{name}" is {found[i]} in {place.row(i)}; it must be known and finite')
+        values = narrow(found if kept is None else found[kept])
+        if self.spec.bounds is not None and len(values):
+            low, high, allowed = self.spec.bounds
+            outside = ~((values >= low) & (values <= high))
+            if outside.any():
+                i = int(outside.argmax())
+                raise DomainError(
+                    f'the target "{name}" is {values[i]} in {place.row(i if kept is None else int(kept[i]))}; allowed: {allowed}'
+                )
+        with _lock:
+            seen = self.target = self.target or Numbers()
+            assert isinstance(seen, Numbers)
+            seen.take(values)
+        return values
+
+    def about(self) -> dict[str, Numbers | Levels]:
+        """What each feature showed, in the table's order."""
+        return {name: self.columns[name] for name in self.kinds if name in self.columns}
+
+    def packed(self) -> dict[str, Any]:
+        """The same as values for JSON; `unpacked` reads it."""
+        columns = {name: _packed(found) for name, found in self.columns.items()}
+        return {"rows": self.rows, "read": self.read, "kinds": self.kinds, "columns": columns, "target": _packed(self.target)}
+
+    @classmethod
+    def unpacked(cls, packed: dict[str, Any], spec: Spec) -> Seen:
+        """What `packed` gave."""
+        columns = {name: _unpacked(found) for name, found in packed["columns"].items()}
+        kinds = {name: (kind, place) for name, (kind, place) in packed["kinds"].items()}
+        return cls(spec, packed["rows"], packed["read"], columns, _unpacked(packed["target"]), kinds)
+
+    def join(self, other: Seen) -> None:
+        """Adds what other rows, which stand after these, showed; ColumnError where they do not go together."""
+        self.rows, self.read = self.rows + other.rows, self.read + other.read
+        if not self.kinds:
+            self.kinds = dict(other.kinds)
+        for name, (kind, place) in other.kinds.items():
+            if name not in self.kinds:
+                raise ColumnError(f'{place} has a column "{name}", which other parts have not')
+            self._same_kind(name, kind, Place(place))
+        for name, found in other.columns.items():
+            self.columns.setdefault(name, type(found)()).join(found)  # pyright: ignore[reportArgumentType]
+        if other.target is not None:
+            self.target = self.target or type(other.target)()
+            self.target.join(other.target)  # pyright: ignore[reportArgumentType]
+
+
+def _packed(found: Numbers | Levels | None) -> Any:
+    if isinstance(found, Levels):
+        return {"levels": list(found.codes), "declared": None if found.declared is None else list(found.declared)}
+    return None if found is None else [found.known, found.gaps, found.low, found.high]
+
+
+def _unpacked(packed: Any) -> Any:
+    if isinstance(packed, dict):
+        declared = None if packed["declared"] is None else tuple(packed["declared"])
+        return Levels({level: k for k, level in enumerate(packed["levels"])}, declared, 1)
+    return Numbers(*packed)
+
+
+def narrow(values: NDArray[Any]) -> NDArray[Any]:
+    """Integers in the least type that holds them, all others as they are: each is the same number in float64."""
+    if values.dtype.kind not in "iu" or not len(values):
+        return np.ascontiguousarray(values)
+    low, high = np.min_scalar_type(int(values.min())), np.min_scalar_type(int(values.max()))
+    return np.ascontiguousarray(values.astype(np.promote_types(low, high), copy=False))
+
+
+def unknown(name: str, i: int, values: NDArray[Any] | None, place: Place) -> ValueError:
+    """The error for a missing or infinite value."""
+    value = math.nan if values is None else float(values[i])
+    what = "NaN, a missing value" if math.isnan(value) else "infinity" if value > 0 else "-infinity"
+    return ValueError(f'column "{name}", {place.row(i)}: {what}; every value must be known and finite, or missing="indicate"')
+
+
+def _finite(value: Level) -> Level:
+    """An infinite level is taken as missing."""
+    return None if isinstance(value, float) and math.isinf(value) else value
