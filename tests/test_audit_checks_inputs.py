@@ -134,8 +134,10 @@ def test_weights_and_ignored_classes_that_are_taken() -> None:
 
 
 def test_float32_returned_or_used_inside() -> None:
-    (error,) = found("dtype", lambda raw, target: ((raw - target) ** 2).float(), "regression", framework="torch")[:1]
-    assert error.severity == "error" and "returns float32" in error.message
+    (note,) = found("dtype", lambda raw, target: ((raw - target) ** 2).float(), "regression", framework="torch")[:1]
+    assert note.severity == "note" and "returns float32" in note.message
+    (error,) = found("dtype", lambda raw, target: ((raw - target) ** 2).half(), "regression", framework="torch")[:1]
+    assert error.severity == "error" and "returns float16" in error.message
 
     def inside(raw: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return ((raw.float() - target.float()) ** 2).to(raw.dtype)

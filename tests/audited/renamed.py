@@ -40,5 +40,5 @@ def renamed(target: Any) -> Any:
 def told(report: Report) -> list[tuple[Any, ...]]:
     """What a report says, without code: that names the function."""
     return [(f.check, f.severity, f.message, dict(f.counterexample)) for f in report.findings] + [
-        (outcome.check, outcome.status) for outcome in report.outcomes
+        (outcome.check, outcome.status) for outcome in report.checks
     ]

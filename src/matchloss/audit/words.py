@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from matchloss.audit.calling.convention import OTHERS
 from matchloss.audit.finding import SEVERITIES
 from matchloss.tables.words import plural
 
@@ -69,7 +70,6 @@ TARGETS = {
     "signs": {"binary": "labels -1 or 1"},
     "labels or distributions": {"multiclass": "labels 0..K-1 or distributions", "binary": "labels or probabilities"},
 }
-OTHERS = {"positive": "a positive number a row", "identity": "the weight of a layer"}
 RETURNS = {"none": "a value for each row", "mean": "the mean over rows", "sum": "the sum over rows"}
 
 
@@ -81,6 +81,7 @@ def takes(convention: Convention) -> str:
     others = [OTHERS.get(other, other) for other in convention.others]
     if convention.others[:1] == ("identity",):  # a layer's weight stands between
         return ", ".join([made, others[0], target, *others[1:]])
+    made += "" if convention.layout == "rows" else f" of shape ({convention.layout.replace(',', ', ')})"
     both = [made, target] if convention.order == "prediction, target" else [target, made]
     return ", ".join([*both, *others])
 
@@ -94,6 +95,7 @@ def keywords(convention: Convention) -> list[str]:
 def returns(convention: Convention) -> str:
     """What comes back in words."""
     said = RETURNS[convention.reduction]
+    said = said if not convention.part else f"{said} as its {convention.part}"
     return said if convention.sign == 1 else f"{said}, of which more is better"
 
 

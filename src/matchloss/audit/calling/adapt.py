@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import functools
 import importlib
 import inspect
+import itertools
+import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from matchloss.losses import Loss
@@ -47,7 +50,7 @@ class Callee:
     name: str
     setup: str = ""  # Python that makes `fn`; empty where it cannot be imported
     text: str = "fn"  # what stands before the brackets
-    names: tuple[str, str] = ("", "")  # where the arrays must be given by keyword
+    names: tuple[str, ...] = ()  # of the arrays that must be given by keyword; "" for those that need not
     parameters: Mapping[str, inspect.Parameter] = field(default_factory=dict)  # of the arguments, then of the options; empty: not known
     options: Mapping[str, Any] = field(default_factory=dict)  # defaults of keywords
     gradient: Callable[..., Any] | None = None  # as `call`
@@ -58,16 +61,29 @@ class Callee:
     methods: Mapping[str, str] = field(default_factory=dict)  # how Python calls its gradient and hessian, where not as fn.hessian({})
     made: Mapping[str, str] | None = None  # `fn` is a class: what it is made with, as Python
     makes: frozenset[str] = frozenset()  # the options that go there
+    part: str = ""  # of what is returned, as Python after the call
 
     def quote(self, arrays: tuple[str, ...], options: Mapping[str, str], method: str = "") -> str:
         """The call as Python."""
-        named = [f"{n}={a}" if n else a for n, a in zip((*self.names, *[""] * (len(arrays) - 2)), arrays, strict=True)]
+        named = [f"{n}={a}" if n else a for n, a in itertools.zip_longest(self.names[: len(arrays)], arrays, fillvalue="")]
         called = self.text
         if self.made is not None:
             called = f"{self.text}({_keywords({**self.made, **{k: v for k, v in options.items() if k in self.makes}})})"
             options = {k: v for k, v in options.items() if k not in self.makes}
         inside = ", ".join(filter(None, [*named, _keywords(options)]))
-        return self.methods.get(method, f"fn.{method}({{}})").format(inside) if method else f"{called}({inside})"
+        return self.methods.get(method, f"fn.{method}({{}})").format(inside) if method else f"{called}({inside}){self.part}"
+
+    def picked(self, part: str) -> Callee:
+        """The same, of which a part of what it returns is the loss: "[0]", "['loss']", ".loss"."""
+        if not part:
+            return self
+        pick = operator.attrgetter(part[1:]) if part.startswith(".") else operator.itemgetter(ast.literal_eval(part[1:-1]))
+        whole = self.call
+
+        def call(*arrays: Any, **options: Any) -> Any:
+            return pick(whole(*arrays, **options))
+
+        return replace(self, call=call, part=part)
 
 
 def _keywords(options: Mapping[str, str]) -> str:
@@ -83,17 +99,39 @@ def callee_of(fn: Any, framework: str | None = None) -> Callee:
     for fits, make in ADAPTERS:
         if fits(fn):
             return make(fn)
-    if not callable(fn):
+    method = next((m for m in ("call", "forward", "loss") if callable(getattr(fn, m, None))), "") if not callable(fn) else ""
+    if not callable(fn) and not method:
         raise TypeError(f"{fn!r} is no function, and has no method value(raw, target)")
-    parameters, options = _signature(fn)
-    return Callee(fn, _name(fn), import_text(fn), parameters=parameters, options=options)
+    parameters, options = _signature(getattr(fn, method) if method else fn)
+    call, names = _by_position(getattr(fn, method) if method else fn, parameters)
+    if method:
+        return Callee(call, _name(fn), _instance_text(fn), f"fn.{method}", names, parameters, options)
+    setup = import_text(fn) if inspect.isroutine(fn) or isinstance(fn, functools.partial) else import_text(fn) or _instance_text(fn)
+    return Callee(call, _name(fn), setup, names=names, parameters=parameters, options=options)
+
+
+def _by_position(fn: Callable[..., Any], parameters: Mapping[str, inspect.Parameter]) -> tuple[Callable[..., Any], tuple[str, ...]]:
+    """A function whose parameters are all taken by position, and the names of those that it takes by keyword alone."""
+    names = tuple(n if p.kind is inspect.Parameter.KEYWORD_ONLY else "" for n, p in parameters.items())
+    if not any(names):
+        return fn, ()
+
+    def call(*arrays: Any, **options: Any) -> Any:
+        given = list(itertools.zip_longest(names[: len(arrays)], arrays, fillvalue=""))
+        return fn(*(a for n, a in given if not n), **{n: a for n, a in given if n}, **options)
+
+    return call, names
 
 
 def _of_class(made: type, framework: str | None) -> Callee:
     """A class is audited as its instance; a loss module is made anew for each choice of its options."""
     _, options = _signature(made)
     try:
-        instance = made(**({"n_classes": 3} if "n_classes" in inspect.signature(made).parameters else {}))
+        taken = inspect.signature(made).parameters
+        counts = [
+            n for n in ("n_classes", "num_classes") if n in taken and (n == "n_classes" or taken[n].default is inspect.Parameter.empty)
+        ]
+        instance = made(**dict.fromkeys(counts, 3))
     except TypeError as error:
         raise TypeError(f"{made.__name__}() cannot be made without arguments ({error}); audit an instance of it") from error
     inner = callee_of(instance, framework)
@@ -181,6 +219,25 @@ def _of_scorer(scorer: Any) -> Callee:
     return Callee(scorer.score_per_obs, type(scorer).__name__, setup, "fn.score_per_obs", given=given)
 
 
+def _of_norm(norm: Any) -> Callee:
+    """statsmodels' robust norms: rho of a residual, and its derivatives."""
+    made = _instance_text(norm)
+    setup = made and f"{made.replace('fn = ', 'norm = ')}\nfn = lambda raw, target: norm.rho(raw - target)"
+
+    def of_residual(rho: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda raw, target: rho(raw - target)
+
+    given = {"framework": "numpy", "kind": "regression", "order": "prediction, target", "input": "raw", "reduction": "none"}
+    methods = {
+        "gradient": "(lambda raw, target: norm.psi(raw - target))({})",
+        "hessian": "(lambda raw, target: norm.psi_deriv(raw - target))({})",
+    }
+    return Callee(
+        of_residual(norm.rho), type(norm).__name__, setup, gradient=of_residual(norm.psi), hessian=of_residual(norm.psi_deriv),
+        given=given, methods=methods,
+    )  # fmt: skip
+
+
 def _of_object(loss: Any) -> Callee:
     """Methods value, gradient and hessian of (raw, target)."""
     parameters, options = _signature(loss.value)
@@ -221,6 +278,7 @@ ADAPTERS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Callee]], ...] = (
     (lambda x: hasattr(x, "gradient_hessian") and hasattr(x, "loss"), _of_sklearn),
     (lambda x: hasattr(x, "resid_dev") and hasattr(x, "variance"), _of_family),
     (lambda x: hasattr(x, "score_per_obs"), _of_scorer),
+    (lambda x: hasattr(x, "rho") and hasattr(x, "psi_deriv"), _of_norm),
     (lambda x: hasattr(x, "forward") and hasattr(x, "register_forward_hook"), _of_module),
     (lambda x: callable(getattr(x, "value", None)), _of_object),
 )
@@ -233,7 +291,7 @@ def _signature(fn: Any) -> tuple[dict[str, inspect.Parameter], dict[str, Any]]:
     except (TypeError, ValueError):
         return {}, {}
     P = inspect.Parameter
-    required = {n: p for n, p in parameters.items() if p.default is P.empty and p.kind in (P.POSITIONAL_ONLY, P.POSITIONAL_OR_KEYWORD)}
+    required = {n: p for n, p in parameters.items() if p.default is P.empty and p.kind not in (P.VAR_POSITIONAL, P.VAR_KEYWORD)}
     return required, {n: p.default for n, p in parameters.items() if p.default is not P.empty}
 
 

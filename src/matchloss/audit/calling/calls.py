@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.audit.calling.adapt import Callee
-from matchloss.audit.calling.convention import Convention
+from matchloss.audit.calling.convention import LAYOUTS, Convention
 from matchloss.audit.calling.frameworks import Framework, framework
 from matchloss.audit.calling.member import Member
 
@@ -32,7 +32,11 @@ class Raised(Exception):
 
 
 class Malformed(Exception):
-    """The audited function returned what is no number a row, nor one for all."""
+    """The audited function returned `out`, which is no number a row, nor one for all."""
+
+    def __init__(self, message: str, out: Any = None) -> None:
+        super().__init__(message)
+        self.out = out
 
 
 @contextmanager
@@ -68,6 +72,8 @@ class Calls:
     )  # told of a call before one that may not return; "": a call like any other
     loaded: tuple[str, ...] = ()  # frameworks that may be used besides its own
     prepared: dict[Any, Callable[..., Any]] = field(default_factory=dict, compare=False, repr=False)  # shared by replacements
+    anchor: tuple[Any, Any] | None = None  # rows that go with each, for a function that takes no single one
+    narrow: bool = False  # whatever it is given, it computes in float32, and says so by what it returns
     note: str = ""  # something to say of how it is called
     foreign: bool = False  # its framework was given: an array of NumPy's is a result as well, though not the one that it should be
 
@@ -116,10 +122,20 @@ class Calls:
     def arrays(self, x: Any, y: Any, dtype: str) -> tuple[Any, ...]:
         """The function's positional arguments, in its order."""
         t = self.encode(y)
-        first, second = self.framework.array(x, dtype), self.framework.array(t, self.target_dtype(t, dtype))
+        first, second = self.framework.array(self.lay(x), dtype), self.framework.array(self.lay(t), self.target_dtype(t, dtype))
         if self.scalar:
             first, second = (a.item() if np.size(a) == 1 else a for a in (first, second))
         return self.place(first, second, [self._other(o, np.shape(x)[0] if np.ndim(x) else 1, dtype) for o in self.convention.others])
+
+    def lay(self, rows: Any) -> Any:
+        """Rows of ours, (n,) or (n, K), in the layout that the function takes; of any library."""
+        before, after = LAYOUTS[self.convention.layout]
+        shape = [int(n) for n in np.shape(rows)]
+        if not (before or after) or not shape:
+            return rows
+        if self.classes and len(shape) > 1:
+            return rows.reshape(shape[0], *[1] * before, shape[1], *[1] * after)
+        return rows.reshape(shape[0], *[1] * (before + after + (not self.classes and self.convention.layout != "N,1")))
 
     def place(self, first: Any, second: Any, others: list[Any]) -> tuple[Any, ...]:
         """A prediction, a target and further arguments in the order of the call."""
@@ -129,7 +145,9 @@ class Calls:
         return (*pair, *others)
 
     def _other(self, what: str, n: int, dtype: str) -> Any:
-        return self.framework.array(np.eye(CLASSES) if what == "identity" else np.ones(n), dtype)
+        if what in ("number", "classes"):
+            return 1.0 if what == "number" else CLASSES
+        return self.framework.array(np.eye(CLASSES) if what == "identity" else self.lay(np.ones(n)), dtype)
 
     def keywords(self, reduction: str | None = None, dtype: str = "float64", weight: Any = None, options: Options = None) -> dict[str, Any]:
         """Of a call: the reduction where it can be chosen, a weight a row, and whatever a check asks for."""
@@ -184,14 +202,17 @@ class Calls:
         shape = tuple(np.shape(array))
         known = self.framework.owns(out) or isinstance(out, int | float | complex | np.generic)
         if not known and not (self.foreign and isinstance(out, np.ndarray)):
-            raise Malformed(f"returned {_describe(out)}, not an array of {self.framework.name}")
+            raise Malformed(f"returned {_describe(out)}, not an array of {self.framework.name}", out)
         if "complex" in self.framework.dtype_of(out):
             raise Malformed(f"returned complex numbers ({self.framework.dtype_of(out)})")
-        if self.elementwise and shape == (n, CLASSES):
-            return array.sum(-1)
-        if shape != (n,) and not (n == 1 and int(np.prod(shape)) == 1):
+        size = int(np.prod(shape))
+        if self.elementwise and size == n * CLASSES:
+            return array.reshape(n, CLASSES).sum(-1)
+        if shape == (n,) or (n == 1 and size == 1):
+            return out
+        if self.convention.layout == "rows" or size != n:
             raise Malformed(f"returned shape {shape} for {n} rows")
-        return out
+        return array.reshape(n)
 
     @property
     def per_row(self) -> bool:
@@ -222,9 +243,20 @@ class Calls:
         n = x.shape[0]
         if self.scalar:
             x, y = x[0], y[0]
+        if self.anchor is not None:
+            return self._beside_anchor(x, y, dtype, weight, options)
         arrays, keywords = self.arrays(x, y, dtype), self.keywords("none", dtype, weight, options)
         out = self.fast("call", self.callee.call, arrays, keywords) if self.framework.pads else self.run(arrays, keywords)
         return self.convention.sign * self.framework.numbers(self._row_values(out, n)).reshape(n)
+
+    def _beside_anchor(self, x: Any, y: Any, dtype: str, weight: Any, options: Options) -> Numbers:
+        """One row's value, from what it adds to rows that are known."""
+        ax, ay = self.anchor if self.anchor is not None else (x, y)
+        ay = np.eye(CLASSES)[ay] if np.ndim(y) > np.ndim(ay) else ay
+        m, w = len(ax), None if weight is None else np.append(np.ones(len(ax)), weight)
+        both = self.total(np.concatenate([ax, x]), np.concatenate([ay, y]), None, dtype, w, options)
+        alone = self.total(ax, ay, None, dtype, None if w is None else w[:m], options)
+        return np.array([(m + 1) * both - m * alone if self.convention.reduction == "mean" else both - alone])
 
     def total(
         self, x: Any, y: Any, reduction: str | None = None, dtype: str = "float64", weight: Any = None, options: Options = None
@@ -241,9 +273,9 @@ class Calls:
         if self.callee.gradient is not None:
             out = self.run(self.arrays(x, y, dtype), self.keywords(None, dtype, weight, options), "gradient")
             found = self.framework.numbers(out)
-            if found.shape != x.shape:
+            if found.size != x.size:
                 raise Malformed(f"its gradient has shape {found.shape} for predictions of shape {x.shape}")
-            return self.convention.sign * found
+            return self.convention.sign * found.reshape(x.shape)
         return self.convention.sign * self.framework.numbers(self._differentiate("gradient", x, y, dtype, weight, options))
 
     def hessian(self, x: Any, y: Any, dtype: str = "float64") -> Numbers:
@@ -274,21 +306,21 @@ class Calls:
 
         def derive(z: Any, *rest: Any, **options: Any) -> Any:
             target, more, v = rest[0], list(rest[1 : 1 + others]), rest[1 + others :]
-            return getattr(self.framework, how)(lambda z: then(call(*place(z, target, more), **options), n), z, *v)
+            return getattr(self.framework, how)(lambda z: then(call(*place(self.lay(z), target, more), **options), n), z, *v)
 
         t = self.encode(y)
-        held = [self.framework.array(t, self.target_dtype(t, dtype)), *(self._other(o, n, dtype) for o in self.convention.others)]
+        held = [self.framework.array(self.lay(t), self.target_dtype(t, dtype)), *(self._other(o, n, dtype) for o in self.convention.others)]
         arrays = (self.framework.array(np.asarray(x, dtype=np.float64), dtype), *held, *along)
         if self.framework.pads:
-            return self.fast((how, n, self.convention.order, self.elementwise), derive, arrays, keywords)
+            return self.fast((how, n, self.convention.order, self.convention.layout, self.elementwise), derive, arrays, keywords)
         return self._guarded(lambda: derive(*arrays, **keywords))
 
     def of_prediction(self, x: Any, y: Any, dtype: str, keywords: dict[str, Any], then: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """The function of the framework's prediction alone, the other arguments held."""
         t = self.encode(y)
-        target = self.framework.array(t, self.target_dtype(t, dtype))
+        target = self.framework.array(self.lay(t), self.target_dtype(t, dtype))
         others = [self._other(o, x.shape[0], dtype) for o in self.convention.others]
-        return lambda z: then(self.callee.call(*self.place(z, target, others), **keywords))
+        return lambda z: then(self.callee.call(*self.place(self.lay(z), target, others), **keywords))
 
     def _guarded(self, function: Callable[..., Any], *arguments: Any) -> Any:
         self.journal("")

@@ -14,7 +14,14 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "target": ("numbers", "labels", "signs", "distributions", "labels or distributions"),  # signs: -1 and 1
     "reduction": ("none", "mean", "sum"),
     "sign": (1, -1),  # type: ignore[dict-item]
+    "layout": ("rows", "N,1", "N,C,L", "N,C,H,W", "N,L,C", "N,H,W,C"),  # rows: (N,), or (N, C) of classes
 }
+LAYOUTS = {  # how many axes stand before and after that of the classes
+    "rows": (0, 0), "N,1": (0, 1), "N,C,L": (0, 1), "N,C,H,W": (0, 2), "N,L,C": (1, 0), "N,H,W,C": (2, 0),
+}  # fmt: skip
+OTHERS = {  # further arguments
+    "positive": "a positive number a row", "identity": "the weight of a layer", "number": "a number", "classes": "the number of classes",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,9 @@ class Convention:
     weight_argument: str | None = None  # the keyword of a weight a row
     class_weight_argument: str | None = None  # the keyword of a weight a class
     ignore_argument: str | None = None  # the keyword of a label to be ignored
-    others: tuple[str, ...] = ()  # further arguments without a default: "positive" for a number a row such as a variance, "identity"
+    others: tuple[str, ...] = ()  # further arguments without a default, of OTHERS
+    layout: str = "rows"  # the axes of predictions; targets have the same, labels of classes all but C
+    part: str = ""  # of what is returned, as Python after the call: "[0]" of a tuple, "['loss']" of a dict
 
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,11 @@ from matchloss.losses._loss import CATALOGUE
 Numbers = NDArray[np.float64]
 KINDS = {"regression": "regression", "binary": "binary", "count": "positive", "positive": "positive", "multiclass": "simplex"}
 PARAMETERS: dict[str, tuple[dict[str, float], ...]] = {"entmax": ({}, {"alpha": 2.0}), "focal": ({}, {"gamma": 1.0})}
+RAW = ("sparsemax", "entmax")  # known by their raw outputs: of probabilities it is the squared difference, which nobody calls so
+
+
+ENOUGH = 50  # rows at which a function and the member must agree,
+AGREED = 1e-6  # so closely, of their size
 
 
 @dataclass(frozen=True)
@@ -52,21 +57,21 @@ def raw_of(loss: Loss, input: str, x: Numbers) -> Numbers:
     return np.asarray(loss.link(x), dtype=np.float64)
 
 
-def candidates(kind: str) -> Iterator[Loss]:
-    """The catalogue's losses of this kind of target, at their usual parameters."""
-    for made in CATALOGUE.values():
-        if made.family == KINDS[kind]:
-            for parameters in PARAMETERS.get(made.name, ({},)):
-                yield made(**parameters)
+def candidates(kind: str, input: str) -> list[Loss]:
+    """The catalogue's losses of this kind of target, at their usual parameters; the simplest, of fewest parameters, first."""
+    chosen = [made for made in CATALOGUE.values() if made.family == KINDS[kind]]
+    chosen = [made for made in chosen if input == "raw" or made.name not in RAW]
+    losses = [made(**parameters) for made in chosen for parameters in PARAMETERS.get(made.name, ({},))]
+    return sorted(losses, key=lambda loss: len(loss.parameters))
 
 
 def member_of(kind: str, input: str, value: Callable[[Numbers, NDArray[Any]], Numbers], x: Numbers, y: NDArray[Any]) -> Member | None:
-    """The loss that `value` is at ordinary rows x, each target of y at several predictions; None if there is none."""
+    """The loss that `value` is at rows x, each target of y at several predictions; None if there is none."""
     with np.errstate(all="ignore"):
         seen = value(x, y)
-        if not np.isfinite(seen).all():
+        if not np.isfinite(seen).sum() >= ENOUGH:
             return None
-        for loss in candidates(kind):
+        for loss in candidates(kind, input):
             try:
                 known = np.asarray(loss.value(raw_of(loss, input, x), y), dtype=np.float64)
             except (ValueError, TypeError, NotImplementedError):  # a target or prediction outside its domain
@@ -78,19 +83,22 @@ def member_of(kind: str, input: str, value: Callable[[Numbers, NDArray[Any]], Nu
 
 
 def _matched(seen: Numbers, known: Numbers, y: NDArray[Any]) -> tuple[float, bool] | None:
-    """Factor, and whether no term is left; None unless seen = factor * known + a term of the target alone."""
-    rows = y if y.ndim == 1 else np.unique(y, axis=0, return_inverse=True)[1]
+    """Factor, and whether no term is left; None unless seen = factor * known + a term of the target alone, at each row to 1e-6."""
+    usable = np.isfinite(seen) & np.isfinite(known)
+    seen, known, y = seen[usable], known[usable], y[usable]
+    if len(seen) < ENOUGH:
+        return None
     a, b = seen.copy(), known.copy()
-    for label in np.unique(rows):
-        same = rows == label
-        a[same] -= a[same].mean()
-        b[same] -= b[same].mean()
-    if not np.isfinite(b).all() or not b.any():
+    for label in np.unique(y):
+        middle = np.flatnonzero(y == label)[np.argsort(known[y == label])[(y == label).sum() // 2]]
+        a[y == label] -= seen[middle]
+        b[y == label] -= known[middle]
+    if not b.any():
         return None
     factor = float((a @ b) / (b @ b))
     near = round(factor * 64) / 64
     factor = near if near and abs(factor - near) <= 1e-6 * abs(factor) else factor
-    scale = np.abs(seen).max() + np.abs(factor * known).max()
-    if factor <= 0 or np.abs(a - factor * b).max() > 1e-9 * scale:
+    size = np.abs(seen) + np.abs(factor * known) + np.abs(a)
+    if factor <= 0 or (np.abs(a - factor * b) > AGREED * (size + np.median(size))).any():
         return None
-    return factor, bool(np.abs(seen - factor * known).max() <= 1e-12 * scale)
+    return factor, bool(np.abs(seen - factor * known).max() <= 1e-12 * size.max())

@@ -96,17 +96,16 @@ class Subject(Calls):
         """Python that runs and shows it."""
         f = self.framework
         t = np.atleast_1d(self.encode(np.atleast_1d(y)))
-        x = np.atleast_2d(x) if self.classes else np.atleast_1d(x)
-        t = np.atleast_2d(t) if self.classes and np.ndim(y) == 2 else t
+        x = self.lay(np.atleast_2d(x) if self.classes else np.atleast_1d(x))
+        t = self.lay(np.atleast_2d(t) if self.classes and np.ndim(y) == 2 else t)
         lines = [f.imports] if f.name != "jax" or dtype != "float64" else [f.imports, 'jax.config.update("jax_enable_x64", True)']
         lines += [self.callee.setup or "# fn is the function that was audited", ""]
         own = show == "gradient" and self.callee.gradient is None
         kept = self.target_dtype(t, dtype)
         as_y = f.code(t.astype(int) if kept.startswith("int") else t, kept)
         lines += [f"x = {f.code(x, dtype, own and f.name == 'torch')}", f"y = {as_y}"]
+        lines += self.others_code(len(x), dtype)
         names = [f"z{i}" for i in range(len(self.convention.others))]
-        for name, what in zip(names, self.convention.others, strict=True):
-            lines.append(f"{name} = {f.code(np.eye(CLASSES) if what == 'identity' else np.ones(len(x)), dtype)}")
         if code is not None:
             lines += code
         else:
@@ -114,6 +113,12 @@ class Subject(Calls):
             if got is not None:
                 lines.append(f"# {literal(plain(got))}" + ("" if expected is None else f"; right: {literal(plain(expected))}"))
         return "\n".join(lines)
+
+    def others_code(self, n: int, dtype: str) -> list[str]:
+        """Python that makes the further arguments, z0 and on."""
+        made = {"number": "1.0", "classes": str(CLASSES), "identity": self.framework.code(np.eye(CLASSES), dtype)}
+        ones = self.framework.code(self.lay(np.ones(n)), dtype)
+        return [f"z{i} = {made.get(what, ones)}" for i, what in enumerate(self.convention.others)]
 
     def quote(self, options: dict[str, Any] | None = None, dtype: str = "float64", method: str = "", reduction: str | None = "none") -> str:
         """The call of x and y as Python."""

@@ -1,0 +1,234 @@
+"""Whether a function behaves as a loss that is called so: least where predictions are right, and made of its rows, on fresh inputs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from matchloss.audit.calling.convention import LAYOUTS
+from matchloss.audit.calling.subject import CLASSES, Malformed, Raised, Subject, usual
+
+FAILS = (Raised, Malformed)
+CLOSE = 1e-4  # relative: a function may compute in float32
+
+
+def is_that(s: Subject, value: Any, known: dict[str, Any], late: bool) -> bool:
+    """Whether it is least where predictions are right, as far as the kind can tell."""
+    if not np.isfinite(value).all() or np.ptp(value) == 0:
+        return False
+    if {"kind", "input", "sign", "target"} <= set(known):
+        return True
+    try:
+        with np.errstate(all="ignore"):
+            return RECOGNISED[s.kind](s, {**known, "kind": s.kind} if late and s.kind != "multiclass" else known)
+    except FAILS:
+        return False
+
+
+def _least_at(s: Subject, grid: Any, y: float) -> float:
+    """Where along the grid the loss of the target is least."""
+    value = np.nan_to_num(s.value(grid, np.full(len(grid), y)), nan=np.inf, posinf=np.inf)
+    return float(grid[int(np.argmin(value))])
+
+
+def _is_regression(s: Subject, known: dict[str, Any]) -> bool:
+    grid = np.arange(-64, 65) / 16
+    if known.get("kind") == "regression":  # only the sign is to be found
+        y = np.array([-2.0, 2.0])
+        return bool((s.value(y, y) < s.value(y + 3.0, y)).all() and (s.value(y, y) < s.value(y - 3.0, y)).all())
+    return all(abs(_least_at(s, grid, y) - y) <= 0.25 for y in (-1.5, 0.5, 2.0))
+
+
+def _is_binary(s: Subject, known: dict[str, Any]) -> bool:
+    p = np.arange(1, 32) / 32
+    if s.convention.input == "prediction":
+        ones, zeros = s.value(p, np.ones(31)), s.value(p, np.zeros(31))
+        proper = all(abs(p[int(np.argmin(y * ones + (1 - y) * zeros))] - y) <= 0.05 for y in (0.25, 0.75))
+        if not proper and not ((np.diff(ones) < 0).all() and (np.diff(zeros) > 0).all()):
+            return False
+        return "kind" in known or not _answers(s, np.array([1.5, 1.5]), np.array([0.0, 1.0]))
+    if s.convention.input == "log_prediction":
+        return "input" in known
+    raw = np.array([-3.0, -0.5, 0.5, 3.0])
+    ones, zeros = s.value(raw, np.ones(4)), s.value(raw, np.zeros(4))
+    falls = ones[0] > ones[1] > ones[2] >= ones[3] and zeros[3] > zeros[2] > zeros[1] >= zeros[0]
+    if "input" in known:
+        return bool(falls)
+    far = s.value(np.array([-9.0, 9.0]), np.array([0.0, 1.0]))  # a squared error would have grown again
+    return bool(falls and far[0] <= zeros[0] and far[1] <= ones[3])
+
+
+def _answers(s: Subject, x: Any, y: Any) -> bool:
+    """Whether it gives numbers for these."""
+    try:
+        return bool(np.isfinite(s.value(x, y)).all())
+    except FAILS:
+        return False
+
+
+def _is_positive(s: Subject, known: dict[str, Any]) -> bool:
+    mean = 2.0 ** (np.arange(-32, 33) / 8)
+    if s.kind == "count" and "kind" not in known:  # a target of 0 has a loss, and the least of them is not -inf
+        low = s.at(np.array([-8.0, -16.0]))
+        if not _answers(s, low, np.zeros(2)) or s.value(low, np.zeros(2))[1] < s.value(low, np.zeros(2))[0] - 1.0:
+            return False
+    return all(abs(np.log(_least_at(s, s.at(np.log(mean)), y) if s.convention.input == "prediction" else
+                          np.exp(_least_at(s, np.log(mean), y))) - np.log(y)) <= 0.2 for y in (0.5, 3.0))  # fmt: skip
+
+
+def _is_multiclass(s: Subject, known: dict[str, Any]) -> bool:
+    r = np.random.default_rng(7)
+    z = r.normal(size=(8, CLASSES))
+    labels = np.arange(8) % CLASSES
+    if not s.hard and "kind" not in known and (_of_vectors(s) or _of_entries(s)):
+        return False
+    if s.convention.input == "raw":
+        base, moved = s.value(z, labels), s.value(z + r.normal(size=(8, 1)), labels)
+        better = s.value(z + 2.0 * np.eye(CLASSES)[labels], labels)
+        free = np.allclose(base, moved, rtol=1e-4, atol=1e-4) or (known.get("input", "") != "raw" and _scores(s, z, labels))
+        return bool(free and (better <= base).all() and (better < base).any())
+    if "input" not in known and s.convention.input == "prediction" and _scores(s, z, labels):
+        return False  # what is below 0 is no probability
+    t, q = usual("multiclass", z), usual("multiclass", r.normal(size=(8, CLASSES)))
+
+    def expected(p: Any) -> Any:
+        x = p if s.convention.input == "prediction" else np.log(p)
+        return sum(t[:, k] * s.value(x, np.full(8, k)) for k in range(CLASSES))
+
+    return bool((expected(t) <= expected(q) + 1e-6).all() and (expected(t) < expected(q)).any())
+
+
+def _scores(s: Subject, z: Any, labels: Any) -> bool:
+    """Whether outputs are scores that are judged each by itself: one of the label falls in its own output, and in no other's rises."""
+    own = np.eye(CLASSES)[labels]
+    steps = [s.value(z + k * own, labels) for k in (0.0, 1.0, 8.0)]
+    other = s.value(z + 8.0 * np.roll(own, 1, axis=1), labels)
+    levels = len(np.unique(np.round(steps[0], 9)))
+    return bool(levels > 3 and (np.diff(steps, axis=0) <= 0).all() and (other >= steps[0]).all() and (other > steps[0]).any())
+
+
+def _of_vectors(s: Subject) -> bool:
+    """Whether it is least where predictions are the target whatever numbers that has: then a target is no distribution."""
+    y = np.array([[1.5, -2.0, 0.25], [-0.5, 3.0, -1.0]])
+    steps = np.concatenate([np.eye(CLASSES), -np.eye(CLASSES)]) * 0.5
+    x = np.concatenate([y[:1] + steps, y[1:] + steps])
+    try:
+        near, far = s.value(y, y), s.value(x, np.repeat(y, len(steps), axis=0)).reshape(2, -1)
+    except FAILS:
+        return False
+    return bool(np.isfinite(near).all() and np.isfinite(far).all() and (far > near[:, None]).all())
+
+
+def _of_entries(s: Subject) -> bool:
+    """Whether it is a sum over the entries of a row, each judged against its own target of 0 or 1: a loss of several yes-or-no labels."""
+    return any(_is_sum_of_entries(s, np.array(x)) for x in ([0.2, 0.4, 0.7], [-1.0, -0.5, -2.0]))
+
+
+def _is_sum_of_entries(s: Subject, x: Any) -> bool:
+    first, second = np.array([0.1, 0, 0]), np.array([0, 0.15, 0])
+    rows = np.stack([x, x + first, x + second, x + first + second])
+    try:
+        for y in (np.zeros(3), np.array([1.0, 1.0, 0.0])):
+            v = s.value(rows, np.stack([y] * 4))
+            if not np.isfinite(v).all() or not _close(v[3] - v[2] - v[1] + v[0] + 1.0, 1.0) or _close(v[1], v[0]):
+                return False
+    except FAILS:
+        return False
+    return True
+
+
+RECOGNISED = {
+    "regression": _is_regression,
+    "binary": _is_binary,
+    "count": _is_positive,
+    "positive": _is_positive,
+    "multiclass": _is_multiclass,
+}
+
+
+# --- predictions of the reading, on inputs that it was not found by -----------------------------------------------------------------
+
+
+def contradicted(s: Subject) -> str:
+    """What the reading predicts of fresh rows and does not hold: the text of it, or "" where all holds.
+
+    A value a row does not change with the order of rows, nor with the others; the value of a batch is the mean or the sum of its rows', or
+    that times what depends on their number alone, or of every prediction with every target. A function that gives two values for one call
+    is let through: that is a defect, and the check of purity tells of it.
+    """
+    fresh = replace(s, seed=s.seed + 1)
+    x, y = fresh.ordinary(7)
+    try:
+        v = fresh.value(x, y)
+        if not np.allclose(v, fresh.value(x, y), rtol=CLOSE, atol=CLOSE):
+            return ""
+        if fresh.scalar:
+            return _takes_arrays(fresh, x, y)
+        said = _of_rows(fresh, x, y, v) if fresh.per_row and fresh.anchor is None else _of_a_batch(fresh, x, y, v)
+        return said or _of_places(fresh, x, y, v)
+    except FAILS as error:
+        return f"on fresh rows it {error}"
+
+
+def _takes_arrays(s: Subject, x: Any, y: Any) -> str:
+    """A function of single numbers refuses arrays; what takes them must be read as what it makes of them."""
+    try:
+        replace(s, scalar=False).call(x, y)
+    except FAILS:
+        return ""
+    return "it takes arrays, and the value of a batch is not made of those of single rows"
+
+
+def _of_rows(s: Subject, x: Any, y: Any, v: Any) -> str:
+    order = np.array([3, 0, 6, 1, 5, 2, 4])
+    if not _close(s.value(x[order], y[order]), v[order]):
+        return "its values change when rows are put in another order"
+    other, _ = s.ordinary(7)
+    other[0] = x[0]
+    if not _close(s.value(other, y)[:1], v[:1]):
+        return "the value of a row changes with the predictions of other rows"
+    return ""
+
+
+def _of_a_batch(s: Subject, x: Any, y: Any, v: Any) -> str:
+    whole = s.total(x, y)
+    if _close(whole, v.mean()) or _close(whole, v.sum()):
+        return ""
+    z, t = s.ordinary(7)
+    other = s.value(z, t)
+    if v.sum() and other.sum() and _close(whole / v.sum(), s.total(z, t) / other.sum()):
+        return ""
+    pairs = s.value(np.repeat(x, 7, axis=0), np.concatenate([y] * 7))
+    if _close(whole, pairs.mean()) or _close(whole, pairs.sum()):
+        return ""
+    return f"the value of 7 rows, {whole:.4g}, is neither the mean ({v.mean():.4g}) nor the sum ({v.sum():.4g}) of what it gives for each"
+
+
+def _of_places(s: Subject, x: Any, y: Any, v: Any) -> str:
+    """Where there are axes of places, such as pixels: an image is made of its places as a batch is of its rows."""
+    before, after = LAYOUTS[s.convention.layout]
+    if s.convention.layout in ("rows", "N,1"):
+        return ""
+    spread = (1, *[1] * (before - 1), len(x)) if before else (len(x), *[1] * (after - 1))
+    t = s.encode(y)
+    if s.classes:
+        z = np.reshape(x, (*spread, CLASSES)) if before else np.reshape(x.T, (1, CLASSES, *spread))
+        hot = np.reshape(t, (*spread, CLASSES)) if before and t.ndim > 1 else np.reshape(t.T, (1, CLASSES, *spread)) if t.ndim > 1 else t
+        t = hot if t.ndim > 1 else np.reshape(t, spread if before else (1, *spread))
+    else:
+        z, t = np.reshape(x, (1, 1, *spread)), np.reshape(t, (1, 1, *spread))
+    others = [s._other(o, 1, "float64") for o in s.convention.others]
+    arrays = s.place(s.framework.array(z, "float64"), s.framework.array(t, s.target_dtype(s.encode(y), "float64")), others)
+    whole = s.convention.sign * s.framework.numbers(s.run(arrays, s.keywords("none")))
+    whole = whole.reshape(len(x), -1).sum(axis=1) if s.elementwise and whole.size == len(x) * CLASSES else whole
+    if whole.size == len(x):
+        return "" if _close(whole.ravel(), v) else "the value at a place changes with other places"
+    whole = float(whole.sum())
+    places = f"the value of {len(x)} places of one example, {whole:.4g}, is neither the mean nor the sum of what it gives for each"
+    return "" if any(_close(whole, w) for w in (v.mean(), v.sum())) else places
+
+
+def _close(a: Any, b: Any) -> bool:
+    return bool(np.allclose(a, b, rtol=CLOSE, atol=CLOSE * (1e-3 + float(np.max(np.abs(b))))))
