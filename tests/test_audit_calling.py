@@ -160,8 +160,8 @@ def embeddings(first: Tensor, second: Tensor) -> Tensor:
 
 
 DOUBTS = {
-    dice: "is neither the mean", root: "not made of those of single rows|neither the mean", pinball: '--set order="prediction, target" or --set order=',
-    negated: "--set sign=-1", embeddings: "is neither the mean",
+    dice: "is neither the mean", root: "not made of those of single rows|neither the mean", negated: "--set sign=-1",
+    pinball: '--set order="prediction, target" or --set order=', embeddings: "is neither the mean",
 }  # fmt: skip
 
 
