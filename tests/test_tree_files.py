@@ -17,7 +17,9 @@ from matchloss.fit.run import fit
 from matchloss.fit.text import fit_text, model_text
 from matchloss.linear import load
 from matchloss.linear.model import ModelError
+from matchloss.models.hosts import PACKAGES, host_of
 from matchloss.models.saved import read_model, write_model
+from matchloss.models.training import FEW, Rows, Settings, Training
 from matchloss.report import render_fit_page
 from matchloss.tables.errors import DataError
 from matchloss.terminal import rendered
@@ -183,3 +185,49 @@ def test_the_page_shows_what_columns_are_worth_and_when_trees_stopped(browser, c
 def test_few_rows_are_shuffled_of_many(monkeypatch, counts):
     monkeypatch.setattr(measure, "SHUFFLED", 100)
     assert {one.name for one in fitted(counts=True).importance} == {"x", "c"}
+
+
+LIBRARIES = ["trees", "lightgbm", "xgboost"]
+
+
+@pytest.mark.parametrize("kind", LIBRARIES)
+def test_every_library_starts_stops_and_comes_back(kind, tmp_path):
+    host = host_or_skip(kind)
+    found = fit(table(), "count", drop=["label", "three", "g", "w"], counts=True, model=kind, folds=2)
+    assert found.passes == max(int(np.argmin(found.watched)), 1) == found.model.forest.trees > 5
+    assert found.watched[0] > 1.02 * min(found.watched) or found.watched[0] > min(found.watched) + 0.02
+    path, trees = write_model(tmp_path / "m.json", found.model)
+    assert trees.name.endswith(host.ending) and found.model.about["library"] == f"{host.title} {host.version()}"
+    prediction = read_model(path).predict(table())[0]
+    assert np.array_equal(prediction, found.model.predict(table())[0])
+    assert np.isclose(prediction.mean(), table()["count"].mean(), rtol=0.05)  # Poisson's start score is part of it
+    assert found.scores["Poisson deviance"].value < 0.75 * found.constant["Poisson deviance"].value
+    with pytest.raises(ValueError):
+        (tmp_path / "other").write_text("no trees at all")
+        host.read(tmp_path / "other", found.model.loss)
+
+
+@pytest.mark.parametrize("kind", LIBRARIES)
+def test_a_level_that_a_fold_did_not_show_has_a_prediction(kind):
+    host, rng = host_or_skip(kind), np.random.default_rng(0)
+    X = np.column_stack([rng.normal(size=300), rng.integers(0, 3, 300)])
+    rows = Rows(X, 2.0 * X[:, 0] + (X[:, 1] == 1), None)
+    grown = host.grow(Training(ml.SquaredError(), rows, None, (1,), (6,), 0, 0))
+    raw = grown.forest.raw(np.array([[0.5, 5.0], [0.5, np.nan], [np.nan, 1.0]]))
+    assert grown.forest.trees == FEW and np.isfinite(raw).all() and abs(raw[0] - 1.3) < 0.8
+
+
+@pytest.mark.parametrize("kind", ["trees", "lightgbm", "xgboost"])
+def test_weights_are_repeated_rows(kind):
+    host, rng = host_or_skip(kind), np.random.default_rng(0)
+    X, w = rng.normal(size=(400, 2)), rng.integers(1, 4, 400)
+    y = rng.poisson(np.exp(X[:, 0])).astype(float)
+    small = Settings(rows=1)
+    weighted = host.grow(Training(ml.Poisson(), Rows(X, y, w.astype(float)), None, (), (), 0, 0, small)).forest.raw(X)
+    repeated = host.grow(Training(ml.Poisson(), Rows(X.repeat(w, axis=0), y.repeat(w), None), None, (), (), 0, 0, small)).forest.raw(X)
+    assert np.corrcoef(weighted, repeated)[0, 1] > 0.98
+
+
+def host_or_skip(kind):
+    pytest.importorskip(PACKAGES[kind])
+    return host_of(kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -51,6 +52,18 @@ class Training:
     classes: int  # 0 for a number
     seed: int
     settings: Settings = Settings()
+
+
+def start_loss(training: Training) -> float:
+    """The mean loss of the rows watched before there are trees: at the best constant of the rows learned from."""
+    loss, rows, watched = training.loss, training.rows, training.watched
+    if watched is None:
+        return math.nan
+    if loss.family == "simplex":
+        start = np.asarray(loss.best_constant(rows.y, rows.weight, n_classes=training.classes))  # pyright: ignore[reportCallIssue]
+        return float(loss(np.tile(start, (len(watched.y), 1)), watched.y, watched.weight))
+    start = float(loss.best_constant(rows.y.astype(np.float64), rows.weight))
+    return float(loss(np.full(len(watched.y), start), watched.y.astype(np.float64), watched.weight))
 
 
 class Forest(Protocol):

@@ -113,7 +113,7 @@ def _charts(fit: FitResult, number: int) -> dict[str, alt.Chart]:
         for j, found in enumerate(fit.reliability)
     }
     if len(fit.watched) > 1:
-        made[f"fit-{number}-trees"] = pictures.watched_chart(np.array(fit.watched))
+        made[f"fit-{number}-trees"] = pictures.watched_chart(np.array(fit.watched), fit.passes)
     objective, gradient = (np.array([getattr(step, key) for step in fit.trace]) for key in ("objective", "gradient_norm"))
     if (np.isfinite(gradient) & (gradient > 0)).sum() > 1:
         rows = np.array([step.rows for step in fit.trace])

@@ -23,11 +23,7 @@ class SklearnForest:
     """A fitted estimator."""
 
     estimator: Any
-
-    @property
-    def trees(self) -> int:
-        """How many rounds there are."""
-        return int(self.estimator.n_iter_)
+    trees: int  # rounds
 
     def raw(self, X: Floats) -> Floats:
         """Raw predictions (n,) or (n, K)."""
@@ -73,16 +69,17 @@ class Sklearn:
         rows = training.rows
         estimator.fit(rows.X, rows.y, rows.weight, **aside)
         losses = () if watched is None else tuple(float(-score) for score in estimator.validation_score_)
-        if losses:
-            _keep(estimator, int(np.argmin(losses)))
-        return Grown(SklearnForest(estimator), losses)
+        trees = int(np.argmin(losses)) if losses else int(estimator.n_iter_)
+        _keep(estimator, trees)
+        return Grown(SklearnForest(estimator, trees), losses)
 
     def read(self, path: Path, loss: Loss) -> Forest:
         """The trees in a file of ours; ValueError for one that holds none."""
         from matchloss.losses import CATALOGUE
         from matchloss.sklearn import load
 
-        return SklearnForest(load(path, None if CATALOGUE.get(loss.name) is type(loss) else type(loss)))
+        estimator = load(path, None if CATALOGUE.get(loss.name) is type(loss) else type(loss))
+        return SklearnForest(estimator, int(estimator.n_iter_))
 
 
 def _keep(estimator: Any, trees: int) -> None:

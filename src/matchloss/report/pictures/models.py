@@ -112,17 +112,17 @@ def convergence_chart(objective: Floats, gradient: Floats, final: float, part: N
     return finished(alt.layer(*layers), title, width=900, height=240, description=said)
 
 
-def watched_chart(losses: Floats, title: str = "") -> alt.Chart:
-    """The mean loss of the rows watched after so many trees, from none on, and where it is least."""
+def watched_chart(losses: Floats, kept: int, title: str = "") -> alt.Chart:
+    """The mean loss of the rows watched after so many trees, from none on, and how many of these are kept."""
     alt = altair()
-    least = int(np.argmin(losses))
+    least = min(kept, losses.size - 1)
     rows = data(trees=np.arange(losses.size), loss=losses)
     base = alt.Chart(rows).encode(
         alt.X(**axis("trees", "trees", (0.0, float(losses.size - 1)), whole=True)),
         alt.Y("loss:Q", title="mean loss of the rows watched", scale=alt.Scale(zero=False)),
         tooltip=["trees:Q", "loss:Q"],
     )
-    at = alt.Chart(data(trees=float(least), loss=float(losses[least]), word=f"{least:,} trees are kept"))
+    at = alt.Chart(data(trees=float(least), loss=float(losses[least]), word=f"{least:,} tree{' is' if least == 1 else 's are'} kept"))
     left = least > losses.size / 2
     layers = [
         base.mark_line(style="curve"),
