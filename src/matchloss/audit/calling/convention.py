@@ -15,6 +15,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "reduction": ("none", "mean", "sum"),
     "sign": (1, -1),  # type: ignore[dict-item]
     "layout": ("rows", "N,1", "N,C,L", "N,C,H,W", "N,L,C", "N,H,W,C"),  # rows: (N,), or (N, C) of classes
+    "host": ("", "xgboost", "lightgbm", "catboost"),
 }
 LAYOUTS = {  # how many axes stand before and after that of the classes
     "rows": (0, 0), "N,1": (0, 1), "N,C,L": (0, 1), "N,C,H,W": (0, 2), "N,L,C": (1, 0), "N,H,W,C": (2, 0),
@@ -45,6 +46,8 @@ class Convention:
     others: tuple[str, ...] = ()  # further arguments without a default, of OTHERS
     layout: str = "rows"  # the axes of predictions; targets have the same, labels of classes all but C
     part: str = ""  # of what is returned, as Python after the call: "[0]" of a tuple, "['loss']" of a dict
+    host: str = ""  # of a booster's objective: "xgboost", "lightgbm" or "catboost"
+    objective: str = ""  # its shape, such as "preds, data"; empty: a loss
 
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():
