@@ -45,6 +45,8 @@ SEVERITY = {
     "warning": "a plausible number or NaN for invalid or infinite input, or a property that losses of this kind should have",
     "note": "digits lost in a tail, a constant factor, or a property that the loss itself says it lacks",
 }
+HOSTS = {"xgboost": "XGBoost", "lightgbm": "LightGBM", "catboost": "CatBoost", "": "XGBoost or LightGBM"}
+OBJECTIVES = {"range": "has calc_ders_range(approxes, targets, weights)", "multi": "has calc_ders_multi(approxes, target, weight)"}
 FRAMEWORKS = {"numpy": "NumPy", "torch": "PyTorch", "jax": "JAX"}
 KINDS = {
     "regression": "a loss of a number",
@@ -103,6 +105,9 @@ def called(convention: Convention | None) -> str:
     """How a function is called, in a line."""
     if convention is None:
         return "no way was found to call it"
+    if convention.objective:
+        how = OBJECTIVES.get(convention.objective, f"takes ({convention.objective})")
+        return f"{how}, returns gradient and hessian, as an objective of {HOSTS[convention.host]}"
     parts = [f"takes ({takes(convention)}), returns {returns(convention)}", *(f"{name}=..." for name in keywords(convention))]
     first, *rest = parts
     return f"{first}{'; ' if rest else ''}{', '.join(rest)} ({FRAMEWORKS[convention.framework]})"

@@ -18,6 +18,7 @@ def audit(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Another part of how they are called, such as input=prediction; may be repeated."),
     ] = None,
+    metric: Annotated[str | None, typer.Option(help="Of a booster's objective: a metric by name, held against it.")] = None,
     only: Annotated[str, typer.Option(help="Checks to run instead of all, with commas between.")] = "",
     report: Annotated[Path | None, typer.Option(help="Write all findings to this HTML page too, with code that shows each.")] = None,
     fail_on: Annotated[str, typer.Option(help="The least that ends with exit code 1: error, warning, note, or never.")] = "error",
@@ -44,7 +45,7 @@ def audit(
         try:
             with progress(f"{i} of {len(several)}, " if len(several) > 1 else "") as tell, modules_from_here():
                 tell(f"importing {name}")
-                found.append(auditing.audit(name, seed=seed, budget=seconds, checks=checks, progress=tell, **convention))
+                found.append(auditing.audit(name, seed=seed, budget=seconds, checks=checks, progress=tell, metric=metric, **convention))
         except auditing.UnknownName as error:  # the others are audited all the same
             unknown.append(str(error))
         else:

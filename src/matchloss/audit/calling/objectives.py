@@ -168,8 +168,9 @@ def _host(fn: Any, named: list[str], form: str) -> str:
 def _answers(base: Boosted, kind: str | None) -> Iterator[Boosted]:
     """The ways in which it gives two arrays: one output a row, then several."""
     raw, y = np.array([-1.0, 0.5, 2.0, -0.25, 1.5, 0.75]), np.array([0.0, 1.0, 1.0, 0.0, 1.0, 0.0])
-    if kind != "multiclass" and (answer := _answer(base, raw, y)) is not None and np.ptp(answer[0]) > 0:
-        yield replace(base, kind=kind or kind_of(base))
+    for some in (y, y + 0.5) if kind != "multiclass" else ():  # 0 may be refused
+        if (answer := _answer(base, raw, some)) is not None and np.ptp(answer[0]) > 0:
+            yield replace(base, kind=kind or kind_of(base))
     if kind not in (None, "multiclass"):
         return
     for classes in CLASSES:
@@ -201,11 +202,16 @@ def _shaped(b: Boosted, raw: Array, y: Array) -> bool:
 
 
 def _is_gradient_first(b: Boosted) -> bool:
-    """Whether the first of two arrays is a gradient, which has both signs far off, not a value whose slope is the second."""
-    y = np.repeat(KINDS.get(b.kind, (0.0, 1.0)), 2)
+    """Whether the first of two arrays is a gradient, which has both signs far off, and not a value whose slope is the second."""
+    if b.classes:
+        return True
+    y = np.repeat(KINDS[b.kind], 2)
     raw = np.resize([-6.0, 6.0], len(y))
-    first = b.slopes(np.stack([raw] * b.classes, axis=1) * np.eye(b.classes)[0], y)[0] if b.classes else b.slopes(raw, y)[0]
-    return bool((first < 0).any() and (first > 0).any())
+    first, second = b.slopes(raw, y)
+    if (first < 0).any() and (first > 0).any():
+        return True
+    rise = (b.slopes(raw + 1e-3, y)[0] - first) / 1e-3
+    return not np.allclose(rise, second, rtol=0.05, atol=0.05 * np.abs(second).max())
 
 
 def _catboost(fn: Any, kind: str | None, seed: int) -> Boosted:
@@ -228,16 +234,22 @@ def _catboost(fn: Any, kind: str | None, seed: int) -> Boosted:
 def kind_of(b: Boosted) -> str:
     """What the targets are, by where the gradient changes its sign, whatever the sign."""
 
-    def crosses(where: Any, targets: tuple[float, ...]) -> bool:
-        y = np.asarray(targets)
-        below, at, above = (b.slopes(where(y) + step, y)[0] for step in (-1e-4, 0.0, 1e-4))
-        size = np.abs(b.slopes(where(y) + 1.0, y)[0]).max() + 1e-300
+    def slopes(raw: Array, y: Any) -> Array:
+        try:
+            return b.slopes(raw, np.asarray(y, dtype=np.float64))[0]
+        except Exception:  # it refuses such targets
+            return np.full(len(raw), np.nan)
+
+    def crosses(raw: Array, y: Array) -> bool:
+        below, at, above = (slopes(raw + step, y) for step in (-1e-4, 0.0, 1e-4))
+        size = np.abs(slopes(raw + 1.0, y)).max() + 1e-300
         return bool(((below * above < 0) | (np.abs(at) <= 1e-6 * size)).all())
 
-    if crosses(lambda y: y, (-1.5, 0.5, 2.0)):
+    number, mean = np.array([-1.5, 0.5, 2.0]), np.array([0.5, 1.0, 3.0])
+    if crosses(number, number):
         return "regression"
-    if crosses(np.log, (0.5, 1.0, 3.0)):
-        return "count" if np.isfinite(b.slopes(np.zeros(1), np.zeros(1))[0]).all() else "positive"
+    if crosses(np.log(mean), mean):
+        none, some = np.abs(slopes(np.array([-20.0, 0.0]), np.zeros(2)))  # of a count of 0 the gradient is the mean itself
+        return "count" if none < 1e-3 * some else "positive"
     z = np.linspace(-3, 3, 7)
-    zeros, ones = b.slopes(z, np.zeros(7))[0], b.slopes(z, np.ones(7))[0]
-    return "binary" if (zeros * ones <= 0).all() else "regression"
+    return "binary" if (slopes(z, np.zeros(7)) * slopes(z, np.ones(7)) <= 0).all() else "regression"

@@ -21,7 +21,7 @@ from matchloss.audit.calling.objectives import CATBOOST, KINDS, LIGHTGBM, NAMES,
 from matchloss.audit.checks._check import Skip
 from matchloss.audit.finding import Finding
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 STEP = 1e-3  # of differences: a function may compute in float32
 CLOSE = 2e-3
 ROWS = 8
@@ -80,7 +80,7 @@ class Tried:
         size = 1e-9 * np.abs(self.both[0]).max()
         return -1 if (apart <= size).all() and (apart < -size).any() else 1
 
-    def at(self, where: tuple[int, ...]) -> tuple[float, float]:
+    def at(self, where: tuple[Any, ...]) -> tuple[float, float]:
         """The raw prediction and the target of an entry."""
         return float(self.grid[where[1]]), float(self.targets[where[0]])
 
@@ -150,7 +150,7 @@ def minimum(tried: Tried) -> Iterator[Finding]:
         option = {"xgboost": "base_score", "lightgbm": "init_score", "catboost": "baseline"}[b.host]
         message = (
             f"trees of a custom objective start at {start:g} in {NAMES[b.host]}; for the targets "
-            f"{', '.join(f'{t:g}' for t in tried.targets)} the best constant is {best:.4g}: give it as {option}"
+            f"{', '.join(f'{t:g}' for t in tried.targets)} the best constant is {round(best, 4) + 0.0:g}: give it as {option}"
         )
         yield found(b, "note", message)
 
@@ -191,7 +191,7 @@ def hessian(tried: Tried) -> Iterator[Finding]:
         i = np.unravel_index(int(np.argmin(h)), h.shape)
         raw, t = tried.at(i)
         got, allowed = (-h[i], "<= 0") if b.host == CATBOOST else (h[i], ">= 0")
-        message = f"at raw {raw:.4g}, target {t:g} {name} is {got:.4g}, where {allowed} is allowed: leaves divide by its sum, and go the wrong way"
+        message = f"at raw {raw:.4g}, target {t:g} {name} is {got:.4g}; allowed: {allowed}. Leaves divide by its sum, and go the wrong way"
         yield found(b, "error", message, raw, t, got)
         return
     empty = (h <= 1e-12 * size) & (np.abs(g) > 1e-3 * np.abs(g).max())
@@ -228,7 +228,7 @@ def _against_slope(tried: Tried, h: Array, slope: Array, name: str) -> Iterator[
         return
     places = np.argwhere(fits)
     i = tuple(int(v) for v in places[int(np.argmin(ratio))])
-    raw, t = tried.at(i)  # pyright: ignore[reportArgumentType]
+    raw, t = tried.at(i)
     message = (
         f"at raw {raw:.4g}, target {t:g} {name} is {h[i]:.4g}, where the gradient's slope is {slope[i]:.4g}: it is neither the slope nor "
         "above it, and steps are too long there"
@@ -314,7 +314,7 @@ def _ordinary(tried: Tried) -> tuple[Array, Array]:
 def metric(tried: Tried, measured: Metric) -> Iterator[Finding]:
     """The metric's slope in each prediction is the gradient of the objective, times one number: early stopping watches what is trained."""
     raw, y = _ordinary(tried)
-    g = tried.b.slopes(raw, y)[0]
+    g = tried.sign * tried.b.slopes(raw, y)[0]
     slope = measured.slopes(raw, y)
     if not np.abs(slope).max() > 0:
         message = "the metric does not move with small changes of the predictions: it counts, and is of no loss that could be compared"
@@ -328,8 +328,8 @@ def metric(tried: Tried, measured: Metric) -> Iterator[Finding]:
         i = int(np.argmax(np.abs(slope - factor * g).reshape(ROWS, -1).max(axis=1)))
         at, got, want = np.round(raw[i], 3).tolist(), np.ravel(slope[i])[0] / factor, np.ravel(g[i])[0]
         message = (
-            f"objective and metric are not of the same loss: at raw {at}, target {y[i]:g} the metric's slope is {got:.4g} where the gradient "
-            f"is {want:.4g}, in the same units; early stopping watches another loss"
+            f"objective and metric are not of the same loss: at raw {at}, target {y[i]:g} the metric's slope is {got:.4g} where the "
+            f"gradient is {want:.4g}, in the same units; early stopping watches another loss"
         )
         yield found(tried.b, "warning", message)
 

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from types import TracebackType
 from typing import Any
 
@@ -15,8 +16,11 @@ import numpy as np
 
 from matchloss.audit.calling.convention import Convention
 from matchloss.audit.calling.frameworks import CLASSES
+from matchloss.audit.calling.metrics import Metric
+from matchloss.audit.calling.objectives import Boosted, NotOne, boosted_of
 from matchloss.audit.calling.probe import Unprobable, subject_of
 from matchloss.audit.calling.subject import Malformed, Raised, Subject
+from matchloss.audit.checks import objectives
 from matchloss.audit.checks._check import Skip
 from matchloss.audit.finding import CheckResult, Finding
 from matchloss.audit.table import CHECKS
@@ -162,10 +166,19 @@ def perform(task: Task, tell: Callable[[Call], None], guarded: bool) -> Iterator
     for name in loaded:
         importlib.import_module(name)
     yield Begun()
+    try:
+        boosted = boosted_of(target, task.options.get("kind"), task.options.get("host"), task.seed)
+    except NotOne as error:
+        yield Unjudged(str(error))
+        return
+    if boosted is not None:
+        yield from _of_booster(task, boosted)
+        return
     journal = Journal(tell)
     journal.within(math.inf if task.check_limit == math.inf else PROBE_LIMIT)
     try:
-        subject = subject_of(target, seed=task.seed, journal=journal, frameworks=loaded, **task.options)
+        options = {name: value for name, value in task.options.items() if name not in ("metric", "host")}
+        subject = subject_of(target, seed=task.seed, journal=journal, frameworks=loaded, **options)
     except Unprobable as error:
         yield Unjudged(str(error))
         return
@@ -184,6 +197,32 @@ def perform(task: Task, tell: Callable[[Call], None], guarded: bool) -> Iterator
     if subject.note:
         yield Remark(subject.note)
     yield from _checks(task, subject, journal, guarded)
+
+
+def _of_booster(task: Task, boosted: Boosted) -> Iterator[Event]:
+    """The checks of an objective of trees; those of the gradient hold it against a metric too, where one was given."""
+    targets = "labels" if boosted.kind in ("binary", "multiclass") else "numbers"
+    convention = Convention(boosted.kind, target=targets, host=boosted.host, objective=boosted.form)
+    yield Probed(convention, "", _versions(boosted.fn, boosted.host or "numpy"))
+    tried, metric = objectives.Tried(boosted), task.options.get("metric")
+    metric = resolve(metric) if isinstance(metric, str) else metric
+    for name in task.names:
+        yield Begun(name)
+        started, status, reason = time.monotonic(), "clean", ""
+        try:
+            if (check := objectives.CHECKS.get(name)) is None:
+                raise Skip("it is of losses, not of a booster's objective")
+            both = [check(tried)] + [objectives.metric(tried, Metric(metric, boosted.host))] * (name == "gradient" and metric is not None)
+            for finding in chain.from_iterable(both):
+                status = "found"
+                yield tidy(replace(finding, check=name))
+        except Skip as skip:
+            status, reason = ("skipped", str(skip)) if status == "clean" else (status, "")
+        except NotOne as error:
+            status, reason = "skipped", str(error)
+        except Exception as error:
+            status, reason = "crashed", fault(error)
+        yield CheckResult(name, status, reason, time.monotonic() - started)
 
 
 def _versions(target: Any, framework: str) -> dict[str, str]:

@@ -59,6 +59,7 @@ def audit(
     gradient: Callable[..., Any] | None = None,
     hessian: Callable[..., Any] | None = None,
     promises: Any = None,
+    metric: Any = None,
     progress: Callable[[str], None] | None = None,
     **convention: Any,
 ) -> Report:
@@ -70,6 +71,9 @@ def audit(
 
     gradient, hessian: functions called as `fn` is, for one that has its own. promises: what the loss says of itself, a mapping such as
     {"smooth": False}, or a loss of the catalogue. checks: names of those to run; all by default.
+
+    An objective of XGBoost, LightGBM or CatBoost, which gives gradient and hessian, is called as they do and checked for what they need;
+    metric: of the same host, or its name: whether it is of the same loss. Where several classes leave the host open, host= decides.
 
     The checks run in a second process, which the function may hang or end; only frameworks that are loaded here, or by importing the
     name, are tried there. budget: seconds for all checks together. isolate=False: in this process, without limits of time.
@@ -87,6 +91,7 @@ def audit(
     if not budget > 0:
         raise ValueError(f"budget is {budget!r} seconds; it must be more than 0")
     options = {"kind": kind, "gradient": gradient, "hessian": hessian, "promises": None if promises is None else Promises.of(promises)}
+    options |= {} if metric is None else {"metric": metric}
     loaded = tuple(f for f in FRAMEWORKS if f in sys.modules)
     record = Record(_name(fn), names, progress or (lambda text: None))
     run(Task(fn, names, {**options, **convention}, loaded, seed), record, budget if isolate else None)
