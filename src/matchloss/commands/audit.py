@@ -35,7 +35,7 @@ def audit(
     from matchloss.terminal import console, sentence
 
     check_writable(report)
-    convention = given.convention_given(kind, framework, parts or [])
+    convention = given.convention_given(kind, framework, parts or []) | ({"metric": metric} if metric else {})
     seconds = given.seconds_given(budget)
     checks, fail_on = given.checks_given(names_in(only)), given.severity_given(fail_on)
     found: list[auditing.Report] = []
@@ -45,7 +45,7 @@ def audit(
         try:
             with progress(f"{i} of {len(several)}, " if len(several) > 1 else "") as tell, modules_from_here():
                 tell(f"importing {name}")
-                found.append(auditing.audit(name, seed=seed, budget=seconds, checks=checks, progress=tell, metric=metric, **convention))
+                found.append(auditing.audit(name, seed=seed, budget=seconds, checks=checks, progress=tell, **convention))
         except auditing.UnknownName as error:  # the others are audited all the same
             unknown.append(str(error))
         else:

@@ -192,7 +192,7 @@ def _answer(b: Boosted, raw: Array, y: Array) -> Pair | None:
         if not isinstance(out, tuple | list) or len(out) != 2:
             return None
         gradient, hessian = b.read(out, len(raw))
-    except Exception:
+    except (Exception, SystemExit):
         return None
     return (gradient, hessian) if np.isfinite(gradient).all() else None
 
