@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -35,7 +35,7 @@ def audit(
     from matchloss.terminal import console, sentence
 
     check_writable(report)
-    convention = given.convention_given(kind, framework, parts or []) | ({"metric": metric} if metric else {})
+    convention: dict[str, Any] = given.convention_given(kind, framework, parts or []) | ({"metric": metric} if metric else {})
     seconds = given.seconds_given(budget)
     checks, fail_on = given.checks_given(names_in(only)), given.severity_given(fail_on)
     found: list[auditing.Report] = []
