@@ -134,6 +134,8 @@ def test_what_else_is_told() -> None:
     [
         (made.squared, made.rmse, None), (made.logistic, made.logloss, None), (made.logistic, made.accuracy, "note"),
         (made.logistic, made.rmse, "warning"), (made.logistic, made.likelihood, "error"),
+        (made.CatRmse, made.CatRmseMetric, None), (made.softmax_xgboost, made.mlogloss, None),
+        (made.CatLogloss, made.CatRmseMetric, "warning"),
     ],
 )  # fmt: skip
 def test_a_metric_is_of_the_same_loss_or_not(objective: Any, metric: Any, severity: str | None) -> None:

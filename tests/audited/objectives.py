@@ -44,6 +44,11 @@ def gamma(y_true: Numbers, y_pred: Numbers, weight: Numbers) -> tuple[Numbers, N
     return weight * (1 - ratio), weight * ratio
 
 
+def tweedie(y_true: Numbers, y_pred: Numbers, sample_weight: Numbers, group: Numbers) -> tuple[Numbers, Numbers]:
+    half = np.exp(0.5 * y_pred)
+    return sample_weight * (half - y_true / half), sample_weight * (0.5 * half + 0.5 * y_true / half)
+
+
 def lightgbm_huber(preds: Numbers, train_data: Any) -> tuple[Numbers, Numbers]:
     """Its own has a hessian of 1."""
     d = preds - train_data.get_label()
@@ -99,8 +104,8 @@ class CatMulti:
 
 
 SOUND = (
-    squared, unweighted_squared, logistic, poisson, gamma, lightgbm_huber, pinball, pseudo_huber, softmax_xgboost, softmax_lightgbm,
-    CatRmse, CatLogloss, CatMulti,
+    squared, unweighted_squared, logistic, poisson, gamma, tweedie, lightgbm_huber, pinball, pseudo_huber, softmax_xgboost,
+    softmax_lightgbm, CatRmse, CatLogloss, CatMulti,
 )  # fmt: skip
 
 
@@ -257,3 +262,21 @@ def accuracy(preds: Numbers, train_data: Any) -> tuple[str, float, bool]:
 def likelihood(y_true: Numbers, y_pred: Numbers) -> float:
     """Greater is better, and nobody says so."""
     return float(np.mean(y_true * y_pred - np.logaddexp(0, y_pred)))
+
+
+class CatRmseMetric:
+    """As CatBoost's documentation has it."""
+
+    def is_max_optimal(self) -> bool:
+        return False
+
+    def evaluate(self, approxes: Any, target: Any, weight: Any) -> tuple[float, float]:
+        return float(np.sum((np.asarray(approxes[0]) - target) ** 2)), float(len(target))
+
+    def get_final_error(self, error: float, weight: float) -> float:
+        return float(np.sqrt(error / weight))
+
+
+def mlogloss(preds: Numbers, dtrain: Any) -> tuple[str, float]:
+    p = softmax(preds, axis=1)
+    return "mlogloss", -float(np.log(p[np.arange(len(p)), dtrain.get_label().astype(int)]).mean())

@@ -40,7 +40,7 @@ class NotOne(Exception):
 class Boosted:
     """An objective that answers by its host's convention; gradients and hessians have the sign of a loss: less is better.
 
-    form: "preds, data", "target, preds", "target, preds, weight", "preds, target", "range" or "multi", which are CatBoost's methods.
+    form: the arguments, such as "preds, data" or "target, preds, weight"; or "range" and "multi", which are CatBoost's methods.
     """
 
     fn: Any
@@ -62,7 +62,8 @@ class Boosted:
         ways = {"preds, data": (raw, rows_of(target, weight)), "target, preds": (target, raw), "preds, target": (raw, target)}
         if self.form in ways:
             return ways[self.form]
-        return (target, raw, np.ones(len(target)) if weight is None else weight)
+        both = (target, raw, np.ones(len(target)) if weight is None else weight)
+        return (*both, np.array([len(target)])) if self.form.endswith("group") else both
 
     def returned(self, raw: Array, target: Array, weight: Array | None = None) -> Any:
         """What the function itself returns."""
@@ -148,7 +149,8 @@ def _parameters(fn: Any) -> list[str] | None:
 def _forms(named: list[str]) -> list[str]:
     first, second = (n.lower() for n in named[:2])
     if len(named) > 2:
-        return ["target, preds, weight", "preds, data"] if "weight" in named[2].lower() or named[2].lower() == "w" else []
+        weight = "weight" in named[2].lower() or named[2].lower() == "w"
+        return ["target, preds, weight" + ", group" * (len(named) == 4), "preds, data"] if weight else []
     if first in PREDICTED and second in WANTED:
         return ["preds, target"]
     return ["preds, data", "target, preds"]

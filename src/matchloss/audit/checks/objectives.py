@@ -364,8 +364,8 @@ def _snippet(b: Boosted, raw: float, target: float) -> str:
     if b.form == "preds, data":
         lines[0] = "from types import SimpleNamespace\n\nimport numpy as np"
         lines.append("data = SimpleNamespace(get_label=lambda: target, get_weight=lambda: np.array([]))")
-    calls = {
-        "preds, data": "fn(raw, data)", "target, preds": "fn(target, raw)", "preds, target": "fn(raw, target)",
-        "target, preds, weight": "fn(target, raw, np.ones(1))", "range": f"fn{'()' if setup else ''}.calc_ders_range(raw, target, None)",
-    }  # fmt: skip
-    return "\n".join([*lines, f"print({calls[b.form]})"])
+    names = {"preds": "raw", "weight": "np.ones(1)", "group": "np.ones(1)"}
+    called = f"fn({', '.join(names.get(name, name) for name in b.form.split(', '))})"
+    if b.form == "range":
+        called = f"fn{'()' if setup else ''}.calc_ders_range(raw, target, None)"
+    return "\n".join([*lines, f"print({called})"])
