@@ -15,7 +15,7 @@ SRC = ROOT / "src"
 ROOMS = (
     "errors", "files", "urls", "names", "engine", "losses", "torch", "jax", "hosts", "matchloss", "scoring", "linear",
     "boosting", "sklearn", "xgboost", "lightgbm", "catboost",
-    "tables", "terminal", "models", "comparison", "fit", "judging", "audit", "report", "commands", "cli", "__main__",
+    "tables", "dask", "terminal", "models", "comparison", "fit", "judging", "audit", "report", "commands", "cli", "__main__",
 )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from matchloss.linear.sources.source import Block, Term, over_slabs
 T = TypeVar("T")
 Arrays = Sequence[NDArray[Any]]  # of a piece: the target, the weight if there is one, each number, and the codes (r, C)
 PAIRWISE = 1 << 16  # rows that are summed at a time
+Mean: TypeAlias = Callable[[str, Any, Numbers, int, bool], float]
 
 
 class Store(Protocol):
@@ -60,20 +61,26 @@ class Held:
 
 @dataclass(frozen=True, eq=False)
 class Every:
-    """Every step-th row of a store."""
+    """Every step-th row of a store, whose first row is number `first` among all."""
 
     store: Store
     step: int
+    first: int = 0
 
     @property
     def n(self) -> int:
         """How many rows."""
-        return -(-self.store.n // self.step)
+        return -(-(self.store.n + self.first) // self.step) - self._skipped
+
+    @property
+    def _skipped(self) -> int:
+        return -(-self.first // self.step)
 
     def pieces(self, start: int, stop: int, columns: Sequence[int] | None = None) -> Iterator[Arrays]:
         """Those among these rows."""
+        a, b = ((self._skipped + row) * self.step - self.first for row in (start, stop))
         at = 0
-        for piece in self.store.pieces(start * self.step, min(stop * self.step, self.store.n), columns):
+        for piece in self.store.pieces(a, min(b, self.store.n), columns):
             made = [array[-at % self.step :: self.step] for array in piece]
             if len(made[0]):
                 yield made
@@ -211,9 +218,10 @@ class Compact:
 
         return term.join(over_slabs(n, matrix.slab(term.bytes), slab))
 
-    def strided(self, step: int) -> Memory:
-        """Every step-th row, in memory: a reading of all."""
-        found = [[array.copy() for array in piece] for piece in Every(self.store, step).pieces(0, -(-self.rows.n // step))]
+    def strided(self, step: int, first: int = 0) -> Memory:
+        """Every step-th row, in memory: a reading of all. `first`: the number of the first row among those that are counted."""
+        some = Every(self.store, step, first)
+        found = [[array.copy() for array in piece] for piece in some.pieces(0, some.n)]
         columns = [np.concatenate(parts) for parts in zip(*found, strict=True)]
         n, first = len(columns[0]), 2 if self.weighted else 1
         x = np.empty((n, self.rows.q))
@@ -239,13 +247,17 @@ class Compact:
         low, high = (0.0, 1.0) if indicator else self.ends_[stored]
         if low == high and not self.numbers[stored].indicator:
             return None
-        n = self.rows.n
-        total, squares, base = 0.0, 0.0, low
-        for block in replace(self, rows=replace(self.rows, shift=None)).blocks(0, n, PAIRWISE):
+        total, squares = self.moments(j, low)
+        mean = total / self.rows.n
+        return low + mean, float(np.sqrt(max(squares / self.rows.n - mean**2, 0.0)))
+
+    def moments(self, j: int, base: float) -> tuple[float, float]:
+        """The sum of x_j - base and that of its squares, for a numeric column."""
+        total, squares = 0.0, 0.0
+        for block in replace(self, rows=replace(self.rows, shift=None)).blocks(0, self.rows.n, PAIRWISE):
             values = block.x[:, j] - base
             total, squares = total + float(values.sum()), squares + float(values @ values)
-        mean = total / n
-        return base + mean, float(np.sqrt(max(squares / n - mean**2, 0.0)))
+        return total, squares
 
     def with_rows(self, rows: TableRows) -> Compact:
         """The same rows with other slots, or another shift."""
@@ -274,8 +286,11 @@ class Learned:
         return self.source if self.source.labels is None else replace(self.source, labels=self.source.labels.astype(kind))
 
 
-def learned(seen: Seen, store: Store) -> Learned:
-    """The design of a model of all rows that were read, as `plan.learn_rows` has it; ValueError where there is nothing to learn from."""
+def learned(seen: Seen, store: Store, mean: Mean | None = None) -> Learned:
+    """The design of a model of all rows that were read, as `plan.learn_rows` has it; ValueError where there is nothing to learn from.
+
+    `mean` replaces `mean_of` where a store cannot be read.
+    """
     if seen.read == 0:
         raise ValueError("there is no row to fit to")
     if seen.rows == 0:
@@ -292,7 +307,8 @@ def learned(seen: Seen, store: Store) -> Learned:
             design.append(Number(name))
         else:
             k = next(k for k, other in enumerate(stored) if other is found)
-            design.append(Number(name, _mean(name, store, found, k + 1 + weighted, weighted), indicator=found.gaps > 0))
+            fill = (mean or mean_of)(name, store, found, k + 1 + weighted, weighted)
+            design.append(Number(name, fill, indicator=found.gaps > 0))
     made = Design(tuple(design))
     numbers = tuple(Entering(c.fill, c.indicator) for c in made.columns if isinstance(c, Number))
     labels, classes = None, ()
@@ -323,7 +339,7 @@ def _shape(n: int, design: Design, seen: Seen) -> TableRows:
     return TableRows(n, (np.empty(0),) * q, np.empty((0, len(widths)), np.int32), tuple(widths), np.array(slots, np.intp))
 
 
-def _mean(name: str, store: Store, found: Numbers, column: int, weighted: bool) -> float:
+def mean_of(name: str, store: Store, found: Numbers, column: int, weighted: bool) -> float:
     """The weighted mean of the known numbers, as plan has it, in one reading of the column."""
     if not found.known:
         raise ValueError(f'column "{name}": no value is known')

@@ -1,0 +1,22 @@
+"""Linear models of rows on a Dask cluster: the same losses, solvers and coefficients as in memory, with the `distributed` that you have.
+
+    from distributed import Client
+    import dask.dataframe as dd
+    import matchloss.dask
+    from matchloss.linear import LinearClassifier
+
+    client = Client("tcp://scheduler:8786")
+    flights = dd.read_parquet("s3://bucket/flights/*.parquet")
+    model = matchloss.dask.fit(LinearClassifier(), flights, target="late")
+
+Workers read each partition once and keep it in compact form, 10 to 40 bytes a row; a pass of the solver sends coefficients and adds the
+sums that come back. When a worker is lost, Dask makes its partitions again from where they came.
+"""
+
+from __future__ import annotations
+
+from matchloss.dask.fitting import fit
+from matchloss.dask.scores import predict, predict_proba, score
+from matchloss.dask.watch import ClusterError
+
+__all__ = ["ClusterError", "fit", "predict", "predict_proba", "score"]

@@ -1,0 +1,97 @@
+"""What workers do: partitions become compact rows, which a worker keeps, and a pass over them gives a small sum.
+
+These are functions of a module, so that a task names them and carries no code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+
+from matchloss.engine import threads
+from matchloss.linear.solve import blas_on_one_thread
+from matchloss.linear.sources.compact import Arrays, Compact, Every, Held
+from matchloss.linear.sources.learn import Levels, Numbers, Place, Seen, Spec
+from matchloss.linear.sources.memory import Memory
+from matchloss.linear.sources.source import Term
+
+T = TypeVar("T")
+Made: TypeAlias = tuple[Held, Seen]
+
+
+def compact(frame: Any, spec: Spec, number: int) -> Made:
+    """The one reading of a partition: its rows in compact form, with levels numbered as this partition met them, and what it showed."""
+    seen = Seen(spec)
+    with threads.at_most(1):  # a worker has the threads that Dask gave it
+        pieces = tuple(seen.take(frame, Place(f"partition {number}")))
+    return Held(pieces), seen
+
+
+def shown(made: Made) -> tuple[Seen, int]:
+    """What a partition showed, and the bytes of its rows."""
+    return made[1], made[0].__sizeof__()
+
+
+def settled(made: Made, all_seen: Seen) -> Held:
+    """The rows with the numbers of levels that all partitions share, and their columns in the order that they share."""
+    held, own = made
+    target = _lookup(own.target, all_seen.target) if isinstance(own.target, Levels) else None
+    here, there = own.about(), all_seen.about()
+    numbers, levels = ([name for name, found in here.items() if isinstance(found, kind)] for kind in (Numbers, Levels))
+    place = [numbers.index(name) for name, found in there.items() if isinstance(found, Numbers)]
+    coded = [(levels.index(name), _lookup(here[name], found)) for name, found in there.items() if isinstance(found, Levels)]
+    first = 1 + (own.spec.weight is not None)
+
+    def renumbered(piece: Arrays) -> list[np.ndarray]:
+        y = piece[0] if target is None else target.take(piece[0])
+        codes = np.empty(piece[-1].shape, np.result_type(np.uint8, *(lookup for _, lookup in coded)))
+        for c, (stored, lookup) in enumerate(coded):
+            codes[:, c] = lookup.take(piece[-1][:, stored])
+        return [y, *piece[1:first], *(piece[first + k] for k in place), codes]
+
+    return Held(tuple(renumbered(piece) for piece in held.parts))
+
+
+def _lookup(own: Numbers | Levels, shared: Numbers | Levels | None) -> np.ndarray:
+    """For the number that a partition gave a level, that of all partitions."""
+    assert isinstance(own, Levels) and isinstance(shared, Levels)
+    return np.array([shared.codes[level] for level in own.codes], np.min_scalar_type(max(len(shared.codes) - 1, 0)))
+
+
+def together(*held: Held) -> Held:
+    """Neighbouring parts as one."""
+    return Held(tuple(piece for part in held for piece in part.parts))
+
+
+def ask(held: Held | Every, whole: Compact, question: str, given: Sequence[Any] = ()) -> Any:
+    """What a method of the rows' source answers for one part; `whole` is that of all rows, without their values."""
+    with threads.at_most(1), blas_on_one_thread():
+        return getattr(replace(whole, rows=replace(whole.rows, n=held.n), store=held), question)(*given)
+
+
+def every(held: Held, first: int, step: int) -> Every:
+    """The rows of a part that a strided sample of all takes, where they are; `first` is the number of its first row among all."""
+    return Every(held, step, first)
+
+
+def known(held: Held, column: int, weighted: bool, unit: float) -> tuple[float, float]:
+    """Of the known values of a stored column, in this unit, the weighted sum, and the sum of their weights."""
+    total, weight = 0.0, 0.0
+    for *w, x in held.pieces(0, held.n, [1, column] if weighted else [column]):
+        there = np.isfinite(x)
+        each = w[0][there] if weighted else np.ones(np.count_nonzero(there))
+        total, weight = total + float(each @ (x[there].astype(np.float64) / unit)), weight + float(each.sum())
+    return total, weight
+
+
+def strided(held: Held, first: int, whole: Compact, step: int) -> Memory:
+    """The rows of a part that a strided sample of all takes; `first` is the number of its first row among all."""
+    return ask(held, whole, "strided", (step, first))
+
+
+def join(term: Term[T], parts: Sequence[T]) -> T:
+    """The sum of some parts' sums, in their order, so that the last bits do not depend on which came first."""
+    return term.join(parts)
