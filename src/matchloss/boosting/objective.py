@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,14 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Objective:
-    """What a booster minimises: a loss, with the curvature that it divides by."""
+    """What a booster minimises: a loss, with the curvature that it divides by.
+
+    targets: all of them in a person's order, for a host that asks for its rows in an order of its own.
+    """
 
     loss: Loss
     curvature: Curvature
+    targets: Array | None = field(default=None, compare=False, repr=False)
 
     def slopes(self, raw: Array, target: Array, weight: Array | None, gradient: Array, hessian: Array | None) -> None:
         """Writes the rows' gradient and curvature, times their weight, into these arrays of raw's shape and of any memory order.
@@ -69,7 +73,9 @@ class Objective:
         if not bad.any():  # the sum overflowed, no entry did
             return
         place = np.unravel_index(int(np.argmax(bad)), bad.shape)
-        row = int(place[0])
-        at = f"raw prediction {raw[place].item():.6g}, target {np.asarray(target)[row].tolist()!r}"
+        found = target[int(place[0])]
+        at = f"raw prediction {raw[place].item():.6g}, target {found.tolist()!r}"
+        rows = [int(place[0])] if self.targets is None else np.flatnonzero(self.targets == found)[:5].tolist()
+        where = f"row {rows[0]}" if len(rows) == 1 else f"a row like {', '.join(map(str, rows))}"
         allowed = "finite; smaller steps may help, or another curvature" if what == "gradient" else 'finite and >= 0, as "absolute" is'
-        raise DomainError(f"the {what} of {self.loss!r} is {x[place].item():.6g} in row {row} ({at}); training stops; allowed: {allowed}")
+        raise DomainError(f"the {what} of {self.loss!r} is {x[place].item():.6g} in {where} ({at}); training stops; allowed: {allowed}")

@@ -1,0 +1,224 @@
+"""CatBoost under our losses: the built-in objectives' numbers, its own files, all losses, weights, early stopping, bad input."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import catboost as cb
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import matchloss as ml
+import matchloss.boosting.versions
+import matchloss.catboost as mc
+import sweeps
+from boosted import diabetes, table, tumours, weights, wines, without_us
+from cases import DEFAULTS, label
+from matchloss.boosting.start import start_scores
+from matchloss.catboost import _plan
+
+QUICK: dict[str, Any] = {
+    "iterations": 8,
+    "depth": 3,
+    "learning_rate": 0.2,
+    "thread_count": 1,
+    "verbose": False,
+    "allow_writing_files": False,
+}
+PLAIN = QUICK | {"random_seed": 0, "bootstrap_type": "No", "random_strength": 0}
+
+
+@pytest.fixture(autouse=True)
+def no_loops(monkeypatch: pytest.MonkeyPatch) -> None:
+    sweeps.spare_loops(monkeypatch)
+
+
+TWINS = [  # CatBoost starts the first two at the average, all others at 0
+    ("squared_error", "RMSE", diabetes, {}),
+    ("pinball(alpha=0.9)", "Quantile:alpha=0.9", diabetes, {}),
+    ("poisson", "Poisson", diabetes, {"boost_from_average": False}),
+    ("tweedie(power=1.3)", "Tweedie:variance_power=1.3", diabetes, {"boost_from_average": False}),
+    ("expectile(alpha=0.9)", "Expectile:alpha=0.9", diabetes, {"boost_from_average": False}),
+    ("logistic", "Logloss", tumours, {"boost_from_average": False}),
+    ("cross_entropy", "MultiClass", wines, {"boost_from_average": False, "curvature": "exact"}),
+]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(("loss", "built_in", "rows", "settings"), TWINS, ids=[t[0] for t in TWINS])
+def test_the_same_numbers_as_from_the_built_in_objective(loss: str, built_in: str, rows: Any, settings: Any, weighted: bool) -> None:
+    X, y = rows()
+    y = y / 100 if built_in.startswith("Tweedie") else y
+    w = weights(len(y)) if weighted else None
+    labels = rows is not diabetes
+    few = PLAIN | ({"iterations": 3} if built_in == "MultiClass" else {})
+    theirs = (cb.CatBoostClassifier if labels else cb.CatBoostRegressor)(loss_function=built_in, **few).fit(X, y, sample_weight=w)
+    ours = (mc.CatBoostClassifier if labels else mc.CatBoostRegressor)(loss, **few, **settings).fit(X, y, sample_weight=w)
+    one, other = (model.predict(X, prediction_type="RawFormulaVal") for model in (ours, theirs))
+    kept_in_float32 = loss in ("squared_error", "expectile(alpha=0.9)")  # the mean, and alpha
+    np.testing.assert_allclose(one, other, rtol=1e-7 if kept_in_float32 else 1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("loss", [loss for loss in DEFAULTS if loss.name != "sine_squared"], ids=label)  # minima are everywhere
+def test_every_loss_trains(loss: Any) -> None:
+    labels = loss.family == "simplex" or loss.target_domain.high == 1
+    X, y = wines() if loss.family == "simplex" else table(loss)
+    steps = {"iterations": 4, "learning_rate": 0.5} if loss.family == "simplex" else {}  # it is called for each row
+    model = (mc.CatBoostClassifier if labels else mc.CatBoostRegressor)(loss, **QUICK | steps).fit(X, y)
+    raw = np.asarray(model.predict(X, prediction_type="RawFormulaVal"))
+    constant = np.broadcast_to(start_scores(loss, y) if raw.ndim == 2 else start_scores(loss, y)[0], raw.shape)
+    assert loss.divergence(raw, y).mean() < 0.85 * loss.divergence(constant, y).mean()
+    prediction = model.predict_proba(X) if labels and loss.functional != "mode" else model.predict(X)
+    assert np.isfinite(prediction).all()
+
+
+def test_the_hosts_own_file_predicts_right_without_us(tmp_path: Path) -> None:
+    X, y = diabetes()
+    for name, loss in {"counts": "negative_binomial(size=2)", "huber": "huber"}.items():
+        model = mc.CatBoostRegressor(loss, **QUICK).fit(X, y)
+        model.save_model(str(tmp_path / f"{name}.cbm"))
+        np.savez(tmp_path / f"{name}.npz", X=X, raw=model.predict(X, prediction_type="RawFormulaVal"), prediction=model.predict(X))
+    X, y = wines()
+    model = mc.CatBoostClassifier("sparsemax", **QUICK | {"iterations": 3}).fit(X, y)
+    model.save_model(str(tmp_path / "sparsemax.cbm"))
+    np.savez(tmp_path / "sparsemax.npz", X=X, raw=model.predict(X, prediction_type="RawFormulaVal"))
+    code = """
+import numpy as np, catboost
+for name in ("counts", "huber", "sparsemax"):
+    told, model = np.load(f"{name}.npz"), catboost.CatBoost().load_model(f"{name}.cbm")
+    np.testing.assert_array_equal(model.predict(told["X"], prediction_type="RawFormulaVal"), told["raw"])
+    if name == "counts":
+        np.testing.assert_allclose(model.predict(told["X"], prediction_type="Exponent"), told["prediction"], rtol=1e-14)
+"""
+    without_us(code, tmp_path)
+
+
+def test_early_stopping_watches_the_same_loss() -> None:
+    X, y = diabetes()
+    model = mc.CatBoostRegressor("gamma", **PLAIN | {"iterations": 300, "early_stopping_rounds": 3})
+    model.fit(X[:300], y[:300], eval_set=(X[300:], y[300:]), use_best_model=True)
+    [told] = model.get_evals_result()["validation"].values()
+    best = int(np.argmin(told))
+    assert model.tree_count_ == best + 1 < 290
+    np.testing.assert_allclose(ml.Gamma()(model.predict(X[300:], prediction_type="RawFormulaVal"), y[300:]), told[best], rtol=1e-6)
+    with pytest.raises(
+        ValueError, match=r"CatBoost would compute 'MAE' from raw predictions without the start score; pass matchloss\.catboost\."
+    ):
+        mc.CatBoostRegressor("gamma", eval_metric="MAE", **QUICK).fit(X, y)
+    other = mc.CatBoostRegressor("huber", eval_metric=mc.metric("absolute_error"), **QUICK).fit(X, y, eval_set=(X, y))
+    [told] = other.get_evals_result()["validation"].values()
+    np.testing.assert_allclose(told[-1], np.abs(other.predict(X) - y).mean(), rtol=1e-6)
+
+
+def test_a_weight_is_a_row_repeated() -> None:
+    X, y = diabetes()
+    w, again = weights(len(y)), np.repeat(np.arange(len(y)), weights(len(y)).astype(int))
+    X = X.round(2)  # fewer values than borders
+    for loss in ("negative_binomial(size=2)", "huber(delta=20)"):
+        one = mc.CatBoostRegressor(loss, **PLAIN, l2_leaf_reg=0).fit(X, y, sample_weight=w)
+        other = mc.CatBoostRegressor(loss, **PLAIN, l2_leaf_reg=0).fit(X[again], y[again])
+        np.testing.assert_allclose(one.predict(X), other.predict(X), rtol=1e-3)
+
+
+def test_weights_of_classes_and_words_for_labels() -> None:
+    X, y = tumours()
+    names = np.array(["no", "yes"])[y]
+    three = mc.CatBoostClassifier("probit", **PLAIN).fit(X, names, sample_weight=np.where(y == 1, 3.0, 1.0))
+    for balance in ({"class_weights": {"no": 1.0, "yes": 3.0}}, {"class_weights": [1, 3]}, {"scale_pos_weight": 3.0}):
+        by_class = mc.CatBoostClassifier("probit", **PLAIN, **balance).fit(X, names)
+        np.testing.assert_array_equal(by_class.predict_proba(X), three.predict_proba(X))
+    np.testing.assert_array_equal(three.predict(X) == "yes", three.predict_proba(X)[:, 1] > 0.5)
+    back = pickle.loads(pickle.dumps(three))
+    assert back.classes_.tolist() == ["no", "yes"]
+    np.testing.assert_array_equal(back.predict(X), three.predict(X))
+
+
+def test_pools_baselines_and_categories() -> None:
+    X, y = diabetes()
+    from_pool = mc.CatBoostRegressor("gamma", **PLAIN).fit(cb.Pool(X, y))
+    np.testing.assert_array_equal(from_pool.predict(X), mc.CatBoostRegressor("gamma", **PLAIN).fit(X, y).predict(X))
+    offset = np.log(y.mean()) + X[:, 2]
+    ours = mc.CatBoostRegressor("poisson", **PLAIN).fit(X, y, baseline=offset)
+    theirs = cb.CatBoostRegressor(loss_function="Poisson", **PLAIN).fit(X, y, baseline=offset)
+    np.testing.assert_allclose(
+        ours.predict(X, prediction_type="RawFormulaVal"), theirs.predict(X, prediction_type="RawFormulaVal"), rtol=1e-12
+    )
+    frame = pd.DataFrame(X[:, 1:]).assign(age=np.where(X[:, 0] > 0, "old", "young"))
+    by_level = mc.CatBoostRegressor("poisson", boost_from_average=False, **PLAIN).fit(frame, y, cat_features=["age"])
+    built_in = cb.CatBoostRegressor(loss_function="Poisson", **PLAIN).fit(frame, y, cat_features=["age"])
+    np.testing.assert_allclose(by_level.predict(frame), built_in.predict(frame), rtol=1e-10)
+
+
+def test_bad_input_is_refused() -> None:
+    X, y = diabetes()
+    bad = y.copy()
+    bad[7] = -1
+    with pytest.raises(ml.DomainError, match=r"target\[7\] is -1.0; allowed: \[0, inf\), the targets of poisson"):
+        mc.CatBoostRegressor("poisson", **QUICK).fit(X, bad)
+    bad[7] = np.nan
+    with pytest.raises(ml.DomainError, match=r"target\[7\] is nan; allowed: .*, the targets of huber"):
+        mc.CatBoostRegressor("huber", **QUICK).fit(X, bad)
+    with pytest.raises(ValueError, match=r"the model has the loss_function 'RMSE' beside the loss Poisson\(\)"):
+        mc.CatBoostRegressor("poisson", loss_function="RMSE").fit(X, y)
+    with pytest.raises(ValueError, match=r"curvature exact of AbsoluteError\(\) is 0 in every row"):
+        mc.CatBoostRegressor("absolute_error", curvature="exact", **QUICK).fit(X, y)
+    with pytest.raises(ml.DomainError, match="its leaves must be renewed"):
+        mc.objective("pinball(alpha=0.9)")
+    with pytest.raises(ValueError, match="the labels hold 1 class"):
+        mc.CatBoostClassifier(**QUICK).fit(X, np.zeros(len(y)))
+    with pytest.raises(ValueError, match="there are 3 class_weights for 2 classes"):
+        mc.CatBoostClassifier(class_weights=[1, 2, 3], **QUICK).fit(*tumours())
+    hinge = mc.CatBoostClassifier("hinge", **QUICK).fit(*tumours())
+    with pytest.raises(AttributeError, match="hinge predicts a side and no probability"):
+        hinge.predict_proba(X)
+
+
+class Late(ml.PointwiseLoss):
+    """A person's own loss without a gradient at large raw predictions."""
+
+    convex = True
+    linear_in_target = True
+
+    @staticmethod
+    def formula(m: Any, raw: Any, target: Any) -> Any:
+        d = raw - target
+        return 0.5 * d * d, m.where(raw > 2, float("nan"), d), 1.0 + 0.0 * d
+
+
+def test_a_gradient_that_is_not_finite_stops_training() -> None:
+    X, y = diabetes()
+    with pytest.raises(
+        ml.DomainError, match=r"gradient of Late\(\) is nan in (row|a row like) \d+.* \(raw prediction 2\.?\d*, target .*\); training stops"
+    ):
+        mc.CatBoostRegressor(Late(), **QUICK | {"iterations": 100}).fit(X, y / 100)
+
+
+def test_a_version_that_was_not_tried_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = diabetes()
+    monkeypatch.setattr(matchloss.boosting.versions, "_said", set())
+    monkeypatch.setattr(_plan, "KNOWN", ((0, 9), (1, 0)))
+    with pytest.warns(UserWarning, match=r"CatBoost 1\.\d+\.\d+ was not tried .* which knows 0\.9 to 1\.0"):
+        mc.CatBoostRegressor(**QUICK).fit(X, y)
+    mc.CatBoostRegressor(**QUICK).fit(X, y)  # not again: a warning is an error here
+
+
+def test_the_installed_version_is_one_that_the_table_knows() -> None:
+    assert _plan.KNOWN[0] <= tuple(map(int, cb.__version__.split(".")[:2])) <= _plan.KNOWN[1]
+
+
+def test_clones_pickles_pipelines_and_searches() -> None:
+    X, y = diabetes()
+    model = mc.CatBoostRegressor(ml.Tweedie(1.2), l2_leaf_reg=2.0, **QUICK)
+    again = clone(model).fit(X, y)
+    assert again.get_params()["loss"] == ml.Tweedie(1.2) and again.get_params()["l2_leaf_reg"] == 2.0
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(again)).predict(X), again.predict(X))
+    pipe = make_pipeline(StandardScaler(), mc.CatBoostRegressor(**QUICK))
+    search = GridSearchCV(pipe, {"catboostregressor__loss": ["poisson", ml.Gamma(), "pinball(alpha=0.99)"]}, cv=2)
+    assert search.fit(X, y).best_params_["catboostregressor__loss"] in ("poisson", ml.Gamma())
