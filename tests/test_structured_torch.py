@@ -123,3 +123,20 @@ def test_half_types_and_wrong_ones() -> None:
         mt.ctc_loss_with_logits(z, *rest, reduction="all")
     with pytest.raises(ml.ShapeError, match=r"\(T, N, C\) is needed"):
         mt.ctc_loss(z[0, 0], *rest)
+
+
+def test_cox_in_pytorch() -> None:
+    torch.manual_seed(1)
+    eta = torch.randn(12, dtype=torch.float64, requires_grad=True)
+    time, event, strata = torch.randint(1, 6, (12,)).double(), torch.tensor([1, 0, 1] * 4), torch.tensor([0, 1] * 6)
+    risk = mt.RiskSets(time, event, strata=strata)
+    loss = mt.cox_loss(eta, event, time, strata=strata)
+    assert torch.equal(loss, mt.cox_loss(eta, risk)) and torch.equal(loss * 8, mt.cox_loss(eta, risk, reduction="sum"))
+    assert torch.autograd.gradcheck(lambda x: mt.cox_loss(x, event, time, "breslow", entry=time - 2), eta)
+    transforms(lambda x: mt.cox_loss(x, event, time, strata=strata), eta)
+    transforms(lambda x: mt.cox_loss(x, risk), eta.detach().requires_grad_())
+    assert mt.cox_loss(eta.float()[:, None], risk).dtype is torch.float32
+    with pytest.raises(TypeError, match="time is missing"):
+        mt.cox_loss(eta, event)
+    with pytest.raises(ml.DomainError, match="event is 0 in every row"):
+        mt.cox_loss(eta, 0 * event, time)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from matchloss.linear.cox import CoxRegression
     from matchloss.linear.estimators import LinearClassifier, LinearRegressor
     from matchloss.linear.saved import load
 
-__all__ = ["LinearClassifier", "LinearRegressor", "load"]
+__all__ = ["CoxRegression", "LinearClassifier", "LinearRegressor", "load"]
+HOMES = {"CoxRegression": "cox", "load": "saved"}  # modules of names; estimators for all others
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:  # scikit-learn loads with the first estimator, not with the solver that compare uses
-        from matchloss.linear import estimators, saved
-
-        return saved.load if name == "load" else getattr(estimators, name)
+        return getattr(importlib.import_module(f"matchloss.linear.{HOMES.get(name, 'estimators')}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from matchloss.linear.as_model import ENDED
 from matchloss.linear.estimators import LinearClassifier, LinearRegressor
 from matchloss.linear.model import read_model
 from matchloss.linear.plan import Number
+from matchloss.linear.structured_file import is_structured, read
 
 if TYPE_CHECKING:
     from matchloss.losses import Loss
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
 LABELS = {"i": int, "u": int, "f": float, "b": lambda text: text == "True"}
 
 
-def load(path: str | Path, loss: type[Loss] | None = None) -> LinearRegressor | LinearClassifier:
+def load(path: str | Path, loss: type[Loss] | None = None) -> Any:
     """The fitted estimator in a model file that `matchloss fit` or an estimator's `save` wrote. No code of the file is run.
 
     A model of numbers or counts becomes a LinearRegressor, one of labels a LinearClassifier. Its columns are those of the model: what
     `fit --dates parts` made of times must be made beforehand. A model with a loss of your own is read only if you pass its class.
-    ModelError for a file that holds no model.
+    A file of CoxRegression, ConditionalLogit or OrderedRegressor becomes that. ModelError for a file that holds no model.
 
     >>> import os, tempfile
     >>> from matchloss.linear import LinearRegressor, load
@@ -35,6 +36,8 @@ def load(path: str | Path, loss: type[Loss] | None = None) -> LinearRegressor | 
     >>> again, bool((again.predict([[1.5]]) == model.predict([[1.5]])).all())
     (LinearRegressor(loss=Poisson()), True)
     """
+    if is_structured(path):
+        return read(path)
     found = read_model(path, loss)
     made = LinearClassifier(found.loss) if found.classes else LinearRegressor(found.loss)
     about = found.about

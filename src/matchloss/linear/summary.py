@@ -20,14 +20,15 @@ class Summary:
     names: tuple[str, ...]
     values: Floats
     outputs: tuple[str, ...]  # what the columns of values are called
+    intercept: bool = True
 
     def rows(self) -> list[list[str]]:
         """The table of coefficients, its header first."""
-        shown = zip(("intercept", *self.names), self.values, strict=True)
+        shown = zip((*["intercept"][: self.intercept], *self.names), self.values, strict=True)
         body = [[name, *(f"{value:.5g}" for value in row)] for name, row in shown]
-        more = len(body) - 1 - MOST
+        more = len(body) - self.intercept - MOST
         tail = [[f"and {more:,} more in coef_", *("" for _ in self.outputs)]] if more > 0 else []
-        return [["coefficient", *self.outputs], *body[: MOST + 1], *tail]
+        return [["coefficient", *self.outputs], *body[: MOST + self.intercept], *tail]
 
     def __str__(self) -> str:
         wide = max(map(len, self.facts))

@@ -32,6 +32,7 @@ class Kernel(NamedTuple):
 
     groups: Callable[[Sequence[Tensor], Sequence[Tensor]], int]  # how many values, from shapes alone
     compute: Callable[[tuple[Array, ...], tuple[Array, ...], Array, bool], tuple[Array, tuple[Array, ...]]]
+    singles: bool = False  # whether float32 scores are computed as they are
 
 
 KERNELS: dict[str, Callable[..., Kernel]] = {}  # by family: makes a kernel from options, numbers and texts
@@ -56,10 +57,13 @@ def host_array(t: Tensor) -> Array:
 
 def run(raw: Sequence[Tensor], given: Sequence[Tensor], weight: Tensor, key: str, graded: bool) -> list[Tensor]:
     """weight * value of each group in float64, and the gradient of their sum in each tensor of raw (none if not graded)."""
-    arrays = tuple(host_array(t) for t in raw)
+    kernel = kernel_of(key)
+    single = kernel.singles and all(loss_dtype(t) is torch.float32 for t in raw)
+    arrays = tuple(host_array(t) if single else host_array(t).astype(np.float64, copy=False) for t in raw)
     with threads.at_most(torch.get_num_threads()):
-        values, gradients = kernel_of(key).compute(arrays, tuple(host_array(t) for t in given), host_array(weight), graded)
-    return [torch.from_numpy(np.asarray(x)).to(raw[0].device) for x in (values, *gradients)]
+        values, gradients = kernel.compute(arrays, tuple(host_array(t) for t in given), host_array(weight), graded)
+    made = [torch.from_numpy(values).to(raw[0].device)]
+    return made + [torch.from_numpy(np.asarray(x)).to(t.device, loss_dtype(t)) for x, t in zip(gradients, raw, strict=graded)]
 
 
 def pull(
