@@ -17,10 +17,12 @@ from matchloss.models.columns import features_of
 from matchloss.models.found import CannotTrain
 from matchloss.models.hosts.sklearn_trees import Sklearn
 from matchloss.models.kinds import models_of
+from matchloss.report.compare_page import compare_charts
 from matchloss.tables.errors import DataError
 from matchloss.tables.options import Options, study
 from matchloss.tables.stopping import PARTS, watched_rows
 from matchloss.terminal import rendered
+from pages import Visit, browser  # noqa: F401
 
 pytest.importorskip("sklearn")
 
@@ -190,3 +192,16 @@ def test_exposures_are_weights_and_only_poisson_is_ranked():
     options = {"drop": ["label", "three", "g", "w"], "folds": 2, "model": "trees", "exposure": "e"}
     found = ml.compare(with_exposure, "count", **options, losses="poisson,squared_error")
     assert found.verdicts[0].best == "poisson" and "exact for poisson alone" in found.verdicts[0].not_ranked["squared_error"]
+
+
+def test_the_page_shows_losses_and_models_at_once(browser, both, tmp_path):  # noqa: F811
+    page = tmp_path / "page.html"
+    both.save(page)
+    for width, scheme in ((1280, "light"), (390, "dark")):
+        with Visit(browser, page, width, scheme) as visit:
+            visit.assert_fits()
+            assert visit.page.locator("h1").inner_text() == "Which loss and which model fit count?"
+            standing = visit.page.locator(".standing svg")
+            assert standing.count() == 1 and {"linear", "trees", "poisson"} <= set(standing.locator("text").all_text_contents())
+            assert visit.page.locator(".signals .legend-item").count() == 3  # what a loss tells a model is said once
+    assert set(compare_charts([both])) >= {"standing-0-0", "error-0", "reliability-0-0"}

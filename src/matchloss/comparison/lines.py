@@ -120,28 +120,15 @@ def records(fits: Sequence[Fit], answers: Sequence[Answer]) -> dict[str, list[An
     return {name: [line[name] for line in made] for name in made[0]}
 
 
-def name_of_loss(fit: Fit) -> str:
-    """A fit's name without the kind of model."""
-    return fit.name.removeprefix(f"{fit.kind}:")
-
-
-def one_of_each(fits: Sequence[Fit]) -> dict[str, Fit]:
-    """The first fit of each loss, by the loss's name: what a loss is does not depend on the model."""
-    made: dict[str, Fit] = {}
-    for fit in fits:
-        made.setdefault(name_of_loss(fit), fit)
-    return made
-
-
 def properties(fits: Sequence[Fit]) -> list[Line]:
     """What each loss is, before any data are seen; the head first."""
     made: list[Line] = [
         ("loss", "error signal", "output minus wanted", "zero only when right", "convex", "linear in the target", "aims at (elicits)")
     ]
-    for name, fit in one_of_each(fits).items():
+    for fit in fits:
         loss = fit.loss
         flags = ("yes" if f else "no" for f in (loss.matching, loss.zero_iff_right, loss.convex, loss.linear_in_target))
-        made.append((name, loss.error_signal, *flags, _aim(fit)))
+        made.append((fit.name, loss.error_signal, *flags, _aim(fit)))
     return made
 
 

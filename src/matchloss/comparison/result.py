@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +43,11 @@ class Fit:
     scores: Mapping[str, Score]  # by score name, in the order of Comparison.score_names, of rows that the model did not see
     raw: Floats  # raw predictions of the scored rows by models that did not see them, of the first repeat: (n,) or (n, K)
     whole: Callable[[], Model | TreeModel] = field(repr=False)
+
+    @property
+    def of_loss(self) -> str:
+        """The name without the kind of model."""
+        return self.name.removeprefix(f"{self.kind}:")
 
     @cached_property
     def model(self) -> Model | TreeModel:
@@ -107,6 +112,16 @@ class Comparison:
     def verdicts(self) -> tuple[Verdict, ...]:
         """One for each question that the losses answer."""
         return tuple(answer.verdict for answer in self.answers)
+
+    @property
+    def of_each_loss(self) -> tuple[Fit, ...]:
+        """The first fit of each loss, under the name of the loss alone: for what a loss is, whatever the model."""
+        if len(self.models) == 1:
+            return self.fits
+        made: dict[str, Fit] = {}
+        for fit in self.fits:
+            made.setdefault(fit.of_loss, replace(fit, name=fit.of_loss))
+        return tuple(made.values())
 
     def best(self, score: str) -> set[str]:
         """The losses that beat every other one by this score, for each question: with an interval that excludes 0 against each."""

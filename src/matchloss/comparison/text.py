@@ -36,7 +36,7 @@ def comparison_text(found: Comparison) -> Group:
     parts += [sentence(line, "dim") for line in _legend(found)]
     parts += [Text(), Text("What was done", style="bold")]
     parts += [sentence(plain(note)) for note in found.notes if note not in found.alerts]
-    parts += [Text(), Text("What each loss is", style="bold"), blocks(properties(found.fits), width())]
+    parts += [Text(), Text("What each loss is", style="bold"), blocks(properties(found.of_each_loss), width())]
     return Group(*parts, sentence(LETTERS, "dim"), sentence(MATCHING, "dim"))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from matchloss.comparison import lines
+from matchloss.comparison import lines, sentences
 from matchloss.report import compare_pictures, compare_words, curves, words
 from matchloss.report.page import assemble, sources, write
 
@@ -30,8 +30,12 @@ def _results(comparison: Comparison, answer: Answer) -> dict[str, Any]:
     return {"head": head[1:], "rows": made, "wide": max((i for i, c in enumerate(head[1:]) if c in ("relative", "verdict")), default=0)}
 
 
+def _asked(answer: Answer) -> str:
+    return f"Which loss and which model, for {sentences.asked(answer.verdict.functional, answer.verdict.level)}"
+
+
 def _properties(comparison: Comparison) -> dict[str, Any]:
-    head, *rows = lines.properties(comparison.fits)
+    head, *rows = lines.properties(comparison.of_each_loss)
     return {"head": head, "rows": [(name, words.formula(signal), *rest) for name, signal, *rest in rows]}
 
 
@@ -47,6 +51,8 @@ def _comparison(comparison: Comparison, number: int, charts: dict[str, alt.Chart
     """The section of one comparison; adds its pictures to `charts`."""
     tiles = compare_pictures.reliabilities(comparison)
     charts |= {f"reliability-{number}-{j}": tile for j, tile in enumerate(tiles.values())}
+    stand = compare_pictures.standing_charts(comparison)
+    charts |= {f"standing-{number}-{j}": chart for j, chart in enumerate(stand)}
     signals = compare_pictures.signal_chart(comparison)
     charts |= {f"error-{number}": signals} if signals is not None else {}
     return {
@@ -56,6 +62,10 @@ def _comparison(comparison: Comparison, number: int, charts: dict[str, alt.Chart
         "facts": compare_words.facts(comparison),
         "verdicts": [words.minus(verdict.sentence) for verdict in comparison.verdicts],
         "alerts": comparison.alerts,
+        "standings": [
+            {"picture": f"standing-{number}-{j}", "heading": _asked(answer), "say": compare_words.standings(answer, comparison.models)}
+            for j, (answer, _) in enumerate(zip(comparison.answers, stand, strict=False))
+        ],
         "tiles": [f"reliability-{number}-{j}" for j in range(len(tiles))],
         "tiles_say": [*compare_words.tiles(comparison), *compare_pictures.unshown(comparison, tiles)],
         "signals": f"error-{number}" if signals is not None else "",
@@ -111,10 +121,11 @@ def render_page(comparisons: Sequence[Comparison]) -> str:
         {"signals": signals, "slope": curves.log_sum_exp() if labels else None, "labels": label_data},
         charts,
         title="matchloss: which loss fits " + ", ".join(c.target for c in comparisons),
+        several=any(len(c.models) > 1 for c in comparisons),
         comparisons=sections,
         pictures=pictures,
         labels=labels,
-        sources=sources(fit.loss for c in comparisons for fit in c.fits),
+        sources=sources(fit.loss for c in comparisons for fit in c.of_each_loss),
     )
 
 

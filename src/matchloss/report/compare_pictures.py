@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from matchloss.comparison import lines
 from matchloss.comparison.questions import Question
+from matchloss.comparison.sentences import score_name
 from matchloss.report import pictures
 from matchloss.report.pictures.models import Signal
 from matchloss.tables.diagrams import diagrams
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 POINTS = 121  # of an error signal
 MOST_WIDE = 6  # raw outputs of a row, for a signal: more look the same
+MOST_TILES = 6  # where several kinds of models make many candidates
 TILE = 124  # pixels that a small picture is high
 
 
@@ -33,10 +36,30 @@ def in_order(comparison: Comparison) -> list[Fit]:
     return sorted(comparison.fits, key=lambda fit: place.get(fit.name, last))
 
 
+def standing_charts(comparison: Comparison) -> list[alt.Chart]:
+    """Which loss and which model: a picture for each question whose losses are ranked, where there are several kinds of models."""
+    if len(comparison.models) < 2:
+        return []
+    made = []
+    for answer in comparison.answers:
+        standing = answer.standing
+        points = []
+        for fit in in_order(comparison):
+            if fit.name in standing.means:
+                found = lines.shares(standing, fit.name)
+                own = (1.0, 1.0, 1.0) if fit.name == standing.best else None if found is None else tuple(1 + share for share in found)
+                points.append(pictures.Stand(fit.of_loss, fit.kind, standing.means[fit.name], own))
+        reference = standing.constant if standing.best is None else standing.means[standing.best]
+        if len(points) > 1 and reference > 0:
+            name = f"{score_name(answer.verdict.score)} over {'the constant’s' if standing.best is None else 'the best’s'}"
+            made.append(pictures.standings_chart(points, comparison.models, reference, standing.constant, name))
+    return made
+
+
 def reliabilities(comparison: Comparison) -> dict[str, alt.Chart]:
     """A small reliability diagram for each loss that predicts a mean, a quantile, an expectile or a probability, by the loss's name."""
     found: dict[str, Reliability] = {}
-    for fit in in_order(comparison):
+    for fit in in_order(comparison)[: MOST_TILES if len(comparison.models) > 1 else None]:
         if isinstance(fit.asked, Question):
             made = diagrams(fit.loss, fit.prediction, comparison.observed, comparison.classes, comparison.weight, most=1)
             if made:
@@ -49,14 +72,20 @@ def reliabilities(comparison: Comparison) -> dict[str, alt.Chart]:
         room = 0.25 * (last - first) or 1.0
         low, high = max(low, first - room), min(high, last + room)
     window = (float(low), float(high)) if low < high else None
-    return {name: pictures.reliability_chart(diagram, name, comparison.target, window, TILE) for name, diagram in found.items()}
+    lines_of = {fit.name: [fit.kind, fit.of_loss] if len(comparison.models) > 1 else fit.name for fit in comparison.fits}
+    return {name: pictures.reliability_chart(diagram, lines_of[name], comparison.target, window, TILE) for name, diagram in found.items()}
 
 
 def unshown(comparison: Comparison, shown: dict[str, alt.Chart]) -> list[str]:
     """Why a loss has no reliability diagram, a sentence each."""
-    others = [fit for fit in comparison.fits if fit.name not in shown]
+    looked_at = in_order(comparison)[: MOST_TILES if len(comparison.models) > 1 else None]
+    others = [fit for fit in looked_at if fit.name not in shown]
     why = {fit.name: fit.asked if isinstance(fit.asked, str) else "its predictions are not all finite" for fit in others}
-    return [f"{name} has no diagram: {reason}." for name, reason in why.items()]
+    rest = len(comparison.fits) - len(looked_at)
+    return [
+        *(f"{name} has no diagram: {reason}." for name, reason in why.items()),
+        *([f"Of {len(comparison.fits)} these are the {len(looked_at)} that do best."] if rest else []),
+    ]
 
 
 def signal_chart(comparison: Comparison) -> alt.Chart | None:
@@ -68,7 +97,7 @@ def signal_chart(comparison: Comparison) -> alt.Chart | None:
         low, high = comparison.target_range
         window = (low, high) if low < high else (low - 1.0, high + 1.0)
         target, xlabel = float(np.median(comparison.observed)), f"prediction of {comparison.target}"
-    made = [signal(fit, window, target, min(len(comparison.classes), MOST_WIDE)) for fit in in_order(comparison)]
+    made = [signal(fit, window, target, min(len(comparison.classes), MOST_WIDE)) for fit in comparison.of_each_loss]
     drawn = [s for s in made if s is not None]
     return pictures.signals_chart(drawn, target, xlabel, window) if drawn else None
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from matchloss.report.words import count, minus
 
 if TYPE_CHECKING:
-    from matchloss.comparison.result import Comparison
+    from collections.abc import Sequence
+
+    from matchloss.comparison.result import Answer, Comparison
 
 MANY = 6  # class frequencies are listed up to here
 
@@ -33,7 +35,7 @@ def facts(comparison: Comparison) -> list[str]:
     said = [
         comparison.source,
         f"{count(comparison.rows, 'row')}, {comparison.scored:,} of them scored by models that did not see them",
-        f"{count(comparison.features, 'column')} in the design",
+        f"{count(comparison.features, 'column')}{' in the design' if comparison.models[0] == 'linear' else ''}",
     ]
     if comparison.classes and len(comparison.classes) <= MANY:
         said.append(", ".join(f"{name} {100 * f:.1f} %" for name, f in zip(comparison.classes, comparison.frequencies, strict=True)))
@@ -45,8 +47,18 @@ def facts(comparison: Comparison) -> list[str]:
 
 def remarks(comparison: Comparison, width: int) -> list[str]:
     """The caption of picture 1: the line, then those that share it and those that bend."""
-    said = dict.fromkeys(fit.loss.advice for fit in comparison.fits)
+    said = dict.fromkeys(fit.loss.advice for fit in comparison.of_each_loss)
     return [OPENING[comparison.kind].format(width=width), " ".join(filter(None, said))]
+
+
+def standings(answer: Answer, models: Sequence[str]) -> str:
+    """How to read the picture of losses and models."""
+    best = answer.standing.best
+    to = f"the best’s, {best}" if best is not None else "that of the best constant"
+    return (
+        f"Each point is a mean score over {to}: the farther to the left, the better. Lines are 95 % intervals, which hold all at once; "
+        "there is none where a loss is beaten by another than the best. The dashed line is the best constant."
+    )
 
 
 def tiles(comparison: Comparison) -> list[str]:
@@ -60,7 +72,7 @@ def tiles(comparison: Comparison) -> list[str]:
 
 def signals(comparison: Comparison) -> str:
     """How to read the picture of error signals."""
-    matching = [fit.name for fit in comparison.fits if fit.loss.matching]
+    matching = [fit.name for fit in comparison.of_each_loss if fit.loss.matching]
     where = f"Where {_label(comparison)} came" if comparison.classes else f"Where the middle {comparison.target} came"
     line = f"{', '.join(matching)}: one straight line, output minus wanted. " if matching else ""
     return f"{where}: what each loss tells the model, by its prediction. {line}The others are drawn in the same mean size."

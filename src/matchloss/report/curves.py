@@ -148,7 +148,7 @@ def _shifted(loss: Loss, reach: float, signal: float, value: float, step: float)
 
 def _losses(comparison: Comparison) -> list[tuple[Loss, str]]:
     """The candidates, each with its parameters; for labels squared error comes first, for reference, against the prediction itself."""
-    candidates = [(fit.loss, ", ".join(f"{k} = {v:.4g}" for k, v in fit.loss.parameters.items())) for fit in comparison.fits]
+    candidates = [(fit.loss, ", ".join(f"{k} = {v:.4g}" for k, v in fit.loss.parameters.items())) for fit in comparison.of_each_loss]
     reference = [(ml.SquaredError(), "for reference")] if comparison.kind in LABEL_KINDS else []
     return reference + candidates
 

@@ -13,10 +13,11 @@ from matchloss.report.pictures.forecasts import (
     reliability_chart,
     sharpness_chart,
 )
-from matchloss.report.pictures.models import convergence_chart, signals_chart, watched_chart
+from matchloss.report.pictures.models import Stand, convergence_chart, signals_chart, standings_chart, watched_chart
 from matchloss.report.pictures.render import embed, write
 
 __all__ = [
+    "Stand",
     "comparison_chart",
     "convergence_chart",
     "decomposition_chart",
@@ -27,6 +28,7 @@ __all__ = [
     "reliability_chart",
     "sharpness_chart",
     "signals_chart",
+    "standings_chart",
     "watched_chart",
     "write",
 ]

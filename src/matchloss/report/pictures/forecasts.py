@@ -19,7 +19,7 @@ FEW = 30  # points of a curve that are marked
 
 
 def reliability_chart(
-    value: Reliability, title: str = "", target: str = "", window: tuple[float, float] | None = None, tile: int = 0
+    value: Reliability, title: str | list[str] = "", target: str = "", window: tuple[float, float] | None = None, tile: int = 0
 ) -> alt.Chart:
     """What came against what was forecast: the recalibrated forecast, the band of calibrated ones, and below how often each was forecast.
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.report import words
-from matchloss.report.pictures.style import altair, axis, data, finished, padded
+from matchloss.report.pictures.style import altair, axis, data, finished, padded, short
 
 if TYPE_CHECKING:
     import altair as alt
@@ -28,6 +28,53 @@ class Signal:
     matching: bool
     prediction: Floats
     signal: Floats
+
+
+@dataclass(frozen=True)
+class Stand:
+    """How a loss stands with one kind of model."""
+
+    loss: str
+    model: str
+    score: float
+    relative: tuple[float, ...] | None  # over the reference's: the score, and the ends of its interval; None where there is none
+
+
+def standings_chart(
+    points: Sequence[Stand], models: Sequence[str], reference: float, constant: float, name: str, title: str = ""
+) -> alt.Chart:
+    """The scores of losses, a row each, with several kinds of models, a colour each, over the reference's score, with their intervals.
+
+    Scores far beyond the best constant's are drawn at the edge.
+    """
+    alt = altair()
+    losses = list(dict.fromkeys(point.loss for point in points))
+    ends = [point.relative or (point.score / reference,) * 3 for point in points]
+    dashed = constant / reference
+    beyond = 1 + 2 * max(dashed - 1, 0.02)
+    low, high = padded(min(min(end) for end in ends), min(max(dashed, *(max(end) for end in ends)), beyond))
+    rows = data(
+        loss=[point.loss for point in points],
+        model=[point.model for point in points],
+        score=[point.score for point in points],
+        relative=[point.score / reference for point in points],
+        low=[end[1] for end in ends],
+        high=[end[2] for end in ends],
+    )
+    scale = alt.Scale(nice=False, zero=False, domain=[short(low), short(high)], clamp=True)
+    base = alt.Chart(rows).encode(
+        alt.Y("loss:N", sort=losses, title=None, axis=alt.Axis(grid=True, gridDash=[1, 0], labelLimit=260)),
+        alt.YOffset("model:N", sort=list(models)),
+        alt.Color("model:N", sort=list(models), title=None, scale=alt.Scale(domain=list(models))),
+        tooltip=["loss:N", "model:N", "score:Q", "relative:Q", "low:Q", "high:Q"],
+    )
+    layers = [
+        alt.Chart(data(at=dashed)).mark_rule(style="right").encode(alt.X("at:Q", scale=scale)),
+        base.mark_rule(strokeWidth=2.4).encode(alt.X("low:Q"), alt.X2("high:Q")),
+        base.mark_point(filled=True, size=80, opacity=1).encode(alt.X("relative:Q", title=name, scale=scale)),
+    ]
+    described = "Scores of each loss with each kind of model, over the best one's"
+    return finished(alt.layer(*layers), title, width=900, height=(14 * len(models) + 16) * len(losses) + 10, description=described)
 
 
 def signals_chart(signals: Sequence[Signal], target: float, xlabel: str, window: tuple[float, float], title: str = "") -> alt.Chart:

@@ -64,9 +64,9 @@ def altair() -> Any:
     return alt
 
 
-def finished(chart: Any, title: str = "", width: int = WIDTH, height: int = HEIGHT, description: str = "") -> alt.Chart:
+def finished(chart: Any, title: str | list[str] = "", width: int = WIDTH, height: int = HEIGHT, description: str = "") -> alt.Chart:
     """The chart in the style of all, with its size, title, and words for those who do not see it."""
-    sized = chart.properties(width=width, height=height, description=description or title)
+    sized = chart.properties(width=width, height=height, description=description or str(title))
     return (sized.properties(title=title) if title else sized).configure(**LIGHT)
 
 
