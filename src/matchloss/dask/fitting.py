@@ -51,7 +51,7 @@ def fit(
     >>> dict(zip(model.coef_names_, model.coef_.round(6)))
     {'km': np.float64(2.0), 'by = car': np.float64(-1.0)}
     """
-    bounds = refuse_kinks(estimator)
+    bounds = refuse_kinks(estimator._suited(), estimator.method)
     frames = frames_of(collection, [target, sample_weight, *categorical, *drop])
     client, tell = watch.client_of(client), progress or (lambda text: None)
     tell(f"reading {len(frames)} partition{'s' if len(frames) != 1 else ''}")

@@ -96,6 +96,11 @@ def open_table(frame: Any) -> Table:
     return Table(table, labels)
 
 
+def is_frame(x: Any) -> bool:
+    """Whether x is a table with named columns, of whatever library."""
+    return not isinstance(x, np.ndarray) and (hasattr(x, "columns") or hasattr(x, "column_names"))
+
+
 def kind_of(values: Iterable[Level]) -> str:
     """What the levels are: "text", "booleans" or "numbers", judged by the first that is not missing; "" if all are missing."""
     value = next((v for v in values if v is not None), None)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,10 +18,10 @@ import numpy as np
 
 import matchloss
 from matchloss.engine import threads
-from matchloss.linear.journal import CheckpointError, Journal, Recorded
+from matchloss.linear.journal import Journal, Recorded
 from matchloss.linear.objective import Log, NotInMemory
-from matchloss.linear.solve import Options, minimise, of_source
-from matchloss.linear.sources.batches import PIECE
+from matchloss.linear.solve import Options, Solution, minimise, of_source
+from matchloss.linear.sources.batches import BATCH
 from matchloss.linear.sources.compact import Learned, learned
 from matchloss.linear.sources.files import Table, Task, table_of
 from matchloss.linear.sources.learn import Seen, Spec
@@ -29,10 +30,11 @@ from matchloss.linear.sources.source import Source
 
 if TYPE_CHECKING:
     from matchloss.linear.base import Linear
+    from matchloss.losses import Loss
 
 LEAST = 1 << 12  # rows of a batch
 HELD = 4  # rows up to this part of the memory allowed are held there, without a file
-COPIES = 6  # of a batch's rows that exist at once while it is made compact
+COPIES = 8  # of a batch's rows, in 8 bytes a value, that the decoder and we may hold at once
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 OFTEN = 0.5  # seconds between two sentences of progress
 
@@ -48,39 +50,60 @@ class Reading:
     tell: Callable[[str], None] = lambda text: None
 
 
-def fit_files(estimator: Linear, data: Any, spec: Spec, how: Reading) -> None:
-    """Fits the estimator to tables in files; see its `fit_files`."""
-    spec = replace(spec, bounds=refuse_kinks(estimator))
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """Rows that were read, and what goes on while they are fitted."""
+
+    seen: Seen
+    store: Scratch
+    found: Learned
+    said: Said
+    journal: Journal | None
+
+    def kept(self, source: Source) -> Source:
+        """The source, its passes kept in the checkpoint if there is one."""
+        return source if self.journal is None else Recorded(source, self.journal)
+
+
+@contextlib.contextmanager
+def opened(table: Table, spec: Spec, how: Reading, about: Mapping[str, Any]) -> Iterator[Opened]:
+    """The rows of a table, read once; the scratch file, and the checkpoint, are gone at the end. `about`: what a resume must agree on."""
     most, folder = bytes_of(how.memory), Path(how.scratch or tempfile.gettempdir())
     if not folder.is_dir():
         raise ScratchError(f"{folder} is no folder: scratch= (--scratch) names one for the rows")
-    if how.resume and how.checkpoint is None:
-        raise ValueError("resume=True needs checkpoint=, the file that an earlier run kept its passes in")
-    if how.resume and not isinstance(data, str | Path | list | tuple) and isinstance(data, Iterator):
-        raise ValueError("an iterator can be read only once, so nothing can be resumed: pass a function that returns one")
-    table = table_of(data, spec)
-    journal = None if how.checkpoint is None else _journal(estimator, spec, table, how)
+    journal = None if how.checkpoint is None else _journal(spec, table, how, about)
     index = None if journal is None else journal.rows
-    lost = leftovers(folder, keep=Path(index["path"]) if index else None)
+    lost = leftovers(folder, keep=Path(index["path"]) if index and index["path"] else None)
     if lost:
         how.tell(f"{lost} scratch file{'s' if lost > 1 else ''} of killed runs removed from {folder}")
     store = Scratch(folder, most // HELD, table.rows, how.tell)
     try:
-        seen = _again(store, index, spec) if index else None
+        seen = Seen.unpacked(index["seen"], spec) if index and store.adopt(index) else None
         if seen is None:
             seen = Seen(spec)
             read_all(table, seen, store, most, how.tell)
             if journal is not None:
                 journal.append({"rows": store.index() | {"seen": seen.packed()}})
         found, said = learned(seen, store), Said(how.tell, store.n)
-        source = replace(found.source, watch=said.read)
-        fit_source(estimator, replace(found, source=source), said, (lambda s: Recorded(s, journal)) if journal else lambda s: s)
+        yield Opened(seen, store, replace(found, source=replace(found.source, watch=said.read)), said, journal)
     except BaseException as error:
         store.close(keep=journal is not None and isinstance(error, KeyboardInterrupt))
         raise
     store.close()
     if journal is not None:
         journal.remove()
+
+
+def fit_files(estimator: Linear, data: Any, spec: Spec, how: Reading) -> None:
+    """Fits the estimator to tables in files; see its `fit_files`."""
+    spec = replace(spec, bounds=refuse_kinks(estimator._suited(), estimator.method))
+    if how.resume and how.checkpoint is None:
+        raise ValueError("resume=True needs checkpoint=, the file that an earlier run kept its passes in")
+    if how.resume and isinstance(data, Iterator):
+        raise ValueError("an iterator can be read only once, so nothing can be resumed: pass a function that returns one")
+    about = {"loss": repr(estimator._suited()), **{name: getattr(estimator, name) for name in ("l2", "fit_intercept", "method")}}
+    with opened(table_of(data, spec), spec, how, about) as rows:
+        fit_source(estimator, rows.found, rows.said, rows.kept)
 
 
 def fit_source(
@@ -90,7 +113,7 @@ def fit_source(
     wrap: Callable[[Source], Source] = lambda source: source,
 ) -> None:
     """Fits the estimator to a source of rows that were read, and sets its attributes as `fit` does."""
-    refuse_kinks(estimator)
+    refuse_kinks(estimator._suited(), estimator.method)
     names = [column.name for column in found.design.columns]
     estimator.design_, estimator.n_features_in_ = found.design, len(names)
     estimator.feature_names_in_ = np.array(names, dtype=object)
@@ -98,21 +121,26 @@ def fit_source(
     outputs = len(found.classes) if loss.family == "simplex" else None
     source = found.of_target(np.float64 if outputs is None else np.int64)
     options = Options(**{name: getattr(estimator, name) for name in ("l2", "fit_intercept", "tol", "max_passes", "method")})
-    if outputs is not None and options.method == "newton":
-        raise NotInMemory('method="newton" of several classes needs all rows in memory; method="auto" takes another')
-    f = of_source(loss, wrap(source), float(options.l2), outputs, bool(options.fit_intercept))
-    solution = minimise(f, options, found.design.names, said)
+    solution = solve_source(loss, wrap(source), options, outputs, found.design.names, said)
     estimator._ended(loss, solution, 5)
     estimator._take(solution)
 
 
-def refuse_kinks(estimator: Linear) -> tuple[float, float, str] | None:
-    """The least and the greatest target that the loss allows, and these in words; None for labels.
+def solve_source(
+    loss: Loss, source: Source, options: Options, outputs: int | None, names: Sequence[str], said: Callable[[Log], None] | None = None
+) -> Solution:
+    """`solve` for the rows of a source, labels 0..K-1 for a loss with `outputs` = K."""
+    if outputs is not None and options.method == "newton":
+        raise NotInMemory('method="newton" of several classes needs all rows in memory; method="auto" takes another')
+    return minimise(of_source(loss, source, float(options.l2), outputs, bool(options.fit_intercept)), options, names, said)
+
+
+def refuse_kinks(loss: Loss, method: str = "auto") -> tuple[float, float, str] | None:
+    """The least and the greatest target that the loss allows, and these in words; None for a loss of several classes.
 
     NotInMemory for a loss with kinks: its interior point method asks for the rows at hand, again and again.
     """
-    loss = estimator._suited()
-    if (not loss.smooth and loss.family != "simplex") or estimator.method == "interior_point":
+    if (not loss.smooth and loss.family != "simplex") or method == "interior_point":
         raise NotInMemory(
             f"{loss.name} has kinks, and the interior point method that fits it needs all rows in memory:"
             " `fit` a sample of the rows, or take a smooth loss, such as expectile, huber or logistic"
@@ -123,8 +151,6 @@ def refuse_kinks(estimator: Linear) -> tuple[float, float, str] | None:
 
 def read_all(table: Table, seen: Seen, store: Scratch, memory: int, tell: Callable[[str], None]) -> None:
     """The first pass: every task's rows into the store, in compact form, on threads."""
-    import pyarrow as pa
-
     seen.expect(table.features, table.first)
     began = last = time.perf_counter()
     rows = _batch_rows(table, memory)
@@ -135,21 +161,38 @@ def read_all(table: Table, seen: Seen, store: Scratch, memory: int, tell: Callab
         numbers = itertools.count()
         for batch, place in task.batches(rows):
             for arrays in seen.take(batch, place):
-                store.append((*task.key, next(numbers)), arrays)
+                store.append((place.part, *task.key, next(numbers)), arrays)
             now = time.perf_counter()
             if now - last > OFTEN:
                 last = now
                 tell(_reading(seen.read, table.rows, now - began))
 
-    if workers <= 1:
-        for task in table.tasks:
-            one(task)
-    else:
-        _over(table.tasks, one, workers)
+    with _giving_back():
+        if workers <= 1:
+            for task in table.tasks:
+                one(task)
+        else:
+            _over(table.tasks, one, workers)
     table.unchanged()
     store.finish()
-    pa.default_memory_pool().release_unused()
     tell(f"{seen.read:,} rows read in {time.perf_counter() - began:.1f} s, {in_words(store.size)} in compact form")
+
+
+@contextlib.contextmanager
+def _giving_back() -> Iterator[None]:
+    """Arrow takes memory from a pool that gives it back at once: its usual one keeps twice what it needs."""
+    import pyarrow as pa
+
+    usual = pool = pa.default_memory_pool()
+    if "jemalloc" in pa.supported_memory_backends():
+        pool = pa.jemalloc_memory_pool()
+        pa.jemalloc_set_decay_ms(0)
+        pa.set_memory_pool(pool)
+    try:
+        yield
+    finally:
+        pa.set_memory_pool(usual)
+        pool.release_unused()
 
 
 def _over(tasks: Any, work: Callable[[Task], None], workers: int) -> None:
@@ -168,8 +211,8 @@ def _over(tasks: Any, work: Callable[[Task], None], workers: int) -> None:
 
 def _batch_rows(table: Table, memory: int) -> int:
     """How many rows are read at a time; ValueError where not even a small block fits."""
-    row = 16 * (len(table.features) + 2) * COPIES
-    rows = min(PIECE, memory // max(1, threads.count() * row))
+    row = 8 * (len(table.features) + 2) * COPIES
+    rows = min(BATCH, memory // max(1, threads.count() * row))
     if rows < LEAST:
         least = in_words(LEAST * threads.count() * row)
         raise ValueError(
@@ -240,12 +283,11 @@ def free_memory() -> int:
         return 4 << 30
 
 
-def _journal(estimator: Any, spec: Spec, table: Table, how: Reading) -> Journal:
+def _journal(spec: Spec, table: Table, how: Reading, about: Mapping[str, Any]) -> Journal:
     """The checkpoint, of this very fit: a new one, or what an earlier run left."""
-    about = {
+    whole = {
         "version": matchloss.__version__,
-        "loss": repr(estimator._suited()),
-        **{name: getattr(estimator, name) for name in ("l2", "fit_intercept", "method")},
+        **about,
         "target": spec.target,
         "sample_weight": spec.weight,
         "categorical": list(spec.categorical),
@@ -253,18 +295,10 @@ def _journal(estimator: Any, spec: Spec, table: Table, how: Reading) -> Journal:
         "missing": spec.missing,
         "files": [list(stamp) for stamp in table.stamps],
     }
-    journal = Journal(Path(how.checkpoint or ""), about, how.tell)
+    journal = Journal(Path(how.checkpoint or ""), whole, how.tell)
     if how.resume and journal.path.exists():
         journal.resume()
         how.tell(f"going on from {journal.path}: {len(journal.kept)} passes are known")
     else:
         journal.begin()
     return journal
-
-
-def _again(store: Scratch, index: Any, spec: Spec) -> Seen | None:
-    """What an earlier run read, if its scratch file is still whole."""
-    return Seen.unpacked(index["seen"], spec) if store.adopt(index) else None
-
-
-__all__ = ["CheckpointError", "Reading", "bytes_of", "fit_files", "fit_source", "read_all"]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.engine import threads
-from matchloss.linear.columns import Coded, ColumnError, open_table
+from matchloss.linear.columns import Coded, ColumnError, is_frame, open_table
 from matchloss.linear.rows import Floats
 
 try:
@@ -20,11 +20,6 @@ except ImportError as error:
     raise ImportError('the estimators need scikit-learn: pip install "matchloss[linear]"') from error
 
 FINITE_BLOCK = 1 << 14  # rows
-
-
-def is_frame(x: Any) -> bool:
-    """Whether x is a table with named columns, of whatever library."""
-    return not isinstance(x, np.ndarray) and (hasattr(x, "columns") or hasattr(x, "column_names"))
 
 
 def column_labels(frame: Any) -> list[Any]:

@@ -13,11 +13,11 @@ from matchloss.linear.columns import Coded, level, open_table
 if TYPE_CHECKING:
     import pyarrow as pa
 
-PIECE = 1 << 16  # rows: with fewer, reads cost more than they fetch; with more, pieces leave the cache
-DENSE = 1 << 12  # integers within such a range are counted instead of hashed: a quarter of the price
+BATCH = 1 << 18  # rows that are made compact at once: with fewer, two threads wait for Python's lock more than they work
+DENSE = 1 << 12  # integers from 0 to below this are looked up instead of hashed: a quarter of the price
 
 
-def as_batches(frame: Any, rows: int = PIECE) -> Iterator[Any]:
+def as_batches(frame: Any, rows: int = BATCH) -> Iterator[Any]:
     """A frame in batches of at most so many rows: Arrow's own batches, or slices of any other frame."""
     import pyarrow as pa
 
@@ -60,9 +60,9 @@ def _of_arrow(column: pa.Array, as_levels: bool) -> NDArray[Any] | Coded | None:
             return np.from_dlpack(column)
         if kinds.is_integer(kind) and not column.null_count and len(column):
             values: NDArray[Any] = np.from_dlpack(column)
-            low, high = int(values.min()), int(values.max())
-            if high - low < DENSE:
-                return Coded(np.subtract(values, low, dtype=values.dtype), tuple(range(low, high + 1)), False, str(kind))
+            top = int(values.view(values.dtype.str.replace("i", "u")).max())  # of values below 0 the highest bit is set
+            if top < DENSE:
+                return Coded(values, tuple(range(top + 1)), False, str(kind))
     elif not (kinds.is_string(kind) or kinds.is_large_string(kind) or kinds.is_boolean(kind) or kinds.is_dictionary(kind)):
         return None
     if not kinds.is_dictionary(kind):

@@ -87,6 +87,24 @@ class Every:
             at += len(piece[0])
 
 
+@dataclass(frozen=True, eq=False)
+class Between:
+    """The rows of a store from one to another."""
+
+    store: Store
+    first: int
+    last: int
+
+    @property
+    def n(self) -> int:
+        """How many rows."""
+        return self.last - self.first
+
+    def pieces(self, start: int, stop: int, columns: Sequence[int] | None = None) -> Iterator[Arrays]:
+        """Those among these rows."""
+        return self.store.pieces(self.first + start, self.first + stop, columns)
+
+
 @dataclass(frozen=True)
 class Entering:
     """How a stored column of numbers enters: gaps become `fill`, and with `indicator` a second column is 1 in their rows."""
@@ -107,6 +125,7 @@ class Compact:
     labels: NDArray[Any] | None = None  # the target of each code of a label, float64 or int64
     weighted: bool = False
     order: tuple[int, ...] | None = None  # of the columns of codes; None: as they are stored
+    unit: Floats | None = None  # (q,): the numbers are divided by it
     shifted = False
     watch: Callable[[int], None] | None = None  # told how many rows a pass has read
 
@@ -191,11 +210,13 @@ class Compact:
                 codes[there, c] = piece[-1][:, stored]
 
     def _fill_numbers(self, stored: Arrays, x: Floats) -> None:
-        j, shift = 0, self.rows.shift
+        j, shift, unit = 0, self.rows.shift, self.unit
         for column, how in zip(stored, self.numbers, strict=True):
             gone = None
             if column.dtype.kind == "f" and how.fill is not None and (gone := ~np.isfinite(column)).any():
                 column = np.where(gone, how.fill, column.astype(np.float64))
+            if unit is not None:
+                column = column / unit[j]
             if shift is not None and shift[j]:
                 np.subtract(column, shift[j], out=x[:, j])
             else:
@@ -203,6 +224,8 @@ class Compact:
             j += 1
             if how.indicator:
                 x[:, j] = 0.0 if gone is None else gone
+                if unit is not None:
+                    x[:, j] /= unit[j]
                 if shift is not None and shift[j]:
                     x[:, j] -= shift[j]
                 j += 1
@@ -258,6 +281,18 @@ class Compact:
             values = block.x[:, j] - base
             total, squares = total + float(values.sum()), squares + float(values @ values)
         return total, squares
+
+    def between(self, first: int, last: int) -> Compact:
+        """The rows from one to another."""
+        return replace(self, rows=replace(self.rows, n=last - first), store=Between(self.store, first, last))
+
+    def in_deviations(self) -> tuple[Compact, Floats]:
+        """The rows with their numbers in units of their standard deviations, and this unit for each coefficient."""
+        known = [self._varying(j) for j in range(self.rows.q)]
+        deviation = np.array([1.0 if found is None or not 0 < found[1] < np.inf else found[1] for found in known])
+        wide = np.ones(self.rows.width)
+        wide[1 : 1 + self.rows.q] = deviation
+        return replace(self, unit=deviation), wide[self.rows.slots]
 
     def with_rows(self, rows: TableRows) -> Compact:
         """The same rows with other slots, or another shift."""

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import glob
+import gzip
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matchloss.linear.columns import ColumnError
-from matchloss.linear.inputs import is_frame
+from matchloss.linear.columns import ColumnError, is_frame
 from matchloss.linear.sources.learn import Place, Spec
+from matchloss.urls import Location, Url, located, matching, stamp
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Stamp = tuple[str, int, int]  # a file's path, size and time
+Stamp = tuple[str, int, str]  # a file's path, size and time
 ENDINGS = {
     ".parquet": "parquet",
     ".pq": "parquet",
@@ -52,9 +52,9 @@ class Table:
 
     def unchanged(self) -> None:
         """FileError for a file that is no longer as it was when reading began."""
-        for stamp in self.stamps:
-            if stamp_of(stamp[0]) != stamp:
-                raise FileError(f"{stamp[0]} changed while it was read: start again when nothing writes to it")
+        for known in self.stamps:
+            if stamp_of(located(known[0])) != known:
+                raise FileError(f"{known[0]} changed while it was read: start again when nothing writes to it")
 
 
 def table_of(data: Any, spec: Spec) -> Table:
@@ -62,8 +62,9 @@ def table_of(data: Any, spec: Spec) -> Table:
 
     Files are read in the order of their names. FileError for what cannot be read; ColumnError for files that do not go together.
     """
-    if isinstance(data, str | Path) or (isinstance(data, list | tuple) and data and all(isinstance(d, str | Path) for d in data)):
-        return _of_files(paths_of(data), spec)
+    places = data if isinstance(data, list | tuple) else [data]
+    if places and all(isinstance(place, str | Path | Url) for place in places):
+        return _of_files(places_of(data), spec)
     if is_frame(data):
         data = [data]
     batches = data() if callable(data) else data
@@ -72,49 +73,55 @@ def table_of(data: Any, spec: Spec) -> Table:
     return Table([Task((0,), lambda rows: _placed(batches, "the batches"))], None, (), "the batches")
 
 
-def paths_of(data: Any) -> list[str]:
-    """The files that a path, a folder, a pattern or a list of these names, in the order of their names; FileError where there is none."""
+def places_of(data: Any) -> list[Location]:
+    """The files that a path, a URL, a folder, a pattern or a list of these names, in the order of their names; FileError for none."""
     if isinstance(data, list | tuple):
-        return [path for one in data for path in paths_of(one)]
-    path = Path(data).expanduser()
-    if path.is_dir():
-        inside = sorted(str(p) for p in path.rglob("*") if p.is_file() and not any(part[0] in "._" for part in p.relative_to(path).parts))
-        found = [p for p in inside if kind_of_file(p)]
-        if not found:
-            raise FileError(f"{path} is a folder without a file that ends in {', '.join(ENDINGS)}")
-        return found
-    if path.exists():
-        return [str(path)]
-    found = sorted(p for p in glob.glob(str(path), recursive=True) if Path(p).is_file())
+        return [place for one in data for place in places_of(one)]
+    found = [place for place in matching(data) if kind_of_file(place) or not _is_folder(data)]
     if not found:
-        raise FileError(f"{path}: no such file" + (", and no file has such a name" if glob.has_magic(str(path)) else ""))
+        what = f"a folder without a file that ends in {', '.join(ENDINGS)}" if _is_folder(data) else "no file has such a name"
+        raise FileError(f"{data}: {what}")
+    for place in found:
+        if isinstance(place, Path) and not place.exists():
+            raise FileError(f"{place}: no such file")
     return found
 
 
-def kind_of_file(path: str) -> str | None:
+def _is_folder(data: Any) -> bool:
+    place = located(data)
+    return isinstance(place, Path) and place.is_dir()
+
+
+def kind_of_file(place: Location) -> str | None:
     """The format of a file by its name."""
-    return next((kind for ending, kind in ENDINGS.items() if path.lower().endswith(ending)), None)
+    return next((kind for ending, kind in ENDINGS.items() if place.name.lower().endswith(ending)), None)
 
 
-def stamp_of(path: str) -> Stamp:
-    """A file's path, size and time of change; FileError where it is gone."""
+def stamp_of(place: Location) -> Stamp:
+    """A file's path, size and what changes with it; FileError where it is gone."""
     try:
-        found = Path(path).stat()
+        return str(place), *stamp(place)
     except OSError as error:
-        raise FileError(f"{path} cannot be read: {error.strerror}") from error
-    return path, found.st_size, found.st_mtime_ns
+        raise FileError(f"{place} cannot be read: {error.strerror}") from error
 
 
-def _of_files(paths: list[str], spec: Spec) -> Table:
-    stamps, tasks, known, total = tuple(map(stamp_of, paths)), [], True, 0
+def _input(place: Location) -> Any:
+    """What pyarrow reads: the path, by which it knows gzip, or the open file of a URL."""
+    if isinstance(place, Path):
+        return str(place)
+    return gzip.open(place.open()) if place.name.endswith(".gz") else place.open()
+
+
+def _of_files(places: list[Location], spec: Spec) -> Table:
+    stamps, tasks, known, total = tuple(map(stamp_of, places)), [], True, 0
     first: tuple[str, pa.Schema] | None = None
-    for k, (path, size, _) in enumerate(stamps):
-        kind = kind_of_file(path)
+    for k, (place, (path, size, _)) in enumerate(zip(places, stamps, strict=True)):
+        kind = kind_of_file(place)
         if kind is None:
             raise FileError(f"{path} ends in none of {', '.join(ENDINGS)}: it does not say which format to read")
         if not size:
             raise FileError(f"{path} is empty: it has no bytes at all")
-        schema, rows, made = OPEN[kind](path, k, spec, None if first is None else first[1])
+        schema, rows, made = OPEN[kind](place, k, spec, None if first is None else first[1])
         first = first or (path, schema)
         _go_together(first, (path, schema), spec)
         tasks += made
@@ -159,20 +166,20 @@ def _placed(frames: Iterable[Any], name: str) -> Iterator[tuple[Any, Place]]:
         start += len(frame)
 
 
-def _damaged(path: str, kind: str, error: Exception) -> FileError:
+def _damaged(path: Location, kind: str, error: Exception) -> FileError:
     return FileError(f"{path} is not a complete {kind} file: {str(error).strip().splitlines()[0][:200]}")
 
 
 Opened = tuple[Any, int | None, list[Task]]  # a file's schema, its rows, and how they are read
 
 
-def _parquet(path: str, k: int, spec: Spec, like: Any) -> Opened:
+def _parquet(path: Location, k: int, spec: Spec, like: Any) -> Opened:
     """Row groups, which threads share; text comes as Parquet's own dictionaries, at a third of the price."""
     import pyarrow as pa
     from pyarrow import parquet
 
     try:
-        with parquet.ParquetFile(path) as file:
+        with parquet.ParquetFile(_input(path)) as file:
             schema, about = file.schema_arrow, file.metadata
             sizes = [about.row_group(group).num_rows for group in range(about.num_row_groups)]
     except (pa.ArrowException, OSError) as error:
@@ -183,10 +190,10 @@ def _parquet(path: str, k: int, spec: Spec, like: Any) -> Opened:
     def rows_of(group: int, start: int) -> Callable[[int], Iterator[tuple[Any, Place]]]:
         def batches(rows: int) -> Iterator[tuple[Any, Place]]:
             try:
-                with parquet.ParquetFile(path, read_dictionary=text) as file:
+                with parquet.ParquetFile(_input(path), read_dictionary=text) as file:
                     at = start
                     for batch in file.iter_batches(rows, row_groups=[group], columns=columns, use_threads=False):
-                        yield batch, Place(path, at)
+                        yield batch, Place(str(path), at)
                         at += len(batch)
             except (pa.ArrowException, OSError) as error:
                 raise _damaged(path, "Parquet", error) from error
@@ -197,7 +204,7 @@ def _parquet(path: str, k: int, spec: Spec, like: Any) -> Opened:
     return schema, sum(sizes), [Task((k, group), rows_of(group, starts[group])) for group in range(len(sizes))]
 
 
-def _arrow(path: str, k: int, spec: Spec, like: Any) -> Opened:
+def _arrow(path: Location, k: int, spec: Spec, like: Any) -> Opened:
     """An Arrow file, whose batches are read one by one, or a stream."""
     import pyarrow as pa
     from pyarrow import ipc
@@ -211,30 +218,30 @@ def _arrow(path: str, k: int, spec: Spec, like: Any) -> Opened:
 
     def batches(rows: int) -> Iterator[tuple[Any, Place]]:
         try:
-            with pa.OSFile(path) as file:
+            with pa.OSFile(str(path)) if isinstance(path, Path) else path.open() as file:
                 reader, at = opened(file), 0
                 each = reader if not hasattr(reader, "num_record_batches") else map(reader.get_batch, range(reader.num_record_batches))
                 for batch in each:
-                    yield batch.drop_columns([name for name in spec.drop if name in batch.schema.names]), Place(path, at)
+                    yield batch.drop_columns([name for name in spec.drop if name in batch.schema.names]), Place(str(path), at)
                     at += len(batch)
         except (pa.ArrowException, OSError) as error:
             raise _damaged(path, "Arrow", error) from error
 
     try:
-        with pa.OSFile(path) as file:
+        with pa.OSFile(str(path)) if isinstance(path, Path) else path.open() as file:
             return opened(file).schema, None, [Task((k,), batches)]
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, "Arrow", error) from error
 
 
-def _csv(path: str, k: int, spec: Spec, like: Any) -> Opened:
+def _csv(path: Location, k: int, spec: Spec, like: Any) -> Opened:
     """A text with commas between its fields; empty fields and NA are missing. Its numbers are float64, for a first block cannot tell."""
     import pyarrow as pa
     from pyarrow import csv
 
     def reader(types: dict[str, Any] | None) -> Any:
         return csv.open_csv(
-            path,
+            _input(path),
             read_options=csv.ReadOptions(block_size=CSV_BLOCK, use_threads=False),
             convert_options=csv.ConvertOptions(
                 column_types=types, null_values=["", "NA"], strings_can_be_null=True, quoted_strings_can_be_null=True
@@ -255,7 +262,7 @@ def _csv(path: str, k: int, spec: Spec, like: Any) -> Opened:
             with reader(types) as file:
                 at = 0
                 for batch in file:
-                    yield batch.drop_columns([name for name in spec.drop if name in batch.schema.names]), Place(path, at)
+                    yield batch.drop_columns([name for name in spec.drop if name in batch.schema.names]), Place(str(path), at)
                     at += len(batch)
         except (pa.ArrowException, OSError, EOFError) as error:
             raise _damaged(path, "CSV", error) from error

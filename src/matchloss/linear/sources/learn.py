@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -42,14 +42,23 @@ class Spec:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a batch stands, for messages: the name of its file, or "the table", and its first row there."""
+    """Where a batch stands, for messages: the name of its file, or "the table", and its first row there.
+
+    `rows`: which rows from there on it has, all by default. `part`: rows of part 1 are kept behind all others.
+    """
 
     name: str
     start: int = 0
+    rows: NDArray[np.intp] | None = None
+    part: int = 0
 
     def row(self, i: int) -> str:
         """The i-th row of the batch."""
-        return f"row {self.start + i:,} of {self.name}"
+        return f"row {self.start + (i if self.rows is None else int(self.rows[i])):,} of {self.name}"
+
+    def after(self, rows: int) -> Place:
+        """Where the batch stands when so many of its rows have been taken."""
+        return replace(self, start=self.start + rows) if self.rows is None else replace(self, rows=self.rows[rows:])
 
 
 @dataclass
@@ -88,14 +97,18 @@ class Levels:
 
     def take(self, found: Coded) -> NDArray[Any]:
         """The number of each row's level, in the narrowest integers that hold all so far."""
-        here = np.flatnonzero(np.bincount(found.places, minlength=len(found.values)))
-        values = [_finite(found.values[k]) for k in here]
+        values = [_finite(value) for value in found.values]
         with _lock:
-            known = [self.codes.setdefault(value, len(self.codes)) for value in values]
+            new = len(self.codes)
+            known = [self.codes.get(value, new) for value in values]
             self._declare(found.values if found.declared else None)
-            lookup = np.zeros(here[-1] + 1 if len(here) else 0, np.min_scalar_type(max(len(self.codes) - 1, 0)))
-        lookup[here] = known
-        return lookup.take(found.places)
+        made = np.array(known, np.min_scalar_type(new)).take(found.places)
+        if new not in known or not (made == new).any():  # new values that no row has are not levels
+            return made
+        occurs = np.bincount(found.places, minlength=len(values)) > 0
+        with _lock:
+            known = [self.codes.setdefault(value, len(self.codes)) if there else 0 for value, there in zip(values, occurs, strict=True)]
+        return np.array(known, np.min_scalar_type(max(known))).take(found.places)
 
     def _declare(self, order: tuple[Level, ...] | None) -> None:
         self.declared = order if self.batches == 0 or order == self.declared else None
@@ -136,10 +149,9 @@ class Seen:
         Rows of weight 0 are left out. ColumnError for columns that are missing, of another type than in earlier batches, or of one that
         cannot enter; ValueError for a value that is missing or infinite where all must be known.
         """
-        start = place.start
         for batch in as_batches(frame):  # none of them empty
-            yield self._take(batch, Place(place.name, start))
-            start += len(batch)
+            yield self._take(batch, place)
+            place = place.after(len(batch))
 
     def _take(self, batch: Any, place: Place) -> list[NDArray[Any]]:
         spec, names = self.spec, names_of(batch)
@@ -316,6 +328,9 @@ def narrow(values: NDArray[Any]) -> NDArray[Any]:
     """Integers in the least type that holds them, all others as they are: each is the same number in float64."""
     if values.dtype.kind not in "iu" or not len(values):
         return np.ascontiguousarray(values)
+    top = int(values.view(values.dtype.str.replace("i", "u")).max())  # of values below 0 the highest bit is set
+    if top < 256:
+        return values.astype(np.uint8)
     low, high = np.min_scalar_type(int(values.min())), np.min_scalar_type(int(values.max()))
     return np.ascontiguousarray(values.astype(np.promote_types(low, high), copy=False))
 

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from matchloss.linear.sources.compact import Arrays
 
+PIECE = 1 << 16  # rows: with fewer, reads cost more than they fetch; with more, pieces leave the cache
 PREFIX, SUFFIX = "matchloss-", ".rows"
 Key = tuple[int, ...]  # where a piece stands: its file, row group and place in it
 
@@ -79,9 +80,11 @@ class Scratch:
 
     def append(self, key: Key, arrays: Arrays) -> None:
         """Keeps some rows; ScratchError where the disk is full."""
+        for part, start in enumerate(range(0, len(arrays[0]), PIECE)):
+            self._append((*key, part), [array[start : start + PIECE] for array in arrays])
+
+    def _append(self, key: Key, arrays: Arrays) -> None:
         rows, size = len(arrays[0]), sum(array.nbytes for array in arrays)
-        if not rows:
-            return
         kinds = tuple((array.dtype.str, array.shape[1:]) for array in arrays)
         with self._lock:
             offset, self.size = self.size, self.size + size
