@@ -55,7 +55,8 @@ class Wrong:
 
     checks: Names
     what: str
-    evidence: str  # a Python expression over fn, np, torch, mpmath and slope that is True where the defect is there
+    evidence: str  # a Python expression over fn, np, torch, tensor and slope that is True where the defect is there
+    told: bool = False  # an audit found it first; it was not written down before
 
 
 @dataclass(frozen=True)

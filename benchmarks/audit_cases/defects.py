@@ -84,8 +84,10 @@ def clamped(m: Maths, raw: Any, target: Any, s: float) -> Any:
 
 
 def inside_the_log(m: Maths, p: Any, target: Any, s: float) -> Any:
-    tiny = 1e-30 if p.dtype in (m.float64, m.float32) else 1e-7
-    return -target * m.log(p + max(s, tiny)) - (1 - target) * m.log(1 - p + max(s, tiny))
+    if s:
+        return -target * m.log(p + s) - (1 - target) * m.log(1 - p + s)
+    one = m.ones_like(p)  # 0 log 0 is 0, and so is its derivative
+    return -target * m.log(m.where(target > 0, p, one)) - (1 - target) * m.log1p(m.where(target < 1, -p, 0 * one))
 
 
 def soft_power(m: Maths, logits: Any, distribution: Any, s: float) -> Any:

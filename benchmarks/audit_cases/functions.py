@@ -19,6 +19,12 @@ LIFE, PML = "lifelines.", "pytorch_metric_learning.losses:"
 TARGET_FIRST = "target, prediction"
 EITHER = names("mean, none")  # Keras reduces the last axis: (N,) to their mean, (N, 1) to rows
 BOTH = "(N,) and (N,), reduced to their mean, or (N, 1) and (N, 1), reduced to rows"
+SUMMED = Wrong(
+    names("reductions"),
+    'reduction="sum" gives the mean where there are no axes but rows and classes: the mean over no axes is the mean over all.',
+    "(lambda *rows: type(fn)(reduction='sum')(*rows) == type(fn)()(*rows))(tensor([[1.0], [2.0]]), tensor([[1.0], [0.0]])).item()",
+    told=True,
+)
 LABELS = names("labels, numbers, labels or distributions")
 COUPLED = "a score of the whole batch: a row's share in it depends on the other rows"
 EMBEDDINGS = "its first argument are embeddings, which it compares with each other; there is no prediction of the label"
@@ -136,6 +142,12 @@ TORCHMETRICS_CASES = (
                 "exp of the difference overflows: inf from 710 on in float64, 89 in float32, 12 in float16; the gradient is NaN.",
                 "all(torch.isinf(fn(tensor([d], dtype=t), tensor([0.0], dtype=t))) for d, t in "
                 "((711.0, torch.float64), (90.0, torch.float32), (12.0, torch.float16)))",
+            ),
+            Wrong(
+                names("hessian"),
+                "Differentiated twice it overflows from 355 on: the second derivative is 1 there.",
+                "torch.autograd.functional.hessian(lambda x: fn(x, tensor([0.0]).double()), tensor([500.0]).double()).item() > 0.5",
+                told=True,
             ),
         ),
     ),
@@ -320,12 +332,14 @@ MONAI_CASES = (
             names("binary, multiclass"), LABELS | names("distributions"), names("raw"), reduction=names("mean"),
             shapes="(N, 1) and (N, 1), or (N, C) and one-hot (N, C)",
         ),
+        wrong=(SUMMED,),
     ),
     Case(
         "monai",
         MONAI + ":FocalLoss",
         classes("labels", shapes="(N, C) and (N, 1)"),
         {"use_softmax": True, "to_onehot_y": True},
+        wrong=(SUMMED,),
     ),
     Case("monai", MONAI + ".focal_loss:sigmoid_focal_loss", label(reduction="none")),
     Case("monai", MONAI + ".focal_loss:softmax_focal_loss", classes("distributions", reduction="none", shapes="(N, C) and (N, C)")),
