@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 from pathlib import Path
 from typing import Any
@@ -49,12 +50,14 @@ CATALOGUE = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("host", ["xgboost", "lightgbm", "catboost"])
 @pytest.mark.parametrize("loss", CATALOGUE, ids=repr)
-def test_the_twins_of_built_in_objectives_are_not_accused(loss: ml.Loss) -> None:
-    import matchloss.xgboost as mx
-
-    report = audited(mx.objective(loss), host="xgboost")
+def test_our_own_objectives_are_not_accused_and_have_the_metric_of_their_loss(loss: ml.Loss, host: str) -> None:
+    room = importlib.import_module(f"matchloss.{host}")
+    report = audited(room.objective(loss), metric=room.metric(loss))
+    assert report.convention is not None and report.convention.host == host
     assert report.outcome == "sound" and not report.of("warning"), report
+    assert not [c for c in report.checks if c.status == "crashed"]
 
 
 def test_each_shape_is_called_as_its_host_does() -> None:

@@ -157,13 +157,13 @@ def _forms(named: list[str]) -> list[str]:
 
 
 def _host(fn: Any, named: list[str], form: str) -> str:
-    """By the name of the data set, or the one library that its module imports; "" where nothing tells."""
+    """By the name of the data set, where its class is, or the one library that its module imports; "" where nothing tells."""
     if form == "preds, data":
         for host, words in DATA.items():
             if named[1].lower() in words:
                 return host
     loaded = {getattr(v, "__name__", "").partition(".")[0] for v in getattr(fn, "__globals__", {}).values() if inspect.ismodule(v)}
-    known = [host for host in (XGBOOST, LIGHTGBM) if host in loaded]
+    known = [host for host in (XGBOOST, LIGHTGBM) if host in loaded or host in type(fn).__module__.split(".")]
     return known[0] if len(known) == 1 else ""
 
 

@@ -208,7 +208,7 @@ def hessian(tried: Tried) -> Iterator[Finding]:
 
 def _against_slope(tried: Tried, h: Array, slope: Array, name: str) -> Iterator[Finding]:
     """How the hessian compares with the slope of the gradient."""
-    fits = np.isfinite(slope) & (slope > 1e-4 * np.nanmax(np.abs(slope), initial=1e-300))
+    fits = np.isfinite(slope) & (slope > 1e-2 * np.nanmax(np.abs(slope), initial=1e-300))  # the rest is rounding of float32
     if not fits.any():
         return
     ratio = h[fits] / slope[fits]
