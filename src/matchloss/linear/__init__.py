@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matchloss.linear.cox import CoxRegression
     from matchloss.linear.estimators import LinearClassifier, LinearRegressor
+    from matchloss.linear.penalties.cv import LinearClassifierCV, LinearRegressorCV
     from matchloss.linear.saved import load
 
-__all__ = ["CoxRegression", "LinearClassifier", "LinearRegressor", "load"]
-HOMES = {"CoxRegression": "cox", "load": "saved"}  # modules of names; estimators for all others
+__all__ = ["CoxRegression", "LinearClassifier", "LinearClassifierCV", "LinearRegressor", "LinearRegressorCV", "load"]
+HOMES = {"CoxRegression": "cox", "LinearClassifierCV": "penalties.cv", "LinearRegressorCV": "penalties.cv", "load": "saved"}
 
 
 def __getattr__(name: str) -> Any:

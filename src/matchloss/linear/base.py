@@ -20,7 +20,7 @@ from matchloss.linear.model import write_model
 from matchloss.linear.objective import NotFinite
 from matchloss.linear.plan import Design, Missing, Number, learn_rows
 from matchloss.linear.rows import Floats, TableRows, of_array
-from matchloss.linear.solve import Solution, raw_of, solve
+from matchloss.linear.solve import Options, Solution, raw_of, solve
 from matchloss.linear.sources.learn import Spec
 from matchloss.linear.summary import Summary
 from matchloss.losses import Loss
@@ -48,14 +48,22 @@ class Linear(BaseEstimator):
         self,
         loss: str | Loss = "squared_error",
         *,
+        l1: float = 0.0,
         l2: float = 0.0,
+        penalty_factor: Any = None,
+        groups: Any = None,
+        bounds: Any = None,
         fit_intercept: bool = True,
         tol: float = 1e-8,
         max_passes: int = 100,
         method: str = "auto",
     ) -> None:
         self.loss = loss
+        self.l1 = l1
         self.l2 = l2
+        self.penalty_factor = penalty_factor
+        self.groups = groups
+        self.bounds = bounds
         self.fit_intercept = fit_intercept
         self.tol = tol
         self.max_passes = max_passes
@@ -98,7 +106,7 @@ class Linear(BaseEstimator):
         coef, intercept = np.atleast_2d(getattr(self, "coef_")), np.atleast_1d(getattr(self, "intercept_"))  # noqa: B009
         facts = {
             "loss": repr(self.loss_),
-            "penalty": f"l2 = {self.l2:g}" if self.l2 else "none",
+            "penalty": ", ".join(f"{name} = {value:g}" for name, value in (("l1", self.l1), ("l2", self.l2)) if value) or "none",
             "method": f"{self.method_}, {self.n_passes_} passes",
             "ended": f"{'converged' if self.converged_ else 'not converged'}, largest entry of the gradient {self.gradient_norm_:.1e}",
             "objective": f"{self.objective_:.6g}",
@@ -157,9 +165,8 @@ class Linear(BaseEstimator):
         return rows, weight
 
     def _solve(self, loss: Loss, rows: TableRows, target: NDArray[Any], weight: Any, offset: Any, outputs: int | None) -> Solution:
-        options = {name: getattr(self, name) for name in ("l2", "fit_intercept", "tol", "max_passes", "method")}
         try:
-            found = solve(loss, rows, target, sample_weight=weight, offset=offset, outputs=outputs, names=self._names(), **options)
+            found = self._found(loss, rows, target, weight, offset, outputs)
         except NotFinite:
             if isinstance(rows.numbers, np.ndarray):
                 refuse_infinite(rows.numbers)
@@ -175,7 +182,7 @@ class Linear(BaseEstimator):
         self.converged_ = found.converged
         self.n_passes_ = found.passes
         self.objective_ = found.objective
-        self.gradient_norm_ = found.gradient_norm
+        self.gradient_norm_ = self.kkt_residual_ = found.gradient_norm
         self.method_ = found.method
         self._diverging = found.diverging
 
@@ -222,10 +229,31 @@ class Linear(BaseEstimator):
         """
         from matchloss.linear.from_files import Reading, fit_files
 
+        if not self._plain():
+            raise ValueError("fit_files takes a ridge or no penalty; l1, penalty_factor and bounds need the rows in memory: fit")
         asked = Spec(target, isinstance(self, ClassifierMixin), sample_weight, tuple(categorical), tuple(drop), missing)
         how = Reading(memory, scratch, checkpoint, resume, progress or (lambda text: None))
         fit_files(self, data, asked, how)
         return self
+
+    def _found(self, loss: Loss, rows: TableRows, target: NDArray[Any], weight: Any, offset: Any, outputs: int | None) -> Solution:
+        """The solution, by the solvers of linear.solve if the penalty is a ridge or none."""
+        options = {name: getattr(self, name) for name in ("l2", "fit_intercept", "tol", "max_passes", "method")}
+        names = self._names()
+        if self._plain():
+            return solve(loss, rows, target, sample_weight=weight, offset=offset, outputs=outputs, names=names, **options)
+        from matchloss.linear.penalties.asked import Asked
+        from matchloss.linear.penalties.fit import problem, solve_penalised
+
+        if self.method != "auto":
+            raise ValueError(f'method="{self.method}" is for a ridge or no penalty; l1, penalty_factor and bounds have their own')
+        asked = Asked(self.l1, self.l2, self.penalty_factor, self.groups, self.bounds)
+        made = problem(loss, rows, target, weight, offset, asked, self.fit_intercept, self.design_, names, asked.l1 > 0)
+        return solve_penalised(made, asked, Options(**options), names)
+
+    def _plain(self) -> bool:
+        """Whether the penalty is a ridge or none."""
+        return self.l1 == 0 and self.penalty_factor is None and not self.bounds
 
     def _names(self) -> list[str]:
         return [f"x{j}" for j in range(self.n_features_in_)] if self.design_ is None else list(self.design_.names)

@@ -37,10 +37,14 @@ class LinearRegressor(RegressorMixin, Linear):
     float64, any layout, never copied), or a data frame (pandas, polars, pyarrow, ...), whose text, categorical and boolean columns
     become integer codes: a coefficient for each level but the first. Numeric columns are not rescaled.
 
-    Parameters: `loss`, a name or a Loss (`ml.Pinball(0.9)`); `l2` >= 0; `tol`, the largest absolute entry of the objective's gradient
-    at which to stop; `max_passes`, the most passes over all rows; `method`: "newton", "lbfgs", "interior_point", or "auto", by cost.
+    Parameters: `loss`, a name or a Loss (`ml.Pinball(0.9)`); `l2` >= 0; `l1` >= 0 adds l1 |coef|, which sets coefficients to 0;
+    `penalty_factor`, {column: factor of its penalty}; `groups`, {name: [columns]} or "categories", which l1 then takes as a whole, by
+    sqrt(size) times their norm; `bounds`, {column: (low, high)}, None for no bound; `fit_intercept`; `tol`, the largest absolute entry of
+    the objective's gradient at which to stop, or with l1 and bounds the KKT residual; `max_passes`, the most passes over all rows;
+    `method`: "newton", "lbfgs", "interior_point", or "auto", by cost.
     Attributes: `coef_` (p,), `intercept_`, `coef_names_`, `feature_names_in_`, `converged_`, `n_passes_`, `objective_`,
-    `gradient_norm_`, `method_`, `loss_`. A gradient that is 0 up to rounding also counts as converged.
+    `gradient_norm_` and `kkt_residual_` (the same number), `method_`, `loss_`. A gradient that is 0 up to rounding also counts as
+    converged.
 
     Raises DomainError for a target outside the loss's domain, ValueError for NaN, infinities, shapes and options, ColumnError (a
     ValueError) for columns that are missing or of another type than in training. Warns (ConvergenceWarning) when it did not converge,
@@ -166,13 +170,28 @@ class LinearClassifier(ClassifierMixin, Linear):
         self,
         loss: str | Loss = "cross_entropy",
         *,
+        l1: float = 0.0,
         l2: float = 0.0,
+        penalty_factor: Any = None,
+        groups: Any = None,
+        bounds: Any = None,
         fit_intercept: bool = True,
         tol: float = 1e-8,
         max_passes: int = 100,
         method: str = "auto",
     ) -> None:
-        super().__init__(loss, l2=l2, fit_intercept=fit_intercept, tol=tol, max_passes=max_passes, method=method)
+        super().__init__(
+            loss,
+            l1=l1,
+            l2=l2,
+            penalty_factor=penalty_factor,
+            groups=groups,
+            bounds=bounds,
+            fit_intercept=fit_intercept,
+            tol=tol,
+            max_passes=max_passes,
+            method=method,
+        )
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, offset: Any = None) -> Self:
         """Fits the model to X (n, p), y (labels (n,) of one type, or distributions (n, K)) and sample_weight (n,); returns self.

@@ -67,7 +67,9 @@ def _refuse(estimator: Any, weights: str, X: Any) -> None:
         raise DomainError(
             f"{loss!r} has kinks: its coefficients have no standard errors from second derivatives; draw rows with replacement and refit"
         )
-    if getattr(estimator, "l1", 0):
+    if estimator.bounds or estimator.penalty_factor is not None:
+        raise DomainError("with bounds or penalty factors the usual standard errors do not hold: there are none")
+    if estimator.l1:
         raise DomainError(
             "l1 > 0 selects columns, and standard errors after a selection by the same rows are too small: there are none. "
             "Refit the chosen columns with l1=0 to other rows"

@@ -1,0 +1,123 @@
+"""Proximal Newton steps: the loss's quadratic with the penalty, minimised by descent on a Gram matrix, then a line search.
+
+step     min over d of g'd + d'Hd / 2 + penalty(theta + d), in the box: descent on H, and once it is clear which coefficients are 0 or at
+         a bound, Cholesky on the others: exact, however correlated they are
+length   F(theta + t d) <= F + 1e-4 t (g'd + penalty(theta + d) - penalty(theta)), t = 1, 1/2, ...
+residual how far each coefficient is from optimal (Penalty.residual): 0 if and only if theta is a minimum
+Sources: Lee, Sun and Saunders (2014); Friedman, Hastie and Tibshirani (2010); Yuan and Lin (2006) for groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from scipy import linalg
+
+from matchloss.linear.objective import Log, Measure, Objective
+from matchloss.linear.passes import Second
+from matchloss.linear.penalties.loops import loop
+from matchloss.linear.penalties.penalty import Penalty
+from matchloss.linear.rows import Floats
+
+KEEP = 0.25  # a hessian that shrinks the residual to a quarter is kept
+SHARE = 1e-3  # of the residual that the quadratic's minimum may leave
+ROUNDING = 1e-13
+SHORT = 1e-6  # the shortest step that is tried
+
+
+def quadratic(hessian: Floats, gradient: Floats, theta: Floats, pen: Penalty, tol: float) -> Floats:
+    """The minimum of Newton's quadratic with the penalty: some rounds of descent for the face, Cholesky on it, again if it was wrong."""
+    hessian = np.ascontiguousarray(hessian + np.diag(pen.l2))
+    new, slope = theta.copy(), gradient + pen.l2 * theta
+    if pen.groups:
+        return _by_groups(hessian, slope, new, pen, tol)
+    left = replace(pen, l2=np.zeros_like(pen.l2))
+    for most in (8, 8, 16, 64, 500):
+        loop("descend")(hessian, slope, new, pen.l1, pen.low, pen.high, np.ones(len(new), np.uint8), tol, most)
+        free = np.flatnonzero((np.diagonal(hessian) > 0) & ((new != 0) | (pen.l1 == 0)) & (new > pen.low) & (new < pen.high))
+        side = pen.l1[free] * np.sign(new[free])
+        try:
+            factor = linalg.cho_factor(hessian[np.ix_(free, free)], check_finite=False)
+        except linalg.LinAlgError:  # collinear columns: descent goes on
+            continue
+        step = -linalg.cho_solve(factor, slope[free] + side, check_finite=False)
+        to = new[free] + step
+        if not (((side != 0) & (np.sign(new[free]) != np.sign(to))) | (to < pen.low[free]) | (to > pen.high[free])).any():
+            new[free] = to
+            slope += hessian[:, free] @ step
+            if float(left.residual(new, slope).max(initial=0.0)) <= tol:
+                break
+    return new
+
+
+def _by_groups(hessian: Floats, slope: Floats, new: Floats, pen: Penalty, tol: float) -> Floats:
+    """Descent group by group; what stands in no group is a group of one."""
+    alone = np.setdiff1d(np.arange(len(new)), np.concatenate([index for index, _ in pen.groups]))
+    parts = [*(index for index, _ in pen.groups), *(np.array([j]) for j in alone)]
+    weight = np.concatenate([[w for _, w in pen.groups], pen.l1[alone]])
+    order, start = np.concatenate(parts).astype(np.int64), np.cumsum([0, *map(len, parts)]).astype(np.int64)
+    values, vectors = np.empty(len(new)), np.zeros((len(new), max(map(len, parts))))
+    for index, a in zip(parts, start, strict=False):
+        found, turned = np.linalg.eigh(hessian[np.ix_(index, index)])
+        values[a : a + len(index)], vectors[a : a + len(index), : len(index)] = np.maximum(found, 0.0), turned
+    loop("descend_groups")(hessian, slope, new, order, start, values, vectors, weight, *np.empty((2, len(new))), tol, 5000)
+    return new
+
+
+def prox_newton(
+    f: Objective, at: Measure, pen: Penalty, tol: float, log: Log, hessian: Floats | None = None
+) -> tuple[Measure, Floats, float, bool]:
+    """From a point that was measured: the minimum, the last hessian, the residual there, and whether rounding allows no further step.
+
+    `f` has no penalty of its own. A pass computes no hessian while the last one, corrected by BFGS, shrinks the residual well.
+    """
+    left, fresh, stuck = float(pen.residual(at.theta, at.gradient).max(initial=0.0)), at.second is not None, False
+    if left > tol and hessian is None and at.second is None:
+        at, fresh = f.measure(at.theta, log, "hessian"), True
+    hessian = at.second if at.second is not None else hessian
+    while left > tol and not log.full and hessian is not None:
+        goal = quadratic(hessian, at.gradient, at.theta, pen, SHARE * left)
+        quick = left < 1e3 * tol and fresh
+        second: Second = "none" if quick or not fresh else "hessian"
+        found = _searched(at, goal, pen, log, lambda theta: f.measure(theta, log, second))  # noqa: B023
+        was = left
+        if found is None:
+            if fresh:
+                stuck = not log.full
+                break
+            at = f.measure(at.theta, log, "hessian")
+            hessian, fresh = at.second, True
+            continue
+        left = float(pen.residual(found.theta, found.gradient).max(initial=0.0))
+        flat = found.value + pen.value(found.theta) >= at.value + pen.value(at.theta)
+        if left >= was and flat and fresh:  # values differ by rounding alone, and so does the residual
+            stuck = True
+            at, left = (at, was) if left > was else (found, left)
+            break
+        s, y, at = found.theta - at.theta, found.gradient - at.gradient, found
+        if found.second is not None:
+            hessian, fresh = found.second, True
+        elif left > tol and left > KEEP * was and not log.full:
+            at = f.measure(at.theta, log, "hessian")
+            hessian, fresh = at.second, True
+        else:  # BFGS's update: what the gradient alone says of the new hessian
+            hs, fresh = hessian @ s, False
+            if float(s @ y) > 1e-10 * float(s @ hs):
+                hessian = hessian + np.outer(y, y / float(s @ y)) - np.outer(hs, hs / float(s @ hs))
+    return at, hessian if hessian is not None else np.eye(f.size), left, stuck
+
+
+def _searched(at: Measure, goal: Floats, pen: Penalty, log: Log, measure: Callable[[Floats], Measure]) -> Measure | None:
+    """The first point on the way to the goal that is low enough; None if there is none."""
+    move, old = goal - at.theta, at.value + pen.value(at.theta)
+    ahead, t = float(at.gradient @ move) + pen.value(goal) - pen.value(at.theta), 1.0
+    if not move.any():
+        return None
+    while t >= SHORT and not log.full:
+        found = measure(at.theta + t * move if t < 1 else goal)
+        if found.value + pen.value(found.theta) <= old + 1e-4 * t * ahead + ROUNDING * abs(old):
+            return found
+        t *= 0.5
+    return None
