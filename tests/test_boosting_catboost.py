@@ -40,30 +40,48 @@ def no_loops(monkeypatch: pytest.MonkeyPatch) -> None:
     sweeps.spare_loops(monkeypatch)
 
 
-TWINS = [  # CatBoost starts the first two at the average, all others at 0
-    ("squared_error", "RMSE", diabetes, {}),
-    ("pinball(alpha=0.9)", "Quantile:alpha=0.9", diabetes, {}),
-    ("poisson", "Poisson", diabetes, {"boost_from_average": False}),
-    ("tweedie(power=1.3)", "Tweedie:variance_power=1.3", diabetes, {"boost_from_average": False}),
-    ("expectile(alpha=0.9)", "Expectile:alpha=0.9", diabetes, {"boost_from_average": False}),
-    ("logistic", "Logloss", tumours, {"boost_from_average": False}),
-    ("cross_entropy", "MultiClass", wines, {"boost_from_average": False, "curvature": "exact"}),
+TWINS = [  # CatBoost starts the first at the average, all others at 0
+    ("squared_error", "RMSE", diabetes),
+    ("poisson", "Poisson", diabetes),
+    ("tweedie(power=1.3)", "Tweedie:variance_power=1.3", diabetes),
+    ("expectile(alpha=0.9)", "Expectile:alpha=0.9", diabetes),
+    ("logistic", "Logloss", tumours),
+    ("cross_entropy", "MultiClass", wines),
 ]
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize(("loss", "built_in", "rows", "settings"), TWINS, ids=[t[0] for t in TWINS])
-def test_the_same_numbers_as_from_the_built_in_objective(loss: str, built_in: str, rows: Any, settings: Any, weighted: bool) -> None:
+@pytest.mark.parametrize(("loss", "built_in", "rows"), TWINS, ids=[t[0] for t in TWINS])
+def test_our_objective_gives_the_numbers_of_the_built_in_one(loss: str, built_in: str, rows: Any, weighted: bool) -> None:
     X, y = rows()
     y = y / 100 if built_in.startswith("Tweedie") else y
     w = weights(len(y)) if weighted else None
     labels = rows is not diabetes
     few = PLAIN | ({"iterations": 3} if built_in == "MultiClass" else {})
     theirs = (cb.CatBoostClassifier if labels else cb.CatBoostRegressor)(loss_function=built_in, **few).fit(X, y, sample_weight=w)
+    settings: dict[str, Any] = {"curvature": "exact", "boost_from_average": None if loss == "squared_error" else False}
     ours = (mc.CatBoostClassifier if labels else mc.CatBoostRegressor)(loss, **few, **settings).fit(X, y, sample_weight=w)
     one, other = (model.predict(X, prediction_type="RawFormulaVal") for model in (ours, theirs))
     kept_in_float32 = loss in ("squared_error", "expectile(alpha=0.9)")  # the mean, and alpha
     np.testing.assert_allclose(one, other, rtol=1e-7 if kept_in_float32 else 1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("loss", "built_in", "rows"), [*TWINS, ("pinball(alpha=0.9)", "Quantile:alpha=0.9", diabetes)], ids=lambda x: str(x)[:9]
+)
+def test_by_default_the_built_in_objective_trains_from_the_start_score(loss: str, built_in: str, rows: Any) -> None:
+    X, y = rows()
+    y = y / 100 if built_in.startswith("Tweedie") else y
+    labels = rows is not diabetes
+    host, mine = (cb.CatBoostClassifier, mc.CatBoostClassifier) if labels else (cb.CatBoostRegressor, mc.CatBoostRegressor)
+    averages = built_in.startswith(("RMSE", "Quantile"))
+    found = ml.get(loss).of_classes(len(np.unique(y)) if labels else 1)
+    start = None if averages else np.tile(start_scores(found, y if labels else y.astype(np.float32)), (len(y), 1))
+    theirs = host(loss_function=built_in, **PLAIN).fit(X, y, baseline=start).predict(X, prediction_type="RawFormulaVal")
+    ours = mine(loss, **PLAIN).fit(X, y, eval_set=(X, y)).predict(X, prediction_type="RawFormulaVal")
+    np.testing.assert_allclose(ours, theirs if start is None else theirs + np.squeeze(start[0]), rtol=1e-12, atol=1e-12)
+    from_pool = mine(loss, **PLAIN).fit(cb.Pool(X, y)).predict(X, prediction_type="RawFormulaVal")  # whose baseline is not ours to set
+    np.testing.assert_array_equal(from_pool, host(loss_function=built_in, **PLAIN).fit(X, y).predict(X, prediction_type="RawFormulaVal"))
 
 
 @pytest.mark.parametrize("loss", [loss for loss in DEFAULTS if loss.name != "sine_squared"], ids=label)  # minima are everywhere
@@ -151,7 +169,7 @@ def test_pools_baselines_and_categories() -> None:
         ours.predict(X, prediction_type="RawFormulaVal"), theirs.predict(X, prediction_type="RawFormulaVal"), rtol=1e-12
     )
     frame = pd.DataFrame(X[:, 1:]).assign(age=np.where(X[:, 0] > 0, "old", "young"))
-    by_level = mc.CatBoostRegressor("poisson", boost_from_average=False, **PLAIN).fit(frame, y, cat_features=["age"])
+    by_level = mc.CatBoostRegressor("poisson", curvature="exact", boost_from_average=False, **PLAIN).fit(frame, y, cat_features=["age"])
     built_in = cb.CatBoostRegressor(loss_function="Poisson", **PLAIN).fit(frame, y, cat_features=["age"])
     np.testing.assert_allclose(by_level.predict(frame), built_in.predict(frame), rtol=1e-10)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Self
 
 import catboost
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from matchloss.boosting.curvature import Given
 from matchloss.boosting.keywords import with_keywords_of
 from matchloss.boosting.losses import gives_probabilities, loss_of, loss_of_labels, loss_of_number, places, probabilities
-from matchloss.catboost._plan import plan
+from matchloss.catboost._plan import Plan, plan
 from matchloss.losses import Loss, SimplexLoss
 
 Array = NDArray[Any]
@@ -28,6 +29,19 @@ def _rows(X: Any, y: Any, weight: Any) -> tuple[Array, Array | None]:
     if y is None:
         raise ValueError("there are no labels: pass y, or a Pool with them")
     return np.asarray(y).reshape(len(y), -1)[:, 0], None if weight is None else np.asarray(weight, np.float32)
+
+
+def _from_baseline(made: Plan, model: catboost.CatBoost, X: Any, rows: int, given: dict[str, Any]) -> tuple[Plan, dict[str, Any]]:
+    """Where CatBoost's own objective trains, the start score is every row's baseline; a Pool, which is not ours to change, starts at 0."""
+    if made.objective is not None or made.start is None:
+        return made, given
+    sets = given.get("eval_set")
+    sets = sets if isinstance(sets, list) else [] if sets is None else [sets]
+    if isinstance(X, catboost.Pool) or not all(isinstance(each, tuple) for each in sets):
+        return replace(made, start=None), given
+    levels = given.get("cat_features") or model._init_params.get("cat_features")
+    pools = [catboost.Pool(rows, labels, cat_features=levels, baseline=np.tile(made.start, (len(labels), 1))) for rows, labels in sets]
+    return made, given | {"baseline": np.tile(made.start, (rows, 1))} | ({"eval_set": pools} if pools else {})
 
 
 def _take(model: Any, loss: str | Loss, curvature: Given, keywords: dict[str, Any]) -> None:
@@ -55,7 +69,8 @@ class CatBoostRegressor(catboost.CatBoostRegressor):
 
     Parameters: `loss`, a name such as "poisson" or "pinball(alpha=0.9)", or a Loss; `curvature`, what leaves divide by: "exact", "fisher",
     "majorizer", "absolute", "unit", a pair of one of these and a factor, or None for what suits the loss; and every keyword of
-    CatBoost's class but `loss_function`. `boost_from_average=False` starts at 0, as most of CatBoost's own objectives do. `predict` is
+    CatBoost's class but `loss_function`. A loss that CatBoost has is trained by its own objective, unless `curvature` is given.
+    `boost_from_average=False` starts at 0; so does such a loss from a Pool, as CatBoost's own do. `predict` is
     in the target's units, with `prediction_type="RawFormulaVal"` raw. The start score is the bias of the model that `save_model` writes.
 
     Raises DomainError for a target outside the loss's domain and for a gradient that is not finite, ValueError for parameters that do
@@ -81,8 +96,10 @@ class CatBoostRegressor(catboost.CatBoostRegressor):
         """Fits the trees to X (n, p), y (n,) and sample_weight (n,), or a Pool; the keywords are CatBoost's."""
         loss = loss_of_number(self._init_params["loss"])
         target, weight = _rows(X, y, sample_weight)
-        made = plan(self._init_params, loss, self._init_params["curvature"], target.astype(np.float32), weight, None, _starts(X, given))
+        target32, starts = target.astype(np.float32), _starts(X, given)
+        made = plan(self._init_params, loss, self._init_params["curvature"], target32, weight, None, starts, labels=False)
         labels = {} if isinstance(X, catboost.Pool) else {"y": target, "sample_weight": weight}
+        made, given = _from_baseline(made, self, X, len(target), given)
         made.run(self, lambda: super(CatBoostRegressor, self).fit(X, **labels, **given))
         return self
 
@@ -102,8 +119,8 @@ class CatBoostClassifier(catboost.CatBoostClassifier):
     """catboost.CatBoostClassifier, which minimises any loss of labels.
 
     Parameters: as CatBoostRegressor's, and CatBoost's `class_weights` (a dict or a list) and `scale_pos_weight`. A binary loss takes two
-    classes. Cross entropy of more is CatBoost's own MultiClass, which is the same loss; any other loss of K raw predictions is
-    called for each row, and is slow: a thousand rows of five classes take a tenth of a second a tree. In a Pool labels are 0..K-1.
+    classes. Logistic loss and cross entropy are CatBoost's own; any other loss of K raw predictions is called for each row, and is slow:
+    a thousand rows of five classes take a tenth of a second a tree. In a Pool labels are 0..K-1.
 
     Raises what CatBoostRegressor raises. Source: Prokhorenkova et al. (2018).
 
@@ -139,9 +156,10 @@ class CatBoostClassifier(catboost.CatBoostClassifier):
             weight = balance[codes] if weight is None else weight * balance[codes]
         outputs = len(classes) if isinstance(loss, SimplexLoss) else None
         coded = codes if outputs else codes.astype(np.float32)
-        made = plan(params, loss, params["curvature"], coded, weight, outputs, _starts(X, given))
+        made = plan(params, loss, params["curvature"], coded, weight, outputs, _starts(X, given), labels=True)
         if given.get("eval_set") is not None:
             given["eval_set"] = _coded_sets(given["eval_set"], classes)
+        made, given = _from_baseline(made, self, X, len(target), given)
         own, self._init_params = self._init_params, params
         try:
             labels = {} if pool else {"y": codes, "sample_weight": weight}

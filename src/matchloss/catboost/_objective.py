@@ -41,11 +41,10 @@ class CatObjective(_Kept):
     def calc_ders_range(self, approxes: Any, targets: Any, weights: Any) -> Array:
         """Minus gradient and curvature of each row, times its weight: (n, 2)."""
         try:
-            raw, target = np.asarray(approxes, np.float64), np.asarray(targets)
-            raw = raw + self.start if self.start else raw
-            found = np.empty((2, len(raw)))
-            self.objective.slopes(raw, target, None if weights is None else np.asarray(weights), found[0], found[1])
-            return -found.T
+            raw = np.asarray(approxes, np.float64) + self.start
+            weight = None if weights is None else np.asarray(weights, np.float64)
+            gradient, hessian = self.objective.block(raw, np.asarray(targets, np.float64), weight)
+            return np.stack([-gradient, -hessian], axis=1)
         except Exception as error:
             self.errors.append(error)
             raise

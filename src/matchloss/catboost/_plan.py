@@ -1,6 +1,7 @@
 """What CatBoost is told so that a loss trains as a built-in objective does, and its own file predicts right.
 
-While it trains, objective and metric add the start score to its raw predictions. Then it is the model's bias (`set_scale_and_bias`).
+CatBoost calls Python for every thousand rows or so, several times a tree, so that its own objective is used where it has the same loss.
+Where it has not, objective and metric add the start score to raw predictions while it trains. Then it is the model's bias.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from matchloss.boosting.start import start_scores
 from matchloss.boosting.versions import say_if_unknown
 from matchloss.catboost._objective import CatClassObjective, CatMetric, CatObjective
 from matchloss.losses import Loss, SimplexLoss
-from matchloss.losses.regression import Pinball
+from matchloss.losses.families import Tweedie
+from matchloss.losses.regression import Expectile, Pinball
 
 KNOWN = (1, 2), (1, 2)
 OBJECTIVE = ("loss_function", "objective")
@@ -30,7 +32,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """How to train a loss: CatBoost's parameters, and its start score, or None where CatBoost's own objective starts by itself."""
+    """How to train a loss: CatBoost's parameters, our objective unless CatBoost's own does it, and the start score, if ours to give."""
 
     params: dict[str, Any]
     objective: CatObjective | CatClassObjective | None
@@ -53,15 +55,25 @@ class Plan:
             model.set_scale_and_bias(1.0, self.start.tolist() if len(self.start) > 1 else float(self.start[0]))
 
 
-def host_objective(loss: Loss) -> str | None:
-    """CatBoost's own objective where it renews leaves, or where ours would be called for each row; otherwise None."""
+def host_objective(loss: Loss, classes: int | None, labels: bool) -> tuple[str, bool] | None:
+    """CatBoost's own objective of the same loss, and whether it starts at the average by itself; None where it has none."""
     if isinstance(loss, Pinball):
-        return f"Quantile:alpha={loss.alpha!r}"
-    return {"absolute_error": "MAE", "cross_entropy": "MultiClass"}.get(loss.name)
+        return f"Quantile:alpha={loss.alpha!r}", True
+    if isinstance(loss, Expectile):
+        return f"Expectile:alpha={loss.alpha!r}", False
+    if isinstance(loss, Tweedie) and 1 < loss.power < 2:
+        return f"Tweedie:variance_power={loss.power!r}", False
+    known = {"squared_error": ("RMSE", True), "absolute_error": ("MAE", True), "poisson": ("Poisson", False)}
+    if labels:  # these take no shares
+        known |= {"logistic": ("Logloss", False), "cross_entropy": ("MultiClass", False)}
+    return known.get(loss.name)
 
 
-def plan(params: Mapping[str, Any], loss: Loss, given: Given, target: Array, weight: Any, classes: int | None, starts: bool) -> Plan:
-    """How to train this loss on these targets. starts: whether rows start at the start score, and at nothing that a person gave.
+def plan(
+    params: Mapping[str, Any], loss: Loss, given: Given, target: Array, weight: Any, classes: int | None, starts: bool, labels: bool
+) -> Plan:
+    """How to train this loss on these targets. starts: whether rows start at the start score, and at nothing that a person gave; labels:
+    whether it is a classifier.
 
     DomainError for a target outside the loss's domain; ValueError for parameters that do not go with the loss, a loss that cannot train.
     """
@@ -70,13 +82,15 @@ def plan(params: Mapping[str, Any], loss: Loss, given: Given, target: Array, wei
         if params.get(name) is not None:
             raise ValueError(f"the model has the {name} {params[name]!r} beside the loss {loss!r}; give one of them")
     check_target(loss, target, weight, classes)
-    own = host_objective(loss)
-    if own is not None and given is None:
-        return Plan({"loss_function": own}, None, None)
+    starts = starts and params.get("boost_from_average") is not False
+    own = host_objective(loss, classes, labels) if given is None else None
+    if own is not None:
+        name, averages = own
+        start = start_scores(loss, target, weight, classes) if starts and not averages else None
+        return Plan({"loss_function": name}, None, start)
     curvature = curvature_of(loss, {}, given)
     assert curvature is not None
     start = start_scores(loss, target, weight, classes)
-    starts = starts and params.get("boost_from_average") is not False
     made: dict[str, Any] = {"leaf_estimation_method": "Newton", "leaf_estimation_iterations": OWN_ITERATIONS.get(loss.name, 1)}
     made = {name: value for name, value in made.items() if name not in params}
     if isinstance(loss, SimplexLoss):

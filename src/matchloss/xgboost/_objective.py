@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xgboost
 from numpy.typing import NDArray
+from xgboost import collective
 
 from matchloss.boosting.curvature import Curvature
 from matchloss.boosting.objective import Objective
@@ -70,7 +71,11 @@ class XGBMetric:
         """The weighted mean loss."""
         if isinstance(second, xgboost.DMatrix):
             target, weight = rows_of(self.loss, second, first.shape)
-            return self.__name__, float(self.loss(first, target, weight))
+            value = self.loss.evaluate(first, target, weight, gradient=False).value
+            sums = np.array([value.sum(dtype=np.float64), value.size if weight is None else weight.sum(dtype=np.float64)])
+            if collective.is_distributed():  # XGBoost averages what workers return, however many rows each has
+                sums = collective.allreduce(sums, collective.Op.SUM)
+            return self.__name__, float(sums[0] / sums[1])
         target, raw = np.asarray(first), np.asarray(second)
         target = target.astype(np.int64) if isinstance(self.loss, SimplexLoss) and target.ndim == 1 else target
         return float(self.loss(raw, target, sample_weight))
