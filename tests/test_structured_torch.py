@@ -140,3 +140,37 @@ def test_cox_in_pytorch() -> None:
         mt.cox_loss(eta, event)
     with pytest.raises(ml.DomainError, match="event is 0 in every row"):
         mt.cox_loss(eta, 0 * event, time)
+
+
+def test_the_crf_module_is_pytorch_crfs() -> None:
+    torch.manual_seed(2)
+    z = torch.randn(5, 3, 4, dtype=torch.float64, requires_grad=True)  # (T, N, K)
+    tags, mask = torch.randint(0, 4, (5, 3)), torch.tensor([[1, 1, 1], [1, 1, 1], [1, 1, 0], [1, 0, 0], [1, 0, 0]]).bool()
+    crf = mt.CRF(4).double()
+    assert {name: tuple(x.shape) for name, x in crf.named_parameters()} == {
+        "start_transitions": (4,), "end_transitions": (4,), "transitions": (4, 4),
+    }  # fmt: skip
+    each = crf(z, tags, mask, reduction="none")
+    assert torch.allclose(crf(z, tags, mask), each.sum()) and torch.allclose(crf(z, tags, mask, reduction="token_mean"), each.sum() / 10)
+    swapped = mt.CRF(4, batch_first=True).double()
+    swapped.load_state_dict(crf.state_dict())
+    assert torch.equal(swapped(z.transpose(0, 1), tags.T, mask.T), crf(z, tags, mask))
+    assert [len(path) for path in crf.decode(z, mask)] == [5, 3, 2] and crf.decode(z, mask) == swapped.decode(z.transpose(0, 1), mask.T)
+    given = tuple(x.detach().requires_grad_() for x in (crf.transitions, crf.start_transitions, crf.end_transitions))
+    lengths, batch = mask.sum(0), z.transpose(0, 1)
+    assert torch.autograd.gradcheck(lambda x, a, b, c: mt.crf_loss(x, tags.T, lengths, a, b, c, "none"), (batch, *given))
+    transforms(lambda x: mt.crf_loss(x, tags.T, lengths, *(p.detach() for p in given)), batch.detach().requires_grad_())
+    with pytest.raises(ml.DomainError, match="mask of sequence 1: allowed"):
+        crf(z, tags, torch.tensor([[1, 0, 1]] * 5))
+
+
+def test_lists_in_pytorch() -> None:
+    torch.manual_seed(3)
+    z, indptr = torch.randn(9, dtype=torch.float64, requires_grad=True), torch.tensor([0, 4, 5, 9])
+    relevance = torch.tensor([1.0, 3, 2, 0, 1, 5, 6, 7, 8])
+    assert torch.autograd.gradcheck(lambda x: mt.list_mle_loss(x, relevance, indptr, reduction="none"), z)
+    transforms(lambda x: mt.list_mle_loss(x, relevance, indptr, top=2), z)
+    first = z[:4][relevance[:4].argsort(descending=True)]
+    padded = (first.flip(0).logcumsumexp(0).flip(0) - first).sum()
+    assert torch.allclose(mt.list_mle_loss(z, relevance, indptr, reduction="none")[0], padded)
+    assert mt.plackett_luce_loss(z.float(), indptr).dtype is torch.float32

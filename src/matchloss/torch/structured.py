@@ -11,13 +11,24 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from matchloss.errors import ShapeError
-from matchloss.losses.structured import CTC, Cox, RiskSets, Transcripts
+from matchloss.errors import DomainError, ShapeError
+from matchloss.losses.structured import CTC, Cox, LinearChainCRF, Paths, PlackettLuce, Rankings, RiskSets, Transcripts
 from matchloss.losses.structured._risk import ALIVE
 from matchloss.torch._plain import overridable
-from matchloss.torch._structured import KERNELS, Array, Kernel, check_raw, key_of, reduced
+from matchloss.torch._structured import KERNELS, Array, Kernel, check_raw, host_array, key_of, reduced
 
-__all__ = ["CTCLoss", "RiskSets", "cox_loss", "ctc_loss", "ctc_loss_with_logits"]
+__all__ = [
+    "CRF",
+    "CTCLoss",
+    "RiskSets",
+    "cox_loss",
+    "crf_decode",
+    "crf_loss",
+    "ctc_loss",
+    "ctc_loss_with_logits",
+    "list_mle_loss",
+    "plackett_luce_loss",
+]
 
 Lengths = Tensor | Sequence[int]
 
@@ -172,3 +183,176 @@ def cox_loss(
         here = {name: x for name, x in named.items() if x is not None}
         key, given = key_of("cox", ties=ties_method, risk="", names=" ".join(here), mean=reduction == "mean"), tuple(here.values())
     return reduced(key, (eta,), given, torch.ones(1, dtype=torch.float64), "sum")
+
+
+def _crf_kernel() -> Kernel:
+    loss = LinearChainCRF()
+
+    def compute(raw: tuple[Array, ...], given: tuple[Array, ...], weight: Array, graded: bool) -> tuple[Array, tuple[Array, ...]]:
+        return loss.compute(raw, Paths(*given), weight, graded)
+
+    return Kernel(lambda raw, given: raw[0].shape[0], compute, singles=True)
+
+
+KERNELS["crf"] = _crf_kernel
+
+
+@overridable
+def crf_loss(
+    emissions: Tensor,
+    tags: Tensor,
+    lengths: Tensor | None,
+    transitions: Tensor,
+    start: Tensor,
+    end: Tensor,
+    reduction: str = "mean",
+) -> Tensor:
+    """Minus the log probability of tags (N, T) in a linear-chain CRF, for each sequence; gradients in all scores.
+
+    emissions (N, T, K), transitions (K, K) from row to column, start (K,), end (K,); lengths (N,), or None: all T. Mean: over sequences.
+    Errors: DomainError for tags, lengths and scores, ShapeError for shapes. Source: Lafferty, McCallum and Pereira (2001).
+
+    >>> import torch
+    >>> from matchloss.torch import crf_loss
+    >>> z = torch.zeros(1, 3, 2, requires_grad=True)
+    >>> crf_loss(z, torch.tensor([[0, 1, 1]]), None, torch.zeros(2, 2), torch.zeros(2), torch.zeros(2)).backward()
+    >>> z.grad[0]
+    tensor([[-0.5000,  0.5000],
+            [ 0.5000, -0.5000],
+            [ 0.5000, -0.5000]])
+    """
+    check_raw(emissions=emissions, transitions=transitions, start=start, end=end)
+    raw = (emissions, transitions, start, end)
+    given = (tags,) if lengths is None else (tags, lengths)
+    weight = torch.ones(emissions.shape[0], dtype=torch.float64)
+    return reduced(key_of("crf"), raw, given, weight, reduction, emissions.shape[0])
+
+
+def crf_decode(emissions: Tensor, lengths: Tensor | None, transitions: Tensor, start: Tensor, end: Tensor) -> list[Tensor]:
+    """The best path of each sequence, by Viterbi's algorithm. Arguments and errors are those of `crf_loss`.
+
+    >>> import torch
+    >>> from matchloss.torch import crf_decode
+    >>> crf_decode(torch.tensor([[[2.0, 0.0], [0.0, 1.0]]]), None, torch.zeros(2, 2), torch.zeros(2), torch.zeros(2))
+    [tensor([0, 1])]
+    """
+    check_raw(emissions=emissions, transitions=transitions, start=start, end=end)
+    sizes = None if lengths is None else host_array(lengths)
+    raw = tuple(host_array(x) for x in (emissions, transitions, start, end))
+    return [torch.from_numpy(path).to(emissions.device) for path in LinearChainCRF().decode(raw, sizes)]
+
+
+class CRF(nn.Module):
+    """pytorch-crf's module: a linear-chain CRF with `start_transitions`, `transitions` and `end_transitions` as parameters.
+
+    forward(emissions, tags, mask, reduction) is the log likelihood, as there (the loss is minus it); reduction "sum", "mean", "none" or
+    "token_mean". mask: True for steps inside, from the first one on. Shapes (T, N, K) and (T, N), or with batch_first (N, T, K) and (N, T).
+    Source: Lafferty, McCallum and Pereira (2001).
+
+    >>> import torch
+    >>> from matchloss.torch import CRF
+    >>> crf = CRF(num_tags=2, batch_first=True)
+    >>> loss = -crf(torch.zeros(1, 3, 2), torch.tensor([[0, 1, 1]]))
+    >>> crf.decode(torch.tensor([[[9.0, 0.0], [0.0, 9.0]]]))
+    [[0, 1]]
+    """
+
+    def __init__(self, num_tags: int, batch_first: bool = False) -> None:
+        if num_tags < 1:
+            raise DomainError(f"num_tags is {num_tags}; allowed: 1 or more")
+        super().__init__()
+        self.num_tags, self.batch_first = num_tags, batch_first
+        self.start_transitions = nn.Parameter(torch.empty(num_tags))
+        self.end_transitions = nn.Parameter(torch.empty(num_tags))
+        self.transitions = nn.Parameter(torch.empty(num_tags, num_tags))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Uniform in [-0.1, 0.1]."""
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -0.1, 0.1)
+
+    def __repr__(self) -> str:
+        return f"CRF(num_tags={self.num_tags})"
+
+    def forward(self, emissions: Tensor, tags: Tensor, mask: Tensor | None = None, reduction: str = "sum") -> Tensor:
+        """The log likelihood of the tags."""
+        if reduction not in ("none", "sum", "mean", "token_mean"):
+            raise ValueError(f"invalid reduction: {reduction}; allowed: 'none', 'sum', 'mean', 'token_mean'")
+        z, y, lengths = self._first(emissions), self._first(tags), self._lengths(mask)
+        kind = "sum" if reduction == "token_mean" else reduction
+        value = -crf_loss(z, y, lengths, self.transitions, self.start_transitions, self.end_transitions, kind)
+        return value / (y.numel() if lengths is None else lengths.sum()) if reduction == "token_mean" else value
+
+    def decode(self, emissions: Tensor, mask: Tensor | None = None) -> list[list[int]]:
+        """The best path of each sequence, as lists."""
+        z, lengths = self._first(emissions), self._lengths(mask)
+        return [path.tolist() for path in crf_decode(z, lengths, self.transitions, self.start_transitions, self.end_transitions)]
+
+    def _first(self, x: Tensor) -> Tensor:
+        return x if self.batch_first else x.transpose(0, 1)
+
+    def _lengths(self, mask: Tensor | None) -> Tensor | None:
+        if mask is None:
+            return None
+        inside = self._first(mask).bool()
+        if inside.shape[1] and not torch.compiler.is_compiling():
+            bad = ~inside[:, 0] | (inside[:, 1:] & ~inside[:, :-1]).any(1)
+            if bool(bad.any()):
+                raise DomainError(f"mask of sequence {int(bad.int().argmax())}: allowed: True from the first step on, then False")
+        return inside.sum(1)
+
+
+def _plackett_luce_kernel(top: int | None, by: str) -> Kernel:
+    loss = PlackettLuce(top)
+
+    def compute(raw: tuple[Array, ...], given: tuple[Array, ...], weight: Array, graded: bool) -> tuple[Array, tuple[Array, ...]]:
+        lists = Rankings.by_relevance(given[1], given[0]) if by == "relevance" else Rankings(*given)
+        return loss.compute(raw, lists, weight, graded)
+
+    return Kernel(lambda raw, given: given[0].shape[0] - 1, compute)
+
+
+KERNELS["plackett_luce"] = _plackett_luce_kernel
+
+
+def _lists(scores: Tensor, given: tuple[Tensor, ...], top: int | None, by: str, reduction: str) -> Tensor:
+    check_raw(scores=scores)
+    many = max(given[0].shape[0] - 1, 0)
+    key = key_of("plackett_luce", top=top, by=by)
+    return reduced(key, (scores,), given, torch.ones(many, dtype=torch.float64), reduction, max(many, 1))
+
+
+@overridable
+def plackett_luce_loss(
+    scores: Tensor, indptr: Tensor, order: Tensor | None = None, top: int | None = None, reduction: str = "mean"
+) -> Tensor:
+    """Minus the log probability of the order of each list, under Plackett and Luce's model. Mean: over lists.
+
+    scores (entries,) of all lists, one after the other; list i is entries indptr[i] to indptr[i + 1]. order (entries,): the positions of
+    each list from best to worst; None: entries stand in that order. top: how many places count. DomainError for empty lists and orders.
+    Sources: Luce (1959); Plackett (1975).
+
+    >>> import torch
+    >>> from matchloss.torch import plackett_luce_loss
+    >>> scores = torch.zeros(5, requires_grad=True)
+    >>> plackett_luce_loss(scores, torch.tensor([0, 3, 5]), top=1, reduction="sum").backward()
+    >>> scores.grad
+    tensor([-0.6667,  0.3333,  0.3333, -0.5000,  0.5000])
+    """
+    given = (indptr,) if order is None else (indptr, order)
+    return _lists(scores, given, top, "order", reduction)
+
+
+@overridable
+def list_mle_loss(scores: Tensor, relevance: Tensor, indptr: Tensor, top: int | None = None, reduction: str = "mean") -> Tensor:
+    """ListMLE: `plackett_luce_loss` of the order of falling relevance, without padding. Equal relevances stay as they are given.
+
+    scores, relevance (entries,) of all lists; indptr as there. Source: Xia, Liu, Wang, Zhang and Li (2008).
+
+    >>> import torch
+    >>> from matchloss.torch import list_mle_loss
+    >>> list_mle_loss(torch.zeros(5), torch.tensor([1.0, 3.0, 2.0, 0.0, 1.0]), torch.tensor([0, 3, 5]), reduction="none")
+    tensor([1.7918, 0.6931])
+    """
+    return _lists(scores, (indptr, relevance), top, "relevance", reduction)

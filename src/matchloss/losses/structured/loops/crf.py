@@ -1,0 +1,181 @@
+"""Linear-chain CRF, one sequence: value, expected minus observed, best path.
+
+K^2 multiplications a step and no exponential among them: e^transitions is made once, and each step is scaled by its largest weight. That
+loses what underflows; sum_k forward_k backward_k, both scaled to 1, says how much it can matter. Below 1e-200 the sequence is done in
+logarithms instead: K^2 exponentials a step, and no underflow (transitions of -10000 or -inf are such cases only where they decide).
+"""
+# pyright: reportArgumentType=false, reportCallIssue=false, reportIndexIssue=false
+
+from __future__ import annotations
+
+from math import inf
+from typing import Any
+
+import numpy as np
+from numba.core import types
+
+from matchloss.losses.structured.loops._numbers import exp, exps, inlined, largest, log1p, log_sum, made, reads, softplus, summing
+
+TINY = 1e-200
+IN_LOGARITHMS, IMPOSSIBLE = -1.0, -2.0
+
+
+@inlined
+def scale(a):
+    """Divides by the largest, if that is not 0."""
+    big = largest(a)
+    for j in range(a.size):
+        a[j] /= big if big > 0.0 else 1.0
+    return big
+
+
+@inlined
+def add_row(out, x, row):
+    """out += x row."""
+    for j in range(row.size):
+        out[j] += x * row[j]
+
+
+@summing
+def dot(a, b):
+    """The sum of products."""
+    s = 0.0
+    for j in range(a.size):
+        s += a[j] * b[j]
+    return s
+
+
+def linear(z, y, tau, sigma, omega, g, pairs, first, last, factor):
+    """The value, and times factor: into g (T, K) the gradient, to pairs, first, last the sums over e^transitions. -1: use logarithms."""
+    steps, K = z.shape
+    e, a, w, b, before = np.empty((steps, K)), np.zeros((steps, K)), np.empty(K), np.empty(K), np.empty(K)
+    for t in range(steps):
+        exps(z[t], np.float64(largest(z[t])), e[t])
+        if t == 0:
+            a[0] = sigma
+        else:
+            for i in range(K):
+                add_row(a[t], a[t - 1, i], tau[i])
+        for j in range(K):
+            a[t, j] *= e[t, j]
+        if not scale(a[t]) > 0.0:
+            return IN_LOGARITHMS
+    value = 0.0
+    b[:] = omega
+    for t in range(steps - 1, -1, -1):
+        for j in range(K):
+            w[j] = e[t, j] * b[j]
+            g[t, j] = a[t, j] * b[j]
+        total, others = 0.0, 0.0
+        for j in range(K):
+            total += g[t, j]
+            others += g[t, j] if j != y[t] else 0.0
+        into = tau[y[t - 1]] if t else sigma
+        own = into[y[t]] * w[y[t]]
+        if not (total > TINY and own > TINY):
+            return IN_LOGARITHMS
+        rest = 0.0
+        for j in range(K):
+            rest += into[j] * w[j] if j != y[t] else 0.0
+        value += log1p(rest / own)
+        for j in range(K):
+            g[t, j] *= factor / total
+        g[t, y[t]] = -factor * others / total
+        if t == steps - 1:
+            last += g[t]
+        if t == 0:
+            first += g[0]
+            break
+        for i in range(K):
+            before[i] = dot(tau[i], w)
+        all_pairs = dot(a[t - 1], before)
+        for i in range(K):
+            add_row(pairs[i], factor * a[t - 1, i] / all_pairs, w)
+        b[:] = before
+        scale(b)
+    return value
+
+
+def logarithmic(z, y, trans, start, end, g, pairs, first, last, factor):
+    """The same in logarithms; pairs are added as they are, not over e^transitions. -2 where the path has probability 0."""
+    steps, K = z.shape
+    a, b, w = np.empty((steps, K)), end.copy(), np.empty(K)
+    into = np.ascontiguousarray(trans.T)
+    a[0] = start + z[0]
+    for t in range(1, steps):
+        for j in range(K):
+            a[t, j] = log_sum(a[t - 1] + into[j]) + z[t, j]
+    total, value = log_sum(a[-1] + end), 0.0
+    if not abs(total) < inf:
+        return IMPOSSIBLE
+    for t in range(steps - 1, -1, -1):
+        w[:] = z[t] + b
+        away = w + (trans[y[t - 1]] if t else start)
+        own = away[y[t]]
+        away[y[t]] = -inf
+        x = log_sum(away) - own
+        if not abs(own) < inf:
+            return IMPOSSIBLE
+        value += softplus(x)
+        for j in range(K):
+            g[t, j] = exp(a[t, j] + b[j] - total)
+        g[t, y[t]] = 0.0
+        g[t, y[t]] = -g[t].sum()
+        for j in range(K):
+            g[t, j] *= factor
+        if t == steps - 1:
+            last += g[t]
+        if t == 0:
+            first += g[0]
+            break
+        for i in range(K):
+            for j in range(K):
+                pairs[i, j] += factor * exp(a[t - 1, i] + trans[i, j] + w[j] - total)
+            b[i] = log_sum(trans[i] + w)
+    return value
+
+
+@inlined
+def better(v, row, i, best_v, best_i):
+    """Keeps the best predecessor of each tag, and the first of equals."""
+    for j in range(row.size):
+        s = v + row[j]
+        up = s > best_v[j]
+        best_v[j] = s if up else best_v[j]
+        best_i[j] = i if up else best_i[j]
+
+
+def viterbi(z, trans, start, end, path):
+    """The best path of one sequence; its score."""
+    steps, K = z.shape
+    v, back = np.empty(K), np.zeros((steps, K), np.int64)
+    for j in range(K):
+        v[j] = start[j] + np.float64(z[0, j])
+    for t in range(1, steps):
+        new = np.full(K, -inf)
+        for i in range(K):
+            better(v[i], trans[i], i, new, back[t])
+        for j in range(K):
+            v[j] = new[j] + np.float64(z[t, j])
+    v += end
+    path[steps - 1] = np.argmax(v)
+    for t in range(steps - 1, 0, -1):
+        path[t - 1] = back[t, path[t]]
+    return v[path[steps - 1]]
+
+
+def _linear(real: Any) -> tuple[Any, ...]:
+    f, given = types.float64, reads(types.float64, 1)
+    return reads(real, 2), reads(types.int64, 1), reads(f, 2), given, given, made(f, 2), made(f, 2), made(f, 1), made(f, 1), f
+
+
+def _viterbi(real: Any) -> tuple[Any, ...]:
+    given = reads(types.float64, 1)
+    return reads(real, 2), reads(types.float64, 2), given, given, made(types.int64, 1)
+
+
+LOOPS = {
+    "linear": (linear, _linear),
+    "logarithmic": (logarithmic, lambda real: _linear(types.float64)),
+    "viterbi": (viterbi, _viterbi),
+}
