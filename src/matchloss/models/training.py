@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from matchloss.engine import threads
+
 if TYPE_CHECKING:
     from matchloss.losses import Loss
 
@@ -29,6 +31,12 @@ class Settings:
 
 
 FEW = 50  # trees, where rows are too few to watch
+NUMBERS_FOR_THREADS = 500_000
+
+
+def threads_for(X: Floats) -> int:
+    """How many threads such a table is worth: one for few numbers, where threads wait for each other, minutes on a busy machine."""
+    return threads.count() if X.size >= NUMBERS_FOR_THREADS else 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +60,11 @@ class Training:
     classes: int  # 0 for a number
     seed: int
     settings: Settings = Settings()
+
+    @property
+    def threads(self) -> int:
+        """How many threads to grow on."""
+        return threads_for(self.rows.X)
 
 
 def start_loss(training: Training) -> float:

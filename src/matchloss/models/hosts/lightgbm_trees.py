@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matchloss.engine import threads
 from matchloss.models.training import FEW, Forest, Grown, Rows, Training, start_loss
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ class LightGBM:
             "max_depth": settings.depth,
             "min_data_in_leaf": settings.rows,
             "min_sum_hessian_in_leaf": 0.0,  # in units of the loss: rows alone say how small a leaf may be
-            "num_threads": threads.count(),
+            "num_threads": training.threads,
             "deterministic": True,
             "force_col_wise": True,
             "seed": training.seed,

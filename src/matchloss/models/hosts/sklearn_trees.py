@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
-from matchloss.models.training import FEW, Forest, Grown, Training
+from matchloss.models.training import FEW, Forest, Grown, Training, threads_for
 
 if TYPE_CHECKING:
     from matchloss.losses import Loss
@@ -27,7 +28,8 @@ class SklearnForest:
 
     def raw(self, X: Floats) -> Floats:
         """Raw predictions (n,) or (n, K)."""
-        made = np.asarray(self.estimator._raw_predict(X), np.float64)
+        with threadpool_limits(threads_for(X), "openmp"):
+            made = np.asarray(self.estimator._raw_predict(X), np.float64)
         return made[:, 0] if made.shape[1] == 1 else np.ascontiguousarray(made)
 
     def write(self, path: Path) -> None:
@@ -67,7 +69,8 @@ class Sklearn:
         )
         aside = {} if watched is None else {"X_val": watched.X, "y_val": watched.y, "sample_weight_val": watched.weight}
         rows = training.rows
-        estimator.fit(rows.X, rows.y, rows.weight, **aside)
+        with threadpool_limits(training.threads, "openmp"):
+            estimator.fit(rows.X, rows.y, rows.weight, **aside)
         losses = () if watched is None else tuple(float(-score) for score in estimator.validation_score_)
         trees = int(np.argmin(losses)) if losses else int(estimator.n_iter_)
         _keep(estimator, trees)

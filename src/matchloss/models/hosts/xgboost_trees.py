@@ -67,7 +67,7 @@ class XGBoost:
             "max_depth": settings.depth,
             "min_child_weight": float(settings.rows),
             "tree_method": "hist",
-            "nthread": threads.count(),
+            "nthread": training.threads,
             "seed": training.seed,
             "verbosity": 0,
         } | ({"num_class": training.classes} if training.loss.family == "simplex" else {})
