@@ -48,6 +48,11 @@ def is_true(case: Case, finding: Any) -> bool:
     return any(finding["check"] in wrong.checks for wrong in case.wrong)
 
 
+def named(findings: Iterable[Any]) -> set[str]:
+    """The checks that findings are of, and those that they touch."""
+    return {name for f in findings for name in (f["check"], *f.get("touches", ()))}
+
+
 def called(pairs: Iterable[Pair]) -> dict[str, list[str]]:
     """Titles by how they were called: "rightly", "wrongly", "not judged", and "left": rightly not judged, as there is no reading."""
     found: dict[str, list[str]] = {"rightly": [], "wrongly": [], "not judged": [], "left": []}
@@ -88,7 +93,9 @@ def functions_table(pairs: Sequence[Pair], twins: Sequence[Pair]) -> Table:
     false = [f"{case.title}: {f['check']}" for case, f in every if not is_true(case, f)]
     false += [f"{twin.title}: {f['check']}" for twin, result in twins for f in errors(result)]
     count = len(every) + sum(len(errors(result)) for _, result in twins)
-    made.add(Line("errors that are true", share(count - len(false), count), 95.0, True, " %", 1, f"of {count}; not: {', '.join(false)}"))
+    told = sum(any(f["check"] in w.checks and w.told for w in case.wrong) for case, f in every)
+    detail = f"of {count}, of which {told} were not written down before; not: {', '.join(false)}"
+    made.add(Line("errors that are true", share(count - len(false), count), 95.0, True, " %", 1, detail))
     sound = [
         (c, r) for c, r in (*pairs, *twins) if r.get("convention") and (isinstance(c, Planted) or (c.reading is not None and not c.wrong))
     ]
@@ -103,7 +110,7 @@ def defects_table(pairs: Sequence[Pair]) -> Table:
     kinds = len({task.defect.name for task, _ in pairs if isinstance(task, Planted)})
     made = Table("Audit: planted defects", f"{kinds} kinds in three frameworks, of sizes from gross to .01, {len(pairs)} functions")
     found = [(t, r) for t, r in pairs if r["outcome"] == "broken"]
-    right = [(t, r) for t, r in found if isinstance(t, Planted) and t.defect.checks & {f["check"] for f in errors(r)}]
+    right = [(t, r) for t, r in found if isinstance(t, Planted) and t.defect.checks & named(errors(r))]
     missed = [f"{t.title} ({r['group'].split()[0]})" for t, r in pairs if (t, r) not in found]
     elsewhere = [f"{t.title} ({r['group'].split()[0]})" for t, r in found if (t, r) not in right]
     made.add(Line("found as an error", share(len(found), len(pairs)), 95.0, True, " %", 1, f"not: {', '.join(missed)}"))
