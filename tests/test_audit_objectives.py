@@ -111,6 +111,16 @@ def test_weights_that_go_wrong() -> None:
     assert [(f.check, f.severity) for f in audited(none).findings if f.severity != "note"] == [("weights", "warning")]
 
 
+def test_an_objective_that_reads_one_order_and_writes_the_other() -> None:
+    def of_flat(preds: Any, train_data: Any) -> Any:
+        gradient, hessian = made.softmax_xgboost(preds.reshape(len(train_data.get_label()), -1), train_data)
+        return gradient.ravel("F"), hessian.ravel("F")
+
+    report = audited(of_flat)  # right since LightGBM 4.0, which gives rows
+    assert report.outcome == "sound"
+    assert any(f.check == "layout" and "LightGBM before 4.0" in f.message for f in report.of("warning"))
+
+
 def test_what_else_is_told() -> None:
     def zero(preds: Any, dtrain: Any) -> Any:
         return np.sign(preds - dtrain.get_label()), np.zeros_like(preds)

@@ -182,8 +182,8 @@ def _answers(base: Boosted, kind: str | None) -> Iterator[Boosted]:
             continue
         if not tried.host and not _shaped(tried, logits, labels):
             raise NotOne(
-                "it returns the gradients of several classes as one row of numbers: XGBoost takes the classes of a row together, LightGBM "
-                "the rows of a class; host=xgboost or host=lightgbm decides"
+                "it returns the gradients of several classes as one row of numbers, which XGBoost reads row after row and LightGBM class "
+                "after class; host=xgboost or host=lightgbm decides"
             )
         yield tried
 

@@ -281,15 +281,29 @@ def layout(tried: Tried) -> Iterator[Finding]:
     if own < 0.99:
         other = LIGHTGBM if b.host != LIGHTGBM else "xgboost"
         flat = np.ndim(out[0]) == 1
-        order = ("row by row within a class (order F)", "class by class within a row (order C)")
+        order = ("class after class (order F)", "row after row (order C)")
         here, there = order if b.host == LIGHTGBM else order[::-1]
         why = f"{NAMES[b.host]} reads them {here}"
         if flat and _own_rows(b, raw, y, other) > 0.99:
             why += f", and they stand {there}"
-        message = (
-            f"the gradient of a row changes other rows' numbers: {why}; with {len(raw)} rows of {b.classes} classes {own:.0%} are in place"
-        )
+        message = f"the gradient of a row changes other rows' numbers: {why}; of {len(raw)} rows of {b.classes} {own:.0%} are in place"
         yield found(b, "error", message)
+    elif b.host == LIGHTGBM and np.ndim(out[0]) == 1 and not _reads_as_it_writes(b, raw, y, out):
+        message = (
+            "given the predictions class after class in one row of numbers, as LightGBM before 4.0 does, it reads them row after row, and "
+            "writes the gradient class after class: there each row trains on other rows' errors"
+        )
+        yield found(b, "warning", message)
+
+
+def _reads_as_it_writes(b: Boosted, raw: Array, y: Array, out: Any) -> bool:
+    """Whether predictions in one row of numbers, class after class, give what they give as an array; or are refused."""
+    try:
+        with silence():
+            flat = np.asarray(b.fn(*b.arrays(raw.ravel("F"), y, None))[0]).ravel()
+        return flat.shape != np.shape(out[0]) or bool(np.allclose(flat, out[0], rtol=1e-5, atol=1e-9))
+    except Exception:
+        return True
 
 
 def _own_rows(b: Boosted, raw: Array, y: Array, host: str) -> float:
