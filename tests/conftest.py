@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads of OpenMP that wait leave the processor to the other tests; before any loads
+
 import pytest
 
 import sweeps
