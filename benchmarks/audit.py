@@ -69,6 +69,12 @@ def called(pairs: Iterable[Pair]) -> dict[str, list[str]]:
     return found
 
 
+def some(titles: Sequence[str], most: int = 12) -> str:
+    """The first of them in a line, and how many more there are."""
+    more = f" and {len(titles) - most} more" if len(titles) > most else ""
+    return " ".join(", ".join(titles[:most]).split()) + more
+
+
 def share(part: int, of: int) -> float:
     """In per cent."""
     return 100 * part / max(of, 1)
@@ -84,24 +90,22 @@ def functions_table(pairs: Sequence[Pair], twins: Sequence[Pair]) -> Table:
     made.add(
         Line("called rightly, of those with a reading", share(len(by["rightly"]), readable), 90.0, True, " %", 1, f"{readable} functions")
     )
-    made.add(
-        Line("called wrongly, of all", share(len(by["wrongly"]), len(pairs)), 2.0, unit=" %", digits=1, detail=", ".join(by["wrongly"]))
-    )
+    made.add(Line("called wrongly, of all", share(len(by["wrongly"]), len(pairs)), 2.0, unit=" %", digits=1, detail=some(by["wrongly"])))
     made.add(Line("not judged, of those with a reading", share(len(by["not judged"]), readable), unit=" %", digits=1,
-                  detail=", ".join(by["not judged"])))  # fmt: skip
+                  detail=some(by["not judged"])))  # fmt: skip
     every = [(case, f) for case, result in pairs for f in errors(result) if isinstance(case, Case)]
     false = [f"{case.title}: {f['check']}" for case, f in every if not is_true(case, f)]
     false += [f"{twin.title}: {f['check']}" for twin, result in twins for f in errors(result)]
     count = len(every) + sum(len(errors(result)) for _, result in twins)
     told = sum(any(f["check"] in w.checks and w.told for w in case.wrong) for case, f in every)
-    detail = f"of {count}, of which {told} were not written down before; not: {', '.join(false)}"
+    detail = f"of {count}, of which {told} were not written down before; not: {some(false)}"
     made.add(Line("errors that are true", share(count - len(false), count), 95.0, True, " %", 1, detail))
     sound = [
         (c, r) for c, r in (*pairs, *twins) if r.get("convention") and (isinstance(c, Planted) or (c.reading is not None and not c.wrong))
     ]
     warned = [c.title for c, r in sound if any(f["severity"] == "warning" for f in r["findings"])]
-    made.add(Line("sound functions with a warning", share(len(warned), len(sound)), 10.0, unit=" %", digits=1, detail=f"of {len(sound)}: "
-                  + ", ".join(warned)))  # fmt: skip
+    made.add(Line("sound functions with a warning", share(len(warned), len(sound)), 10.0, unit=" %", digits=1,
+                  detail=f"of {len(sound)}: {some(warned)}"))  # fmt: skip
     return made
 
 
@@ -113,8 +117,8 @@ def defects_table(pairs: Sequence[Pair]) -> Table:
     right = [(t, r) for t, r in found if isinstance(t, Planted) and t.defect.checks & named(errors(r))]
     missed = [f"{t.title} ({r['group'].split()[0]})" for t, r in pairs if (t, r) not in found]
     elsewhere = [f"{t.title} ({r['group'].split()[0]})" for t, r in found if (t, r) not in right]
-    made.add(Line("found as an error", share(len(found), len(pairs)), 95.0, True, " %", 1, f"not: {', '.join(missed)}"))
-    made.add(Line("in the right check", share(len(right), len(pairs)), 90.0, True, " %", 1, f"elsewhere: {', '.join(elsewhere)}"))
+    made.add(Line("found as an error", share(len(found), len(pairs)), 95.0, True, " %", 1, f"not: {some(missed)}"))
+    made.add(Line("in the right check", share(len(right), len(pairs)), 90.0, True, " %", 1, f"elsewhere: {some(elsewhere)}"))
     return made
 
 
@@ -128,9 +132,9 @@ def use_table(pairs: Sequence[Pair]) -> Table:
     snippets = [(task, f) for task, result in pairs for f in result["findings"] if f["snippet"]]
     failed = [f"{task.title}: {f['check']}: {f['failed']}" for task, f in snippets if f["failed"]]
     made.add(Line("snippets that run and show it", share(len(snippets) - len(failed), len(snippets)), 100.0, True, " %", 1,
-                  f"of {len(snippets)}; not: {'; '.join(failed[:5])}"))  # fmt: skip
+                  f"of {len(snippets)}; not: {some(failed, 5)}"))  # fmt: skip
     crashed = [f"{task.title}: {reason}" for task, result in pairs for reason in (result.get("crashed") or ()) or _crash(result)]
-    made.add(Line("crashes of the audit itself", len(crashed), 0.0, digits=0, detail="; ".join(crashed[:5])))
+    made.add(Line("crashes of the audit itself", len(crashed), 0.0, digits=0, detail=some(crashed, 5)))
     return made
 
 
