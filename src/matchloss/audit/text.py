@@ -51,7 +51,7 @@ def report_group(report: Report) -> Group:
             if not last:
                 head = f"{severity.capitalize()}{'s' if len(report.of(severity)) > 1 else ''}"
                 parts += [Text(), Text.assemble((head, STYLES[severity])), sentence(words.SEVERITY[severity], "dim", hanging=0)]
-            parts += [Text(), *_finding(finding, named=finding.check != last)]
+            parts += [Text(), *_finding(finding, named=finding.check != last, promise=words.promise(report.convention, finding.check))]
             last = finding.check
     parts += _code(report)
     if not report.findings and report.convention:
@@ -112,9 +112,8 @@ def _about(report: Report) -> dict[str, str]:
     }
 
 
-def _finding(finding: Finding, named: bool) -> list[RenderableType]:
+def _finding(finding: Finding, named: bool, promise: str) -> list[RenderableType]:
     """What was found, and the input that shows it; the check is not named again for the next finding of its own."""
-    promise = words.PROMISES.get(finding.check)
     head = Text.assemble(("  " + plain(finding.check), "bold"), (f" (promise: {promise})" if promise else "", "dim"))
     message = _cut(words.message(finding), MOST)
     said = [textwrap.fill(plain(s), WIDTH, initial_indent=UNDER, subsequent_indent=UNDER) for s in message.splitlines()]

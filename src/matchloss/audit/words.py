@@ -40,6 +40,15 @@ PROMISES = {  # in the order of the checks
     "cost": "time and memory grow as the rows do",
 }
 
+OBJECTIVE_PROMISES = {  # of a booster's objective, by the same names
+    "finite": "gradient and hessian are finite numbers",
+    "gradient": "the gradient is that of a loss in the raw prediction",
+    "hessian": "the hessian is not negative, and the gradient's slope",
+    "minimum": "the gradient changes its sign at the best prediction",
+    "weights": "a row's weight multiplies gradient and hessian",
+    "layout": "each row's numbers stand where the host reads them",
+}
+
 SEVERITY = {
     "error": "a wrong or non-finite result for valid, finite input",
     "warning": "a plausible number or NaN for invalid or infinite input, or a property that losses of this kind should have",
@@ -73,6 +82,12 @@ TARGETS = {
     "labels or distributions": {"multiclass": "labels 0..K-1 or distributions", "binary": "labels or probabilities"},
 }
 RETURNS = {"none": "a value for each row", "mean": "the mean over rows", "sum": "the sum over rows"}
+
+
+def promise(convention: Convention | None, check: str) -> str:
+    """What a check looks at, in words."""
+    own = OBJECTIVE_PROMISES if convention is not None and convention.objective else {}
+    return own.get(check) or PROMISES.get(check, "")
 
 
 def takes(convention: Convention) -> str:

@@ -31,7 +31,7 @@ def _checks(report: Report, function: str) -> list[dict[str, str]]:
                 "state": state,
                 "glyph": glyph,
                 "said": said,
-                "promise": words.PROMISES[outcome.check],
+                "promise": words.promise(report.convention, outcome.check),
                 "reason": audit_words.short(outcome.reason, 400),
                 "to": first.get(outcome.check, ""),
             }
@@ -39,12 +39,12 @@ def _checks(report: Report, function: str) -> list[dict[str, str]]:
     return made
 
 
-def _finding(finding: Finding, place: str) -> dict[str, Any]:
+def _finding(finding: Finding, place: str, promise: str) -> dict[str, Any]:
     return {
         "id": place,
         "check": audit_words.short(finding.check),
         "severity": finding.severity,
-        "promise": words.PROMISES.get(finding.check, ""),
+        "promise": promise,
         "message": audit_words.clean_text(words.message(finding)),
         "shown": [
             {"role": role, "name": audit_words.short(name), "value": audit_words.clean_text(value)}
@@ -57,7 +57,7 @@ def _finding(finding: Finding, place: str) -> dict[str, Any]:
 def _function(report: Report, number: int) -> dict[str, Any]:
     place = f"function-{number}"
     module, name = audit_words.name(report)
-    ordered = [_finding(f, f"{place}-{i}") for i, f in enumerate(words.ordered(report))]
+    ordered = [_finding(f, f"{place}-{i}", words.promise(report.convention, f.check)) for i, f in enumerate(words.ordered(report))]
     checks = _checks(report, place)
     worst, rest = audit_words.verdict(report)
     return {

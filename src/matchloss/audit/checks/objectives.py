@@ -286,7 +286,7 @@ def layout(tried: Tried) -> Iterator[Finding]:
         why = f"{NAMES[b.host]} reads them {here}"
         if flat and _own_rows(b, raw, y, other) > 0.99:
             why += f", and they stand {there}"
-        message = f"the gradient of a row changes other rows' numbers: {why}; of {len(raw)} rows of {b.classes} {own:.0%} are in place"
+        message = f"when a row's prediction moves, {1 - own:.0%} of what changes stands in other rows' places: {why}"
         yield found(b, "error", message)
     elif b.host == LIGHTGBM and np.ndim(out[0]) == 1 and not _reads_as_it_writes(b, raw, y, out):
         message = (
