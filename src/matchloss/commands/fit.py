@@ -24,6 +24,7 @@ def fit(
     *,
     table: dict[str, Any],
     missing: Annotated[str, typer.Option(help="Rows with missing values: error, drop, or indicate.")] = "indicate",
+    summary: Annotated[bool, typer.Option("--summary", help="Standard errors, p values and intervals of a linear model too.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write the model to this JSON file.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write what was found to this HTML page too.")] = None,
     pictures: Pictures = None,
@@ -52,6 +53,7 @@ def fit(
             l2=l2,
             **table,
             missing=missing,  # pyright: ignore[reportArgumentType]
+            summary=summary,
             progress=tell,
         )
     console().print(text.fit_text(found))

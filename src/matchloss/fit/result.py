@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from matchloss.models.tree_model import TreeModel
 
 if TYPE_CHECKING:
+    from matchloss.linear.inference.table import Table
     from matchloss.linear.model import Model
     from matchloss.losses import TargetKind
     from matchloss.scoring import Reliability
@@ -69,6 +70,7 @@ class FitResult:
     constant: dict[str, Score]  # the same scores of the best constant prediction
     reliability: tuple[Reliability, ...]  # one for a number or two classes; for more classes, of the most frequent ones
     importance: tuple[Importance, ...] = ()  # of the columns of trees, the greatest first
+    summary: Table | None = None  # standard errors of the coefficients, where they were asked for
     watched: tuple[float, ...] = ()  # of trees: the mean loss of the rows watched after so many trees, from none on
 
     @property

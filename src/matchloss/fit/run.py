@@ -49,6 +49,7 @@ def fit(
     seed: int = 0,
     missing: Missing = "indicate",
     encoding: str | None = None,
+    summary: bool = False,
     progress: Tell | None = None,
 ) -> FitResult:
     """Fit a model for the column `target` of a table, under the loss that is named or the one that suits the target.
@@ -59,7 +60,8 @@ def fit(
     their standard deviations, by default the one that a comparison takes.
     `loss` is a name of the catalogue, "module:class" for a person's own, or a loss, which is taken as it is.
     `weight` names a column of weights, which is no feature. `missing` says what becomes of rows with missing values: "error" refuses
-    them, "drop" leaves them out, "indicate" fills numbers with the mean and adds an indicator. `progress` is told what goes on.
+    them, "drop" leaves them out, "indicate" fills numbers with the mean and adds an indicator. `summary`: with standard errors of a
+    linear model's coefficients, which the model's file keeps too. `progress` is told what goes on.
     The other options, and `data`, are those of `matchloss.tables.prepare.prepare`.
     DataError for a table, a column or an option that no fit can be made from; ImportError, before any work, with the pip command where
     `model` names a library that is not installed.
@@ -79,11 +81,18 @@ def fit(
         raise DataError(f"--l2 is {l2:g}; it must be finite and at least 0")
     if l2 is not None and kind != LINEAR:
         raise DataError(f"--l2 is a ridge on the coefficients of linear models; --model {model} has none")
+    if summary and kind != LINEAR:
+        raise DataError(f"--summary is of the coefficients of linear models; --model {model} has none")
     given = Options(source, keep, drop, categorical, counts, exposure, weight, dates, missing, rows, encoding, split, folds, seed)
     made = study(data, target, given, [] if asked is None else [asked], tell)
     ready, shares, wanted = made.ready, made.split, made.ready.target
     chosen, why = settle(asked, settled, wanted)
-    found = train_linear(made, chosen, l2, tell) if kind == LINEAR else train_trees(kind, made, chosen, seed, tell)
+    if summary and not chosen.smooth:
+        raise DataError(f"--summary: {chosen!r} has kinks, so that its coefficients have no standard errors from second derivatives")
+    if kind == LINEAR:
+        found = train_linear(made, chosen, l2, tell, summary, exposure is not None)
+    else:
+        found = train_trees(kind, made, chosen, seed, tell)
     observed, heavy = wanted.values[shares.scored], None if ready.weight is None else ready.weight[shares.scored]
     outputs = len(wanted.classes) if chosen.family == "simplex" else None
     tell("scoring rows that the models did not see")
@@ -127,4 +136,5 @@ def fit(
         reliability=diagrams(chosen, np.asarray(chosen.predict(found.raw[0])), observed, wanted.classes, heavy),
         importance=found.importance,
         watched=found.watched,
+        summary=None if found.errors is None else found.errors.table,
     )

@@ -43,6 +43,8 @@ def fit_text(found: FitResult) -> Group:
     parts += [sentence("by rows that no model saw: lower is better; the constant is the best one for the rows learned from", "dim")]
     if found.effects:
         parts += [Text(), _effects(found), *(sentence(plain(line), "dim") for line in _legend(found))]
+    if found.summary is not None:
+        parts += [Text(), Text("\n".join(map(plain, str(found.summary).splitlines())))]
     if found.importance:
         parts += [Text(), _importance(found), *(sentence(plain(line), "dim") for line in _worth(found))]
     if found.warnings:
@@ -53,13 +55,14 @@ def fit_text(found: FitResult) -> Group:
 def model_text(model: Model | TreeModel, source: str) -> Group:
     """The card of a model: what it predicts, from which columns, how it came about, how it did, and a linear one's coefficients."""
     about = dict(model.about)
-    scores = about.pop("scores", None)
+    scores, known = about.pop("scores", None), about.pop("inference", None)
+    errors = known.get("standard errors", {}) if isinstance(known, dict) else {}
     parts: list[RenderableType] = [Text(plain(f"{model.target}, by {source}"), style="bold"), facts(_what(model) | _about(about))]
     if isinstance(scores, dict):
         pairs = {name: both for name, both in scores.items() if isinstance(both, dict)}
         held, constant = ({name: _score(both.get(whose)) for name, both in pairs.items()} for whose in ("model", "constant"))
         parts += [Text(), scores_table(held, constant), sentence("by rows that no model saw: lower is better", "dim")]
-    return Group(*parts, *([] if isinstance(model, TreeModel) else [Text(), *_coefficients(model)]))
+    return Group(*parts, *([] if isinstance(model, TreeModel) else [Text(), *_coefficients(model, errors)]))
 
 
 def fits_table(found: Sequence[FitResult]) -> Table:
@@ -95,7 +98,7 @@ def _gain(score: Score, constant: Score) -> str:
     return f"{100 * (1 - score.value / constant.value):.1f} %" if fair else "-"
 
 
-def _coefficients(model: Model) -> list[RenderableType]:
+def _coefficients(model: Model, errors: dict[str, Any]) -> list[RenderableType]:
     """The first of them, in the table's order; of many classes none, since no line could hold them."""
     columns = model.coef if model.coef.ndim == 2 else model.coef[:, None]
     if columns.shape[1] > MOST_CLASSES:
@@ -104,6 +107,9 @@ def _coefficients(model: Model) -> list[RenderableType]:
     lines = [("coefficient", *(map(_folding, model.classes) if model.coef.ndim == 2 else ["value"]))]
     lines += [("intercept", *map(_number, np.atleast_1d(model.intercept)))]
     lines += [(_folding(name), *map(_number, row)) for name, row in list(zip(names, columns, strict=True))[:MOST_SHOWN]]
+    if errors and model.coef.ndim == 1:
+        known = [errors.get(name) for name in ("intercept", *names[:MOST_SHOWN])]
+        lines = [(*lines[0], "std err"), *((*line, "-" if e is None else f"{e:.4g}") for line, e in zip(lines[1:], known, strict=True))]
     table = blocks(lines, width())
     rest = len(names) - MOST_SHOWN
     return [table, *([sentence(f"and {rest:,} more, all of them in the file", "dim")] if rest > 0 else [])]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.fit import measure
+from matchloss.fit.errors import Errors, errors_of
 from matchloss.fit.result import Effect, Importance, Step
 from matchloss.linear.model import Model
 from matchloss.models.linear import LinearModels
@@ -44,10 +45,11 @@ class Trained:
     effects: tuple[Effect, ...] = ()
     importance: tuple[Importance, ...] = ()
     watched: tuple[float, ...] = ()
+    errors: Errors | None = None
 
 
-def train_linear(study: Study, loss: Loss, l2: float | None, tell: Tell) -> Trained:
-    """A linear model; `l2` replaces the usual ridge."""
+def train_linear(study: Study, loss: Loss, l2: float | None, tell: Tell, summary: bool = False, exposed: bool = False) -> Trained:
+    """A linear model; `l2` replaces the usual ridge; `summary`: with standard errors; `exposed`: weights are exposures."""
     ready, wanted = study.ready, study.ready.target
     penalty = ridge(loss, wanted) if l2 is None else l2
     models = LinearModels.of(ready, study.split)
@@ -62,8 +64,12 @@ def train_linear(study: Study, loss: Loss, l2: float | None, tell: Tell) -> Trai
         "objective": known(found.objective),
         "gradient_norm": known(found.gradient_norm),
     }
+    errors = errors_of(models, found, loss, penalty, wanted, ready.weight, exposed) if summary else None
+    if errors is not None:
+        about["inference"] = errors.as_facts()
     return Trained(
         raw=cross.raw,
+        errors=errors,
         model=Model(loss, models.design, found.intercept, found.coef, wanted.name, wanted.kind, wanted.classes, {}, ready.readings),
         about=about,
         notes=(*models.notes(), *([describe_ridge()] if l2 is None and penalty else [])),

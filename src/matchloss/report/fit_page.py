@@ -112,6 +112,9 @@ def _charts(fit: FitResult, number: int) -> dict[str, alt.Chart]:
         f"fit-{number}-reliability-{j}": pictures.reliability_chart(found, target=fit.model.target)
         for j, found in enumerate(fit.reliability)
     }
+    if fit.summary is not None:
+        name, coef, low, high = (fit.summary[column] for column in ("name", "coef", "ci_lower", "ci_upper"))
+        made[f"fit-{number}-coefficients"] = pictures.coefficients_chart(name[1:], coef[1:], low[1:], high[1:])
     if len(fit.watched) > 1:
         made[f"fit-{number}-trees"] = pictures.watched_chart(np.array(fit.watched), fit.passes)
     objective, gradient = (np.array([getattr(step, key) for step in fit.trace]) for key in ("objective", "gradient_norm"))
@@ -153,6 +156,7 @@ def _fit(fit: FitResult, number: int) -> dict[str, Any]:
         "trace": _passes(fit.trace, most),
         "reliability": [f"fit-{number}-reliability-{j}" for j in range(len(fit.reliability))],
         "trust": fit_words.how_to_trust(fit),
+        "summary": None if fit.summary is None else {"facts": fit.summary.facts, "notes": fit.summary.notes},
     }
 
 

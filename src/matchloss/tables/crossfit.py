@@ -59,7 +59,7 @@ def cross_fit(
     The ridge l2 is that of columns of numbers in units of their standard deviations, so that units do not matter; the objective is
     without it.
     """
-    rows, unit = _in_deviations(rows) if l2 else (rows, None)
+    rows, unit = in_deviations(rows) if l2 else (rows, None)
     target = np.ascontiguousarray(target, np.float64 if outputs is None else np.int64)
     made: list[Solution] = []
     tell(f"{loss.name}: loading")
@@ -97,7 +97,7 @@ def cross_fit(
     return CrossFit(_in_units(made[-1], unit, l2), raw, len(made), failed, lambda: _in_units(whole(), unit, l2))
 
 
-def _in_deviations(rows: TableRows) -> tuple[TableRows, Floats]:
+def in_deviations(rows: TableRows) -> tuple[TableRows, Floats]:
     """The rows with their numbers in units of their standard deviations, and this unit for each coefficient."""
     columns = rows.numbers if isinstance(rows.numbers, tuple) else tuple(rows.numbers.T)
     deviation = np.array([float(np.std(column, dtype=np.float64)) if len(column) else 0.0 for column in columns])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,59 +15,103 @@ from matchloss.linear.inference.frames import library_of
 from matchloss.linear.inference.inference import Inference, Kind, names_of
 from matchloss.linear.inference.information import Standing, Weights
 from matchloss.linear.objective import Log, Objective
-from matchloss.linear.rows import Floats, moved
+from matchloss.linear.rows import Floats, TableRows, moved
 from matchloss.linear.solve import blas_on_one_thread, objective
 
 if TYPE_CHECKING:
+    from matchloss.linear.plan import Design
     from matchloss.losses import Loss
 
 AWAY = 0.01  # standard errors: a gradient that moves a coefficient by more says that these rows are others
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A fitted linear model and its penalty, without its rows."""
+
+    loss: Loss
+    coef: Floats  # (1, p) or (K, p)
+    intercept: Floats  # (1,) or (K,)
+    fit_intercept: bool
+    l2: float
+    names: tuple[str, ...]  # of the p coefficients
+    columns: dict[str, list[int]]  # the coefficients of each column, of those
+    classes: tuple[str, ...] = ()
+    diverging: tuple[int, ...] = ()  # without a finite best, the intercept, if any, counted as the first
 
 
 def infer(
     estimator: Any, X: Any, target: NDArray[Any], sample_weight: Any, offset: Any, weights: Weights, kind: Kind | None, groups: Any
 ) -> Inference:
     """The Inference of an estimator; `target` as its loss takes it."""
-    loss = estimator.loss_
-    _refuse(estimator, weights, X)
-    rows = estimator._rows(X)
-    coef = np.atleast_2d(estimator.coef_)
-    outputs = None if len(coef) == 1 else len(coef)
-    given, intercept = rows.n, bool(estimator.fit_intercept)
-    f = objective(loss, rows, target, sample_weight, offset, float(estimator.l2), outputs, intercept)
-    theta, centre, params = _coefficients(f, coef, np.atleast_1d(estimator.intercept_))
-    classes = [str(label) for label in getattr(estimator, "classes_", [])]
-    likelihood = loss.simplified.likelihood
-    kept = None if f.weight is None or f.rows.n == given else np.flatnonzero(np.asarray(sample_weight, np.float64) > 0)
-    names = [str(name) for name in estimator.coef_names_]
-    made = Inference(
-        standing=Standing(f, theta, weights),
-        names=names_of(names, intercept, [f"{c}" for c in classes[1:]] if outputs else []),
-        params=params,
-        centre=np.concatenate([np.zeros(int(intercept)), centre]),
-        kept=np.ones(theta.size, bool),
-        independent=np.ones(f.size, bool),
-        title=f"{loss.title} regression" if loss.title else repr(loss),
-        facts=_facts(loss, classes, weights, f),
-        rows=kept,
-        given=given,
-        backend=library_of(X),
-        kind=kind or ("fisher" if likelihood else "HC1"),
-        groups=groups,
-        reads=estimator._rows,
-        columns=_columns(estimator, int(intercept), f.size, theta.size),
+    _refuse(estimator)
+    names = tuple(str(name) for name in estimator.coef_names_)
+    fit = Fit(
+        estimator.loss_,
+        np.atleast_2d(estimator.coef_),
+        np.atleast_1d(estimator.intercept_),
+        bool(estimator.fit_intercept),
+        float(estimator.l2),
+        names,
+        columns_of(estimator.design_),
+        tuple(str(label) for label in getattr(estimator, "classes_", [])),
+        getattr(estimator, "_diverging", ()),
     )
-    return _judged(made, estimator, names, intercept)
+    made = infer_rows(fit, estimator._rows(X), target, sample_weight, offset, weights, kind, groups)
+    return replace(made, backend=library_of(X), reads=estimator._rows)
 
 
-def _refuse(estimator: Any, weights: str, X: Any) -> None:
-    loss = estimator.loss_
+def infer_rows(
+    fit: Fit,
+    rows: TableRows,
+    target: NDArray[Any],
+    sample_weight: Any = None,
+    offset: Any = None,
+    weights: Weights = "repeat",
+    kind: Kind | None = None,
+    groups: Any = None,
+) -> Inference:
+    """The same for rows as passes read them."""
+    loss = fit.loss
     if weights not in ("repeat", "trials"):
         raise DomainError(f'weights is {weights!r}; allowed: "repeat" (a weight counts equal rows), "trials" (a row is a mean of so many)')
     if not loss.smooth:
         raise DomainError(
             f"{loss!r} has kinks: its coefficients have no standard errors from second derivatives; draw rows with replacement and refit"
         )
+    outputs = None if len(fit.coef) == 1 else len(fit.coef)
+    given, head = rows.n, int(fit.fit_intercept)
+    f = objective(loss, rows, target, sample_weight, offset, fit.l2, outputs, fit.fit_intercept)
+    theta, centre, params = _coefficients(f, fit.coef, fit.intercept)
+    made = Inference(
+        standing=Standing(f, theta, weights),
+        names=names_of(fit.names, fit.fit_intercept, fit.classes[1:] if outputs else ()),
+        params=params,
+        centre=np.concatenate([np.zeros(head), centre]),
+        kept=np.ones(theta.size, bool),
+        independent=np.ones(f.size, bool),
+        title=f"{loss.title} regression" if loss.title else repr(loss),
+        facts=_facts(loss, fit.classes, weights, f),
+        rows=None if f.rows.n == given else np.flatnonzero(np.asarray(sample_weight, np.float64) > 0),
+        given=given,
+        kind=kind or ("fisher" if loss.simplified.likelihood else "HC1"),
+        groups=groups,
+        columns={name: [head + j + k for k in range(0, theta.size, f.size) for j in own] for name, own in fit.columns.items()},
+    )
+    return _judged(made, fit)
+
+
+def columns_of(design: Design | None) -> dict[str, list[int]]:
+    """The coefficients of each column of a frame."""
+    made: dict[str, list[int]] = {}
+    at = 0
+    for column in () if design is None else design.columns:
+        made[column.name] = list(range(at, at + len(column.names)))
+        at += len(column.names)
+    return made
+
+
+def _refuse(estimator: Any) -> None:
     if estimator.bounds or estimator.penalty_factor is not None:
         raise DomainError("with bounds or penalty factors the usual standard errors do not hold: there are none")
     if estimator.l1:
@@ -93,18 +138,7 @@ def _coefficients(f: Objective, coef: Floats, intercept: Floats) -> tuple[Floats
     return theta, centre, whole.ravel()
 
 
-def _columns(estimator: Any, intercept: int, size: int, total: int) -> dict[str, list[int]]:
-    made: dict[str, list[int]] = {}
-    at = intercept
-    columns = estimator.design_.columns if estimator.design_ is not None else []
-    for column in columns:
-        count = len(column.names)
-        made[column.name] = [at + j + k for k in range(0, total, size) for j in range(count)]
-        at += count
-    return made
-
-
-def _facts(loss: Loss, classes: list[str], weights: str, f: Objective) -> dict[str, str]:
+def _facts(loss: Loss, classes: Sequence[str], weights: str, f: Objective) -> dict[str, str]:
     made = {"Loss:": repr(loss)}
     if len(classes) == 2:
         made["Target:"] = f"{classes[1]}, against {classes[0]}"
@@ -117,10 +151,10 @@ def _facts(loss: Loss, classes: list[str], weights: str, f: Objective) -> dict[s
     return made
 
 
-def _judged(made: Inference, estimator: Any, names: list[str], intercept: bool) -> Inference:
+def _judged(made: Inference, fit: Fit) -> Inference:
     """With notes, and without standard errors where there are none."""
     f, notes = made.f, []
-    each = [*(["intercept"] if intercept else []), *names]
+    each = names_of(fit.names, fit.fit_intercept, ())
     independent = made.independent.copy()
     if not f.l2:
         with blas_on_one_thread():
@@ -130,7 +164,7 @@ def _judged(made: Inference, estimator: Any, names: list[str], intercept: bool) 
             notes.append(f"Collinear columns have no standard error: {_listed([each[j] for j in left_out])}.")
     kept = np.tile(independent, made.standing.size // f.size)
     if f.l2 == 0:
-        gone = _diverging(made, estimator)
+        gone = _diverging(made, fit)
         kept &= ~gone
         if gone.any():
             which = _listed([made.names[j] for j in np.flatnonzero(gone)])
@@ -170,15 +204,14 @@ def _away(made: Inference) -> float:
     return float((step[kept] / error[kept]).max(initial=0.0))
 
 
-def _diverging(made: Inference, estimator: Any) -> NDArray[np.bool_]:
+def _diverging(made: Inference, fit: Fit) -> NDArray[np.bool_]:
     """Coefficients (P M,) without a finite best: of levels whose targets all lie at an end, or along a direction that never stops."""
     f = made.f
     gone = np.zeros((made.standing.size // f.size, f.size), bool)
     at_end = _levels_at_the_end(f)
     if at_end is not None:
         gone |= at_end
-    known = getattr(estimator, "_diverging", ())
-    gone[:, [j for j in known if j < f.size]] = True
+    gone[:, [j for j in fit.diverging if j < f.size]] = True
     if not gone.any():
         direction = endless(f, f.measure(made.standing.whole, Log(1)), [])
         if direction is not None:

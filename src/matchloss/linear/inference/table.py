@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from matchloss.linear.inference.frames import as_frame
+from matchloss.linear.rows import Floats
 
 if TYPE_CHECKING:
     from matchloss.linear.inference.inference import Inference
@@ -43,9 +44,14 @@ class Table:
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         return as_frame(self.columns, "pyarrow").__arrow_c_stream__(requested_schema)
 
+    def rescaled(self, unit: Floats) -> Table:
+        """The table for columns that were divided by `unit`, one number a coefficient."""
+        changed = {name: self.columns[name] / unit for name in ("coef", "se", "ci_lower", "ci_upper")}
+        return replace(self, columns=self.columns | changed)
+
     def cells(self) -> list[list[str]]:
         """The table of coefficients as text."""
-        formats = ("{}", "{:.6g}", "{:.4g}", "{:.3f}", "{:.3f}", "{:.6g}", "{:.6g}")
+        formats = ("{}", "{:.5g}", "{:.3g}", "{:.3f}", "{:.3f}", "{:.4g}", "{:.4g}")
         rows = zip(*self.columns.values(), strict=True)
         return [[form.format(value) for form, value in zip(formats, row, strict=True)] for row in rows]
 
@@ -56,7 +62,7 @@ class Table:
         gap = max(2, (WIDTH - first - sum(widths[1:])) // max(1, len(widths) - 1))
 
         def line(row: list[str]) -> str:
-            name = row[0] if len(row[0]) <= first else row[0][: first - 1] + "…"
+            name = row[0] if len(row[0]) <= first else row[0][: first - 2] + ".."
             return name.ljust(first) + "".join(" " * gap + cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
 
         half, pairs = (len(self.facts) + 1) // 2, []

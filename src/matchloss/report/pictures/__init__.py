@@ -4,6 +4,7 @@ A function takes what `matchloss.scoring` computed and gives an `altair.Chart`; 
 Altair is imported when the first picture is made.
 """
 
+from matchloss.report.pictures.coefficients import coefficients_chart, path_chart
 from matchloss.report.pictures.forecasts import (
     comparison_chart,
     decomposition_chart,
@@ -18,6 +19,7 @@ from matchloss.report.pictures.render import embed, write
 
 __all__ = [
     "Stand",
+    "coefficients_chart",
     "comparison_chart",
     "convergence_chart",
     "decomposition_chart",
@@ -25,6 +27,7 @@ __all__ = [
     "histogram_chart",
     "murphy_chart",
     "murphy_difference_chart",
+    "path_chart",
     "reliability_chart",
     "sharpness_chart",
     "signals_chart",
