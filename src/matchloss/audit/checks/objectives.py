@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matchloss.audit.calling.adapt import import_text
 from matchloss.audit.calling.calls import silence
 from matchloss.audit.calling.metrics import Metric
+from matchloss.audit.calling.objective_code import snippet
 from matchloss.audit.calling.objectives import CATBOOST, KINDS, LIGHTGBM, NAMES, START, Boosted
 from matchloss.audit.checks._check import Skip
 from matchloss.audit.finding import Finding
@@ -178,7 +178,7 @@ def hessian(tried: Tried) -> Iterator[Finding]:
         message = (
             f"calc_ders_multi returns der2 as a vector of {b.classes} numbers, where CatBoost takes a matrix of {b.classes} x {b.classes}"
         )
-        yield found(b, "error", message)
+        yield found(b, "error", message, rows=(np.zeros((1, b.classes)), np.zeros(1)))
         return
     if not np.isfinite(h).all():
         raise Skip("it is not finite")
@@ -260,7 +260,8 @@ def weights(tried: Tried) -> Iterator[Finding]:
     k = 0 if not right[0] else 1
     i = int(np.argmax(np.abs(weighted[k] - asked[k]).reshape(ROWS, -1).max(axis=1)))
     got, want = weighted[k][i].ravel()[0], asked[k][i].ravel()[0]
-    yield found(b, "error", f"with a weight of {w[i]:g} a row's {what} is {got:.4g}, where {want:.4g} is right", got=got)
+    message = f"with a weight of {w[i]:g} a row's {what} is {got:.4g}, where {want:.4g} is right"
+    yield found(b, "error", message, got=got, right=want, rows=(raw[i : i + 1], y[i : i + 1], w[i : i + 1]))
 
 
 def layout(tried: Tried) -> Iterator[Finding]:
@@ -287,7 +288,7 @@ def layout(tried: Tried) -> Iterator[Finding]:
         if flat and _own_rows(b, raw, y, other) > 0.99:
             why += f", and they stand {there}"
         message = f"when a row's prediction moves, {1 - own:.0%} of what changes stands in other rows' places: {why}"
-        yield found(b, "error", message)
+        yield found(b, "error", message, rows=(raw[: b.classes].round(3), y[: b.classes]))
     elif b.host == LIGHTGBM and np.ndim(out[0]) == 1 and not _reads_as_it_writes(b, raw, y, out):
         message = (
             "given the predictions class after class in one row of numbers, as LightGBM before 4.0 does, it reads them row after row, and "
@@ -359,27 +360,12 @@ CHECKS: dict[str, Callable[[Tried], Iterator[Finding]]] = {
 
 
 def found(
-    b: Boosted, severity: str, message: str, raw: float | None = None, target: float = 0.0, got: Any = None, right: Any = None
-) -> Finding:
-    """A finding, with code that shows it where it is of one row."""
+    b: Boosted, severity: str, message: str, raw: float | None = None, target: float = 0.0, got: Any = None, right: Any = None,
+    rows: tuple[Any, ...] = (),
+) -> Finding:  # fmt: skip
+    """A finding, with code that shows it; rows: raw predictions, targets and perhaps weights, where it is not of one row."""
     example: dict[str, Any] = {} if raw is None else {"prediction": raw, "target": target}
     example |= {name: float(v) for name, v in (("got", got), ("right", right)) if v is not None}
-    return Finding("", severity, message, example, "" if raw is None or b.classes else _snippet(b, raw, target))
-
-
-def _snippet(b: Boosted, raw: float, target: float) -> str:
-    setup = import_text(b.fn if not b.form.startswith(("range", "multi")) else type(b.fn))
-    lines = [
-        "import numpy as np",
-        setup or "# fn is the function that was audited",
-        "",
-        f"raw, target = np.array([{raw!r}]), np.array([{target!r}])",
-    ]
-    if b.form == "preds, data":
-        lines[0] = "from types import SimpleNamespace\n\nimport numpy as np"
-        lines.append("data = SimpleNamespace(get_label=lambda: target, get_weight=lambda: np.array([]))")
-    names = {"preds": "raw", "weight": "np.ones(1)", "group": "np.ones(1)"}
-    called = f"fn({', '.join(names.get(name, name) for name in b.form.split(', '))})"
-    if b.form == "range":
-        called = f"fn{'()' if setup else ''}.calc_ders_range(raw, target, None)"
-    return "\n".join([*lines, f"print({called})"])
+    if raw is not None and not b.classes:
+        rows = (np.array([raw]), np.array([target]))
+    return Finding("", severity, message, example, snippet(b, *rows) if rows else "")
