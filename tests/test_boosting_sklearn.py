@@ -14,7 +14,6 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import matchloss as ml
 import sweeps
@@ -211,18 +210,3 @@ def test_clones_pickles_pipelines_and_searches() -> None:
     pipe = make_pipeline(StandardScaler(), HistGradientBoostingRegressor(**QUICK))
     search = GridSearchCV(pipe, {"histgradientboostingregressor__loss": ["poisson", ml.Tweedie(1.5), "expectile(alpha=0.3)"]}, cv=2)
     assert search.fit(X, y).best_params_["histgradientboostingregressor__loss"] in ("poisson", ml.Tweedie(1.5))
-
-
-CHECKED = [
-    HistGradientBoostingRegressor(max_iter=4, min_samples_leaf=5),
-    HistGradientBoostingRegressor("poisson", max_iter=4, min_samples_leaf=5),
-    HistGradientBoostingClassifier(max_iter=4, min_samples_leaf=5),
-    HistGradientBoostingClassifier("sparsemax", max_iter=4, min_samples_leaf=5),
-]
-
-
-@pytest.mark.exhaustive
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-@parametrize_with_checks(CHECKED)
-def test_scikit_learns_checks(estimator: Any, check: Any) -> None:
-    check(estimator)

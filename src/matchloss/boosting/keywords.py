@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 C = TypeVar("C", bound=type)
 
 
-def with_keywords_of(parent: type) -> Callable[[C], C]:
-    """Gives a subclass's constructor, `(self, loss, *, curvature, **parent's)`, a signature that lists the parent's keywords.
+def with_keywords_of(parent: type, without: str = "") -> Callable[[C], C]:
+    """Gives a subclass's constructor, `(self, loss, *, curvature, **parent's)`, a signature that lists the parent's keywords but one.
 
     scikit-learn reads an estimator's parameters off this signature, and so do editors and `help`.
     """
@@ -18,7 +18,7 @@ def with_keywords_of(parent: type) -> Callable[[C], C]:
     def decorate(cls: C) -> C:
         init: Any = cls.__init__
         own = [p for p in inspect.signature(init).parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-        names = {p.name for p in own}
+        names = {p.name for p in own} | {without}
         theirs = [
             p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
             for p in inspect.signature(parent.__init__).parameters.values()

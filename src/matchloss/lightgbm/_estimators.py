@@ -51,6 +51,8 @@ class _OfLoss(lightgbm.LGBMModel):
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, init_score: Any = None, **given: Any) -> Self:
         """Fits the trees to X (n, p), y (n,) and sample_weight (n,); the keywords are LightGBM's."""
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         target = np.asarray(y)
         loss = self._loss_of(target)
         params = {name: value for name, value in self._as_host().get_params().items() if value is not None}
@@ -78,7 +80,8 @@ class _OfLoss(lightgbm.LGBMModel):
     def _weights(self, y: Array, weight: Any) -> Array | None:
         """The weights of rows times those of their classes."""
         balance = self._class_weight if self._class_weight is not None else self.class_weight
-        w = None if weight is None or len(weight) == 0 else np.asarray(weight, np.float64)
+        w = None if weight is None else np.asarray(weight, np.float64)
+        w = None if w is not None and w.size == 0 else w
         if balance is None:
             return w
         of_class = compute_sample_weight(balance, y)

@@ -139,6 +139,13 @@ class HistGradientBoostingClassifier(HostClassifier):
         raw = self._raw_predict(X)
         return self.classes_[places(self.loss_, raw)]
 
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
+        """Raw predictions: (n, K), or (n,) for two classes."""
+        raw = self._raw_predict(X)
+        if self.loss_.family == "simplex":
+            return raw[:, 1] - raw[:, 0] if raw.shape[1] == 2 else raw
+        return raw[:, 0]
+
     @available_if(_has_probabilities)
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """The probability of each class, (n, K)."""

@@ -76,7 +76,7 @@ class _OfLoss(xgboost.XGBModel):
             self._set_evaluation_result(found)
 
 
-@with_keywords_of(xgboost.XGBModel)
+@with_keywords_of(xgboost.XGBModel, without="objective")
 class XGBRegressor(_OfLoss, xgboost.XGBRegressor):
     """xgboost.XGBRegressor, which minimises any loss of one raw prediction a row.
 
@@ -133,7 +133,7 @@ def _has_probabilities(model: Any) -> bool:
     return gives_probabilities(loss_of(model.loss))
 
 
-@with_keywords_of(xgboost.XGBModel)
+@with_keywords_of(xgboost.XGBModel, without="objective")
 class XGBClassifier(_OfLoss, xgboost.XGBClassifier):
     """xgboost.XGBClassifier, which minimises any loss of labels 0..K-1.
 
@@ -173,7 +173,7 @@ class XGBClassifier(_OfLoss, xgboost.XGBClassifier):
         """Fits the trees to X (n, p), labels y (n,) from 0 to K-1, and sample_weight (n,); the keywords are XGBoost's."""
         given = {name: value for name, value in locals().items() if name not in ("self", "X", "y", "__class__")}
         classes = np.unique(np.asarray(y))
-        if not np.array_equal(classes, np.arange(len(classes))):
+        if len(classes) > 1 and not np.array_equal(classes, np.arange(len(classes))):
             raise ValueError(
                 f"XGBoost takes the labels 0..K-1; y has {classes[:10].tolist()}: sklearn.preprocessing.LabelEncoder makes them"
             )
@@ -192,4 +192,11 @@ class XGBClassifier(_OfLoss, xgboost.XGBClassifier):
     @available_if(_has_probabilities)
     def predict_proba(self, X: Any, **keywords: Any) -> Array:
         """The probability of each class, (n, K)."""
-        return probabilities(self._loss(), xgboost.XGBModel.predict(self, X, output_margin=True, **keywords))
+        raw = xgboost.XGBModel.predict(self, X, output_margin=True, **keywords)
+        return probabilities(self._loss(), raw)
+
+    def __sklearn_tags__(self) -> Any:
+        tags: Any = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = False
+        tags.classifier_tags.multi_class = "multiclass" in loss_of(self.loss).suits
+        return tags

@@ -1,0 +1,43 @@
+"""scikit-learn's own checks of estimators: ours fail none that the host's own pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightgbm
+import pytest
+import sklearn.ensemble
+import xgboost
+from sklearn.utils.estimator_checks import check_estimator
+
+from matchloss.lightgbm import LGBMClassifier, LGBMRegressor
+from matchloss.sklearn import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from matchloss.xgboost import XGBClassifier, XGBRegressor
+
+XGB: dict[str, Any] = {"n_estimators": 4, "max_depth": 2, "n_jobs": 1}
+LGBM: dict[str, Any] = {"n_estimators": 4, "min_child_samples": 2, "n_jobs": 1, "verbose": -1}
+
+HIST: dict[str, Any] = {"max_iter": 4, "min_samples_leaf": 5}
+PAIRS = [
+    (HistGradientBoostingRegressor("huber", **HIST), sklearn.ensemble.HistGradientBoostingRegressor(**HIST)),
+    (HistGradientBoostingRegressor("poisson", **HIST), sklearn.ensemble.HistGradientBoostingRegressor(loss="poisson", **HIST)),
+    (HistGradientBoostingClassifier("sparsemax", **HIST), sklearn.ensemble.HistGradientBoostingClassifier(**HIST)),
+    (XGBRegressor(**XGB), xgboost.XGBRegressor(**XGB)),
+    (XGBClassifier(**XGB), xgboost.XGBClassifier(**XGB)),
+    (LGBMRegressor(**LGBM), lightgbm.LGBMRegressor(**LGBM)),
+    (LGBMClassifier(**LGBM), lightgbm.LGBMClassifier(**LGBM)),
+]
+
+
+def failed(estimator: Any) -> dict[str, str]:
+    """The checks that an estimator fails, and how."""
+    found = check_estimator(estimator, on_skip=None, on_fail=None)
+    return {check["check_name"]: str(check["exception"]) for check in found if check["status"] == "failed"}
+
+
+@pytest.mark.exhaustive
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("ours", "theirs"), PAIRS, ids=lambda e: type(e).__module__.split(".")[0] + type(e).__name__)
+def test_ours_fail_no_check_that_the_hosts_pass(ours: Any, theirs: Any) -> None:
+    allowed = failed(theirs)
+    assert {name: why for name, why in failed(ours).items() if name not in allowed} == {}
