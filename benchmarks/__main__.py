@@ -15,7 +15,20 @@ from pathlib import Path
 
 from benchmarks.tables import Table, machine, processor
 
-TOPICS = ("startup", "small", "pointwise", "simplex", "linear", "scores", "hosts", "large_vocabulary", "verdicts", "audit", "boosting")
+TOPICS = (
+    "startup",
+    "small",
+    "pointwise",
+    "simplex",
+    "linear",
+    "scores",
+    "hosts",
+    "large_vocabulary",
+    "verdicts",
+    "audit",
+    "boosting",
+    "statistics",
+)
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
@@ -27,7 +40,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--rounds", type=int, default=7, help="of --against, 7 by default")
     parser.add_argument("--tables", type=int, help="of the largest study of verdicts, 200 by default")
     asked = parser.parse_args(arguments)
-    timed = tuple(topic for topic in TOPICS if topic not in ("verdicts", "audit", "boosting"))
+    timed = tuple(topic for topic in TOPICS if topic not in ("verdicts", "audit", "boosting", "statistics"))
     known = (*timed, "jax") if asked.against else TOPICS
     unknown = [t for t in asked.topics if t not in known]
     if unknown:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -37,7 +38,8 @@ class LinearRegressor(RegressorMixin, Linear):
     float64, any layout, never copied), or a data frame (pandas, polars, pyarrow, ...), whose text, categorical and boolean columns
     become integer codes: a coefficient for each level but the first. Numeric columns are not rescaled.
 
-    Parameters: `loss`, a name or a Loss (`ml.Pinball(0.9)`); `l2` >= 0; `l1` >= 0 adds l1 |coef|, which sets coefficients to 0;
+    Parameters: `loss`, a name or a Loss (`ml.Pinball(0.9)`; of `ml.NegativeBinomial(size="estimate")` the likeliest size is found, which
+    `loss_` has and `profile_` tells of); `l2` >= 0; `l1` >= 0 adds l1 |coef|, which sets coefficients to 0;
     `penalty_factor`, {column: factor of its penalty}; `groups`, {name: [columns]} or "categories", which l1 then takes as a whole, by
     sqrt(size) times their norm; `bounds`, {column: (low, high)}, None for no bound; `fit_intercept`; `tol`, the largest absolute entry of
     the objective's gradient at which to stop, or with l1 and bounds the KKT residual; `max_passes`, the most passes over all rows;
@@ -68,6 +70,8 @@ class LinearRegressor(RegressorMixin, Linear):
         loss = self._suited()
         rows, weight = self._learn(X, y, sample_weight)
         y = numbers("y", column_or_1d(y, warn=True))
+        if loss.estimates:
+            loss = self._estimated(loss, rows, y, weight, offset)
         self._take(self._solve(loss, rows, y, weight, offset, None))
         return self
 
@@ -83,6 +87,19 @@ class LinearRegressor(RegressorMixin, Linear):
 
     def _take(self, found: Solution) -> None:
         self.coef_, self.intercept_ = found.coef, found.intercept
+
+    def _estimated(self, loss: Loss, rows: Any, y: Floats, weight: Any, offset: Any) -> Loss:
+        """The loss with its parameter estimated; `profile_` tells of it."""
+        from matchloss.linear.profile import estimated
+
+        if not self._plain():
+            raise ValueError(f"{loss!r}: a parameter is estimated with a ridge or no penalty; give it as a number beside l1 and bounds")
+        loss, profile, said = estimated(loss, rows, y, weight, offset, float(self.l2), bool(self.fit_intercept))
+        if profile is not None:
+            self.profile_ = profile
+        if said:
+            warnings.warn(said, stacklevel=3)
+        return loss
 
     def predict(self, X: Any, offset: Any = None) -> Floats:
         """Predictions (n,) in the target's units: loss.predict(raw), raw = X coef + intercept + offset; without an offset 0 is added.

@@ -40,6 +40,7 @@ class Loss:
     sources: ClassVar[tuple[str, ...]] = ()
     factors: ClassVar[dict[str, float]] = {}  # by alias: what the peer's value is, as a multiple of this one
     parameter_domains: ClassVar[dict[str, Interval]] = {}
+    estimable: ClassVar[tuple[str, ...]] = ()  # parameters that may be "estimate": LinearRegressor finds them by likelihood
     raw_domain: ClassVar[Interval] = REAL
     token: ClassVar[str] = ""  # set on each instance: a plain string that equal losses share, for tracers to guard on
 
@@ -72,6 +73,8 @@ class Loss:
         for field in fields(self):
             given = getattr(self, field.name)
             domain = self.parameter_domains.get(field.name, REAL)
+            if field.name in self.estimable and isinstance(given, str) and given == "estimate":
+                continue
             if isinstance(given, bool) or not isinstance(given, int | float | np.number):
                 raise TypeError(f"{type(self).__name__}'s {field.name} is {given!r}; it must be a number in {domain}")
             if float(given) not in domain:
@@ -94,6 +97,11 @@ class Loss:
     def parameters(self) -> dict[str, float]:
         """The constructor's arguments."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @property
+    def estimates(self) -> tuple[str, ...]:
+        """The parameters that are to be estimated. Until they are, the loss has no values."""
+        return tuple(name for name in self.estimable if isinstance(getattr(self, name), str))
 
     @property
     def constants(self) -> tuple[float, ...]:

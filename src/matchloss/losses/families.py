@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.engine.namespaces import Namespace
+from matchloss.errors import DomainError
 from matchloss.losses._domain import NON_NEGATIVE, POSITIVE, Interval
 from matchloss.losses._loss import Loss, PointwiseLoss
 from matchloss.losses._terms import Numbers, Triple, exp_of_product, split_factor, times, times_exp_of_product
@@ -244,10 +245,13 @@ class NegativeBinomial(LogLinkLoss):
     advice = "The negative binomial trusts large counts less: its signal levels off."
     convex = True
     parameter_domains: ClassVar[dict[str, Interval]] = {"size": POSITIVE}
+    estimable = ("size",)
     target_domain = NON_NEGATIVE
 
     @property
     def constants(self) -> tuple[float, ...]:
+        if self.estimates:
+            raise DomainError(f"{self!r} has no values: LinearRegressor estimates the size in fit; elsewhere it is a number")
         return self.size, math.log(self.size)
 
     def tuned_to(self, target: NDArray[Any]) -> tuple[NegativeBinomial, str]:

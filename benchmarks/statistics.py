@@ -1,0 +1,207 @@
+"""Inference and penalties of linear models against statsmodels, glum and skglm, to comparable optima.
+
+`python -m benchmarks statistics`, by a Python that has glum and skglm. adelie and celer need NumPy 1 and are left out.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+import warnings
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import statsmodels.api as sm
+
+import matchloss as ml
+from benchmarks.linear_data import LEVELS, NUMBERS, flights
+from benchmarks.tables import Line, Table
+from benchmarks.timing import best_of
+from matchloss.linear import LinearClassifier, LinearRegressor
+from matchloss.linear.penalties.asked import Asked
+from matchloss.linear.penalties.fit import problem
+from matchloss.linear.penalties.path import alphas_of, path
+from matchloss.linear.plan import learn_rows
+from matchloss.linear.solve import Options
+
+EVERY = 8  # statsmodels' Logit gets every so many of the flights' rows: all take it minutes and a gigabyte
+TOL = 1e-8
+
+
+def over(table: Table, what: str, ours: float, theirs: float, limit: float, more: str = "") -> None:
+    """How many times as fast as the peer."""
+    detail = f"{1e3 * theirs:.0f} ms over {1e3 * ours:.1f} ms{more}"
+    table.add(Line(what, theirs / ours, limit, least=True, digits=2, unit="x", detail=detail))
+
+
+MEMORY = """
+import warnings; warnings.simplefilter("ignore")
+from benchmarks.linear_data import flights
+from matchloss.linear import LinearRegressor
+def peak():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM:")) / 1024
+_, x, late = flights(1)
+LinearRegressor("logistic", l2=1.0).fit(x[:5000], late[:5000]).inference(x[:5000], late[:5000]).bse
+before = peak()
+found = LinearRegressor("logistic").fit(x, late).inference(x, late)
+found.bse, found.llf, found.deviance, found.pearson_chi2
+print(peak() - before)
+"""
+
+
+def summaries() -> Table:
+    table = Table(
+        "Summary of a logistic fit of the flights, 152 columns: how many times as fast as statsmodels",
+        "From a frame to coefficients, standard errors, deviance and log-likelihood. statsmodels' Logit gets dense columns, and every "
+        f"{EVERY}th row; ours too in the first line.",
+    )
+    _, x, late = flights(1)
+
+    def ours(x: Any, y: Any) -> Any:
+        found = LinearRegressor("logistic").fit(x, y).inference(x, y)
+        return found.bse, found.deviance, found.llf
+
+    few, some = x[::EVERY], late[::EVERY]
+    hot = few.select(LEVELS).with_columns(pl.all().cast(pl.String)).to_dummies(drop_first=True).to_numpy().astype(float)
+    dense = np.column_stack([np.ones(len(few)), few.select(NUMBERS).to_numpy(), hot])
+    start = time.perf_counter()
+    sm.Logit(some, dense).fit(disp=0, maxiter=100)
+    theirs = time.perf_counter() - start
+    t = best_of({"few": partial(ours, few, some), "all": partial(ours, x, late)}, 3)
+    over(table, f"{len(some):,} rows", t["few"], theirs, 100)
+    table.add(Line(f"{len(late):,} rows, seconds", t["all"], None, unit=" s", detail="ours alone"))
+    done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True)
+    table.add(Line(f"{len(late):,} rows, memory risen", float(done.stdout), 60, unit=" MB", digits=0))
+    return table
+
+
+def digits() -> Table:
+    sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+    from inference_tables import TABLES, fitted
+
+    table = Table(
+        "Standard errors of five kinds, deviance, log-likelihood and AIC against statsmodels",
+        "The largest relative difference on each real table of tests/inference_tables.py.",
+    )
+    for name in TABLES:
+        case = fitted(name)
+        apart = [float(np.abs(case.ours.using(kind, case.groups).bse / error - 1).max()) for kind, error in case.errors.items()]
+        apart += [abs(getattr(case.ours, what) / getattr(case.peer, what) - 1) for what in ("deviance", "llf", "aic")]
+        table.add(Line(name, max(apart) * 1e9, 1.0, unit=" e-9", digits=4))
+    return table
+
+
+def small() -> Table:
+    from inference_tables import TABLES, dense
+
+    table = Table("Small tables: how many times as fast as statsmodels", "Fit, standard errors and log-likelihood; best of 7 in turn.")
+    election = sm.datasets.anes96.load_pandas().data
+    y, x = election["PID"].to_numpy().astype(int), election[["logpopul", "selfLR", "age", "educ", "income"]]
+
+    def classes() -> Any:
+        found = LinearClassifier().fit(x, y).inference(x, y)
+        return found.bse, found.llf
+
+    columns = sm.add_constant(x.to_numpy())
+    peer = partial(lambda: (fit := sm.MNLogit(y, columns).fit(disp=0, maxiter=100), fit.bse, fit.llf))
+    t = best_of({"ours": classes, "theirs": peer}, 7)
+    over(table, "anes96, 944 rows, 7 classes", t["ours"], t["theirs"], 1)
+    case = TABLES["star98, shares"]()
+    assert case.trials is not None
+    hot, both = dense(case.x), np.column_stack([case.y * case.trials, (1 - case.y) * case.trials])
+
+    def shares() -> Any:
+        found = LinearRegressor("logistic").fit(case.x, case.y, case.trials).inference(case.x, case.y, case.trials, weights="trials")
+        return found.bse, found.llf
+
+    other = partial(lambda: (fit := sm.GLM(both, hot, family=sm.families.Binomial()).fit(), fit.bse, fit.llf))
+    t = best_of({"ours": shares, "theirs": other}, 7)
+    over(table, "star98, 303 rows", t["ours"], t["theirs"], 1)
+    return table
+
+
+def lasso() -> Table:
+    from skglm import GeneralizedLinearEstimator
+    from skglm.datafits import Logistic
+    from skglm.penalties import L1
+    from skglm.solvers import ProxNewton
+
+    table = Table(
+        "L1 logistic, 10,000 x 500 dense: how many times as fast as skglm's ProxNewton",
+        f"Penalties as shares of lambda_max, both to {TOL:g}; best of 3 in turn.",
+    )
+    r = np.random.default_rng(0)
+    n, p = 10_000, 500
+    x = np.asfortranarray(r.normal(size=(n, p)) + 0.7 * r.normal(size=(n, 1)))
+    w = np.zeros(p)
+    w[r.choice(p, 40, replace=False)] = r.normal(size=40) * 0.3
+    y = (x @ w + r.logistic(size=n) > 0).astype(float)
+    top = float(np.abs(x.T @ (y.mean() - y)).max()) / n
+    for share in (10, 30, 100):
+        model = LinearRegressor("logistic", l1=top / share, max_passes=1000)
+        peer = GeneralizedLinearEstimator(Logistic(), L1(top / share), ProxNewton(tol=TOL, fit_intercept=True, max_iter=100))
+        t = best_of({"ours": partial(model.fit, x, y), "theirs": partial(peer.fit, x, 2 * y - 1)}, 3)
+        kept = f", {np.count_nonzero(model.coef_)} columns, KKT residual {model.kkt_residual_:.0e}"
+        over(table, f"lambda_max / {share}", t["ours"], t["theirs"], 1, kept)
+    return table
+
+
+def paths() -> Table:
+    from glum import GeneralizedLinearRegressor
+
+    table = Table(
+        "Path of 50 elastic net penalties (l1_ratio 0.5, to lambda_max / 1000) and bounds on the flights: how many times as fast as glum",
+        "glum at gradient_tol 1e-6, ours to a KKT residual of 1e-8; glum once, ours best of 2.",
+    )
+    pandas, x, late = flights(1)
+    design, rows = learn_rows(x)
+    for name, loss, y in (("logistic", ml.Logistic(), late), ("Poisson", ml.Poisson(), np.floor(3 * late + 2 * np.arange(len(late)) % 3))):
+
+        def ours(loss: Any = loss, y: Any = y) -> Any:
+            made = problem(loss, rows, y, None, None, Asked(1.0, 1.0), True, design, list(design.names), True)
+            return path(made, alphas_of(made, 0.5, 50, 1e-3, TOL), 0.5, Options(max_passes=1000))
+
+        peer = GeneralizedLinearRegressor(
+            family="binomial" if name == "logistic" else "poisson", alpha_search=True, l1_ratio=0.5, n_alphas=50, min_alpha_ratio=1e-3,
+            drop_first=True, gradient_tol=1e-6, max_iter=1000,
+        )  # fmt: skip
+        start = time.perf_counter()
+        peer.fit(pandas, y)
+        theirs, t = time.perf_counter() - start, best_of({"ours": ours}, 2)
+        found = ours()
+        said = f", {sum(s.passes for s in found.solutions)} passes, residual {max(s.gradient_norm for s in found.solutions):.0e}"
+        over(table, f"path, {name}", t["ours"], theirs, 7, said)
+    bounds: dict[str, Any] = {"distance": (0, None), "minute": (0, None), "day": (0, None), "dest": (0, None), "hour": (-0.5, 0.5)}
+    names = list(design.names)
+    column = [n.split(" =")[0] for n in names]
+    low = np.array([-1e9 if bounds.get(c, (None,))[0] is None else bounds[c][0] for c in column])
+    high = np.array([1e9 if bounds.get(c, (None, None))[1] is None else bounds[c][1] for c in column])
+    peer = GeneralizedLinearRegressor(
+        family="binomial",
+        alpha=1e-6,
+        drop_first=True,
+        gradient_tol=1e-6,
+        solver="irls-cd",
+        max_iter=1000,
+        lower_bounds=low,
+        upper_bounds=high,
+    )
+    start = time.perf_counter()
+    peer.fit(pandas, late)
+    theirs = time.perf_counter() - start
+    model = LinearRegressor("logistic", l2=1e-6, bounds=bounds)
+    t = best_of({"ours": partial(model.fit, x, late)}, 2)
+    at = int(((model.coef_ <= low) | (model.coef_ >= high)).sum())
+    over(table, f"bounds, {at} of 151 at theirs", t["ours"], theirs, 10, f", KKT residual {model.kkt_residual_:.0e}")
+    return table
+
+
+def run() -> list[Table]:
+    """All tables."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return [digits(), small(), lasso(), summaries(), paths()]

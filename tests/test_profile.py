@@ -1,0 +1,59 @@
+"""The size of the negative binomial by likelihood, beside the coefficients: statsmodels' estimate, and what cannot be estimated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import statsmodels.api as sm
+
+import matchloss as ml
+from matchloss.errors import DomainError
+from matchloss.linear import LinearRegressor
+
+
+def test_size_as_statsmodels_has_it() -> None:
+    data: Any = sm.datasets.randhie.load_pandas().data
+    y, x = data["mdvis"].to_numpy().astype(float), data.drop(columns="mdvis")
+    peer = sm.NegativeBinomial(y, sm.add_constant(x.to_numpy())).fit(method="newton", disp=0, maxiter=100, tol=1e-12)
+    model = LinearRegressor(ml.NegativeBinomial(size="estimate"), tol=1e-11).fit(x, y)  # pyright: ignore[reportArgumentType]
+    profile = model.profile_
+    assert profile.passes <= 20
+    assert profile.estimate == pytest.approx(1 / peer.params[-1], rel=1e-9)
+    assert model.loss_ == ml.NegativeBinomial(size=profile.estimate)
+    assert profile.log_se == pytest.approx(peer.bse[-1] / peer.params[-1], rel=1e-3)
+    np.testing.assert_allclose([model.intercept_, *model.coef_], peer.params[:-1], rtol=1e-6)
+    found = model.inference(x, y)
+    assert found.llf == pytest.approx(peer.llf, rel=1e-10)
+    np.testing.assert_allclose(found.using("observed").bse, peer.bse[:-1], rtol=1e-2)  # theirs know that the size was estimated too
+    low, high = profile.interval
+    assert low < profile.estimate < high and "estimate" not in repr(model.loss_)
+
+
+def test_weights_repeat_rows() -> None:
+    r = np.random.default_rng(0)
+    x, w = r.normal(size=(200, 2)), r.integers(0, 3, 200)
+    y = r.negative_binomial(2, 2 / (2 + np.exp(1 + x[:, 0]))).astype(float)
+    loss: Any = ml.get("negative_binomial", size="estimate")  # pyright: ignore[reportArgumentType]
+    weighted = LinearRegressor(loss).fit(x, y, w.astype(float), offset=0.1 * x[:, 1])
+    again = np.repeat(np.arange(200), w)
+    repeated = LinearRegressor(loss).fit(x[again], y[again], offset=0.1 * x[again, 1])
+    assert weighted.profile_.estimate == pytest.approx(repeated.profile_.estimate, rel=1e-7)
+
+
+def test_poisson_counts_have_an_infinite_size() -> None:
+    x, y = np.arange(40.0)[:, None] / 40, np.full(40, 3.0)
+    with pytest.warns(UserWarning, match="vary no more than Poisson's"):
+        model = LinearRegressor(ml.NegativeBinomial(size="estimate")).fit(x, y)  # pyright: ignore[reportArgumentType]
+    assert model.profile_.estimate == np.inf and np.allclose(model.predict(x), 3)
+
+
+def test_refusals() -> None:
+    loss: Any = ml.NegativeBinomial(size="estimate")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(DomainError, match="has no values"):
+        loss.value([0.0], [1.0])
+    with pytest.raises(TypeError, match="must be a number"):
+        ml.NegativeBinomial(size="guess")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="give it as a number"):
+        LinearRegressor(loss, l1=0.1).fit([[0.0], [1.0]], [1.0, 2.0])
