@@ -15,10 +15,9 @@ import pytest
 from pyarrow import parquet
 
 from fit_tables import SMALL, TABLE, written
-from matchloss.errors import DomainError
+from matchloss.errors import DomainError, FileError
 from matchloss.linear import LinearClassifier, LinearRegressor
 from matchloss.linear.columns import ColumnError
-from matchloss.linear.sources.files import FileError
 from matchloss.linear.sources.scratch import ScratchError
 
 

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from fit_tables import TABLE, written
+from matchloss.errors import CheckpointError
 from matchloss.linear import LinearClassifier, load
-from matchloss.linear.journal import CheckpointError, Journal
+from matchloss.linear.journal import Journal
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from matchloss.errors import DomainError, ShapeError, UsageError
+from matchloss.errors import CheckpointError, DomainError, FileError, NotInMemory, ShapeError, UsageError
 from matchloss.linear.columns import ColumnError
 from matchloss.linear.model import ModelError
 from matchloss.tables.errors import DataError
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _complain(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
     except UsageError as error:
         code = _complain(str(error), 2)
-    except (DataError, DomainError, ShapeError, ColumnError, ModelError) as error:
+    except (DataError, DomainError, ShapeError, ColumnError, ModelError, FileError, CheckpointError, NotInMemory) as error:
         code = _complain(str(error))
     except ImportError as error:
         if "pip install" not in str(error):  # not a missing extra but a bug

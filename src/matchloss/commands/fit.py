@@ -9,6 +9,7 @@ import typer
 
 from matchloss.commands.options import Data, Pictures, Target, learns_from_a_table
 from matchloss.commands.tools import check_folder, check_writable, parameters_in, progress, write_pictures
+from matchloss.errors import UsageError
 
 
 @learns_from_a_table
@@ -25,6 +26,9 @@ def fit(
     table: dict[str, Any],
     missing: Annotated[str, typer.Option(help="Rows with missing values: error, drop, or indicate.")] = "indicate",
     summary: Annotated[bool, typer.Option("--summary", help="Standard errors, p values and intervals of a linear model too.")] = False,
+    memory: Annotated[str | None, typer.Option(help="How much the rows may take, such as 2GB; half of what is free.")] = None,
+    scratch: Annotated[Path | None, typer.Option(help="The folder for the rows of a larger table; that for temporary files.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a fit that was killed, from the checkpoint beside --out.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write the model to this JSON file.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write what was found to this HTML page too.")] = None,
     pictures: Pictures = None,
@@ -38,6 +42,8 @@ def fit(
     from matchloss.terminal import console
 
     check_writable(out, "the model")
+    if resume and out is None:
+        raise UsageError("--resume goes on from the checkpoint beside the model: --out names it")
     check_writable(report)
     check_folder(pictures)
     with progress() as tell, modules_from_here():
@@ -54,6 +60,10 @@ def fit(
             **table,
             missing=missing,  # pyright: ignore[reportArgumentType]
             summary=summary,
+            memory=memory,
+            scratch=scratch,
+            checkpoint=None if out is None else out.with_name(f"{out.name}.checkpoint"),
+            resume=resume,
             progress=tell,
         )
     console().print(text.fit_text(found))

@@ -16,11 +16,11 @@ from matchloss.models.saved import AnyModel
 from matchloss.tables.batches import BYTES, ROWS, Holds, batches, check_ending, writing
 from matchloss.tables.design import gap
 from matchloss.tables.errors import DataError
-from matchloss.tables.read import name_of, pl
+from matchloss.tables.read import STDIN, name_of, pl
 from matchloss.tables.recode import as_learned
 from matchloss.tables.roles import missing
 from matchloss.tables.times import sources_of
-from matchloss.urls import Location
+from matchloss.urls import Location, matching
 
 EXACT = 2**53  # whole numbers below it are the same as float64
 PREDICTION = "prediction"
@@ -50,12 +50,17 @@ def predict_file(
 ) -> Predicted:
     """Write a prediction for each row of the table in `data` to `out`, in its order: Parquet or CSV, by its name, whole or not at all.
 
+    `data` may also be a folder or a pattern: its files are read in the order of their names.
+
     The columns of `key` come first, as they stand in the table. Numbers: a column `prediction`. Labels: the class that is predicted,
     and a column of probabilities for each class, unless the loss predicts none. DataError for a table that the model cannot read.
     """
     tell = progress or (lambda text: None)
     check_ending(out)
-    if isinstance(data, Path) and out.exists() and data.exists() and out.samefile(data):
+    places = [data] if str(data) == STDIN else matching(data)
+    if not places:
+        raise DataError(f"{data}: no file has such a name")
+    if any(isinstance(place, Path) and out.exists() and place.exists() and out.samefile(place) for place in places):
         raise DataError(f"{out} is the table itself: the predictions need a file of their own")
     own = as_columns(model, _none(model)).columns
     both = next((name for name in key if name in own), None)
@@ -64,15 +69,20 @@ def predict_file(
     wanted: dict[str, Holds] = {**dict.fromkeys(key, "text"), **_wanted(model)}
     numbers = [column.name for column in model.design.columns if isinstance(column, Number)]
     done, without, unseen = 0, 0, Counter[str]()
-    with writing(out) as write, batches(data, wanted, rows, size, encoding) as table:
-        for batch in table.rows:
-            known = as_learned(batch, name_of(data), numbers, model.readings, table.comma, done)
-            made, gaps, lost = _predicted(model, known, name_of(data), done)
-            write(pl.concat([batch.select(key), made], how="horizontal") if key else made)
-            done, without = done + batch.height, without + gaps
-            unseen.update(lost)
-            tell(f"{done:,} rows")
-    return Predicted(done, without, dict(unseen), table.said)
+    said: dict[str, None] = {}
+    with writing(out) as write:
+        for place in places:
+            before = done
+            with batches(place, wanted, rows, size, encoding) as table:
+                said.update(dict.fromkeys(table.said))
+                for batch in table.rows:
+                    known = as_learned(batch, name_of(place), numbers, model.readings, table.comma, done - before)
+                    made, gaps, lost = _predicted(model, known, name_of(place), done - before)
+                    write(pl.concat([batch.select(key), made], how="horizontal") if key else made)
+                    done, without = done + batch.height, without + gaps
+                    unseen.update(lost)
+                    tell(f"{done:,} rows")
+    return Predicted(done, without, dict(unseen), tuple(said))
 
 
 def _wanted(model: AnyModel) -> dict[str, Holds]:

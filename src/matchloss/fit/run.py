@@ -6,6 +6,7 @@ import datetime
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,8 +14,10 @@ import numpy as np
 import matchloss
 from matchloss.fit import measure
 from matchloss.fit.choice import asked_for, settle
+from matchloss.fit.large import files_of, fit_large
 from matchloss.fit.result import FitResult
 from matchloss.fit.trained import known, train_linear, train_trees
+from matchloss.linear.from_files import Reading
 from matchloss.models.kinds import LINEAR, asked_kinds
 from matchloss.tables.diagrams import diagrams
 from matchloss.tables.errors import DataError
@@ -50,6 +53,10 @@ def fit(
     missing: Missing = "indicate",
     encoding: str | None = None,
     summary: bool = False,
+    memory: int | str | None = None,
+    scratch: str | Path | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
     progress: Tell | None = None,
 ) -> FitResult:
     """Fit a model for the column `target` of a table, under the loss that is named or the one that suits the target.
@@ -62,6 +69,9 @@ def fit(
     `weight` names a column of weights, which is no feature. `missing` says what becomes of rows with missing values: "error" refuses
     them, "drop" leaves them out, "indicate" fills numbers with the mean and adds an indicator. `summary`: with standard errors of a
     linear model's coefficients, which the model's file keeps too. `progress` is told what goes on.
+    `data` may also be a folder, a pattern or a list of files. What would take more than `memory`, such as "2GB", by default half of what
+    is free, is read once and fitted from a file in `scratch`; see `fit_files` of `matchloss.linear.LinearRegressor`, which also tells what
+    `checkpoint` and `resume` do.
     The other options, and `data`, are those of `matchloss.tables.prepare.prepare`.
     DataError for a table, a column or an option that no fit can be made from; ImportError, before any work, with the pip command where
     `model` names a library that is not installed.
@@ -83,7 +93,15 @@ def fit(
         raise DataError(f"--l2 is a ridge on the coefficients of linear models; --model {model} has none")
     if summary and kind != LINEAR:
         raise DataError(f"--summary is of the coefficients of linear models; --model {model} has none")
+    files = files_of(data, memory)
     given = Options(source, keep, drop, categorical, counts, exposure, weight, dates, missing, rows, encoding, split, folds, seed)
+    if files is not None and files.larger():
+        if summary:
+            raise DataError("--summary is for tables that fit in memory, and this one is larger than --memory; --rows takes so many rows")
+        how = Reading(memory, scratch, checkpoint, resume)
+        return fit_large(files, target, given, asked, settled, model=kind, l2=l2, how=how, tell=tell)
+    if files is not None and len(files.places) > 1:
+        data = files.read(encoding)
     made = study(data, target, given, [] if asked is None else [asked], tell)
     ready, shares, wanted = made.ready, made.split, made.ready.target
     chosen, why = settle(asked, settled, wanted)

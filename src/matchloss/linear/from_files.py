@@ -18,8 +18,9 @@ import numpy as np
 
 import matchloss
 from matchloss.engine import threads
+from matchloss.errors import NotInMemory, UsageError
 from matchloss.linear.journal import Journal, Recorded
-from matchloss.linear.objective import Log, NotInMemory
+from matchloss.linear.objective import Log
 from matchloss.linear.solve import Options, Solution, minimise, of_source
 from matchloss.linear.sources.batches import BATCH
 from matchloss.linear.sources.compact import Learned, learned
@@ -215,7 +216,7 @@ def _batch_rows(table: Table, memory: int) -> int:
     rows = min(BATCH, memory // max(1, threads.count() * row))
     if rows < LEAST:
         least = in_words(LEAST * threads.count() * row)
-        raise ValueError(
+        raise UsageError(
             f"memory={in_words(memory)} is too small: blocks of {LEAST:,} rows of {len(table.features) + 1} columns take {least};"
             f' memory="{least.replace(" ", "")}" (--memory) would do'
         )
@@ -265,7 +266,7 @@ def bytes_of(memory: int | str | None) -> int:
         return memory
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", memory) if isinstance(memory, str) else None
     if found is None or found[2].upper() not in UNITS or float(found[1]) <= 0:
-        raise ValueError(f'memory is {memory!r}; allowed: a size such as "2GB" or "500MB"')
+        raise UsageError(f'memory is {memory!r}; allowed: a size such as "2GB" or "500MB"')
     return int(float(found[1]) * UNITS[found[2].upper()])
 
 

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from matchloss.errors import CheckpointError
 from matchloss.linear.passes import Pointwise, Simplex, Sums
 from matchloss.linear.rows import Floats, TableRows
 from matchloss.linear.sources.memory import Memory
@@ -27,10 +28,6 @@ from matchloss.linear.sources.source import Source, Term
 T = TypeVar("T")
 MAGIC = b"matchloss checkpoint 1\n"
 DIGEST = 32
-
-
-class CheckpointError(ValueError):
-    """A checkpoint of another fit, or none at all; the message says what differs."""
 
 
 @dataclass(eq=False)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from matchloss.errors import NotInMemory
 from matchloss.linear.metric import Metric, of_arrow, of_matrix
 from matchloss.linear.passes import Gram, Matrix, Pointwise, Second, Simplex
 from matchloss.linear.rows import Floats, TableRows
@@ -27,10 +28,6 @@ START_STEPS = 30
 
 class Suspected(Exception):
     """A metric dropped columns that may be collinear; the Gram matrix has to decide."""
-
-
-class NotInMemory(ValueError):
-    """A method needs all rows at hand, and they are in a file or on a cluster."""
 
 
 class NotFinite(ValueError):

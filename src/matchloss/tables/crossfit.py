@@ -94,7 +94,7 @@ def cross_fit(
     if not split.held_out:
         made.append(whole())
     failed = sum(not found.converged for found in made)
-    return CrossFit(_in_units(made[-1], unit, l2), raw, len(made), failed, lambda: _in_units(whole(), unit, l2))
+    return CrossFit(in_units(made[-1], unit, l2), raw, len(made), failed, lambda: in_units(whole(), unit, l2))
 
 
 def in_deviations(rows: TableRows) -> tuple[TableRows, Floats]:
@@ -107,7 +107,7 @@ def in_deviations(rows: TableRows) -> tuple[TableRows, Floats]:
     return replace(rows, numbers=tuple(column / d for column, d in zip(columns, deviation, strict=True))), wide[rows.slots]
 
 
-def _in_units(found: Solution, unit: Floats | None, l2: float) -> Solution:
+def in_units(found: Solution, unit: Floats | None, l2: float) -> Solution:
     """The solution for numbers in their own units."""
     if unit is None:
         return found

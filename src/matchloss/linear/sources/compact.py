@@ -9,6 +9,8 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from matchloss.errors import ShapeError
+from matchloss.linear.columns import ColumnError
 from matchloss.linear.plan import Category, Design, Number
 from matchloss.linear.rows import LOOK, Floats, TableRows, far_means
 from matchloss.linear.sources.learn import Levels, Numbers, Seen
@@ -327,11 +329,11 @@ def learned(seen: Seen, store: Store, mean: Mean | None = None) -> Learned:
     `mean` replaces `mean_of` where a store cannot be read.
     """
     if seen.read == 0:
-        raise ValueError("there is no row to fit to")
+        raise ShapeError("there is no row to fit to")
     if seen.rows == 0:
-        raise ValueError("every sample_weight is zero: there is no row to fit to")
+        raise ShapeError("every sample_weight is zero: there is no row to fit to")
     if not seen.columns:
-        raise ValueError("there is no column to learn from")
+        raise ShapeError("there is no column to learn from")
     assert seen.target is not None
     indicate, weighted = seen.spec.missing == "indicate", seen.spec.weight is not None
     stored, design = [found for found in seen.about().values() if isinstance(found, Numbers)], []
@@ -377,7 +379,7 @@ def _shape(n: int, design: Design, seen: Seen) -> TableRows:
 def mean_of(name: str, store: Store, found: Numbers, column: int, weighted: bool) -> float:
     """The weighted mean of the known numbers, as plan has it, in one reading of the column."""
     if not found.known:
-        raise ValueError(f'column "{name}": no value is known')
+        raise ColumnError(f'column "{name}": no value is known')
     top = max(found.high, -found.low)
     unit = top if top > 1e250 else 1.0
 

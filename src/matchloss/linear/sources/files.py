@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from matchloss.errors import FileError
 from matchloss.linear.columns import ColumnError, is_frame
 from matchloss.linear.sources.learn import Place, Spec
 from matchloss.urls import Location, Url, located, matching, stamp
@@ -26,10 +27,6 @@ ENDINGS = {
     ".csv.gz": "csv",
 }
 CSV_BLOCK = 4 << 20  # bytes
-
-
-class FileError(ValueError):
-    """A file that is missing, damaged, empty or changed, or files that do not go together; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +54,15 @@ class Table:
                 raise FileError(f"{known[0]} changed while it was read: start again when nothing writes to it")
 
 
-def table_of(data: Any, spec: Spec) -> Table:
+def table_of(data: Any, spec: Spec, checked: bool = True) -> Table:
     """The rows of a path, folder, pattern or list of paths, or of batches: an iterator of frames, or a function that returns one.
 
-    Files are read in the order of their names. FileError for what cannot be read; ColumnError for files that do not go together.
+    Files are read in the order of their names. FileError for what cannot be read; ColumnError for files that do not go together, or
+    without the columns of the spec, unless `checked` is False.
     """
     places = data if isinstance(data, list | tuple) else [data]
     if places and all(isinstance(place, str | Path | Url) for place in places):
-        return _of_files(places_of(data), spec)
+        return _of_files(places_of(data), spec, checked)
     if is_frame(data):
         data = [data]
     batches = data() if callable(data) else data
@@ -112,7 +110,7 @@ def _input(place: Location) -> Any:
     return gzip.open(place.open()) if place.name.endswith(".gz") else place.open()
 
 
-def _of_files(places: list[Location], spec: Spec) -> Table:
+def _of_files(places: list[Location], spec: Spec, checked: bool) -> Table:
     stamps, tasks, known, total = tuple(map(stamp_of, places)), [], True, 0
     first: tuple[str, pa.Schema] | None = None
     for k, (place, (path, size, _)) in enumerate(zip(places, stamps, strict=True)):
@@ -123,7 +121,8 @@ def _of_files(places: list[Location], spec: Spec) -> Table:
             raise FileError(f"{path} is empty: it has no bytes at all")
         schema, rows, made = OPEN[kind](place, k, spec, None if first is None else first[1])
         first = first or (path, schema)
-        _go_together(first, (path, schema), spec)
+        if checked:
+            _go_together(first, (path, schema), spec)
         tasks += made
         known, total = known and rows is not None, total + (rows or 0)
     assert first is not None

@@ -241,7 +241,7 @@ class Seen:
         bad = ~((weight >= 0) & (weight < np.inf))
         if bad.any():
             i = int(bad.argmax())
-            raise ValueError(f"{name}, is {weight[i]} in {place.row(i)}; a weight is finite and at least 0")
+            raise ColumnError(f"{name}, is {weight[i]} in {place.row(i)}; a weight is finite and at least 0")
         return weight
 
     def _target(self, found: NDArray[Any] | Coded, place: Place, kept: NDArray[np.intp] | None) -> NDArray[Any]:
@@ -251,7 +251,7 @@ class Seen:
                 raise ColumnError(f'the target "{name}" has the type {found.type}: LinearClassifier takes labels')
             wrong = np.array([_finite(value) is None for value in found.values], bool)
             if wrong.any() and (at := wrong[found.places]).any():
-                raise ValueError(f'the target "{name}" has no value in {place.row(int(at.argmax()))}; every row needs one')
+                raise ColumnError(f'the target "{name}" has no value in {place.row(int(at.argmax()))}; every row needs one')
             with _lock:
                 seen = self.target = self.target or Levels()
             assert isinstance(seen, Levels)
@@ -263,7 +263,7 @@ class Seen:
             return seen.take(found)
         if found.dtype.kind == "f" and not np.isfinite(found).all():
             i = int(np.argmin(np.isfinite(found)))
-            raise ValueError(f'the target "{name}" is {found[i]} in {place.row(i)}; it must be known and finite')
+            raise ColumnError(f'the target "{name}" is {found[i]} in {place.row(i)}; it must be known and finite')
         values = narrow(found if kept is None else found[kept])
         if self.spec.bounds is not None and len(values):
             low, high, allowed = self.spec.bounds
@@ -335,11 +335,11 @@ def narrow(values: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(values.astype(np.promote_types(low, high), copy=False))
 
 
-def unknown(name: str, i: int, values: NDArray[Any] | None, place: Place) -> ValueError:
+def unknown(name: str, i: int, values: NDArray[Any] | None, place: Place) -> ColumnError:
     """The error for a missing or infinite value."""
     value = math.nan if values is None else float(values[i])
     what = "NaN, a missing value" if math.isnan(value) else "infinity" if value > 0 else "-infinity"
-    return ValueError(f'column "{name}", {place.row(i)}: {what}; every value must be known and finite, or missing="indicate"')
+    return ColumnError(f'column "{name}", {place.row(i)}: {what}; every value must be known and finite, or missing="indicate"')
 
 
 def _finite(value: Level) -> Level:
