@@ -147,7 +147,9 @@ def fit_large(
 def _refuse(given: options.Options, model: str) -> None:
     """DataError for what only a table in memory has."""
     if model != LINEAR:
-        raise DataError(f"--model {model} needs all rows in memory, and the table is larger than --memory; --rows takes so many of them")
+        raise DataError(
+            f"--model {model} needs all rows in memory, and the table is larger than --memory: allow more, or give a sample of the rows"
+        )
     for name, usual in FLAGS.items():
         if getattr(given, name) != usual:
             raise DataError(f"--{name} is for tables that fit in memory, and this one is larger than --memory")

@@ -97,7 +97,7 @@ def fit(
     given = Options(source, keep, drop, categorical, counts, exposure, weight, dates, missing, rows, encoding, split, folds, seed)
     if files is not None and files.larger():
         if summary:
-            raise DataError("--summary is for tables that fit in memory, and this one is larger than --memory; --rows takes so many rows")
+            raise DataError("--summary is for tables that fit in memory, and this one is larger than --memory")
         how = Reading(memory, scratch, checkpoint, resume)
         return fit_large(files, target, given, asked, settled, model=kind, l2=l2, how=how, tell=tell)
     if files is not None and len(files.places) > 1:
