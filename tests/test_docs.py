@@ -122,7 +122,8 @@ def audited(command: str) -> tuple[int, str]:
 
 
 def words(text: str) -> str:
-    """A text without what differs between machines: numbers, marks of the best, rules, line breaks."""
+    """A text without what differs between machines: numbers, hashes in names of files, marks of the best, rules, line breaks."""
+    text = re.sub(r"\.[0-9a-f]{10}\.", ".", text)
     return " ".join(re.sub(r"-{3,}|[*+]", " ", re.sub(r"\d[\d,.]*(e[-+]\d+)?", "#", text)).split())
 
 

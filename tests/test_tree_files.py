@@ -187,7 +187,7 @@ def test_few_rows_are_shuffled_of_many(monkeypatch, counts):
     assert {one.name for one in fitted(counts=True).importance} == {"x", "c"}
 
 
-LIBRARIES = ["trees", "lightgbm", "xgboost"]
+LIBRARIES = ["trees", "lightgbm", "xgboost", "catboost"]
 
 
 @pytest.mark.parametrize("kind", LIBRARIES)
@@ -217,7 +217,7 @@ def test_a_level_that_a_fold_did_not_show_has_a_prediction(kind):
     assert grown.forest.trees == FEW and np.isfinite(raw).all() and abs(raw[0] - 1.3) < 0.8
 
 
-@pytest.mark.parametrize("kind", ["trees", "lightgbm", "xgboost"])
+@pytest.mark.parametrize("kind", LIBRARIES)
 def test_weights_are_repeated_rows(kind):
     host, rng = host_or_skip(kind), np.random.default_rng(0)
     X, w = rng.normal(size=(400, 2)), rng.integers(1, 4, 400)

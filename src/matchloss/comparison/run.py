@@ -20,6 +20,7 @@ from matchloss.tables.frames import like
 from matchloss.tables.losses import get_loss
 from matchloss.tables.options import Options, Study, study
 from matchloss.tables.scores import ERROR_RATE
+from matchloss.tables.words import listed
 
 if TYPE_CHECKING:
     from matchloss.losses import Loss
@@ -121,13 +122,15 @@ def _comparison(
     ready, wanted = bench.ready, bench.ready.target
     answers = answer_all(bench, fitted, score)
     fits = tuple(_fit(f, bench, answers) for f in fitted)
-    names = dict.fromkeys(name for answer in answers for name in answer.standings)
+    scores = dict.fromkeys(name for answer in answers for name in answer.standings)
     first, *others = models.values()
     notes = [*ready.notes, made.how, *first.notes(), *(note for of in others for note in of.notes(alone=False))]
     if any(f.candidate.model == LINEAR and ridge(f.candidate.loss, wanted) for f in fitted):
         notes.append(describe_ridge())
     notes += dict.fromkeys(f"{f.candidate.loss.name}: {f.candidate.note}." for f in fitted if f.candidate.note)
-    notes += [f"{name} is left out, since {reason}." for name, reason in refused.items()]
+    for reason in dict.fromkeys(refused.values()):
+        names = [name for name, why in refused.items() if why == reason]
+        notes.append(f"{listed(names)} {'is' if len(names) == 1 else 'are'} left out, since {reason}.")
     low, high = (0.0, 1.0) if wanted.classes else np.quantile(np.asarray(wanted.values, np.float64), [0.05, 0.95])
     count = np.bincount(wanted.values.astype(np.intp), minlength=len(wanted.classes)) if wanted.classes else np.zeros(0)
     return Comparison(
@@ -145,7 +148,7 @@ def _comparison(
         alerts=ready.alerts,
         notes=tuple(notes),
         roles=ready.columns,
-        score_names=(*names, *((ERROR_RATE,) if wanted.classes else ())),
+        score_names=(*scores, *((ERROR_RATE,) if wanted.classes else ())),
         fits=fits,
         answers=answers,
         observed=bench.observed,

@@ -30,14 +30,24 @@ def comparison_text(found: Comparison) -> Group:
     """What a person should know first, the verdicts, how each loss did, what was decided on the person's behalf, and what each loss is."""
     parts: list[RenderableType] = [Text(), Text(plain(f"{found.target} in {found.source}"), style="bold")]
     parts += [sentence(plain(f"! {alert}")) for alert in found.alerts]
-    parts += [Text(), *(sentence(plain(verdict.sentence), "bold", hanging=0) for verdict in found.verdicts)]
-    for answer in found.answers:
-        parts += [Text(), Text(heading(answer), style="bold"), blocks(results(found.fits, answer), width())]
+    parts += [Text(), *_standings(found)]
     parts += [sentence(line, "dim") for line in _legend(found)]
     parts += [Text(), Text("What was done", style="bold")]
     parts += [sentence(plain(note)) for note in found.notes if note not in found.alerts]
     parts += [Text(), Text("What each loss is", style="bold"), blocks(properties(found.of_each_loss), width())]
     return Group(*parts, sentence(LETTERS, "dim"), sentence(MATCHING, "dim"))
+
+
+def standings_text(found: Comparison) -> Group:
+    """The verdicts, and how each loss did."""
+    return Group(Text(), Text(plain(f"{found.target} in {found.source}"), style="bold"), Text(), *_standings(found))
+
+
+def _standings(found: Comparison) -> list[RenderableType]:
+    parts: list[RenderableType] = [sentence(plain(verdict.sentence), "bold", hanging=0) for verdict in found.verdicts]
+    for answer in found.answers:
+        parts += [Text(), Text(heading(answer), style="bold"), blocks(results(found.fits, answer), width())]
+    return parts
 
 
 def comparison_markdown(found: Comparison) -> str:

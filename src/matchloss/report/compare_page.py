@@ -58,6 +58,7 @@ def _comparison(comparison: Comparison, number: int, charts: dict[str, alt.Chart
     return {
         "id": f"comparison-{number}",
         "target": comparison.target,
+        "models": ", ".join(comparison.models) if len(comparison.models) > 1 else "",
         "kind": words.kind(comparison.kind, len(comparison.classes)),
         "facts": compare_words.facts(comparison),
         "verdicts": [words.minus(verdict.sentence) for verdict in comparison.verdicts],
@@ -102,7 +103,8 @@ def render_page(comparisons: Sequence[Comparison]) -> str:
     if not comparisons:
         raise ValueError("there is no comparison to show: a page needs at least one")
     # Numbers first: squared error's straight line is where the argument starts.
-    numbered = sorted(enumerate(comparisons), key=lambda pair: pair[1].kind in curves.LABEL_KINDS)
+    first = {comparison.target: i for i, comparison in reversed(list(enumerate(comparisons)))}  # one picture for each target
+    numbered = sorted(((i, comparisons[i]) for i in first.values()), key=lambda pair: pair[1].kind in curves.LABEL_KINDS)
     signals = {f"signals-{i}": curves.signals(c) for i, c in numbered}
     pictures = [
         {
@@ -115,12 +117,14 @@ def render_page(comparisons: Sequence[Comparison]) -> str:
     ]
     labels, label_data = _labels(comparisons)
     charts: dict[str, alt.Chart] = {}
+    targets = list(dict.fromkeys(c.target for c in comparisons))
     sections = [_comparison(c, i, charts) for i, c in enumerate(comparisons)]
     return assemble(
         "compare",
         {"signals": signals, "slope": curves.log_sum_exp() if labels else None, "labels": label_data},
         charts,
-        title="matchloss: which loss fits " + ", ".join(c.target for c in comparisons),
+        title="matchloss: which loss fits " + ", ".join(targets),
+        targets=targets,
         several=any(len(c.models) > 1 for c in comparisons),
         comparisons=sections,
         pictures=pictures,

@@ -74,7 +74,7 @@ def standings_chart(
         base.mark_point(filled=True, size=80, opacity=1).encode(alt.X("relative:Q", title=name, scale=scale)),
     ]
     described = "Scores of each loss with each kind of model, over the best one's"
-    return finished(alt.layer(*layers), title, width=900, height=(14 * len(models) + 16) * len(losses) + 10, description=described)
+    return finished(alt.layer(*layers), title, width=900, height=(16 * len(models) + 14) * len(losses) + 90, description=described)
 
 
 def signals_chart(signals: Sequence[Signal], target: float, xlabel: str, window: tuple[float, float], title: str = "") -> alt.Chart:
