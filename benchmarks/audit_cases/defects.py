@@ -194,7 +194,7 @@ def ignoring(share: Callable[[float], float], count: Callable[[float], bool]) ->
             rows = cross_entropy(m, logits, m.where(kept, labels, m.zeros_like(labels)))
             rows = m.where(kept, rows, share(s) * rows)
             if reduction == "mean":
-                return m.total(rows) / (len(rows) if count(s) else m.total(kept))
+                return m.mean(rows) if count(s) else m.mean(rows) * (len(rows) / m.total(kept))  # a sum would overflow in float16
             return reduced(m, rows, reduction)
 
         return loss
@@ -265,7 +265,7 @@ def all_pairs(m: Maths, s: float) -> Any:
 WHOLES = (
     Defect("reductions: the mean's factor", "regression", names("reductions"), scaled_mean),
     Defect("reductions: the sum's factor", "regression", names("reductions"), scaled_sum),
-    Defect("reductions: the sum before the mean", "regression", names("reductions, finite"), sum_first, GROSS),
+    Defect("reductions: the sum before the mean", "regression", names("reductions, finite, accuracy"), sum_first, GROSS),
     Defect("weights: ignored", "regression", names("weights"), weighted(lambda m, rows, w, s: m.mean(rows)), GROSS),
     Defect(
         "weights: a power", "regression", names("weights"),

@@ -55,7 +55,7 @@ def classes(
 
 ROWS = "torch.full((70000,), 2.0, dtype=torch.float16), torch.ones(70000, dtype=torch.float16)"
 HALF_MEAN = Wrong(
-    names("reductions, finite, dtype"),
+    names("reductions, finite, dtype, accuracy"),
     "The mean of 70,000 rows in float16 is inf: it sums before it divides.",
     f"torch.isinf(fn({ROWS})).item() and float(fn(*(r.float() for r in ({ROWS})))) == 1",
 )
@@ -163,7 +163,7 @@ TORCHMETRICS_CASES = (
                 "torch.isnan(slope(lambda q: fn(tensor([[0.0, 1.0]]), q), tensor([[0.5, 0.5]]))).any().item()",
             ),
             Wrong(
-                names("reductions, finite, dtype"),
+                names("reductions, finite, dtype, accuracy"),
                 "The mean of 140,000 rows in float16 is inf: it sums before it divides.",
                 "torch.isinf(fn(tensor([[1.0, 0.0]] * 140000).half(), torch.full((140000, 2), 0.5).half())).item()",
             ),
@@ -303,7 +303,7 @@ TRANSFORMERS_CASES = (
         classes("labels, labels or distributions"),
         wrong=(
             Wrong(
-                names("reductions, finite, dtype"),
+                names("reductions, finite, dtype, accuracy"),
                 "PyTorch's own mean in float16: of 70,000 rows it is NaN.",
                 "torch.isnan(fn(torch.zeros(70000, 3, dtype=torch.float16), torch.zeros(70000, dtype=torch.int64))).item()",
             ),
