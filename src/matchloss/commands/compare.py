@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from matchloss.commands.options import Data, Models, Pictures, Target, learns_from_a_table
-from matchloss.commands.tools import check_folder, check_writable, progress, write_pictures
+from matchloss.commands.options import Dask, Data, Memory, Models, Pictures, Scratch, Target, learns_from_a_table
+from matchloss.commands.tools import check_folder, check_writable, on_cluster, progress, write_pictures
 
 if TYPE_CHECKING:
     from matchloss.comparison.result import Comparison
@@ -26,6 +26,9 @@ def compare(
     score: Annotated[str | None, typer.Option(help="The score that decides, such as poisson_deviance, where it can.")] = None,
     *,
     table: dict[str, Any],
+    memory: Memory = None,
+    scratch: Scratch = None,
+    dask: Dask = None,
     json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON, and nothing else.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the comparison as Markdown, and nothing else.")] = False,
     report: Annotated[Path | None, typer.Option(help="Write the comparison to this HTML page too.")] = None,
@@ -40,9 +43,9 @@ def compare(
         raise UsageError("--json and --markdown both say how to print; give one of them")
     check_writable(report)
     check_folder(pictures)
-    with progress() as tell, modules_from_here():
+    with progress() as tell, modules_from_here(), on_cluster(data, dask) as (rows, client):
         found = compare(
-            data,
+            rows,
             target,
             losses=losses or None,
             model=model,
@@ -50,6 +53,9 @@ def compare(
             score=score,
             sample_weight=table.pop("weight"),
             **table,
+            memory=memory,
+            scratch=scratch,
+            client=client,
             progress=tell,
         )
     _show(found, json, markdown)

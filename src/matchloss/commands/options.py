@@ -14,7 +14,10 @@ from matchloss.commands.tools import names_in
 from matchloss.errors import UsageError
 
 Data = Annotated[
-    str, typer.Argument(metavar="DATA", help="A CSV, Parquet or Arrow file, also in gzip or zip, or its URL; - is standard input.")
+    str,
+    typer.Argument(
+        metavar="DATA", help="A CSV, Parquet or Arrow file, also in gzip or zip, a folder of them, or a URL; - is standard input."
+    ),
 ]
 Target = Annotated[str, typer.Option(help="The column to predict.")]
 Drop = Annotated[str, typer.Option(help="Columns to leave out, with commas between.")]
@@ -37,6 +40,9 @@ def _gone(value: float | None) -> None:
 
 
 TestFraction = Annotated[float | None, typer.Option(hidden=True, callback=_gone)]
+Memory = Annotated[str | None, typer.Option(help="How much the rows may take in memory, such as 2GB; half of what is free.")]
+Scratch = Annotated[Path | None, typer.Option(help="The folder for the rows of a table that is larger; that for temporary files.")]
+Dask = Annotated[str | None, typer.Option(metavar="ADDRESS", help="The scheduler of a Dask cluster, whose workers read the files.")]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model that `matchloss fit` wrote.")]
 Models = Annotated[str, typer.Option("--model", help="Kinds of models, with commas between: linear, trees, lightgbm, xgboost, catboost.")]
 Pictures = Annotated[Path | None, typer.Option(help="Write the pictures to this folder, each as PNG and SVG.")]

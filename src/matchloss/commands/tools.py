@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,6 +63,24 @@ def progress(before: str = "") -> Iterator[Callable[[str], None]]:
         return
     with console.status("starting") as status:
         yield lambda text: status.update(Text(before + text))  # a name with brackets is no markup
+
+
+@contextlib.contextmanager
+def on_cluster(data: str, address: str | None) -> Iterator[tuple[Any, Any]]:
+    """The files as a Dask data frame with the client of a cluster, or as they are where no address is given."""
+    if address is None:
+        yield data, None
+        return
+    from matchloss.dask.frames import connected, frame_of
+    from matchloss.linear.sources.files import FileError
+    from matchloss.tables.errors import DataError
+
+    with connected(address) as client:
+        try:
+            frame = frame_of(data)
+        except FileError as error:
+            raise DataError(str(error)) from error
+        yield frame, client
 
 
 def check_writable(path: Path | None, what: str = "the page") -> None:

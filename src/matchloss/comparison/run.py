@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -10,7 +12,9 @@ import numpy as np
 from matchloss.comparison.candidates import Candidate, choose, with_models
 from matchloss.comparison.judging import Bench, Fitted, answer_all
 from matchloss.comparison.lines import records
+from matchloss.comparison.outside import made_ready, outside_of
 from matchloss.comparison.result import Answer, Comparison, Fit
+from matchloss.linear.sources.files import FileError
 from matchloss.models.found import CannotTrain
 from matchloss.models.kinds import LINEAR, asked_kinds, models_of
 from matchloss.names import split_names
@@ -19,6 +23,8 @@ from matchloss.tables.errors import DataError
 from matchloss.tables.frames import like
 from matchloss.tables.losses import get_loss
 from matchloss.tables.options import Options, Study, study
+from matchloss.tables.outside import Outside
+from matchloss.tables.read import Read
 from matchloss.tables.scores import ERROR_RATE
 from matchloss.tables.words import listed
 
@@ -50,11 +56,17 @@ def compare(
     source: str | None = None,
     rows: int | None = None,
     encoding: str | None = None,
+    memory: int | str | None = None,
+    scratch: str | Path | None = None,
+    client: Any = None,
     progress: Tell | None = None,
 ) -> Comparison:
     """Which loss fits the column `target` of a table: the same model under each loss, judged on rows that the model did not see.
 
-    data: a frame of pandas, polars or Arrow, or the path of a file. losses: names, with parameters if need be ("huber(delta=2)", or
+    data: a frame of pandas, polars or Arrow, the path of a file, a folder, a pattern or a list of paths, or a Dask data frame. Files that
+    would take more than `memory` ("2GB"; by default half of what is free) are read in batches, with a scratch file in the folder
+    `scratch`; a Dask data frame stays with the workers of `client`. Losses with kinks need all rows in memory and are left out then.
+    losses: names, with parameters if need be ("huber(delta=2)", or
     several with commas), "module:class" for your own, or losses; by default those that suit the target. quantile: levels, such as
     [0.1, 0.9], to compare quantiles instead. score: decides instead of squared error (numbers), Poisson deviance (counts), the log
     score (labels) or the pinball score (quantiles), where it is consistent for the question. split: auto, random, stratified,
@@ -73,13 +85,44 @@ def compare(
     kinds = asked_kinds(model)
     named = split_names(losses) if isinstance(losses, str) else losses
     given = Options(source, keep, drop, categorical, counts, exposure, sample_weight, dates, "indicate", rows, encoding, split, folds, seed)
-    made = study(data, target, given, [get_loss(name) for name in named or () if name != "argument"], tell)
+    asked = [get_loss(name) for name in named or () if name != "argument"]
+    outside = outside_of(data, target, memory, scratch, client)
+    if outside is not None and not isinstance(outside, Read):
+        return _outside(outside, data, target, given, named, asked, _levels(quantile), kinds, score, tell)
+    made = study(data if outside is None else outside, target, given, asked, tell)
     chosen = with_models(choose(made.ready.target, named, _levels(quantile)), kinds)
     models = {kind: models_of(kind, made.ready, made.split, seed) for kind in kinds}
     fitted, refused = _all_fitted(chosen, models, tell)
     bench = Bench(made.ready, made.split)
     tell("comparing the scores")
     return _comparison(data, bench, made, models, fitted, refused, score)
+
+
+def _outside(
+    outside: Outside,
+    data: Any,
+    target: str,
+    options: Options,
+    named: Sequence[str | Loss] | None,
+    losses: Sequence[Loss],
+    levels: Sequence[float],
+    kinds: Sequence[str],
+    score: str | None,
+    tell: Tell,
+) -> Comparison:
+    """The comparison of a table that is read in batches."""
+    if tuple(kinds) != (LINEAR,):
+        raise DataError(f"--model {','.join(kinds)} needs all rows in memory; rows that are read in batches take linear models")
+    try:
+        made = made_ready(outside, target, options, named, losses, levels, tell)
+        models: dict[str, Models] = {LINEAR: made.models}
+        fitted, refused = _all_fitted(made.chosen, models, tell)
+        found = _comparison(data, made.bench, made.study, models, fitted, refused, score)
+    except FileError as error:
+        raise DataError(str(error)) from error
+    finally:
+        outside.close()
+    return replace(found, rows=made.rows, frequencies=made.frequencies)
 
 
 def _levels(quantile: float | str | Sequence[float] | None) -> list[float]:

@@ -120,19 +120,21 @@ class Cluster(Compact):
         store = Spread(self.spread.client, tuple(future for future, _ in some), tuple(n for _, n in some))
         return replace(self, rows=replace(self.rows, n=store.n), store=store)
 
-    def moments(self, j: int, base: float) -> tuple[float, float]:
-        """The sums of x_j - base and of its square."""
-        found = np.sum(self._each("moments", j, base), axis=0)
-        return float(found[0]), float(found[1])
+    def moments(self, base: Floats) -> Floats:
+        """(2, q): for each numeric column the sum of x_j - base_j, and that of its squares."""
+        return np.sum(self._each("moments", base), axis=0)
 
     def _each(self, question: str, *given: Any) -> list[Any]:
         return self.spread.ask(parts.ask, whole=self.shape, question=question, given=given)
 
 
-def read(client: Session, frames: Sequence[Any], spec: Spec) -> Learned:
-    """The one reading of frames (delayed): workers keep their rows, and what these showed comes to the client."""
+def read(client: Session, frames: Sequence[Any], spec: Spec, before: parts.Before | None = None) -> tuple[Learned, list[Future]]:
+    """The one reading of frames (delayed): workers keep their rows, and what these showed comes to the client.
+
+    `before` takes some rows aside first; the futures, of parts.Made, have them.
+    """
     watch.check(client)
-    made = client.compute([delayed(parts.compact)(frame, spec, k) for k, frame in enumerate(frames)])
+    made = client.compute([delayed(parts.compact)(frame, spec, k, before) for k, frame in enumerate(frames)])
     told = watch.result(client, client.map(parts.shown, made, pure=False))
     watch.check_room(client, sum(size for _, size in told))
     seen = Seen(spec)
@@ -146,7 +148,7 @@ def read(client: Session, frames: Sequence[Any], spec: Spec) -> Learned:
     rows = tuple(sum(some[k][1] for k in group) for group in groups) if some else ()
     found = learned(seen, Spread(client, tuple(held), rows), _mean)
     known = {field.name: getattr(found.source, field.name) for field in fields(Compact)}
-    return replace(found, source=Cluster(**known))
+    return replace(found, source=Cluster(**known)), made if before is not None else []
 
 
 def _mean(name: str, store: Spread, found: Numbers, column: int, weighted: bool) -> float:

@@ -39,7 +39,7 @@ def fit(
     coefficients and adds the sums that come back. The coefficients are those of a fit in memory to about 1e-12; the same number of
     partitions gives the same bits. A lost worker's partitions are read again, by other workers.
 
-    Raises what the estimator's `fit` raises, with the partition's number; ClusterError (a RuntimeError) where workers are too small,
+    Raises what the estimator's `fit` raises, with the partition's number; ClusterError (an OSError) where workers are too small,
     paused or gone; TypeError for what is no Dask data frame; NotInMemory (a ValueError) for a loss with kinks.
 
     >>> import dask.dataframe as dd, pandas as pd
@@ -57,6 +57,6 @@ def fit(
     tell(f"reading {len(frames)} partition{'s' if len(frames) != 1 else ''}")
     labels = isinstance(estimator, LinearClassifier)
     spec = Spec(target, labels, sample_weight, tuple(categorical), tuple(drop), missing, bounds=bounds)
-    found = read(client, frames, spec)
+    found, _ = read(client, frames, spec)
     fit_source(estimator, found, Said(tell, found.source.rows.n))
     return estimator

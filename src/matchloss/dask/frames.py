@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from distributed import Client
+
+from matchloss.dask.watch import ClusterError, Session
 from matchloss.linear.columns import ColumnError
+from matchloss.linear.sources.files import FileError, kind_of_file, places_of
 
 FRAME = "a Dask data frame, such as dask.dataframe.read_parquet makes"
 
@@ -29,3 +34,29 @@ def frames_of(collection: Any, needed: Sequence[str | None]) -> list[Any]:
             shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
             raise ColumnError(f'the collection has no column "{name}"; it has {shown}')
     return list(collection.to_delayed())
+
+
+@contextlib.contextmanager
+def connected(address: str) -> Iterator[Session]:
+    """A client of the scheduler at an address; ClusterError where there is none."""
+    try:
+        client = Client(address, timeout="10s")
+    except (OSError, TimeoutError, ValueError) as error:
+        raise ClusterError(f"--dask {address}: no scheduler answers there. `dask scheduler` starts one and says its address") from error
+    with client:
+        yield client
+
+
+def frame_of(data: Any) -> Any:
+    """The data frame of a file, a folder, a pattern or URLs of Parquet or CSV, which the workers read: they must reach the files too."""
+    import dask.dataframe as dd
+
+    places = places_of(data)
+    kinds = {kind_of_file(place) for place in places}
+    names = [str(place) for place in places]
+    if kinds == {"parquet"}:
+        return dd.read_parquet(names)
+    if kinds == {"csv"}:
+        packed = all(name.lower().endswith(".gz") for name in names)
+        return dd.read_csv(names, **({"compression": "gzip", "blocksize": None} if packed else {}))
+    raise FileError(f"{data}: workers read Parquet or CSV, not {', '.join(sorted(str(kind) for kind in kinds))} together")

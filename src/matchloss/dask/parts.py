@@ -5,7 +5,7 @@ These are functions of a module, so that a task names them and carries no code.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 
@@ -19,15 +19,18 @@ from matchloss.linear.sources.memory import Memory
 from matchloss.linear.sources.source import Term
 
 T = TypeVar("T")
-Made: TypeAlias = tuple[Held, Seen]
+Before: TypeAlias = Callable[[Any, str], tuple[Any, Any]]  # of a partition and its name, the rows that enter, and what is kept aside
+Made: TypeAlias = tuple[Held, Seen, Any]
 
 
-def compact(frame: Any, spec: Spec, number: int) -> Made:
+def compact(frame: Any, spec: Spec, number: int, before: Before | None = None) -> Made:
     """The one reading of a partition: its rows in compact form, with levels numbered as this partition met them, and what it showed."""
-    seen = Seen(spec)
+    seen, aside, name = Seen(spec), None, f"partition {number}"
     with threads.at_most(1):  # a worker has the threads that Dask gave it
-        pieces = tuple(seen.take(frame, Place(f"partition {number}")))
-    return Held(pieces), seen
+        if before is not None:
+            frame, aside = before(frame, name)
+        pieces = tuple(seen.take(frame, Place(name)))
+    return Held(pieces), seen, aside
 
 
 def shown(made: Made) -> tuple[Seen, int]:
@@ -35,9 +38,14 @@ def shown(made: Made) -> tuple[Seen, int]:
     return made[1], made[0].__sizeof__()
 
 
+def kept_aside(made: Made) -> Any:
+    """What was kept aside of a partition."""
+    return made[2]
+
+
 def settled(made: Made, all_seen: Seen) -> Held:
     """The rows with the numbers of levels that all partitions share, and their columns in the order that they share."""
-    held, own = made
+    held, own, _ = made
     target = _lookup(own.target, all_seen.target) if isinstance(own.target, Levels) else None
     here, there = own.about(), all_seen.about()
     numbers, levels = ([name for name, found in here.items() if isinstance(found, kind)] for kind in (Numbers, Levels))

@@ -24,7 +24,7 @@ STEP = 1.0  # seconds between two looks at the workers
 PATIENCE = 30.0  # seconds that a worker may be paused, or none be there, before a fit gives up
 
 
-class ClusterError(RuntimeError):
+class ClusterError(OSError):
     """The workers cannot do what is asked; the message says which, and what would help."""
 
 

@@ -72,9 +72,9 @@ def numbered(keys: Keys) -> Keys:
     return mixed(keys + mixed(running + np.uint64(1)))
 
 
-def placed(keys: Keys, start: int) -> Keys:
-    """Keys that tell equal rows apart by where they stand in the table, from `start`: where their running number is not known."""
-    return mixed(keys + mixed(np.arange(start, start + len(keys), dtype=np.uint64)))
+def placed(keys: Keys, start: int, source: str = "") -> Keys:
+    """Keys that tell equal rows apart by where they stand in a file, from `start`: where their running number is not known."""
+    return mixed(keys + mixed(np.arange(start, start + len(keys), dtype=np.uint64) + hashed(source)))
 
 
 def drawn(keys: Keys, seed: int, repeat: int = 0) -> Keys:

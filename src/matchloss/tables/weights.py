@@ -19,13 +19,13 @@ Index = NDArray[np.intp]
 Floats = NDArray[np.float64]
 
 
-def weights_of(column: pl.Series, rows: Index) -> Floats:
-    """The weights of these rows; DataError for the first that is missing, negative or infinite."""
+def weights_of(column: pl.Series, rows: Index, whole: bool = True) -> Floats:
+    """The weights of these rows; DataError for the first that is missing, negative or infinite, and if all of the `whole` table are 0."""
     values = _amounts(column, "weight")
     bad = ~(np.isfinite(values) & (values >= 0))
     if bad.any():
         raise DataError(_first_bad(column.name, "weight", values, bad, rows, "a weight is finite and at least 0"))
-    if not values.any():
+    if whole and not values.any():
         raise DataError(f"the weight {column.name} is 0 in every row; at least one must be positive")
     return values
 

@@ -272,17 +272,17 @@ class Compact:
         low, high = (0.0, 1.0) if indicator else self.ends_[stored]
         if low == high and not self.numbers[stored].indicator:
             return None
-        total, squares = self.moments(j, low)
+        total, squares = self.moments(np.full(self.rows.q, low))[:, j]
         mean = total / self.rows.n
         return low + mean, float(np.sqrt(max(squares / self.rows.n - mean**2, 0.0)))
 
-    def moments(self, j: int, base: float) -> tuple[float, float]:
-        """The sum of x_j - base and that of its squares, for a numeric column."""
-        total, squares = 0.0, 0.0
+    def moments(self, base: Floats) -> Floats:
+        """(2, q): for each numeric column the sum of x_j - base_j, and that of its squares, in one reading."""
+        made = np.zeros((2, self.rows.q))
         for block in replace(self, rows=replace(self.rows, shift=None)).blocks(0, self.rows.n, PAIRWISE):
-            values = block.x[:, j] - base
-            total, squares = total + float(values.sum()), squares + float(values @ values)
-        return total, squares
+            apart = block.x - base
+            made += apart.sum(axis=0), np.square(apart).sum(axis=0)
+        return made
 
     def between(self, first: int, last: int) -> Compact:
         """The rows from one to another."""
@@ -290,8 +290,12 @@ class Compact:
 
     def in_deviations(self) -> tuple[Compact, Floats]:
         """The rows with their numbers in units of their standard deviations, and this unit for each coefficient."""
-        known = [self._varying(j) for j in range(self.rows.q)]
-        deviation = np.array([1.0 if found is None or not 0 < found[1] < np.inf else found[1] for found in known])
+        ends = zip(self.ends_, self.numbers, strict=True)
+        base = np.array([low for (first, _), how in ends for low in ((first, 0.0) if how.indicator else (first,))])
+        total, squares = self.moments(base) / self.rows.n
+        with np.errstate(invalid="ignore"):
+            deviation = np.sqrt(np.maximum(squares - total**2, 0.0))
+        deviation = np.where((deviation > 0) & (deviation < np.inf), deviation, 1.0)
         wide = np.ones(self.rows.width)
         wide[1 : 1 + self.rows.q] = deviation
         return replace(self, unit=deviation), wide[self.rows.slots]
