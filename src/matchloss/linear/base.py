@@ -20,8 +20,9 @@ from matchloss.linear.model import write_model
 from matchloss.linear.objective import NotFinite
 from matchloss.linear.plan import Design, Missing, Number, learn_rows
 from matchloss.linear.rows import Floats, TableRows, of_array
-from matchloss.linear.solve import Options, Solution, raw_of, solve
+from matchloss.linear.solve import Options, Solution, as_offset, raw_of, solve
 from matchloss.linear.sources.learn import Spec
+from matchloss.linear.sparse import SparseRows, is_sparse, sparse_rows
 from matchloss.linear.summary import Summary
 from matchloss.losses import Loss
 
@@ -34,6 +35,7 @@ except ImportError as error:
     raise ImportError('the estimators need scikit-learn: pip install "matchloss[linear]"') from error
 
 TABLE = "an array of numbers (n, p), or a data frame (pandas, polars, pyarrow, ...)"
+SPARSE = ("csr", "csc")  # formats that are taken as they are
 CHECK_LATER = 1 << 22  # from this size X gets no pass of its own to look for NaN: the first gradient shows one anyway
 
 
@@ -154,11 +156,11 @@ class Linear(BaseEstimator):
             if rows.n == 0:
                 raise ValueError("Found a table with 0 rows; at least 1 is needed to fit to")
         else:
-            X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False)
+            X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False, accept_sparse=SPARSE)
             check_consistent_length(X, y)
-            if X.size < CHECK_LATER or not self._loss().smooth:
+            if not is_sparse(X) and (X.size < CHECK_LATER or not self._loss().smooth):
                 refuse_infinite(X)
-            self.design_, rows = None, of_array(X)
+            self.design_, rows = None, sparse_rows(X) if is_sparse(X) else of_array(X)
         weight = as_weight(weight, (rows.n,))
         if weight is not None and not weight.any():
             raise ValueError("every sample_weight is zero: there is no row to fit to")
@@ -240,13 +242,15 @@ class Linear(BaseEstimator):
         """The solution, by the solvers of linear.solve if the penalty is a ridge or none."""
         options = {name: getattr(self, name) for name in ("l2", "fit_intercept", "tol", "max_passes", "method")}
         names = self._names()
-        if self._plain():
+        if self._plain() and not isinstance(rows, SparseRows):
             return solve(loss, rows, target, sample_weight=weight, offset=offset, outputs=outputs, names=names, **options)
         from matchloss.linear.penalties.asked import Asked
         from matchloss.linear.penalties.fit import problem, solve_penalised
 
         if self.method != "auto":
-            raise ValueError(f'method="{self.method}" is for a ridge or no penalty; l1, penalty_factor and bounds have their own')
+            raise ValueError(
+                f'method="{self.method}" is for dense columns with a ridge or no penalty; l1, bounds and the like have their own'
+            )
         asked = Asked(self.l1, self.l2, self.penalty_factor, self.groups, self.bounds)
         made = problem(loss, rows, target, weight, offset, asked, self.fit_intercept, self.design_, names, asked.l1 > 0)
         return solve_penalised(made, asked, Options(**options), names)
@@ -274,12 +278,17 @@ class Linear(BaseEstimator):
             return rows
         if self.design_ is not None and not all(isinstance(column, Number) for column in self.design_.columns):
             raise TypeError(f"{type(self).__name__} was fitted to a data frame with categories; X is {type(X).__name__}, not a data frame")
-        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False, reset=False)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False, reset=False, accept_sparse=SPARSE)
+        if is_sparse(X):
+            return sparse_rows(X)
         refuse_infinite(X)
         return of_array(X)
 
     def _raw_of(self, rows: TableRows, intercept: Any, coef: Floats, offset: Any = None) -> Floats:
         centre = getattr(self, "_centre", None)
+        if isinstance(rows, SparseRows):
+            raw = rows.times(coef) + intercept
+            return raw if offset is None else raw + as_offset(offset, rows.n, None if raw.ndim == 1 else raw.shape[1])
         return raw_of(rows, intercept, coef, centre if centre is not None and len(centre) == len(coef) else None, offset)
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -148,6 +148,7 @@ class LinearRegressor(RegressorMixin, Linear):
         loss = self._loss()
         domain = loss.target_domain
         tags.target_tags.positive_only = isinstance(domain, Interval) and domain.low == 0 and domain.high != 1
+        tags.input_tags.sparse = bool(loss.smooth and loss.convex)
         tags.regressor_tags.poor_score = loss.functional in FAR_FROM_THE_MEAN
         return tags
 
@@ -334,7 +335,9 @@ class LinearClassifier(ClassifierMixin, Linear):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_class = self._loss().family == "simplex"
+        loss = self._loss()
+        tags.classifier_tags.multi_class = loss.family == "simplex"
+        tags.input_tags.sparse = bool(loss.smooth and loss.convex and loss.family != "simplex")
         return tags
 
 

@@ -17,6 +17,7 @@ from matchloss.linear.inference.information import Standing, Weights
 from matchloss.linear.objective import Log, Objective
 from matchloss.linear.rows import Floats, TableRows, moved
 from matchloss.linear.solve import blas_on_one_thread, objective
+from matchloss.linear.sparse import SparseRows
 
 if TYPE_CHECKING:
     from matchloss.linear.plan import Design
@@ -73,6 +74,8 @@ def infer_rows(
 ) -> Inference:
     """The same for rows as passes read them."""
     loss = fit.loss
+    if isinstance(rows, SparseRows):
+        raise DomainError("standard errors are there for dense columns and categories, not yet for a sparse matrix")
     if weights not in ("repeat", "trials"):
         raise DomainError(f'weights is {weights!r}; allowed: "repeat" (a weight counts equal rows), "trials" (a row is a mean of so many)')
     if not loss.smooth:

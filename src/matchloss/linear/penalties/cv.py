@@ -15,6 +15,7 @@ from matchloss.linear.penalties.fit import Problem, problem
 from matchloss.linear.penalties.path import Path, alphas_of, path
 from matchloss.linear.rows import Floats, TableRows
 from matchloss.linear.solve import Options, Solution, raw_of
+from matchloss.linear.sparse import SparseRows
 from matchloss.losses import Loss
 
 try:
@@ -96,9 +97,15 @@ class Searching(Linear):
             share = None if weight is None else weight[test]
             far = None if offset is None else offset[test]
             held = rows.take(test)
-            losses.append([loss(raw_of(held, s.intercept, s.coef, s.centre, far), target[test], share) for s in there.solutions])
+            losses.append([loss(self._raw_at(held, s, far), target[test], share) for s in there.solutions])
             sizes.append(len(test) if share is None else share.sum())
         return self._chosen(found, np.array(losses).T, np.array(sizes, np.float64))
+
+    def _raw_at(self, rows: TableRows, s: Solution, offset: Floats | None) -> Floats:
+        """The raw predictions of a solution."""
+        if isinstance(rows, SparseRows):
+            return rows.times(s.coef) + s.intercept + (0.0 if offset is None else offset)
+        return raw_of(rows, s.intercept, s.coef, s.centre, offset)
 
     def _options(self) -> Options:
         for name, low, high in (("l1_ratio", 0, 1), ("min_alpha_ratio", 0, 1)):

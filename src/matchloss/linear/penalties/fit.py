@@ -18,6 +18,7 @@ from matchloss.linear.penalties.working_sets import Wide, csc_of, working_sets
 from matchloss.linear.plan import Category, Design
 from matchloss.linear.rows import Floats, TableRows
 from matchloss.linear.solve import Options, Solution, blas_on_one_thread, objective
+from matchloss.linear.sparse import SparseRows
 
 if TYPE_CHECKING:
     from matchloss.losses import Loss
@@ -47,8 +48,11 @@ class Problem:
 
     def start(self, log: Log) -> Measure:
         """The model of the intercept alone, or the point of the box that is nearest to it."""
-        theta = np.clip(self.f.start(), self.unit.low, self.unit.high)
-        return self.f.measure(theta, log)
+        theta = np.zeros(len(self.unit.l1))
+        if self.f.intercept:
+            theta[0] = self.f.start()[0]
+        theta = np.clip(theta, self.unit.low, self.unit.high)
+        return self.f.measure(theta, log) if self.wide is None else self.wide.measure(theta)
 
     def free(self, tol: float, log: Log) -> Measure:
         """The optimum of what no penalty keeps at 0: the intercept, and columns with the factor 0. A path starts there."""
@@ -62,7 +66,9 @@ class Problem:
 
     def _with(self, held: NDArray[np.bool_], at: Measure, tol: float, log: Log) -> Measure:
         low, high = np.where(held, 0.0, self.unit.low), np.where(held, 0.0, self.unit.high)
-        pen = Penalty(np.zeros(self.f.size), np.zeros(self.f.size), low, high)
+        pen = Penalty(np.zeros(len(low)), np.zeros(len(low)), low, high)
+        if self.wide is not None:
+            return working_sets(self.wide, pen, tol, log, np.clip(at.theta, low, high))[0]
         at, self.hessian, *_ = prox_newton(self.f, self.f.measure(np.clip(at.theta, low, high), log, "hessian"), pen, tol, log)
         return replace(at, second=None)
 
@@ -80,7 +86,7 @@ def problem(
     l1: bool,
 ) -> Problem:
     """The problem that is asked for; `l1`: whether it is one that can make coefficients 0. ValueError for what no solver takes."""
-    _refuse(loss, asked, target)
+    _refuse(loss, isinstance(rows, SparseRows))
     columns = named(design, names)
     groups = grouped(asked, design, columns)
     lines = factors(asked, columns), *limits(asked, columns)
@@ -88,21 +94,27 @@ def problem(
     f = objective(loss, rows, target, weight, offset, 0.0, None, intercept)
     unit = penalty_of(factor, low, high, members, intercept)
     wide = None
-    if l1 and not groups and f.size > (GRAM_COLUMNS if not rows.levels else GRAM_LIMIT):
+    if isinstance(f.rows, SparseRows):
+        if groups:
+            raise ValueError("groups are there for dense columns and categories, not for sparse columns")
+        wide = Wide(f, f.rows.csc)
+    elif l1 and not groups and f.size > (GRAM_COLUMNS if not rows.levels else GRAM_LIMIT):
         wide = Wide(f, csc_of(f.rows) if rows.levels else None)
     elif f.size > GRAM_LIMIT:
         raise ValueError(f"groups, bounds and factors without l1 take up to {GRAM_LIMIT} columns; there are {f.size}")
     return Problem(f, unit, tuple(groups), tuple(index + int(intercept) for index in members), wide)
 
 
-def _refuse(loss: Loss, asked: Asked, target: NDArray[Any]) -> None:
-    what = "l1, penalty_factor, groups and bounds"
+def _refuse(loss: Loss, sparse: bool) -> None:
+    what = "sparse columns" if sparse else "l1, penalty_factor, groups and bounds"
     if loss.family == "simplex":
-        raise ValueError(f"{what} are there for one raw prediction a row; {loss.name} of three classes or more has l2 alone")
+        raise ValueError(
+            f"{what} are there for one raw prediction a row; {loss.name} of three classes or more has dense columns and l2 alone"
+        )
     if not loss.smooth:
-        raise ValueError(f"{what} need a loss without kinks: {loss!r} has l2 alone")
+        raise ValueError(f"{what} need a loss without kinks: {loss!r} has dense columns and l2 alone")
     if not loss.convex:
-        raise ValueError(f"{what} need a convex loss: {loss!r} has l2 alone")
+        raise ValueError(f"{what} need a convex loss: {loss!r} has dense columns and l2 alone")
 
 
 Lines = tuple[Floats, Floats, Floats]  # the factor of each coefficient, its least and its greatest value
@@ -147,10 +159,12 @@ def solution(p: Problem, at: Measure, pen: Penalty, left: float, stuck: bool, op
     converged = left <= options.tol
     said = [] if converged else [f"Not converged: the KKT residual is {left:.1e}, above tol = {options.tol:g}. More passes may help."]
     coef, constant = at.theta[head:].copy(), at.theta[0] if head else np.zeros(())
-    constant, centre = f.rows.uncentred(np.asarray(constant), coef)
-    coef, constant = folded(f.rows, coef, float(constant))
+    centre = np.zeros(len(coef))
+    if not isinstance(f.rows, SparseRows):
+        constant, centre = f.rows.uncentred(np.asarray(constant), coef)
+        coef, constant = folded(f.rows, coef, float(constant))
     return Solution(
-        intercept=constant,
+        intercept=float(constant),
         coef=coef,
         centre=centre[: len(coef)],
         passes=len(log.steps),

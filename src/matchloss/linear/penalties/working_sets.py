@@ -43,6 +43,21 @@ class Wide:
         """1 if there is an intercept."""
         return int(self.f.intercept)
 
+    @property
+    def count(self) -> int:
+        """The number of columns."""
+        return self.f.size - self.head if self.sparse is None else len(self.sparse[0]) - 1
+
+    @cached_property
+    def every(self) -> Index:
+        """All columns."""
+        return np.arange(self.count)
+
+    def measure(self, theta: Floats) -> Measure:
+        """The mean loss and its gradient, in the intercept and all columns."""
+        value, g, _ = self.evaluate(self.raw(theta))
+        return Measure(theta, value, self.slopes(g, self.every), None)
+
     @cached_property
     def matrix(self) -> Matrix:
         """The products of a dense matrix."""
@@ -73,7 +88,7 @@ class Wide:
         raw = np.zeros(f.rows.n) if f.offset is None else f.offset.copy()
         if self.head:
             raw += theta[0]
-        loop("add")(*self.sparse, np.arange(f.size - self.head), theta[self.head :], raw)
+        loop("add")(*self.sparse, self.every, theta[self.head :], raw)
         return raw
 
     def some(self, columns: Index) -> Objective:
@@ -112,8 +127,8 @@ def csc_of(rows: TableRows) -> Columns:
 
 def working_sets(wide: Wide, pen: Penalty, tol: float, log: Log, theta: Floats) -> tuple[Measure, float, bool]:
     """The minimum from a warm start, the largest residual over all columns, and whether rounding allows no further step."""
-    head, size, before = wide.head, 0, np.inf
-    every = np.arange(wide.f.size - head)
+    head, size, before, taken = wide.head, 0, np.inf, 0  # `taken`: columns of the last set
+    every = wide.every
     theta, raw = theta.copy(), wide.raw(theta)
     while True:
         value, g, _ = wide.evaluate(raw)
@@ -123,7 +138,7 @@ def working_sets(wide: Wide, pen: Penalty, tol: float, log: Log, theta: Floats) 
         each = pen.residual(theta, gradient)
         left = float(each.max(initial=0.0))
         support = np.flatnonzero(theta[head:])
-        if left <= tol or log.full or (size >= len(every) and left >= 0.5 * before):
+        if left <= tol or log.full or (taken == len(every) and left >= 0.5 * before):
             return at, left, not log.full
         size, before = min(len(every), max(2 * len(support), size, FIRST["dense" if wide.sparse is None else "sparse"])), left
         rank = each[head:].copy()
@@ -132,6 +147,7 @@ def working_sets(wide: Wide, pen: Penalty, tol: float, log: Log, theta: Floats) 
         size = min(len(every), max(size, int(np.isinf(rank).sum())))
         chosen = np.sort(np.argpartition(-rank, size - 1)[:size])
         chosen = chosen[rank[chosen] > 0]
+        taken = len(chosen)
         place = np.concatenate([np.arange(head), head + chosen])
         inner = _dense if wide.sparse is None else _sparse
         theta[place], raw = inner(wide, theta[place], raw, chosen, pen.of(place), max(INNER * left, 0.5 * tol), log)
