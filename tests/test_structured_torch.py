@@ -159,7 +159,8 @@ def test_the_crf_module_is_pytorch_crfs() -> None:
     given = tuple(x.detach().requires_grad_() for x in (crf.transitions, crf.start_transitions, crf.end_transitions))
     lengths, batch = mask.sum(0), z.transpose(0, 1)
     assert torch.autograd.gradcheck(lambda x, a, b, c: mt.crf_loss(x, tags.T, lengths, a, b, c, "none"), (batch, *given))
-    transforms(lambda x: mt.crf_loss(x, tags.T, lengths, *(p.detach() for p in given)), batch.detach().requires_grad_())
+    a, b, c = (p.detach() for p in given)
+    transforms(lambda x: mt.crf_loss(x, tags.T, lengths, a, b, c), batch.detach().requires_grad_())
     with pytest.raises(ml.DomainError, match="mask of sequence 1: allowed"):
         crf(z, tags, torch.tensor([[1, 0, 1]] * 5))
 

@@ -6,13 +6,31 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from matchloss.linear.choice import ConditionalLogit
     from matchloss.linear.cox import CoxRegression
     from matchloss.linear.estimators import LinearClassifier, LinearRegressor
+    from matchloss.linear.ordered import OrderedRegressor
     from matchloss.linear.penalties.cv import LinearClassifierCV, LinearRegressorCV
     from matchloss.linear.saved import load
 
-__all__ = ["CoxRegression", "LinearClassifier", "LinearClassifierCV", "LinearRegressor", "LinearRegressorCV", "load"]
-HOMES = {"CoxRegression": "cox", "LinearClassifierCV": "penalties.cv", "LinearRegressorCV": "penalties.cv", "load": "saved"}
+__all__ = [
+    "ConditionalLogit",
+    "CoxRegression",
+    "LinearClassifier",
+    "LinearClassifierCV",
+    "LinearRegressor",
+    "LinearRegressorCV",
+    "OrderedRegressor",
+    "load",
+]
+HOMES = {  # modules of names; estimators for all others
+    "ConditionalLogit": "choice",
+    "CoxRegression": "cox",
+    "LinearClassifierCV": "penalties.cv",
+    "LinearRegressorCV": "penalties.cv",
+    "OrderedRegressor": "ordered",
+    "load": "saved",
+}
 
 
 def __getattr__(name: str) -> Any:

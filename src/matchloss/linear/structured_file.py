@@ -77,9 +77,9 @@ def is_structured(path: str | Path) -> bool:
 
 def read(path: str | Path) -> Structured:
     """The fitted estimator in a file; ModelError, with a one-sentence message, for any other content."""
-    from matchloss.linear import CoxRegression
+    from matchloss.linear import ConditionalLogit, CoxRegression, OrderedRegressor
 
-    kinds: dict[str, type[Structured]] = {"CoxRegression": CoxRegression}
+    kinds: dict[str, type[Structured]] = {cls.__name__: cls for cls in (ConditionalLogit, CoxRegression, OrderedRegressor)}
     path = Path(path)
     try:
         found = content_of(path)

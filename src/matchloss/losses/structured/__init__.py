@@ -5,17 +5,23 @@ A catalogue of their own, `catalogue()`: trainers, hosts and commands for losses
 
 from matchloss.losses.structured._risk import RiskSets
 from matchloss.losses.structured._structured import NAMES, STRUCTURED, StructuredLoss, catalogue, facts, get_structured
+from matchloss.losses.structured.choice import Choice, ChoiceSets
 from matchloss.losses.structured.cox import Cox
 from matchloss.losses.structured.crf import LinearChainCRF, Paths
 from matchloss.losses.structured.ctc import CTC, Transcripts
+from matchloss.losses.structured.ordered import OrderedLogit, OrderedProbit
 from matchloss.losses.structured.plackett_luce import PlackettLuce, Rankings
 
 __all__ = [
     "CTC",
     "NAMES",
     "STRUCTURED",
+    "Choice",
+    "ChoiceSets",
     "Cox",
     "LinearChainCRF",
+    "OrderedLogit",
+    "OrderedProbit",
     "Paths",
     "PlackettLuce",
     "Rankings",

@@ -1,0 +1,139 @@
+"""OrderedRegressor: labels in an order, by Newton's method on coefficients and thresholds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from matchloss.errors import DomainError
+from matchloss.linear.columns import open_table
+from matchloss.linear.dense import Structured, Terms, newton, weights_of
+from matchloss.linear.inputs import is_frame
+from matchloss.linear.rows import Floats
+from matchloss.losses.structured import OrderedLogit, OrderedProbit
+from matchloss.losses.structured.ordered import per_threshold
+
+SEPARATED = "a combination of columns separates the labels"
+LOSSES = {"logit": OrderedLogit(), "probit": OrderedProbit()}
+
+
+class OrderedRegressor(Structured):
+    """Ordered logit or probit: P(y <= k) = F(threshold k - x b), F the logistic or the normal distribution.
+
+    X (n, p): an array, or a data frame with categories. y (n,): numbers, or an ordered categorical (pandas Categorical, polars Enum);
+    text needs `classes`, the labels in their order. There is no intercept: it is in the thresholds.
+    Parameters: link, "logit" or "probit"; classes, the labels from lowest to highest, None: those of y. Attributes: `coef_` (p,),
+    `thresholds_` (K - 1,), `classes_`, `covariance_` of coefficients and thresholds, `coef_names_`, `objective_`, `n_steps_`.
+    Raises ValueError for a label that is not among classes, a class without rows, dependent columns, and separated labels.
+    Sources: McCullagh (1980); Pratt (1981).
+
+    >>> from matchloss.linear import OrderedRegressor
+    >>> model = OrderedRegressor().fit([[0.0], [1.0], [2.0], [3.0], [1.0], [2.0]], [1, 2, 1, 3, 3, 2])
+    >>> model.predict([[0.0], [3.0]]), model.predict_proba([[1.0]]).round(2)
+    (array([1, 3]), array([[0.42, 0.37, 0.21]]))
+    """
+
+    state: ClassVar[tuple[str, ...]] = ("thresholds_", "classes_")
+
+    def __init__(self, link: str = "logit", classes: Sequence[Any] | None = None) -> None:
+        self.link = link
+        self.classes = classes
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fits the model; returns self. y may be the name of a column of X. sample_weight (n,), a number >= 0 a row."""
+        loss = self._loss()
+        if isinstance(y, str):
+            if not is_frame(X):
+                raise TypeError(f"{y}: a column is named, and X is {type(X).__name__}, not a data frame")
+            table = open_table(X)
+            table.require([y])
+            X, y = table.frame.drop(table.labels[y]).to_native(), table.frame.get_column(table.labels[y]).to_native()
+        codes, self.classes_ = _coded(y, self.classes)
+        weight = weights_of(sample_weight, codes.size)
+        x = self._learn(X, codes.size, weight)
+        counts = np.bincount(codes, weight, self.classes_.size)
+        if self.classes_.size < 2 or not (counts > 0).all():
+            missing = self.classes_[int(np.argmin(counts > 0))] if self.classes_.size > 1 else self.classes_[0]
+            what = "it is the only label" if self.classes_.size < 2 else "no row has it, so that its thresholds would coincide"
+            raise ValueError(f"label {missing!s}: {what}")
+        centre = x.mean(0) if weight is None else weight @ x / weight.sum()
+        rows, p = np.ascontiguousarray(x - centre), x.shape[1]
+        below = counts.cumsum()[:-1] / counts.sum()
+        start = np.concatenate([np.zeros(p), special.logit(below) if self.link == "logit" else special.ndtri(below)])
+
+        def at(theta: Floats) -> Terms:
+            y, terms = loss.terms(rows @ theta[:p], theta[p:], codes)
+            terms = terms if weight is None else terms * weight
+            value, lower, upper, aa, ab, bb, g, h = terms
+            K = theta.size - p
+            mixed = np.zeros((y.size, K + 2))  # minus the second derivatives in eta and a threshold
+            mixed[np.arange(y.size), y], mixed[np.arange(y.size), y + 1] = aa + ab, bb + ab
+            between = np.bincount(y, ab, K + 1)[1:-1]
+            corner = np.diag(per_threshold(y, aa, bb, K)) + np.diag(between, 1) + np.diag(between, -1)
+            side = -(rows.T @ mixed[:, 1:-1])
+            gradient = np.concatenate([rows.T @ g, per_threshold(y, lower, upper, K)])
+            return float(value.sum()), gradient, np.block([[rows.T @ (h[:, None] * rows), side], [side.T, corner]])
+
+        names = [*self._names(), *(f"threshold {k}" for k in range(start.size - p))]
+        found = newton(at, start, names, SEPARATED, fits=lambda theta: bool((np.diff(theta[p:]) > 0).all()))
+        self.thresholds_ = found.theta[p:] + centre @ found.theta[:p]
+        shift = np.eye(start.size)
+        shift[p:, :p] = centre  # thresholds of rows that are not centred
+        self._keep(found, found.theta[:p])
+        self.covariance_ = shift @ found.covariance @ shift.T
+        return self
+
+    def predict_proba(self, X: Any) -> Floats:
+        """The probability of each label of `classes_`, (n, K)."""
+        return self._loss().predict((self._block(X) @ self.coef_, self.thresholds_))
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """The likeliest label of each row (n,)."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    def check(self) -> None:  # noqa: D102
+        super().check()
+        if not (np.diff(self.thresholds_) > 0).all() or len(self.classes_) != np.size(self.thresholds_) + 1:
+            raise ValueError("thresholds_ do not rise, or do not fit classes_")
+
+    def _loss(self) -> OrderedLogit | OrderedProbit:
+        if self.link not in LOSSES:
+            raise DomainError(f"link is {self.link!r}; allowed: 'logit', 'probit'")
+        return LOSSES[self.link]
+
+    def _facts(self) -> dict[str, str]:
+        cuts = ", ".join(
+            f"{low}|{high}: {cut:.5g}" for low, high, cut in zip(self.classes_, self.classes_[1:], self.thresholds_, strict=False)
+        )
+        return {"loss": repr(self._loss()), "thresholds": cuts}
+
+
+def _coded(y: Any, classes: Sequence[Any] | None) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Labels as places in their order, and the labels in that order."""
+    declared = None
+    if classes is None and hasattr(getattr(y, "dtype", None), "categories"):  # pandas Categorical, polars Enum
+        kind = y.dtype.categories
+        declared = np.asarray(kind.to_numpy() if hasattr(kind, "to_numpy") else kind)
+    given = np.asarray(y.to_numpy() if hasattr(y, "to_numpy") else y)
+    given = given if given.dtype.kind != "O" else np.array(given.tolist())
+    if given.ndim != 1:
+        raise DomainError(f"y has shape {given.shape}; one label a row, (n,), is needed")
+    if given.dtype.kind == "f" and np.isnan(given).any():
+        raise DomainError(f"y[{int(np.isnan(given).argmax())}] is nan; allowed: a label, none missing")
+    if classes is not None:
+        declared = np.asarray(list(classes))
+    if declared is None:
+        if given.dtype.kind not in "iufb":
+            raise ValueError(f"y is text ({given[0]!s}, ...) without a declared order: pass classes=[lowest, ...] or a categorical")
+        found, codes = np.unique(given, return_inverse=True)
+        return codes.astype(np.int64), found
+    place = {label: k for k, label in enumerate(declared.tolist())}
+    codes = np.array([place.get(label, -1) for label in given.tolist()], np.int64)
+    if (codes < 0).any():
+        i = int((codes < 0).argmax())
+        raise DomainError(f"y[{i}] is {given[i].item()!r}; allowed: {', '.join(map(str, declared.tolist()))}")
+    return codes, declared
