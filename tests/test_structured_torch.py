@@ -175,3 +175,22 @@ def test_lists_in_pytorch() -> None:
     padded = (first.flip(0).logcumsumexp(0).flip(0) - first).sum()
     assert torch.allclose(mt.list_mle_loss(z, relevance, indptr, reduction="none")[0], padded)
     assert mt.plackett_luce_loss(z.float(), indptr).dtype is torch.float32
+
+
+@pytest.mark.parametrize("name", ["info_nce_loss", "clip_loss", "siglip_loss"])
+def test_pairs_in_pytorch(name: str) -> None:
+    torch.manual_seed(4)
+    a, b = (torch.randn(5, 3, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    numbers = [torch.tensor(1.5, dtype=torch.float64, requires_grad=True) for _ in range(2 if name == "siglip_loss" else 1)]
+    function = getattr(mt, name)
+    assert torch.autograd.gradcheck(function, (a, b, *numbers))
+    scale = 1 / numbers[0] if name == "info_nce_loss" else numbers[0]
+    z = scale * a @ b.T + (numbers[1] if name == "siglip_loss" else 0)
+    rows = torch.arange(5)
+    if name == "siglip_loss":
+        eager = -F.logsigmoid((2 * torch.eye(5) - 1) * z).sum() / 5
+    else:
+        eager = F.cross_entropy(z, rows) if name == "info_nce_loss" else (F.cross_entropy(z, rows) + F.cross_entropy(z.T, rows)) / 2
+    assert torch.allclose(function(a, b, *numbers), eager)
+    held = [x.detach() for x in numbers]
+    transforms(lambda x: function(x, b.detach(), *held), a)

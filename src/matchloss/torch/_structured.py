@@ -63,7 +63,7 @@ def run(raw: Sequence[Tensor], given: Sequence[Tensor], weight: Tensor, key: str
     with threads.at_most(torch.get_num_threads()):
         values, gradients = kernel.compute(arrays, tuple(host_array(t) for t in given), host_array(weight), graded)
     made = [torch.from_numpy(values).to(raw[0].device)]
-    return made + [torch.from_numpy(np.asarray(x)).to(t.device, loss_dtype(t)) for x, t in zip(gradients, raw, strict=graded)]
+    return made + [torch.from_numpy(x).reshape(t.shape).to(t.device, loss_dtype(t)) for x, t in zip(gradients, raw, strict=graded)]
 
 
 def pull(

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from matchloss.errors import DomainError, ShapeError
 from matchloss.losses.structured import CTC, Cox, LinearChainCRF, Paths, PlackettLuce, Rankings, RiskSets, Transcripts
 from matchloss.losses.structured._risk import ALIVE
+from matchloss.torch._contrastive import clip_loss, info_nce_loss, siglip_loss
 from matchloss.torch._plain import overridable
 from matchloss.torch._structured import KERNELS, Array, Kernel, check_raw, host_array, key_of, reduced
 
@@ -21,13 +22,16 @@ __all__ = [
     "CRF",
     "CTCLoss",
     "RiskSets",
+    "clip_loss",
     "cox_loss",
     "crf_decode",
     "crf_loss",
     "ctc_loss",
     "ctc_loss_with_logits",
+    "info_nce_loss",
     "list_mle_loss",
     "plackett_luce_loss",
+    "siglip_loss",
 ]
 
 Lengths = Tensor | Sequence[int]

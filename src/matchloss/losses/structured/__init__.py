@@ -6,6 +6,7 @@ A catalogue of their own, `catalogue()`: trainers, hosts and commands for losses
 from matchloss.losses.structured._risk import RiskSets
 from matchloss.losses.structured._structured import NAMES, STRUCTURED, StructuredLoss, catalogue, facts, get_structured
 from matchloss.losses.structured.choice import Choice, ChoiceSets
+from matchloss.losses.structured.contrastive import CLIP, InfoNCE, SigLIP
 from matchloss.losses.structured.cox import Cox
 from matchloss.losses.structured.crf import LinearChainCRF, Paths
 from matchloss.losses.structured.ctc import CTC, Transcripts
@@ -13,12 +14,14 @@ from matchloss.losses.structured.ordered import OrderedLogit, OrderedProbit
 from matchloss.losses.structured.plackett_luce import PlackettLuce, Rankings
 
 __all__ = [
+    "CLIP",
     "CTC",
     "NAMES",
     "STRUCTURED",
     "Choice",
     "ChoiceSets",
     "Cox",
+    "InfoNCE",
     "LinearChainCRF",
     "OrderedLogit",
     "OrderedProbit",
@@ -26,6 +29,7 @@ __all__ = [
     "PlackettLuce",
     "Rankings",
     "RiskSets",
+    "SigLIP",
     "StructuredLoss",
     "Transcripts",
     "catalogue",

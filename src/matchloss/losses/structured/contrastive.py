@@ -1,0 +1,205 @@
+"""Contrastive losses of N pairs without the N x N matrix: a block of rows at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from matchloss.engine import threads
+from matchloss.errors import DomainError, ShapeError
+from matchloss.losses.structured._compiled import loop
+from matchloss.losses.structured._structured import Array, Arrays, StructuredLoss
+
+ENTRIES = 1 << 23  # of a block of logits
+ROWS, COLUMNS = 16, 1024  # that a thread takes at once
+
+
+@dataclass(frozen=True)
+class Contrastive(StructuredLoss):
+    """What these losses share: logits scale a_i . b_j + bias, of which pair i = j is the one that was observed.
+
+    With G the error signal over N: da = scale G b, db = scale G'a, dscale = sum of G logits / scale, dbias = sum of G.
+    Memory: one block of logits, and N numbers a direction.
+    """
+
+    raw_names: ClassVar[tuple[str, ...]] = ("a", "b", "scale")
+    raw_shapes: ClassVar[str] = "a (N, d), b (N, d), scale ()"
+    target_is: ClassVar[str] = "None: row i of a belongs to row i of b"
+    group: ClassVar[str] = "batch of pairs"
+    expected: ClassVar[str] = "the probability of each pair"
+    observed_is: ClassVar[str] = "1 for the pairs i = j"
+    singles: ClassVar[bool] = True
+    convex: ClassVar[bool] = False  # in a and b together; in the logits it is
+    both: ClassVar[bool] = False
+
+    def groups(self, raw: Arrays, target: Any) -> int:
+        return 1
+
+    def compute(self, raw: Arrays, target: Any, weight: Array | None, graded: bool) -> tuple[Array, Arrays]:
+        a, b, *numbers = raw
+        if a.ndim != 2 or a.shape != b.shape:
+            raise ShapeError(f"a has shape {a.shape}, b {b.shape}; both must be (N, d)")
+        if len(a) < 2:
+            raise DomainError(f"there are {len(a)} pairs; allowed: 2 or more, because each is told from the others")
+        for name, x in zip(self.raw_names[2:], numbers, strict=True):
+            if x.size != 1 or not np.isfinite(x).all():
+                raise DomainError(f"{name} is {x.tolist()!r}; allowed: one finite number")
+        total = 1.0 if weight is None else float(weight[0])
+        value, gradients = self._run(a, b, *(float(x.reshape(-1)[0]) for x in numbers), total, graded)
+        shaped = tuple(g if i < 2 else np.full(raw[i].shape, g, raw[i].dtype) for i, g in enumerate(gradients))
+        return np.array([value * total]), shaped
+
+    def _run(self, *arguments: Any) -> tuple[float, tuple[Any, ...]]:
+        raise NotImplementedError
+
+
+def _blocks(a: Array, b: Array, scale: float, bias: float) -> Iterator[tuple[int, Array, Array]]:
+    """(first row, rows of a, their logits) in turn, the logits in one buffer."""
+    n = len(a)
+    rows = max(16, min(n, ENTRIES // n))
+    buffer, turned = np.empty((rows, n), a.dtype), np.ascontiguousarray(b.T)
+    for first in range(0, n, rows):
+        part = a[first : first + rows]
+        logits = np.matmul(part, turned, out=buffer[: len(part)])
+        logits *= a.dtype.type(scale)
+        if bias:
+            logits += a.dtype.type(bias)
+        yield first, part, logits
+
+
+def _each(size: int, block: int, work: Callable[[int, int], int]) -> None:
+    bad = threads.over_blocks(size, block, work)
+    if bad >= 0:
+        raise DomainError(f"pair {bad} has a logit that is not finite")
+
+
+class _Gradients:
+    """Sums of the blocks' error signals."""
+
+    def __init__(self, a: Array, b: Array) -> None:
+        self.a, self.b, self.da, self.db, self.bias = a, b, np.empty_like(a), np.zeros_like(b), 0.0
+
+    def add(self, first: int, part: Array, errors: Array) -> None:
+        np.matmul(errors, self.b, out=self.da[first : first + len(part)])
+        self.db += errors.T @ part
+        self.bias += float(errors.sum(dtype=np.float64))
+
+    def made(self, scale: float) -> tuple[Array, Array, float]:
+        by_scale = float(np.einsum("ij,ij->", self.a, self.da, dtype=np.float64))
+        self.da *= self.da.dtype.type(scale)
+        self.db *= self.db.dtype.type(scale)
+        return self.da, self.db, by_scale
+
+
+@dataclass(frozen=True)
+class _Softmax(Contrastive):
+    """InfoNCE and CLIP: probabilities of rows, and with `both` of columns."""
+
+    def _run(self, a: Array, b: Array, scale: float, total: float, graded: bool) -> tuple[float, tuple[Any, ...]]:
+        n, kind, both = len(a), a.dtype, self.both
+        rows, columns, softmax = (loop("contrastive", name, kind.name) for name in ("row_sums", "column_sums", "softmax_block"))
+        x, y, own, lse, column_lse = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n, kind), np.zeros(n, kind)
+        big, sums, gradients = np.full(n, -np.inf, kind), np.zeros(n), _Gradients(a, b) if graded else None
+        weight = np.array([total / n / (2 if both else 1)], kind)
+
+        def row_pass(first: int, part: Array, logits: Array) -> None:
+            _each(len(part), ROWS, lambda p, q: rows(logits, first, p, q, x, own))
+            mine = slice(first, first + len(part))
+            lse[mine] = own[mine] + np.logaddexp(0, x[mine])
+
+        if both:
+            for first, part, logits in _blocks(a, b, scale, 0.0):
+                row_pass(first, part, logits)
+                _each(n, COLUMNS, lambda p, q, f=first, z=logits: columns(z, f, p, q, big, sums))
+            y = big + np.log(sums) - own
+            column_lse[...] = own + np.logaddexp(0, y)
+        if gradients is not None or not both:
+            for first, part, logits in _blocks(a, b, scale, 0.0):
+                if not both:
+                    row_pass(first, part, logits)
+                if gradients is not None:
+                    _each(len(part), ROWS, lambda p, q, f=first, z=logits: softmax(z, f, p, q, lse, column_lse, x, y, both, weight))
+                    gradients.add(first, part, logits)
+        value = float((np.logaddexp(0, x) + (np.logaddexp(0, y) if both else 0.0)).sum()) / n / (2 if both else 1)
+        return value, () if gradients is None else gradients.made(scale)
+
+
+@dataclass(frozen=True)
+class InfoNCE(_Softmax):
+    """InfoNCE: each row of a finds its own row of b among all. Mean over rows of log1p(sum_{j != i} e^(l_ij - l_ii)).
+
+    raw: a (N, d), b (N, d), scale (): logits are scale a_i . b_j; nothing is normalised. target: None. Error signal: P(j | i) - [i = j],
+    whose diagonal is minus the mass of the others, exact where a pair is sure. Source: van den Oord, Li and Vinyals (2018).
+
+    >>> import numpy as np
+    >>> from matchloss.losses.structured import InfoNCE
+    >>> InfoNCE().value((np.eye(3), np.eye(3), 100.0), None)      # log1p(2 e^-100)
+    array([7.44015195e-44])
+    """
+
+    name: ClassVar[str] = "info_nce"
+    aliases: ClassVar[tuple[str, ...]] = ("infonce", "InfoNCE", "n_pairs", "MultipleNegativesRankingLoss")
+    title: ClassVar[str] = "InfoNCE"
+    equation: ClassVar[str] = "mean over i of log(sum over j of e^l_ij) - l_ii"
+    partition: ClassVar[str] = "which b belongs to each a"
+    error_signal: ClassVar[str] = "P(j | i) - [i = j]"
+    sources: ClassVar[tuple[str, ...]] = ("van den Oord, Li and Vinyals 2018",)
+
+
+@dataclass(frozen=True)
+class CLIP(_Softmax):
+    """CLIP's loss: the mean of InfoNCE from a to b and from b to a.
+
+    raw: a (N, d), b (N, d), scale (), as InfoNCE. Error signal: (P(j | i) + P(i | j)) / 2 - [i = j]. It takes two sweeps, because
+    P(i | j) is not known before the last row. Source: Radford et al. (2021).
+
+    >>> import numpy as np
+    >>> from matchloss.losses.structured import CLIP
+    >>> CLIP().value((np.eye(2), np.eye(2), 0.0), None).round(4)      # log 2
+    array([0.6931])
+    """
+
+    name: ClassVar[str] = "clip"
+    aliases: ClassVar[tuple[str, ...]] = ("ClipLoss", "nt_xent")
+    title: ClassVar[str] = "CLIP"
+    equation: ClassVar[str] = "the mean of InfoNCE in both directions"
+    partition: ClassVar[str] = "which b belongs to each a, and which a to each b"
+    error_signal: ClassVar[str] = "(P(j | i) + P(i | j)) / 2 - [i = j]"
+    both: ClassVar[bool] = True
+    sources: ClassVar[tuple[str, ...]] = ("Radford et al. 2021",)
+
+
+@dataclass(frozen=True)
+class SigLIP(Contrastive):
+    """SigLIP: every pair on its own, sum over i, j of softplus(-+ l_ij) / N, - for i = j; logits have a bias.
+
+    raw: a (N, d), b (N, d), scale (), bias (). Error signal: sigmoid(l_ij) - [i = j]. One sweep. Source: Zhai et al. (2023).
+
+    >>> import numpy as np
+    >>> from matchloss.losses.structured import SigLIP
+    >>> SigLIP().value((np.eye(2), np.eye(2), 0.0, 0.0), None).round(4)      # 4 log 2 / 2
+    array([1.3863])
+    """
+
+    name: ClassVar[str] = "siglip"
+    aliases: ClassVar[tuple[str, ...]] = ("SigLipLoss",)
+    title: ClassVar[str] = "SigLIP"
+    equation: ClassVar[str] = "sum over i, j of softplus(l_ij) / N, softplus(-l_ij) where i = j"
+    partition: ClassVar[str] = "whether a and b belong together, for each pair"
+    error_signal: ClassVar[str] = "sigmoid(l_ij) - [i = j]"
+    raw_names: ClassVar[tuple[str, ...]] = ("a", "b", "scale", "bias")
+    raw_shapes: ClassVar[str] = "a (N, d), b (N, d), scale (), bias ()"
+    sources: ClassVar[tuple[str, ...]] = ("Zhai, Mustafa, Kolesnikov and Beyer 2023",)
+
+    def _run(self, a: Array, b: Array, scale: float, bias: float, total: float, graded: bool) -> tuple[float, tuple[Any, ...]]:
+        n, sweep = len(a), loop("contrastive", "sigmoid_block", a.dtype.name)
+        values, gradients, weight = np.zeros(n), _Gradients(a, b) if graded else None, np.array([total / n], a.dtype)
+        for first, part, logits in _blocks(a, b, scale, bias):
+            _each(len(part), ROWS, lambda p, q, f=first, z=logits: sweep(z, f, p, q, weight, values))
+            if gradients is not None:
+                gradients.add(first, part, logits)
+        value = float(values.sum()) / n
+        return value, () if gradients is None else (*gradients.made(scale), gradients.bias)
