@@ -309,3 +309,12 @@ def test_summary_is_a_frame() -> None:
     assert list(table.to_pandas().index) == list(case.ours.names)
     assert "<table>" in table._repr_html_()
     assert isinstance(case.model.inference(case.x.to_pandas(), case.y).summary().frame(), pd.DataFrame)
+
+
+@pytest.mark.parametrize("loss", [ml.CrossEntropy(), ml.SoftmaxBrier(), ml.Sparsemax()])
+def test_hessians_of_rows_are_their_products(loss: Any) -> None:
+    r = np.random.default_rng(0)
+    raw, v, labels = r.normal(size=(20, 4)), r.normal(size=(20, 4)), r.integers(0, 4, 20)
+    np.testing.assert_allclose(
+        (loss.hessian_matrix(raw, labels) @ v[:, :, None])[:, :, 0], loss.hessian_product(raw, labels, v), atol=1e-14
+    )

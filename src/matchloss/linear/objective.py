@@ -302,21 +302,15 @@ class Objective:
 def full_hessian(f: Objective, theta: Floats) -> Floats:
     """The hessian (P K, P K) at theta, by K (K + 1) / 2 Gram matrices: for few rows. Made positive along equal shifts of all classes."""
     classes, size = f.shape[1], f.size
-    raw = f.raw(theta)
-    curves = np.empty((f.rows.n, classes, classes))
-    for k in range(classes):
-        unit = np.zeros_like(raw)
-        unit[:, k] = 1.0
-        curves[:, :, k] = f.loss.hessian_product(raw, f.target, unit)  # pyright: ignore[reportAttributeAccessIssue]
+    curves = f.loss.hessian_matrix(f.raw(theta), f.target)  # pyright: ignore[reportAttributeAccessIssue]
     if f.weight is not None:
         curves *= f.weight[:, None, None]
     hessian = np.empty((size, classes, size, classes))
+    pairs = [(a, b) for a in range(classes) for b in range(a + 1)]
+    for (a, b), part in zip(pairs, Matrix(f.rows).grams([curves[:, a, b] for a, b in pairs], f.slots), strict=True):
+        hessian[:, a, :, b] = hessian[:, b, :, a] = part / f.total
     level = np.zeros((size, size))
-    matrix = Matrix(f.rows)
     for a in range(classes):
-        for b in range(a + 1):
-            part = f.narrow(matrix.gram(np.ascontiguousarray(curves[:, a, b]))) / f.total
-            hessian[:, a, :, b] = hessian[:, b, :, a] = part
         level += hessian[:, a, :, a]
         hessian[:, a, :, a] += np.diag(f.ridge)
     hessian += (level / classes**2)[:, None, :, None]  # no prediction depends on such a shift, so any positive curvature will do

@@ -27,6 +27,7 @@ FEW = 8  # up to this many numeric columns the kernels multiply them, without BL
 SLAB_ROWS = 1 << 12
 MAX_SLABS = 32
 SLAB_BYTES = 1 << 26  # memory limit for the hessians of all slabs
+PRODUCTS = 1 << 22  # up to so many products of columns are held at once
 PART = 2  # second="part" uses every PART-th block
 Second = Literal["none", "hessian", "part", "diagonal", "gram"]
 
@@ -177,6 +178,17 @@ class Matrix:
     def add_diagonal(self, block: Block, weight: Floats, sink: Floats) -> None:
         """Adds a block to the diagonal alone of the weighted Gram matrix."""
         self.add_gradient(replace(block, x=np.square(block.x)), weight, sink)
+
+    def grams(self, weights: Sequence[Floats], slots: NDArray[np.intp]) -> list[Floats]:
+        """gram() of each of these weights, for the columns of `slots`. For few rows it is one product, of all pairs of columns."""
+        n, size = self.rows.n, len(slots)
+        if self.rows.levels or n * size**2 > PRODUCTS:
+            return [self.gram(np.ascontiguousarray(weight))[np.ix_(slots, slots)] for weight in weights]
+        x = np.concatenate([np.ones((n, 1)), self.rows.block(0, n, np.empty((n, self.rows.q)))], axis=1)[:, slots]
+        i, j = np.tril_indices(size)
+        sums, made = (x[:, i] * x[:, j]).T @ np.column_stack(weights), np.empty((len(weights), size, size))
+        made[:, i, j] = made[:, j, i] = sums.T
+        return list(made)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ gradient = p - t; hessian = the map's derivative. matchloss.engine.row_text says
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -90,16 +91,33 @@ class SimplexLoss(Loss):
         refuse_foreign(raw, target, v)
         raw, v = as_array("raw", raw), as_array("v", v)
         same_shape("v", v, raw.shape, "raw's shape")
+        with np.errstate(all="ignore"):
+            return self._products(raw, target)(v.astype(np.float64)).astype(result_dtype(raw))
+
+    def hessian_matrix(self, raw: Any, target: Any) -> NDArray[Any]:
+        """The hessian of each row, (..., K, K), for raw (..., K): K products with it, of one pass over the rows."""
+        refuse_foreign(raw, target)
+        raw = as_array("raw", raw)
+        classes = raw.shape[-1]
+        made = np.empty((*raw.shape, classes))
+        with np.errstate(all="ignore"):
+            times = self._products(raw, target)
+            for k in range(classes):
+                unit = np.zeros(raw.shape)
+                unit[..., k] = 1.0
+                made[..., k] = times(unit)
+        return made.astype(result_dtype(raw), copy=False)
+
+    def _products(self, raw: NDArray[Any], target: Any) -> Callable[[NDArray[Any]], NDArray[Any]]:
+        """Products with the hessian of each row, as a function of the vectors."""
         t, labels = as_target(target, raw.shape)
         core = self.simplified
         assert isinstance(core, SimplexLoss)
         program = core.programs["exact"]
         check_targets(t, labels, raw.shape[-1], None)
         t = distributions(t, labels, raw.shape[-1])
-        with np.errstate(all="ignore"):
-            x = parts(NUMPY, NUMPY_ROWS, program, raw.astype(np.float64), t)
-            made = core.product(NUMPY, NUMPY_ROWS, x, t, v.astype(np.float64))  # pyright: ignore[reportArgumentType]  # NumPy's overloads
-            return np.asarray(made).astype(result_dtype(raw))
+        x = parts(NUMPY, NUMPY_ROWS, program, raw.astype(np.float64), t)
+        return lambda v: np.asarray(core.product(NUMPY, NUMPY_ROWS, x, t, v))  # pyright: ignore[reportArgumentType]  # NumPy's overloads
 
     def predict(self, raw: Any) -> NDArray[Any]:
         host = host_of(raw)

@@ -20,7 +20,6 @@ from matchloss.linear.rows import Floats, TableRows
 from matchloss.linear.solve import blas_on_one_thread
 
 Weights = Literal["repeat", "trials"]
-PRODUCTS = 1 << 22  # up to so many products of columns are held at once, so that one call of BLAS gives all blocks
 SUMS = 1 << 23  # entries of the sums of clusters that are held at once
 
 
@@ -60,10 +59,7 @@ class Standing:
             found = f.loss.evaluate(self.raw, f.target, f.weight, value=False, gradient=False, hessian=True, curvature=kind)
             return found.hessian
         target = f.loss.predict(self.raw) if kind == "fisher" else f.target  # it is affine in the target
-        curves, unit = np.empty((f.rows.n, f.outputs - 1, f.outputs - 1)), np.zeros_like(self.raw)
-        for k in range(f.outputs - 1):
-            unit[:, k], unit[:, k + 1] = 0.0, 1.0
-            curves[:, :, k] = f.loss.hessian_product(self.raw, target, unit)[:, 1:]  # pyright: ignore[reportAttributeAccessIssue]
+        curves = f.loss.hessian_matrix(self.raw, target)[:, 1:, 1:]  # pyright: ignore[reportAttributeAccessIssue]
         return curves if f.weight is None else curves * f.weight[:, None, None]
 
     def gram(self, weight: Floats) -> Floats:
@@ -72,21 +68,12 @@ class Standing:
             with blas_on_one_thread():
                 return self.f.narrow(self.f.matrix.gram(np.ascontiguousarray(weight)))
         pairs = [(a, b) for a in range(weight.shape[1]) for b in range(a + 1)]
-        blocks = self._blocks([weight[:, a, b] for a, b in pairs])
+        with blas_on_one_thread():
+            blocks = self.f.matrix.grams([weight[:, a, b] for a, b in pairs], self.f.slots)
         made = np.empty((weight.shape[1], self.f.size, weight.shape[1], self.f.size))
         for (a, b), block in zip(pairs, blocks, strict=True):
             made[a, :, b] = made[b, :, a] = block
         return made.reshape(self.size, self.size)
-
-    def _blocks(self, weights: list[Floats]) -> list[Floats]:
-        f, size = self.f, self.f.size
-        if f.rows.levels or f.rows.n * size**2 > PRODUCTS:
-            return [self.gram(weight) for weight in weights]
-        x = np.concatenate([np.ones((f.rows.n, 1)), f.rows.block(0, f.rows.n, np.empty((f.rows.n, f.rows.q)))], axis=1)[:, f.slots]
-        i, j = np.tril_indices(size)
-        sums, made = (x[:, i] * x[:, j]).T @ np.column_stack(weights), np.empty((len(weights), size, size))
-        made[:, i, j] = made[:, j, i] = sums.T
-        return list(made)
 
     def information(self, kind: str) -> Floats:
         """The sum of the rows' second derivatives in theta, without a penalty."""
