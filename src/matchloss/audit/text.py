@@ -117,6 +117,9 @@ def _finding(finding: Finding, named: bool, promise: str) -> list[RenderableType
     head = Text.assemble(("  " + plain(finding.check), "bold"), (f" (promise: {promise})" if promise else "", "dim"))
     message = _cut(words.message(finding), MOST)
     said = [textwrap.fill(plain(s), WIDTH, initial_indent=UNDER, subsequent_indent=UNDER) for s in message.splitlines()]
+    if finding.touches:
+        touches = f"It also touches {', '.join(finding.touches)}."
+        said.append(textwrap.fill(plain(touches), WIDTH, initial_indent=UNDER, subsequent_indent=UNDER))
     lines: list[RenderableType] = [*([head] if named else []), *map(Text, said)]
     pairs = {_cut(plain(name), LABEL): value for _, name, value in words.rows(finding.counterexample)}
     return [*lines, facts(pairs, margin=6)] if pairs else lines

@@ -76,6 +76,7 @@ class _Search:
     def __init__(self, base: Subject, known: dict[str, Any], frameworks: Sequence[str]) -> None:
         self.base, self.known, self.frameworks = base, known, frameworks
         self.failure = "no way was found to call it with a prediction and a target"
+        self.answer: Subject | None = None  # the first that gives numbers, for a function that is said to be a loss
         self.doubt = ""  # why a reading that fits was not taken: it says more than the last failure
 
     def found(self) -> Subject:
@@ -90,6 +91,8 @@ class _Search:
                 return found if numpy is None else _finished(self._decided(numpy), self.known)
             if self.doubt:
                 break
+        if "kind" in self.known and self.answer is not None:
+            return replace(_finished(self.answer, self.known), note="it is not least where predictions are right, however it is called")
         said = f" as a loss of kind {self.known['kind']!r}" if "kind" in self.known else ""
         why = self.doubt or f"it could not be called{said}: the last attempt {self.failure}"
         raise Unprobable(f"{why}. Parts of how it is called that are known can be given, such as kind and input")
@@ -119,6 +122,8 @@ class _Search:
         if not s.scalar:
             s.call(x, y)
         if not is_that(s, value, self.known, late):
+            if self.answer is None and s.convention.sign > 0 and np.isfinite(value).all() and np.ptp(value) > 0:
+                self.answer = s
             return
         if "kind" not in self.known and (wrong := contradicted(s)):
             self.doubt = self.doubt or f"called as a loss of kind {s.kind!r} {wrong}"

@@ -18,7 +18,7 @@ def is_that(s: Subject, value: Any, known: dict[str, Any], late: bool) -> bool:
     """Whether it is least where predictions are right, as far as the kind can tell."""
     if not np.isfinite(value).all() or np.ptp(value) == 0:
         return False
-    if {"kind", "input", "sign", "target"} <= set(known):
+    if {"kind", "input", "sign", "target"} <= set(known) or (s.kind == "regression" and {"kind", "sign"} <= set(known)):
         return True
     try:
         with np.errstate(all="ignore"):

@@ -95,6 +95,9 @@ class Subject(Calls):
     ) -> str:  # fmt: skip
         """Python that runs and shows it."""
         f = self.framework
+        if self.anchor is not None:  # it takes no single row
+            ax, ay = self.anchor
+            x, y = np.concatenate([ax, np.atleast_2d(x) if self.classes else np.atleast_1d(x)]), np.concatenate([ay, np.atleast_1d(y)])
         t = np.atleast_1d(self.encode(np.atleast_1d(y)))
         x = self.lay(np.atleast_2d(x) if self.classes else np.atleast_1d(x))
         t = self.lay(np.atleast_2d(t) if self.classes and np.ndim(y) == 2 else t)

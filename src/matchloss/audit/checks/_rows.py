@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.audit.calling.subject import Malformed, Raised, Subject, silence
+from matchloss.audit.finding import SEVERITIES, Finding
 
 Numbers = NDArray[np.float64]
 FAILS = (Raised, Malformed)
 EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "bfloat16": 2.0**-7, "float16": 2.0**-10}
 MAX = {"float64": 1.797e308, "float32": 3.402e38, "bfloat16": 3.389e38, "float16": 65504.0}
 TINY = {"float64": 2.0**-1022, "float32": 2.0**-126, "bfloat16": 2.0**-126, "float16": 2.0**-14}
+ORDINARY = {"float64": 1e4, "float32": 100.0, "bfloat16": 50.0, "float16": 50.0}  # sizes of raw outputs that trainings meet
 ROOM = 64.0  # a result within this factor of the dtype's largest number may overflow in a term of the formula
 NEAR = (0.0, 1.0, 0.5, 2.0, 20.0, 5.0, 10.0, 0.25, 1.5, 3.0, 40.0, 15.0, 30.0, 7.0, 4.0, 0.75, 12.0, 17.0, 25.0, 35.0, 37.5, 8.0, 6.0, 50.0)
 FAR = (
@@ -139,6 +141,13 @@ def few(function: Callable[..., Numbers], rows: Rows, *rest: Any) -> Numbers:
     return np.concatenate([function(rows.x[i : i + size], rows.y[i : i + size], *rest) for i in range(0, len(rows), size)])
 
 
+def is_ordinary(s: Subject, rows: Rows, dtype: str) -> NDArray[np.bool_]:
+    """Which rows a training may meet: beyond them a defect is something to know, and no error."""
+    size = np.abs(rows.x).reshape(len(rows), -1)
+    least = EPS[dtype] if s.convention.input != "raw" and s.kind != "regression" else TINY[dtype]
+    return (size.max(axis=1) <= ORDINARY[dtype]) & ((size == 0) | (size >= least)).all(axis=1)
+
+
 def attempt(function: Callable[..., Numbers], rows: Rows, *rest: Any) -> Numbers | None:
     """What it gives for the rows; row by row, with NaN for those that it refuses, where it refuses all at once; None if it can do none."""
     try:
@@ -152,6 +161,16 @@ def attempt(function: Callable[..., Numbers], rows: Rows, *rest: Any) -> Numbers
                 found.append(None)
         like = next((f for f in found if f is not None), None)
         return None if like is None else np.array([np.full_like(like, np.nan) if f is None else f for f in found])
+
+
+def one_of(found: list[tuple[Finding, str, str]]) -> Iterator[Finding]:
+    """Of findings of one cause, each of a part and a dtype, the worst that comes first, with what else is touched."""
+    if found:
+        finding, what, dtype = min(found, key=lambda f: SEVERITIES.index(f[0].severity))
+        parts = [w for _, w, d in found if d == dtype and w != what]
+        dtypes = [d for d in dict.fromkeys(d for _, _, d in found) if d != dtype]
+        said = "".join(f" So is the {part}." for part in parts) + (f" Also in {', '.join(dtypes)}." if dtypes else "")
+        yield replace(finding, message=finding.message + said)
 
 
 def sizes(s: Subject, rows: Rows, value: Numbers, one: float) -> Numbers:

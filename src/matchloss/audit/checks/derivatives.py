@@ -11,7 +11,23 @@ import numpy as np
 from matchloss.audit.calling.subject import Subject, silence
 from matchloss.audit.checks._check import Skip
 from matchloss.audit.checks._lines import TOLERANCE, compared, lines
-from matchloss.audit.checks._rows import EPS, FAILS, MAX, ROOM, TINY, Numbers, Rows, at, attempt, ordinary, spread, text, unit
+from matchloss.audit.checks._rows import (
+    EPS,
+    FAILS,
+    MAX,
+    ROOM,
+    TINY,
+    Numbers,
+    Rows,
+    at,
+    attempt,
+    is_ordinary,
+    one_of,
+    ordinary,
+    spread,
+    text,
+    unit,
+)
 from matchloss.audit.finding import Finding
 
 
@@ -69,7 +85,7 @@ def _against_differences(s: Subject, one: float) -> Iterator[Finding]:
 def _in_lower_dtypes(s: Subject, one: float) -> Iterator[Finding]:
     """The gradient of each lower dtype against float64's at the same stored x."""
     along, t, _ = lines(s)
-    told: list[tuple[str, Finding]] = []
+    told: list[tuple[Finding, str, str]] = []
     for dtype in s.dtypes:
         if dtype == "float64" or "float64" not in s.dtypes:
             continue
@@ -87,17 +103,15 @@ def _in_lower_dtypes(s: Subject, one: float) -> Iterator[Finding]:
                 error, size = error.max(axis=1), size.max(axis=1)
             y = np.ones(len(rows)) if s.classes else np.abs(rows.y)
             allowed = 16 * EPS[dtype] * (one * (1 + y) + size) + 4 * spread(s.gradient, rows, goal, EPS[dtype]) + TINY[dtype]
-            bad = np.isfinite(error) & np.isfinite(allowed) & (size < MAX[dtype] / ROOM) & (error > allowed)
+            bad = np.isfinite(error) & np.isfinite(allowed) & (size < MAX[dtype] / ROOM) & (error > allowed) & is_ordinary(s, rows, dtype)
         if bad.any():
             i = rows.simplest(bad)
             dead = "it is 0, so that nothing is learned there" if not got[i].any() else f"beyond what {dtype} can be blamed for"
             message = f"{at(s, rows, i, dtype)} the gradient is {text(got[i])}, in float64 {text(goal[i])}: {dead}."
             x, y = rows.x[i : i + 1], rows.y[i : i + 1]
-            told.append((dtype, s.finding("error", message, x=x, y=y, dtype=dtype, show="gradient", got=got[i], expected=goal[i])))
-    if told:
-        more = ", ".join(d for d, _ in told[1:])
-        f = told[0][1]
-        yield Finding("", f.severity, f.message + (f" Also in {more}." if more else ""), f.counterexample, f.snippet)
+            shown = s.finding("error", message, x=x, y=y, dtype=dtype, show="gradient", got=got[i], expected=goal[i])
+            told.append((shown, "gradient", dtype))
+    yield from one_of(told)
 
 
 def _forward(s: Subject, one: float) -> Iterator[Finding]:

@@ -75,7 +75,8 @@ def _labels(s: Subject) -> Iterator[Finding]:
     message = (
         f"Of {CLASSES} classes, 0 to {CLASSES - 1}, it takes the label{many} {', '.join(map(str, taken))}: {does}. Mislabelled data train "
     )
-    yield s.finding("warning", f"{message}without a word.", x=rows, y=labels, code=refused(s.quote()))
+    severity = "note" if alike is None and not beyond else "warning"
+    yield s.finding(severity, f"{message}without a word.", x=rows, y=labels, code=refused(s.quote()))
 
 
 def _reads_elsewhere(s: Subject, x: Any, label: Any) -> bool:
@@ -102,7 +103,7 @@ def _off_simplex(s: Subject) -> Iterator[Finding]:
         got = _bad_row(s, x, np.array(y), words="distribution")
         if _plausible(got):
             yield s.finding(
-                "warning",
+                "note",
                 f"It takes a target distribution that {words} and returns {got:.4g}: {means}.",
                 x=x,
                 y=np.array([y]),
@@ -119,7 +120,7 @@ def _numbers_outside(s: Subject) -> Iterator[Finding]:
             constant = same is not None and not differ(got, same)
             means = "of a 0 every prediction has the same loss, and no gradient" if constant else "0 is neither"
             yield s.finding(
-                "warning",
+                "note",
                 f"Targets are -1 and 1, but it takes 0 and returns {got:.4g}: {means}. With targets 0 and 1 half of the data "
                 "train nothing.",
                 x=x,
@@ -139,7 +140,7 @@ def _numbers_outside(s: Subject) -> Iterator[Finding]:
         shown = [float(s.encode(t)) for t in taken]
         allowed = "a target is -1 or 1" if s.convention.target == "signs" else outside[0][1]
         yield s.finding(
-            "warning",
+            "note",
             f"It takes the target{'s' if len(taken) > 1 else ''} {' and '.join(f'{t:g}' for t in shown)} ({allowed}) and returns "
             f"{got:.4g}: wrongly coded data train without a word.",
             x=x,
@@ -173,7 +174,7 @@ def _predictions_outside(s: Subject) -> Iterator[Finding]:
         t = next(t for t in s.targets()[[-1, 0]] if _plausible(_bad_row(s, x, t, words="target")))
         what = "a probability" if s.kind == "binary" else "a mean, which is positive"
         yield s.finding(
-            "warning",
+            "note",
             f"It takes the prediction{'s' if len(taken) > 1 else ''} {' and '.join(f'{p:g}' for p in taken)} as {what}: raw outputs "
             "given by mistake are not noticed.",
             x=x,

@@ -30,8 +30,8 @@ def shapes(subject: Subject) -> Iterator[Finding]:
     A model that ends in one unit outputs (n, 1); where that broadcasts, it learns the mean of all targets, and the loss still falls.
     """
     s = subject
-    if s.scalar:
-        raise Skip("it takes one row at a time")
+    if s.scalar or s.convention.layout != "rows":
+        raise Skip("it takes one row at a time" if s.scalar else f"it takes arrays of shape ({s.convention.layout.replace(',', ', ')})")
     n = 3
     x, y = s.at(np.eye(n) if s.classes else np.arange(n, dtype=np.float64)), ordinary(s, n)[1]
     for a, b in [] if s.classes else [(x, y[:, None]), (x[:, None], y)]:
@@ -49,7 +49,7 @@ def shapes(subject: Subject) -> Iterator[Finding]:
             f"Shapes {a.shape} against {b.shape} broadcast in silence ({gives}): every prediction meets every target, and a model learns "
             "their mean."
         )
-        yield _shown(s, "warning", message, a, b, got, right)
+        yield _shown(s, "note", message, a, b, got, right)
         break
     yield from _counts(s, x, y)
 
@@ -93,8 +93,9 @@ def _counts(s: Subject, x: Any, y: Any) -> Iterator[Finding]:
         if shape is None or (shape == () and not np.isfinite(_answer(s, a, b)).all()):
             continue
         lone = words.startswith("one") and (shape == () or shape[0] == len(a))
-        severity, does = ("note", "it serves them all") if lone else ("warning", f"the result has shape {shape}, and no error says so")
+        severity, does = "note", "it serves them all" if lone else f"the result has shape {shape}, and no error says so"
         if shape and shape[0] > len(a):
+            severity = "warning"
             does = f"the result has shape {shape}, though its last row has no prediction: it may have read memory that is not the array's"
         shapes = f"{np.shape(a)} against {np.shape(s.encode(b))}"
         yield _shown(s, severity, f"It takes {words} ({shapes}): {does}.", a, b, None, None)
@@ -293,7 +294,7 @@ def _views(s: Subject) -> Iterator[Finding]:
         words, code, error = refused[0]
         every = " or ".join(w for w, _, _ in refused)
         message = f"Arrays that are {every} raise {type(error.original).__name__}: slices of data must be copied first."
-        yield s.finding("warning", message, x=x[:4], y=y[:4], code=[code.format("x"), code.format("y"), *attempt(s.quote())])
+        yield s.finding("note", message, x=x[:4], y=y[:4], code=[code.format("x"), code.format("y"), *attempt(s.quote())])
 
 
 LARGE = 100_001
@@ -352,6 +353,6 @@ def _empty(s: Subject) -> Iterator[Finding]:
     expected = (0, CLASSES) if s.elementwise else (0,)
     if s.per_row:
         if out.shape not in (expected, ()):
-            yield s.finding("warning", f"No rows have {out.size} losses (shape {out.shape}).", x=x[:0], y=y[:0])
+            yield s.finding("note", f"No rows have {out.size} losses (shape {out.shape}).", x=x[:0], y=y[:0])
     elif out.size and np.isfinite(out).all() and out.ravel()[0] != 0:
-        yield s.finding("warning", f"The {s.convention.reduction} over no rows is {out.ravel()[0]:.4g}.", x=x[:0], y=y[:0])
+        yield s.finding("note", f"The {s.convention.reduction} over no rows is {out.ravel()[0]:.4g}.", x=x[:0], y=y[:0])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from matchloss.audit.calling.subject import Subject, silence
 from matchloss.audit.checks._lines import Lines, slopes
@@ -63,7 +65,7 @@ def _along_raw(s: Subject) -> Iterator[Finding]:
             kinks[told] = np.abs(left.left - right.right) > error
         kinks &= ~_near(low, high, broken, found)
     if kinks.any():
-        yield _kink(s, along, low, high, kinks, before, after)
+        yield from _kink(s, along, low, high, kinks, before, after)
 
 
 def _near(low: Numbers, high: Numbers, broken: Any, found: Any) -> Any:
@@ -140,7 +142,8 @@ def _section(function: Callable[[Numbers], Numbers], a: Numbers, w: Numbers) -> 
     t = np.concatenate([[a - w / 4], a + w * np.arange(PARTS + 1)[:, None] / PARTS, [a + 1.25 * w]])
     f = function(t)
     with silence():
-        slope = np.linspace(0, 1, PARTS)[:, None] * (f[-1] - f[-2] - f[1] + f[0]) / (w / 4) + (f[1] - f[0]) / (w / 4)
+        middles = ((np.arange(PARTS) + 0.5) / PARTS + 0.125)[:, None] / 1.25  # of parts, between those of the two outer steps
+        slope = middles * (f[-1] - f[-2] - f[1] + f[0]) / (w / 4) + (f[1] - f[0]) / (w / 4)
         excess = np.nan_to_num(np.abs(np.diff(f[1:-1], axis=0) - slope * w / PARTS), nan=0.0, posinf=0.0)
         size = np.nan_to_num(np.abs(f).max(axis=0), nan=np.inf, posinf=np.inf)
         telling = excess.max(axis=0) / (np.median(excess, axis=0) + 1e-13 * size + 5e-324)
@@ -164,17 +167,37 @@ def _value_jump(s: Subject, along: Lines, low: Numbers, high: Numbers, broken: A
     return s.finding("error", message, x=two.x, y=two.y, got=value)
 
 
-def _kink(s: Subject, along: Lines, low: Numbers, high: Numbers, kinks: Any, before: Numbers, after: Numbers) -> Finding:
+def _kink(s: Subject, along: Lines, low: Numbers, high: Numbers, kinks: Any, before: Numbers, after: Numbers) -> Iterator[Finding]:
+    """A jump of the gradient: a kink where the value's slope jumps with it, else a gradient that is none."""
     rows = along.rows(np.round(low, 6))
-    i = rows.simplest(kinks)
+    wrong = _untrue(s, along, low, high, kinks)
+    i = rows.simplest(wrong if wrong.any() else kinks)
     two = Rows(along.take([i]).x(np.array([[low[i]], [high[i]]])).reshape(2, *along.base.shape[1:]), along.y[[i, i]])
     said = s.promises.smooth
     numbers = f"{place(s, rows, i)} the gradient jumps from {text(before[i])} to {text(after[i])}"
     numbers = f"declared: {numbers}" if said is False else numbers[0].upper() + numbers[1:]
     why = "though the loss declares to be smooth." if said else "a kink, where steps may go back and forth."
+    why = "but the value's slope does not: on one side it is not the derivative." if wrong.any() else why
     show = "gradient" if s.differentiable else "value"
     got = np.array([before[i], after[i]]) if s.differentiable and not s.classes else None
-    return s.finding("warning" if said else "note", f"{numbers}: {why}", x=two.x, y=two.y, show=show, got=got)
+    severity = "error" if wrong.any() else "warning" if said else "note"
+    yield replace(s.finding(severity, f"{numbers}: {why}", x=two.x, y=two.y, show=show, got=got), check="gradient" if wrong.any() else "")
+
+
+def _untrue(s: Subject, along: Lines, low: Numbers, high: Numbers, kinks: Any) -> NDArray[np.bool_]:
+    """Where beside a jump of the gradient the value has another slope than the gradient says, on either side."""
+    wrong = np.zeros(len(low), dtype=bool)
+    told = np.flatnonzero(kinks)
+    if not s.differentiable or not told.size:
+        return wrong
+    some = along.take(told)
+    away = 1e-3 * np.maximum(1.0, np.abs(low[told])) if s.convention.input == "raw" or s.kind == "regression" else 1e-3 * np.abs(low[told])
+    for t in (low[told] - away, high[told] + away):
+        seen, found = slopes(some.value, t, away / 4, 1.0), some.slope(t)
+        with silence():
+            sure = np.isfinite(seen.center_error) & (seen.center_error < 1e-3 * (np.abs(seen.center) + np.abs(found) + 1e-9))
+            wrong[told] |= sure & (np.abs(found - seen.center) > 1e-2 * (np.abs(found) + np.abs(seen.center)) + 1e-6)
+    return wrong
 
 
 SPECIAL = (0.0, 0.5, 1.0, 1.5, 2.0)

@@ -45,8 +45,6 @@ def minimum(subject: Subject) -> Iterator[Finding]:
         if found is not None:
             yield found
     yield from _not_all_zero(subject, valleys)
-    if valleys and all(abs(v.least) <= LEVEL * 1e3 * v.rise for v in valleys):
-        yield from _below_zero(subject)
 
 
 class Valley:
@@ -151,7 +149,8 @@ def _off(subject: Subject, v: Valley) -> Finding | None:
     if not v.is_off:
         return None
     assert v.right is not None
-    severity, start = graded(subject.promises.zero_iff_right, "warning")
+    wrong = subject.kind in ("regression", "count", "positive") or (subject.classes and v.p[v.best].argmax() != int(v.y))
+    severity, start = graded(subject.promises.zero_iff_right, "error" if wrong else "note")
     return _shown(
         subject, severity, f"{start}the loss of {_target(subject, v.y)} is least {_predicted(subject, v, v.best)}: {v.least:.4g}, and "
         f"{v.f[v.right]:.4g} where the prediction is right. A model that fits perfectly does not predict the targets.", v, v.best,
@@ -206,26 +205,3 @@ def _not_all_zero(subject: Subject, valleys: list[Valley]) -> Iterator[Finding]:
             "warning", f"where the prediction is right the loss is 0 for most targets, but {v.least:.4g} for {_target(subject, v.y)}: as a "
             "divergence it has a term too many or too few.", x=subject.at(v.u[[v.best]]), y=np.array([v.y]), got=v.least, expected=0.0,
         )  # fmt: skip
-
-
-def _below_zero(subject: Subject) -> Iterator[Finding]:
-    """A loss whose least value is 0, in narrow dtypes."""
-    if subject.classes:
-        n = 512 if subject.per_row else 64
-        u = np.round(subject.rng.normal(size=(n, CLASSES)) * np.resize([4.0, 16.0, 32.0, 48.0], n)[:, None]) / 8
-        y = np.arange(n) % CLASSES
-        u[np.arange(n), y] = u.max(axis=1) + np.repeat([0.5, 1 - 1 / 64], n // 2)  # sparse losses are 0 from a lead of 1 on
-    else:
-        y = np.resize(subject.targets(), 128)
-        u = (y if subject.kind == "regression" else 0.0) + np.round(subject.rng.normal(size=128) * 16) / 8
-    for dtype in subject.dtypes[1:]:
-        x = subject.round(subject.at(u), dtype)
-        wide, narrow = subject.value(x, y), subject.value(x, y, dtype)
-        low = np.where((wide >= 0) & np.isfinite(narrow), narrow, 0.0)
-        if low.min() < -NEAR:
-            i = int(low.argmin())
-            yield subject.finding(
-                "note", f"in {dtype} the loss falls below 0, its least value: {low[i]:.3g} where {wide[i]:.3g} is right. A curve of the "
-                "training loss can dip under zero.", x=x[i : i + 1], y=y[i : i + 1], dtype=dtype, got=low[i], expected=wide[i],
-            )  # fmt: skip
-            return

@@ -13,11 +13,12 @@ from matchloss.audit.checks._rows import (
     FAILS,
     MAX,
     ROOM,
-    TINY,
     Numbers,
     Rows,
     at,
     attempt,
+    is_ordinary,
+    one_of,
     pairs,
     text,
     wide,
@@ -37,8 +38,7 @@ def finite(subject: Subject) -> Iterator[Finding]:
 
     A value or a gradient of inf or NaN ends a training run: one far row turns all weights into NaN.
     """
-    told: dict[str, list[str]] = {}
-    first: dict[str, Finding] = {}
+    found: list[tuple[Finding, str, str]] = []
     for dtype in subject.dtypes:
         rows = wide(subject, dtype)
         value = attempt(subject.value, rows, dtype)
@@ -46,29 +46,27 @@ def finite(subject: Subject) -> Iterator[Finding]:
             continue
         wanted, on_way = _wanted(subject.value, known_value(subject, rows), rows, value, dtype)
         bad = ~np.isfinite(value) & np.isfinite(wanted) & _refused(subject, rows, value, dtype)
-        found = [("value", value, wanted, bad, on_way)]
+        parts = [("value", value, wanted, bad, on_way)]
         gradient = attempt(subject.gradient, rows, dtype) if subject.differentiable else None
         if gradient is not None:
             goal, on_way = _wanted(subject.gradient, known_gradient(subject, rows), rows, gradient, dtype)
             inside = np.isfinite(wanted) & np.isfinite(goal if goal.ndim == 1 else goal.sum(axis=1)) & ~bad
             broken = ~np.isfinite(gradient if gradient.ndim == 1 else gradient.sum(axis=1))
-            found.append(("gradient", gradient, goal, broken & inside & _refused(subject, rows, gradient, dtype), on_way))
-        for what, got, right, failed, on_way in found:
+            parts.append(("gradient", gradient, goal, broken & inside & _refused(subject, rows, gradient, dtype), on_way))
+        usual = is_ordinary(subject, rows, dtype)
+        for what, got, right, failed, on_way in parts:
             if failed.any():
-                i = rows.simplest(failed)
-                told.setdefault(what, []).append(dtype)
-                first.setdefault(what, _unfinite(subject, what, rows, i, dtype, got[i], right[i], on_way.get(i)))
-    for what, finding in first.items():
-        more = told[what][1:]
-        yield Finding("", finding.severity, finding.message + (f" Also in {', '.join(more)}." if more else ""), finding.counterexample,
-                      finding.snippet)  # fmt: skip
+                harm = bool((failed & usual).any())
+                i = rows.simplest(failed & usual if harm else failed)
+                found.append((_unfinite(subject, what, rows, i, dtype, got[i], right[i], on_way.get(i), harm), what, dtype))
+    yield from one_of(found)
 
 
-def _unfinite(s: Subject, what: str, rows: Rows, i: int, dtype: str, got: Any, right: Any, last: Any) -> Finding:
+def _unfinite(s: Subject, what: str, rows: Rows, i: int, dtype: str, got: Any, right: Any, last: Any, harm: bool) -> Finding:
     bad = "NaN" if np.isnan(got).any() else "inf"
     so = f"where {text(right)} is right" if last is None else f"though at {text(last)} it was no more than {text(right)}"
     message = f"{at(s, rows, i, dtype)} the {what} is {text(got)}, {so}. {HARM.format(bad=bad)}"
-    severity = "note" if (np.abs(rows.x[i]) < TINY[dtype]).all() and rows.x[i].any() else "error"  # subnormal: some machines make it 0
+    severity = "error" if harm else "note"  # so far out no training gets, or it is subnormal, and some machines make it 0
     known: dict[str, Any] = {"expected": right} if last is None else {"last_finite": right, "last_finite_at": last}
     return s.finding(severity, message, x=rows.x[i : i + 1], y=rows.y[i : i + 1], dtype=dtype, show=what, got=got, **known)
 
@@ -217,11 +215,12 @@ def _limit_findings(s: Subject, name: str, rows: Rows, i: int, got: float, limit
             message = (
                 f"{where} the gradient is {text(gradient[0])}, though the value, {right}, is right: one such row makes every weight NaN."
             )
-            yield s.finding("warning", message, x=x, y=y, show="gradient", got=gradient[0])
+            severity = "warning" if name == "masked" else "note"
+            yield s.finding(severity, message, x=x, y=y, show="gradient", got=gradient[0])
         return
     if what not in seen:
         seen.add(what)
-        yield s.finding("warning", message, x=x, y=y, got=got, expected=limit)
+        yield s.finding("warning" if name == "masked" and np.isnan(got) else "note", message, x=x, y=y, got=got, expected=limit)
 
 
 def _hidden(s: Subject, x: Any, y: Any) -> str:

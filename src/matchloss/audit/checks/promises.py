@@ -35,7 +35,7 @@ def linear(subject: Subject) -> Iterator[Finding]:
     if worst is None:
         return
     x, i, mean, got = worst
-    severity, start = graded(promise, "warning")
+    severity, start = graded(promise, "note")
     rows = np.eye(CLASSES) if subject.classes else labels
     yield sloping(
         subject, severity, f"{start}at a target of {said(t[i])} the gradient is {said(got)}, and {said(mean)} on average over labels "
@@ -90,7 +90,7 @@ def matching(subject: Subject) -> Iterator[Finding]:
     factor = float((g * difference).sum() / (difference * difference).sum())
     scaled = np.abs(g - factor * difference) <= 10 * MATERIAL * (np.abs(g) + abs(factor) * (np.abs(difference) + 1e-3))
     off = np.abs(difference) / (1.0 if subject.classes else 1 + np.abs(y))
-    gap = (np.abs(g - difference) / size * (off > 0.1)).reshape(len(x), -1).max(axis=1)
+    gap = np.nan_to_num(np.abs(g - difference) / size * (off > 0.1)).reshape(len(x), -1).max(axis=1)
     i = int(np.flatnonzero(gap >= gap.max() / 2)[0])
     if factor > 0 and scaled.all():
         message = (f"the error signal is {factor:.4g} times prediction - target: with a learning rate tuned for the plain difference, "

@@ -62,7 +62,7 @@ def _binary(subject: Subject, read: Reading) -> Iterator[Finding]:
     if not worse.any():  # flat there: the truth is among the best
         return
     i = int(np.flatnonzero(worse)[0])
-    severity, start = graded(subject.promises.proper, "warning")
+    severity, start = graded(subject.promises.proper, "note" if subject.convention.input == "raw" else "warning")
     severity, why = _why(subject, u, p, severity)
     message = (f"{start}where {TRUTHS[i] * 100:g} of 100 are positive, the expected loss is least at a predicted {said(p[i])}: "
                f"{value[i]:.4g}, and {at_truth[i]:.4g} at the truth. {why}")  # fmt: skip
@@ -127,7 +127,7 @@ def _classes(subject: Subject, read: Reading) -> Iterator[Finding]:
     if not worse.any():  # flat there: the truth is among the best
         return
     i = int(np.flatnonzero(worse)[0])
-    severity, start = graded(subject.promises.proper, "warning")
+    severity, start = graded(subject.promises.proper, "note" if subject.convention.input == "raw" else "warning")
     message = (f"{start}where classes come as {said(truths[i])}, the expected loss is least at a predicted {said(p[i])}: {value[i]:.4g}, "
                f"and {at_truth[i]:.4g} at the truth. Probabilities read from it are not those of the data.")  # fmt: skip
     x = subject.at(np.stack([truth[i], u[i]]))

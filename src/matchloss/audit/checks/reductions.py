@@ -30,7 +30,6 @@ def reductions(subject: Subject) -> Iterator[Finding]:
         if role in made:
             yield from _reduced(s, role, made[role], x, y, v)
     yield from _default(s, made, x, y)
-    yield from _narrow(s, made)
 
 
 def _alone(s: Subject) -> Iterator[Finding]:
@@ -115,32 +114,4 @@ def _default(s: Subject, made: dict[str, str | None], x: Any, y: Any) -> Iterato
                 x=x[:2],
                 y=y[:2],
                 options={argument: role},
-            )
-
-
-def _narrow(s: Subject, made: dict[str, str | None]) -> Iterator[Finding]:
-    """In a half precision many rows must not be added up in it: a sum of 256 is no longer moved by another 1."""
-    role = "mean" if "mean" in made else ""
-    narrow = [d for d in s.dtypes if d in ("bfloat16", "float16")]
-    if not role or not narrow or s.kind in ("count", "positive"):
-        return
-    n = 8 * PAD
-    x, y = ordinary(s, n)
-    for dtype in narrow[:1]:
-        x = s.round(x, dtype)
-        right = s.total(x, y, made[role])
-        got = s.total(x, y, made[role], dtype)
-        size = float(np.abs(s.value(x, y)).mean() + np.abs(x).mean())
-        if not abs(got - right) <= 4 * 2.0**-7 * size:  # rows and result are rounded: a few steps of the dtype, of the formula's terms
-            times = got / right
-            yield s.finding(
-                "error",
-                f"The mean of {n} rows in {dtype} is {times:.2g} times the mean of their exact values: rows are added up in {dtype}, "
-                "which drops what is small against the sum.",
-                x=x[:n],
-                y=y[:n],
-                dtype=dtype,
-                options=named(s, made[role]),
-                got=got,
-                expected=right,
             )

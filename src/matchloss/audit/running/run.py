@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from matchloss.audit.calling.adapt import Promises, callee_of, import_text
 from matchloss.audit.calling.convention import Convention
 from matchloss.audit.calling.subject import silence
+from matchloss.audit.causes import merged
 from matchloss.audit.finding import SEVERITIES, CheckResult, Finding
 from matchloss.audit.report import Report
 from matchloss.audit.running import worker as processes
@@ -37,6 +38,7 @@ from matchloss.audit.running.perform import (
     run_checks,
     tidy,
 )
+from matchloss.audit.snippets import verified
 from matchloss.audit.table import CHECKS
 from matchloss.names import nearest
 
@@ -95,7 +97,9 @@ def audit(
     loaded = tuple(f for f in FRAMEWORKS if f in sys.modules)
     record = Record(_name(fn), names, progress or (lambda text: None))
     run(Task(fn, names, {**options, **convention}, loaded, seed), record, budget if isolate else None)
-    return record.report(time.perf_counter() - start)
+    report = record.report(0.0)
+    findings, faults = verified(report.findings) if isolate else (report.findings, [])
+    return replace(report, findings=findings, remarks=(*report.remarks, *faults), seconds=time.perf_counter() - start)
 
 
 def assert_sound(fn: Any, kind: str | None = None, *, allow: Iterable[str] = (), fail_on: str = "error", **options: Any) -> Report:
@@ -209,7 +213,7 @@ class Record:
     def report(self, seconds: float) -> Report:
         """All of it, in the order of the checks."""
         order = {name: i for i, name in enumerate(self.names)}
-        findings = tuple(sorted(self.findings, key=lambda f: order.get(f.check, -1)))
+        findings = merged(sorted(self.findings, key=lambda f: order.get(f.check, -1)))
         results = tuple(self.results[name] for name in self.names)
         report = Report(self.subject, None, findings, results, "", seconds, self.reason, tuple(self.remarks))
         p = self.probed
