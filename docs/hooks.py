@@ -205,11 +205,15 @@ SAID = {
     "weight_argument": "the keyword of a weight for each row",
     "class_weight_argument": "the keyword of a weight for each class",
     "ignore_argument": "the keyword of a label that is left out",
-    "others": "further arguments without a default: `positive`, a number for each row such as a variance; `identity`, a layer's weight",
+    "others": "further arguments without a default: `positive`, a number for each row such as a variance; `number`, one for all; "
+    "`classes`, how many there are; `identity`, a layer's weight",
+    "layout": "the axes of predictions; targets have the same, labels of classes all but C",
+    "part": "what of the result is the loss, as Python after the call",
 }
 NAME = "a name, or `none`"
 PARTS = dict.fromkeys(("reduction_argument", "weight_argument", "class_weight_argument", "ignore_argument"), NAME) | {
-    "others": "`positive`, `identity`, with commas between"
+    "others": "`positive`, `number`, `classes`, `identity`, with commas between",
+    "part": "`[0]` of a tuple, `['loss']` of a dict",
 }
 
 

@@ -48,7 +48,7 @@ def test_a_report_says_all_that_was_found():
     assert "2 errors, 1 warning, 1 note; 14 of 20 checks clean, 2 do not apply" in said
     assert "Logistic() of matchloss's catalogue" in said
     assert "hessian (no second derivative is given); invariance (it has no classes)" in said
-    places = [said.index(head) for head in ("Errors a wrong", "Warning a plausible", "Note digits")]
+    places = [said.index(head) for head in ("Errors training or", "Warning likely to", "Note something to")]
     assert places == sorted(places)
 
 

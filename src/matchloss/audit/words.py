@@ -50,9 +50,9 @@ OBJECTIVE_PROMISES = {  # of a booster's objective, by the same names
 }
 
 SEVERITY = {
-    "error": "a wrong or non-finite result for valid, finite input",
-    "warning": "a plausible number or NaN for invalid or infinite input, or a property that losses of this kind should have",
-    "note": "digits lost in a tail, a constant factor, or a property that the loss itself says it lacks",
+    "error": "training or a reported number goes wrong for finite, allowed, ordinary input",
+    "warning": "likely to hurt in use, and not the way of the framework",
+    "note": "something to know: a property, a factor, a tail, or input that is not validated",
 }
 HOSTS = {"xgboost": "XGBoost", "lightgbm": "LightGBM", "catboost": "CatBoost", "": "XGBoost or LightGBM"}
 OBJECTIVES = {"range": "has calc_ders_range(approxes, targets, weights)", "multi": "has calc_ders_multi(approxes, target, weight)"}

@@ -11,7 +11,10 @@ from matchloss.commands.tools import check_writable, names_in, progress
 
 
 def audit(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Functions by name, such as torch.nn.functional:cross_entropy.")],
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME...", help="Functions by name, such as torch.nn.functional:cross_entropy; else pyproject.toml's."),
+    ] = None,
     kind: Annotated[str | None, typer.Option(help="What they predict: regression, binary, multiclass, count or positive.")] = None,
     framework: Annotated[str | None, typer.Option(help="Whose arrays they take: numpy, torch or jax.")] = None,
     parts: Annotated[
@@ -21,44 +24,73 @@ def audit(
     metric: Annotated[str | None, typer.Option(help="Of a booster's objective: a metric by name, held against it.")] = None,
     only: Annotated[str, typer.Option(help="Checks to run instead of all, with commas between.")] = "",
     report: Annotated[Path | None, typer.Option(help="Write all findings to this HTML page too, with code that shows each.")] = None,
-    fail_on: Annotated[str, typer.Option(help="The least that ends with exit code 1: error, warning, note, or never.")] = "error",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the inputs that are drawn.")] = 0,
-    budget: Annotated[str, typer.Option(help="Time for all checks of one function, such as 5s.")] = "10s",
+    fail_on: Annotated[str | None, typer.Option(help="The least that ends with exit code 1: error, warning, note, or never.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the inputs that are drawn.")] = None,
+    budget: Annotated[str | None, typer.Option(help="Time for all checks of one function, such as 5s; 10s by default.")] = None,
+    format: Annotated[str, typer.Option(help="How the reports are written: text, json, sarif or github.")] = "text",
+    baseline: Annotated[Path | None, typer.Option(help="A file of known findings: only new ones are shown, and fail a run.")] = None,
+    update_baseline: Annotated[bool, typer.Option(help="Write all findings to the baseline.")] = False,
 ) -> None:
     """Does a loss keep its promises? Twenty checks of any function, each finding with an input that shows it."""
     import matchloss.audit as auditing
-    from matchloss.audit import given, text
+    from matchloss.audit import baseline as known_findings
+    from matchloss.audit import formats, given, text
+    from matchloss.audit.project import project
     from matchloss.audit.report import exit_code
     from matchloss.errors import UsageError
     from matchloss.names import modules_from_here
     from matchloss.report import write_audit_page
     from matchloss.terminal import console, sentence
 
+    own = project()
+    said = own.settings
     check_writable(report)
     convention: dict[str, Any] = given.convention_given(kind, framework, parts or []) | ({"metric": metric} if metric else {})
-    seconds = given.seconds_given(budget)
-    checks, fail_on = given.checks_given(names_in(only)), given.severity_given(fail_on)
+    seconds = given.seconds_given(budget or said.get("budget", "10s"))
+    checks = given.checks_given(names_in(only) or said.get("only", []))
+    least = given.severity_given(fail_on or said.get("fail-on", "error"))
+    kept = baseline or (Path(said["baseline"]) if "baseline" in said else None)
+    if format not in formats.FORMATS:
+        raise UsageError(f"--format is {format}; allowed: {', '.join(formats.FORMATS)}")
+    if update_baseline and kept is None:
+        raise UsageError("--update-baseline needs --baseline, the file to write")
+    known = known_findings.read_baseline(kept) if kept and not update_baseline else frozenset[tuple[str, ...]]()
+    several = list(dict.fromkeys(names or own.functions))
+    if not several:
+        raise UsageError("name a function, such as torch.nn.functional:cross_entropy, or list functions in [tool.matchloss.audit]")
+    plain = format == "text"
     found: list[auditing.Report] = []
     unknown: list[str] = []
-    several = list(dict.fromkeys(names))
     for i, name in enumerate(several, 1):
+        options = {**({} if names else own.functions[name]), **convention}
         try:
             with progress(f"{i} of {len(several)}, " if len(several) > 1 else "") as tell, modules_from_here():
                 tell(f"importing {name}")
-                found.append(auditing.audit(name, seed=seed, budget=seconds, checks=checks, progress=tell, **convention))
+                drawn = said.get("seed", 0) if seed is None else seed
+                found.append(auditing.audit(name, seed=drawn, budget=seconds, checks=checks, progress=tell, **options))
         except auditing.UnknownName as error:  # the others are audited all the same
-            unknown.append(str(error))
+            unknown.append(f"{own.place(name)}: {error}" if not names and own.place(name) else str(error))
         else:
-            console().print(text.report_group(found[-1]), crop=False)
-    if len(found) > 1:
-        console().print("", text.reports_table(found), sep="\n")
-    if found:
+            if plain:
+                console().print(text.report_group(known_findings.without_known(found[-1], known)), crop=False)
+    if update_baseline and kept:
+        known_findings.write_baseline(kept, found)
+        known = known_findings.read_baseline(kept)
+    new = [known_findings.without_known(one, known) for one in found]
+    if not plain:
+        print({"json": formats.as_json, "sarif": formats.as_sarif, "github": formats.as_github}[format](new))
+    elif len(new) > 1:
+        console().print("", text.reports_table(new), sep="\n")
+    if new and plain:
         print()
-        for line in text.closing(found, report is None, fail_on):
+        for line in text.closing(new, report is None, least):
             console().print(sentence(line, "dim", hanging=0))
-    if found and report:
-        write_audit_page(report, found)
-        print(f"The page: {report.resolve()}")
+    if new and report:
+        write_audit_page(report, new)
+        if plain:
+            print(f"The page: {report.resolve()}")
+    if update_baseline and plain:
+        print(f"The baseline: {kept}")
     if unknown:
         raise UsageError("; ".join(unknown))
-    raise typer.Exit(exit_code(found, fail_on))
+    raise typer.Exit(exit_code(new, least))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from matchloss.audit.calling.convention import Convention
-from matchloss.audit.calling.frameworks import CLASSES
+from matchloss.audit.calling.frameworks import CLASSES, framework
 from matchloss.audit.calling.metrics import Metric
 from matchloss.audit.calling.objectives import Boosted, NotOne, boosted_of
 from matchloss.audit.calling.probe import Unprobable, subject_of
@@ -166,11 +166,14 @@ def perform(task: Task, tell: Callable[[Call], None], guarded: bool) -> Iterator
     for name in loaded:
         importlib.import_module(name)
     yield Begun()
+    before = framework("numpy").state()
     try:
         boosted = boosted_of(target, task.options.get("kind"), task.options.get("host"), task.seed)
     except NotOne as error:
         yield Unjudged(str(error))
         return
+    finally:
+        framework("numpy").restore(before)
     if boosted is not None:
         yield from _of_booster(task, boosted)
         return
@@ -191,6 +194,8 @@ def perform(task: Task, tell: Callable[[Call], None], guarded: bool) -> Iterator
     except Exception as error:
         yield Unjudged(fault(error))
         return
+    finally:
+        framework("numpy").restore(before)
     m = subject.member
     member = "" if m is None else f"{m.factor:.6g} * {m.loss!r}" if m.factor != 1 else repr(m.loss)
     yield Probed(subject.convention, member, _versions(target, subject.convention.framework))

@@ -1,0 +1,78 @@
+"""Reports for machines: JSON, SARIF 2.1.0 (what code scanning reads) and the commands of a GitHub workflow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+from matchloss.audit import words
+from matchloss.audit.report import Report
+
+FORMATS = ("text", "json", "sarif", "github")
+SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
+LEVELS = {"error": "error", "warning": "warning", "note": "note"}
+COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
+
+
+def as_json(reports: Sequence[Report]) -> str:
+    """A list of reports, each with its outcome."""
+    return json.dumps([as_data(report) for report in reports], indent=1)
+
+
+def as_data(report: Report) -> dict[str, Any]:
+    """A report as plain data; NaN and infinities as text, which JSON does not have."""
+    made = asdict(report) | {"outcome": report.outcome, "reason": report.why if report.outcome == "not judged" else ""}
+    return _plain(made)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return str(value) if isinstance(value, float) and (value != value or abs(value) == float("inf")) else value
+
+
+def as_sarif(reports: Sequence[Report]) -> str:
+    """One run: a rule a check, a result a finding, located at the function's name."""
+    rules = [{"id": name, "shortDescription": {"text": promise}} for name, promise in words.PROMISES.items()]
+    results = [
+        {
+            "ruleId": finding.check,
+            "level": LEVELS[finding.severity],
+            "message": {"text": f"{report.subject}: {words.message(finding)}"},
+            "locations": [{"logicalLocations": [{"fullyQualifiedName": report.subject, "kind": "function"}]}],
+            "properties": {"counterexample": _plain(dict(finding.counterexample)), "snippet": finding.snippet},
+        }
+        for report in reports
+        for finding in words.ordered(report)
+    ]
+    unjudged = [
+        {"level": "warning", "message": {"text": f"{r.subject} was not judged: {r.why}"}} for r in reports if r.outcome == "not judged"
+    ]
+    run = {
+        "tool": {"driver": {"name": "matchloss audit", "version": version("matchloss"), "rules": rules}},
+        "invocations": [{"executionSuccessful": True, "toolExecutionNotifications": unjudged}],
+        "results": results,
+    }
+    return json.dumps({"$schema": SARIF, "version": "2.1.0", "runs": [run]}, indent=1)
+
+
+def as_github(reports: Sequence[Report]) -> str:
+    """Workflow commands, which GitHub shows beside a run."""
+    lines = [
+        f"::{COMMANDS[finding.severity]} title={_escaped(f'{finding.check} of {report.subject}', True)}::{_escaped(words.message(finding))}"
+        for report in reports
+        for finding in words.ordered(report)
+    ]
+    lines += [f"::warning title={_escaped(r.subject, True)}::not judged: {_escaped(r.why)}" for r in reports if r.outcome == "not judged"]
+    return "\n".join(lines)
+
+
+def _escaped(text: str, inside: bool = False) -> str:
+    """As GitHub's runner wants it."""
+    text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return text.replace(":", "%3A").replace(",", "%2C") if inside else text
