@@ -207,13 +207,15 @@ SAID = {
     "ignore_argument": "the keyword of a label that is left out",
     "others": "further arguments without a default: `positive`, a number for each row such as a variance; `number`, one for all; "
     "`classes`, how many there are; `identity`, a layer's weight",
+    "host": "of a booster's objective: whose it is",
+    "objective": "of a booster's objective: how it is called",
     "layout": "the axes of predictions; targets have the same, labels of classes all but C",
     "part": "what of the result is the loss, as Python after the call",
 }
 NAME = "a name, or `none`"
 PARTS = dict.fromkeys(("reduction_argument", "weight_argument", "class_weight_argument", "ignore_argument"), NAME) | {
     "others": "`positive`, `number`, `classes`, `identity`, with commas between",
-    "part": "`[0]` of a tuple, `['loss']` of a dict",
+    "part": "`[0]` of a tuple, `['loss']` of a dict", "host": "`xgboost`, `lightgbm` or `catboost`", "objective": "a name that the report gives",
 }
 
 
