@@ -215,7 +215,9 @@ SAID = {
 NAME = "a name, or `none`"
 PARTS = dict.fromkeys(("reduction_argument", "weight_argument", "class_weight_argument", "ignore_argument"), NAME) | {
     "others": "`positive`, `number`, `classes`, `identity`, with commas between",
-    "part": "`[0]` of a tuple, `['loss']` of a dict", "host": "`xgboost`, `lightgbm` or `catboost`", "objective": "a name that the report gives",
+    "part": "`[0]` of a tuple, `['loss']` of a dict",
+    "host": "`xgboost`, `lightgbm` or `catboost`",
+    "objective": "a name that the report gives",
 }
 
 

@@ -95,7 +95,7 @@ def test_formats(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, said, _ = matchloss(capsys, "audit", "--format", "json")
     data = json.loads(said)
     assert code == 1 and [r["outcome"] for r in data] == ["sound", "broken"] and data[1]["findings"][0]["counterexample"]["got"] == "inf"
-    assert data[0]["versions"]["numpy"] and data[0]["convention"]["framework"] == "numpy"
+    assert data[0]["versions"]["numpy"] and data[0]["convention"]["kind"] == "regression"
     run = json.loads(matchloss(capsys, "audit", "--format", "sarif")[1])["runs"][0]
     (result,) = run["results"]
     assert (
