@@ -6,7 +6,7 @@ import dataclasses
 import warnings
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from matchloss.engine.arrays import as_weight
 from matchloss.linear.as_model import model_of
 from matchloss.linear.columns import is_frame
 from matchloss.linear.inputs import column_labels, numbers, refuse_infinite, refuse_mapping
-from matchloss.linear.model import write_model
+from matchloss.linear.model import ModelError, write_model
 from matchloss.linear.objective import NotFinite
 from matchloss.linear.plan import Design, Missing, Number, learn_rows
 from matchloss.linear.rows import Floats, TableRows, of_array
@@ -34,6 +34,9 @@ try:
 except ImportError as error:
     raise ImportError('the estimators need scikit-learn: pip install "matchloss[linear]"') from error
 
+if TYPE_CHECKING:
+    from matchloss.linear.formula import Terms
+
 TABLE = "an array of numbers (n, p), or a data frame (pandas, polars, pyarrow, ...)"
 SPARSE = ("csr", "csc")  # formats that are taken as they are
 CHECK_LATER = 1 << 22  # from this size X gets no pass of its own to look for NaN: the first gradient shows one anyway
@@ -44,6 +47,7 @@ class Linear(BaseEstimator):
 
     loss: str | Loss
     design_: Design | None
+    formula_: Terms
     loss_: Loss
 
     def __init__(
@@ -99,6 +103,8 @@ class Linear(BaseEstimator):
         `target` is what the model is said to predict. ModelError for a loss that a file cannot name, OSError if it cannot be written.
         """
         check_is_fitted(self)
+        if hasattr(self, "formula_"):
+            raise ModelError(f"{path} is not written: a file cannot hold the formula {self.formula_.text!r}")
         write_model(path, model_of(self, target))
 
     @property
@@ -138,6 +144,7 @@ class Linear(BaseEstimator):
 
     def _learn(self, X: Any, y: Any, sample_weight: Any) -> tuple[TableRows, NDArray[Any] | None]:
         """The rows of X, checked to be as many as y's, and the weights; sets scikit-learn's attributes about the columns."""
+        self.__dict__.pop("formula_", None)  # of an earlier fit
         refuse_mapping("X", X, TABLE)
         refuse_mapping("y", y, "an array, a list or a column")
         refuse_mapping("sample_weight", sample_weight, "a number >= 0 a row")
@@ -238,6 +245,31 @@ class Linear(BaseEstimator):
         fit_files(self, data, asked, how)
         return self
 
+    @classmethod
+    def from_formula(cls, formula: str, data: Any, *, sample_weight: Any = None, offset: Any = None, **options: Any) -> Self:
+        """A model fitted to a frame by a formula, such as "late ~ C(carrier) * distance"; `options` are the constructor's.
+
+        formulaic reads the formula: C(a) makes levels of numbers, a:b products, a * b a + b + a:b, bs(a, df=6) splines, "- 1" leaves
+        the intercept out. Predictions take frames with the same columns. FormulaError (a ValueError) for what cannot be read or is not
+        there; ImportError without formulaic.
+
+        >>> import pandas as pd
+        >>> from matchloss.linear import LinearRegressor
+        >>> trips = pd.DataFrame({"km": [1.0, 2.0, 3.0, 4.0], "by": ["bus", "car", "car", "bus"], "minutes": [3.0, 4.0, 6.0, 9.0]})
+        >>> model = LinearRegressor.from_formula("minutes ~ km + by", trips)
+        >>> dict(zip(model.coef_names_, model.coef_.round(6)))
+        {'km': np.float64(2.0), 'by[T.car]': np.float64(-1.0)}
+        """
+        from matchloss.linear.formula import split
+
+        y, X, terms = split(formula, data)
+        if not terms.intercept:
+            options["fit_intercept"] = False
+        made: Any = cls(**options)
+        made.fit(X, y, sample_weight, offset)
+        made.formula_ = terms
+        return made
+
     def _found(self, loss: Loss, rows: TableRows, target: NDArray[Any], weight: Any, offset: Any, outputs: int | None) -> Solution:
         """The solution, by the solvers of linear.solve if the penalty is a ridge or none."""
         options = {name: getattr(self, name) for name in ("l2", "fit_intercept", "tol", "max_passes", "method")}
@@ -271,6 +303,8 @@ class Linear(BaseEstimator):
     def _rows(self, X: Any) -> TableRows:
         """The rows of X for prediction: a frame's columns are matched by name, in any order."""
         check_is_fitted(self)
+        if hasattr(self, "formula_") and is_frame(X):
+            X = self.formula_.expanded(X)
         if self.design_ is not None and is_frame(X):
             rows = self.design_.rows(X)
             for name, count in rows.unseen.items():

@@ -52,7 +52,7 @@ class Problem:
         if self.f.intercept:
             theta[0] = self.f.start()[0]
         theta = np.clip(theta, self.unit.low, self.unit.high)
-        return self.f.measure(theta, log) if self.wide is None else self.wide.measure(theta)
+        return self.f.measure(theta, log) if self.wide is None else Measure(theta, np.nan, np.zeros_like(theta), None)  # sets begin with it
 
     def free(self, tol: float, log: Log) -> Measure:
         """The optimum of what no penalty keeps at 0: the intercept, and columns with the factor 0. A path starts there."""
@@ -60,8 +60,8 @@ class Problem:
         held = (self.unit.l1 > 0) & np.isfinite(self.unit.l1)
         for index, weight in self.unit.groups:
             held[index] = weight > 0
-        if held[int(self.f.intercept) :].all():
-            return at if not self.f.intercept else self._with(held, at, tol, log)
+        if held.all():
+            return at if self.wide is None else self.wide.measure(at.theta)
         return self._with(held, at, tol, log)
 
     def _with(self, held: NDArray[np.bool_], at: Measure, tol: float, log: Log) -> Measure:
