@@ -28,6 +28,7 @@ TOPICS = (
     "audit",
     "boosting",
     "statistics",
+    "structured",
 )
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
@@ -40,7 +41,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--rounds", type=int, default=7, help="of --against, 7 by default")
     parser.add_argument("--tables", type=int, help="of the largest study of verdicts, 200 by default")
     asked = parser.parse_args(arguments)
-    timed = tuple(topic for topic in TOPICS if topic not in ("verdicts", "audit", "boosting", "statistics"))
+    timed = tuple(topic for topic in TOPICS if topic not in ("verdicts", "audit", "boosting", "statistics", "structured"))
     known = (*timed, "jax") if asked.against else TOPICS
     unknown = [t for t in asked.topics if t not in known]
     if unknown:

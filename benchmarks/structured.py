@@ -1,0 +1,249 @@
+"""Losses of structures against PyTorch, pytorch-crf, lifelines, scikit-survival and statsmodels, on one thread where nothing else is said.
+
+Most of the peers are in no extra of matchloss: run it where they are installed; a peer that is missing is left out, and the line says so.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+
+import matchloss.torch as mt
+from benchmarks.tables import Line, Table
+from benchmarks.timing import best_of
+from matchloss.engine import threads
+from matchloss.linear import ConditionalLogit, CoxRegression, OrderedRegressor
+from matchloss.losses.structured import CTC, LinearChainCRF, Paths, PlackettLuce, Rankings, Transcripts
+
+Step = Callable[[], object]
+
+
+def there(*modules: str) -> bool:
+    """Whether these peers are installed."""
+    return all(importlib.util.find_spec(name) is not None for name in modules)
+
+
+def line(table: Table, what: str, steps: dict[str, Step], limit: float, agreement: str, rounds: int = 4) -> None:
+    """How many times as fast as the fastest peer."""
+    t = best_of(steps, rounds)
+    peers = {name: seconds for name, seconds in t.items() if name != "ours"}
+    if not peers:
+        table.add(Line(what, float("nan"), None, detail="the peer is not installed"))
+        return
+    peer = min(peers, key=peers.__getitem__)
+    detail = f"{1e3 * peers[peer]:.3g} ms ({peer}) over {1e3 * t['ours']:.3g} ms; {agreement}"
+    table.add(Line(what, peers[peer] / t["ours"], limit, least=True, digits=1, unit="x", detail=detail))
+
+
+def cleared(*leaves: Any) -> None:
+    """Gradients are made anew."""
+    for x in leaves:
+        x.grad = None
+
+
+def ctc(table: Table) -> None:
+    """CTC against log_softmax and F.ctc_loss."""
+    r = np.random.default_rng(0)
+    for shape, size, confident, limit in (
+        ((150, 64, 64), 20, False, 3.5),
+        ((150, 64, 64), 20, True, 2.3),
+        ((500, 32, 5000), 40, False, 8.0),
+    ):
+        frames, many, classes = shape
+        labels = torch.from_numpy(r.integers(1, classes, (many, size)))
+        raw = torch.from_numpy(r.normal(size=shape).astype(np.float32))
+        if confident:
+            path = torch.zeros(frames, many, dtype=torch.int64)
+            path[1 : 6 * size : 6] = labels.T
+            raw.scatter_(2, path.unsqueeze(-1), 25.0)
+        raw.requires_grad_()
+        lengths = torch.full((many,), frames), torch.full((many,), size)
+
+        def step(loss: Callable[..., Any], raw: Any = raw, labels: Any = labels, lengths: Any = lengths) -> Any:
+            cleared(raw)
+            loss(raw, labels, *lengths).backward()
+            return raw.grad
+
+        def theirs(x: Any, *rest: Any) -> Any:
+            return F.ctc_loss(x.log_softmax(-1), *rest)
+
+        wide = raw.detach().double().requires_grad_()
+        theirs(wide, labels, *lengths).backward()
+        ours, peer = (float((step(f) - wide.grad).abs().max() / wide.grad.abs().max()) for f in (mt.ctc_loss_with_logits, theirs))
+        said = f"gradient from float64's: {ours:.0e}, PyTorch's {peer:.0e}"
+        name = f"CTC {shape}, float32{', confident' if confident else ''}"
+        line(table, name, {"ours": lambda s=step: s(mt.ctc_loss_with_logits), "PyTorch": lambda s=step, f=theirs: s(f)}, limit, said)
+
+
+def crf(table: Table) -> None:
+    """A CRF against pytorch-crf."""
+    for tags in (20, 50):
+        z, y = torch.randn(100, 64, tags, requires_grad=True), torch.randint(0, tags, (100, 64))
+        own = mt.CRF(tags)
+        steps: dict[str, Step] = {"ours": lambda z=z, y=y, own=own: (cleared(z), own(z, y).backward())}
+        said = "pytorch-crf is missing"
+        if there("torchcrf"):
+            from torchcrf import CRF  # pyright: ignore[reportMissingImports]
+
+            peer = CRF(tags)
+            peer.load_state_dict(own.state_dict())
+            steps["pytorch-crf"] = lambda z=z, y=y, peer=peer: (cleared(z), peer(z, y).backward())
+            said = f"values apart by {float((own(z, y) / peer(z, y) - 1).abs()):.0e}"
+        line(table, f"CRF, T = 100, N = 64, K = {tags}, float32", steps, 10.0, said)
+
+
+def cox(table: Table) -> None:
+    """The estimator's fit on a frame against lifelines and scikit-survival."""
+    if not there("lifelines", "sksurv"):
+        return
+    from lifelines import CoxPHFitter  # pyright: ignore[reportMissingImports]
+    from lifelines.datasets import load_gbsg2, load_rossi  # pyright: ignore[reportMissingImports]
+    from sksurv.linear_model import CoxPHSurvivalAnalysis  # pyright: ignore[reportMissingImports]
+
+    r = np.random.default_rng(0)
+    x = r.normal(size=(20_000, 20))
+    hazard = np.exp(x @ r.normal(0, 0.2, 20))
+    time = r.exponential(1 / hazard).round(3) + 1e-3
+    large = pd.DataFrame(x, columns=[f"x{j}" for j in range(20)]).assign(time=time, event=(r.uniform(size=20_000) < 0.7).astype(int))
+    small = pd.get_dummies(load_gbsg2(), drop_first=True, dtype=float)
+    for name, data, when, what, limit in (
+        ("20,000 x 20", large, "time", "event", 10.0), ("rossi", load_rossi(), "week", "arrest", 1.0), ("gbsg2", small, "time", "cens", 1.0),
+    ):  # fmt: skip
+        features = data.drop(columns=[when, what])
+        outcome = np.array(list(zip(data[what].astype(bool), data[when], strict=True)), dtype=[("event", bool), ("time", float)])
+        ours, theirs = CoxRegression().fit(data, when, what), CoxPHFitter().fit(data, when, what)
+        said = f"coefficients apart by {np.abs(ours.coef_ - theirs.params_.to_numpy()).max():.0e}"
+        steps: dict[str, Step] = {
+            "ours": lambda d=data, a=when, b=what: CoxRegression().fit(d, a, b),
+            "lifelines": lambda d=data, a=when, b=what: CoxPHFitter().fit(d, a, b),
+            "scikit-survival": lambda x=features, y=outcome: CoxPHSurvivalAnalysis(ties="efron").fit(x, y),
+        }
+        line(table, f"CoxRegression.fit on a frame, {name}", steps, limit, said, rounds=2)
+
+
+def lists(table: Table) -> None:
+    """Plackett-Luce against the padded text that people write."""
+    r = np.random.default_rng(0)
+    sizes = r.integers(5, 51, 10_000)
+    indptr = torch.from_numpy(np.concatenate([[0], sizes.cumsum()]))
+    z = torch.randn(int(indptr[-1]), requires_grad=True)
+    inside = torch.arange(50) < torch.from_numpy(sizes)[:, None]
+
+    def padded() -> Any:
+        s = torch.full(inside.shape, -1e9).masked_scatter(inside, z)
+        left = s.flip(1).logcumsumexp(1).flip(1)
+        return torch.where(inside, left - s, 0.0).sum() / len(sizes)
+
+    def step(loss: Callable[[], Any]) -> Any:
+        cleared(z)
+        loss().backward()
+        return z.grad.clone()
+
+    gap = float((step(lambda: mt.plackett_luce_loss(z, indptr)) - step(padded)).abs().max() * len(sizes))
+    steps: dict[str, Step] = {"ours": lambda: step(lambda: mt.plackett_luce_loss(z, indptr)), "padded PyTorch": lambda: step(padded)}
+    line(table, "Plackett-Luce, 10,000 lists of 5 to 50", steps, 5.0, f"gradients of a list apart by {gap:.0e}")
+
+
+def choices(table: Table) -> None:
+    """Conditional and ordered logit against statsmodels."""
+    if not there("statsmodels"):
+        return
+    from statsmodels.discrete.conditional_models import ConditionalLogit as Peer
+    from statsmodels.miscmodels.ordinal_model import OrderedModel
+
+    r = np.random.default_rng(0)
+    x = r.normal(size=(10_000, 5))
+    groups = np.repeat(np.arange(2_000), 5)
+    chosen = (np.argmax((x @ np.full(5, 0.5) + r.gumbel(size=10_000)).reshape(-1, 5), 1)[:, None] == np.arange(5)).astype(int).ravel()
+    gap = np.abs(ConditionalLogit().fit(x, chosen, groups).coef_ - Peer(chosen, x, groups=groups).fit(method="newton", disp=0).params).max()
+    steps: dict[str, Step] = {
+        "ours": lambda: ConditionalLogit().fit(x, chosen, groups),
+        "statsmodels' Newton": lambda: Peer(chosen, x, groups=groups).fit(method="newton", disp=0),
+    }
+    line(table, "ConditionalLogit.fit, 2,000 sets of 5", steps, 50.0, f"coefficients apart by {gap:.0e}", rounds=1)
+    x = r.normal(size=(20_000, 5))
+    y = np.digitize(x @ np.full(5, 0.5) + r.logistic(size=20_000), [-2, -1, 0, 1, 2])
+    for link in ("logit", "probit"):
+        fit = lambda link=link: OrderedModel(y, x, distr=link).fit(method="bfgs", gtol=1e-10, disp=0, maxiter=500)  # noqa: E731
+        gap = abs(OrderedRegressor(link).fit(x, y).objective_ / -fit().llf - 1)
+        line(
+            table,
+            f"OrderedRegressor.fit, {link}, 20,000 rows, 6 labels",
+            {"ours": lambda k=link: OrderedRegressor(k).fit(x, y), "statsmodels": fit},
+            40.0,
+            f"log likelihoods apart by {gap:.0e}",
+            rounds=1,
+        )
+
+
+def pairs(table: Table, n: int = 8192) -> None:
+    """CLIP and SigLIP against eager PyTorch; at N = 16,384 eager takes 4 GB, so that a smaller N is run by default."""
+    a, b = (F.normalize(torch.randn(n, 512), dim=1).requires_grad_() for _ in range(2))
+    scale, bias, rows = torch.tensor(20.0, requires_grad=True), torch.tensor(-5.0, requires_grad=True), torch.arange(n)
+
+    def clip() -> Any:
+        z = scale * a @ b.T
+        return (F.cross_entropy(z, rows) + F.cross_entropy(z.T, rows)) / 2
+
+    def siglip() -> Any:
+        return -F.logsigmoid((2 * torch.eye(n) - 1) * (scale * a @ b.T + bias)).sum() / n
+
+    for name, ours, theirs in (
+        ("CLIP", lambda: mt.clip_loss(a, b, scale), clip), ("SigLIP", lambda: mt.siglip_loss(a, b, scale, bias), siglip),
+    ):  # fmt: skip
+        gap = float((ours() / theirs() - 1).abs())
+        steps: dict[str, Step] = {
+            "ours": lambda f=ours: (cleared(a, b), f().backward()), "eager PyTorch": lambda f=theirs: (cleared(a, b), f().backward()),
+        }  # fmt: skip
+        line(table, f"{name}, N = {n:,}, d = 512, float32", steps, 1.8, f"values apart by {gap:.0e}", rounds=1)
+
+
+def two_threads() -> Table:
+    """The same work on two threads over one."""
+    table = Table("Losses of structures: two threads over one", "Best of 4, in turn; the same bits by both.")
+    r = np.random.default_rng(0)
+    z = r.normal(size=(500, 32, 500)).astype(np.float32)
+    said = Transcripts(r.integers(1, 500, (32, 40)), np.full(32, 40), np.full(32, 500))
+    chain = r.normal(size=(256, 100, 20)), r.normal(size=(20, 20)), np.zeros(20), np.zeros(20)
+    indptr = np.concatenate([[0], r.integers(5, 51, 20_000).cumsum()])
+    scores = r.normal(size=indptr[-1])
+    paths, ranked = Paths(r.integers(0, 20, (256, 100))), Rankings(indptr)
+    for name, work in (
+        ("CTC", lambda: CTC().evaluate(z, said)),
+        ("CRF", lambda: LinearChainCRF().evaluate(chain, paths)),
+        ("Plackett-Luce", lambda: PlackettLuce().evaluate(scores, ranked)),
+    ):
+
+        def on(count: int, work: Step = work) -> None:
+            with threads.at_most(count):
+                work()
+
+        t = best_of({"one": lambda f=on: f(1), "two": lambda f=on: f(2)}, 4)
+        detail = f"{1e3 * t['one']:.0f} ms over {1e3 * t['two']:.0f} ms, {threads.count()} threads allowed"
+        table.add(Line(name, t["one"] / t["two"], 1.6 if threads.count() > 1 else None, least=True, digits=1, unit="x", detail=detail))
+    return table
+
+
+def run() -> list[Table]:
+    """All tables."""
+    before = torch.get_num_threads()
+    table = Table(
+        "Losses of structures: how many times as fast as the fastest peer",
+        "Value and gradient, or a whole fit; one thread; best of a few, in turn.",
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            torch.set_num_threads(1)
+            for part in (ctc, crf, lists, cox, choices, pairs):
+                part(table)
+        finally:
+            torch.set_num_threads(before)
+        return [table, two_threads()]
