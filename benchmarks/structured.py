@@ -67,16 +67,14 @@ def ctc(table: Table) -> None:
         lengths = torch.full((many,), frames), torch.full((many,), size)
 
         def step(loss: Callable[..., Any], raw: Any = raw, labels: Any = labels, lengths: Any = lengths) -> Any:
-            cleared(raw)
-            loss(raw, labels, *lengths).backward()
-            return raw.grad
+            return torch.autograd.grad(loss(raw, labels, *lengths), raw)[0]
 
         def theirs(x: Any, *rest: Any) -> Any:
             return F.ctc_loss(x.log_softmax(-1), *rest)
 
         wide = raw.detach().double().requires_grad_()
-        theirs(wide, labels, *lengths).backward()
-        ours, peer = (float((step(f) - wide.grad).abs().max() / wide.grad.abs().max()) for f in (mt.ctc_loss_with_logits, theirs))
+        (exact,) = torch.autograd.grad(theirs(wide, labels, *lengths), wide)
+        ours, peer = (float((step(f) - exact).abs().max() / exact.abs().max()) for f in (mt.ctc_loss_with_logits, theirs))
         said = f"gradient from float64's: {ours:.0e}, PyTorch's {peer:.0e}"
         name = f"CTC {shape}, float32{', confident' if confident else ''}"
         line(table, name, {"ours": lambda s=step: s(mt.ctc_loss_with_logits), "PyTorch": lambda s=step, f=theirs: s(f)}, limit, said)
@@ -114,8 +112,10 @@ def cox(table: Table) -> None:
     large = pd.DataFrame(x, columns=[f"x{j}" for j in range(20)]).assign(time=time, event=(r.uniform(size=20_000) < 0.7).astype(int))
     small = pd.get_dummies(load_gbsg2(), drop_first=True, dtype=float)
     for name, data, when, what, limit in (
-        ("20,000 x 20", large, "time", "event", 10.0), ("rossi", load_rossi(), "week", "arrest", 1.0), ("gbsg2", small, "time", "cens", 1.0),
-    ):  # fmt: skip
+        ("20,000 x 20", large, "time", "event", 10.0),
+        ("rossi", load_rossi(), "week", "arrest", 1.0),
+        ("gbsg2", small, "time", "cens", 1.0),
+    ):
         features = data.drop(columns=[when, what])
         outcome = np.array(list(zip(data[what].astype(bool), data[when], strict=True)), dtype=[("event", bool), ("time", float)])
         ours, theirs = CoxRegression().fit(data, when, what), CoxPHFitter().fit(data, when, what)
@@ -142,9 +142,7 @@ def lists(table: Table) -> None:
         return torch.where(inside, left - s, 0.0).sum() / len(sizes)
 
     def step(loss: Callable[[], Any]) -> Any:
-        cleared(z)
-        loss().backward()
-        return z.grad.clone()
+        return torch.autograd.grad(loss(), z)[0]
 
     gap = float((step(lambda: mt.plackett_luce_loss(z, indptr)) - step(padded)).abs().max() * len(sizes))
     steps: dict[str, Step] = {"ours": lambda: step(lambda: mt.plackett_luce_loss(z, indptr)), "padded PyTorch": lambda: step(padded)}
@@ -162,16 +160,18 @@ def choices(table: Table) -> None:
     x = r.normal(size=(10_000, 5))
     groups = np.repeat(np.arange(2_000), 5)
     chosen = (np.argmax((x @ np.full(5, 0.5) + r.gumbel(size=10_000)).reshape(-1, 5), 1)[:, None] == np.arange(5)).astype(int).ravel()
-    gap = np.abs(ConditionalLogit().fit(x, chosen, groups).coef_ - Peer(chosen, x, groups=groups).fit(method="newton", disp=0).params).max()
+    gap = np.abs(
+        ConditionalLogit().fit(x, chosen, groups).coef_ - Peer(chosen, x, groups=groups).fit(method="newton", disp=False).params
+    ).max()
     steps: dict[str, Step] = {
         "ours": lambda: ConditionalLogit().fit(x, chosen, groups),
-        "statsmodels' Newton": lambda: Peer(chosen, x, groups=groups).fit(method="newton", disp=0),
+        "statsmodels' Newton": lambda: Peer(chosen, x, groups=groups).fit(method="newton", disp=False),
     }
     line(table, "ConditionalLogit.fit, 2,000 sets of 5", steps, 50.0, f"coefficients apart by {gap:.0e}", rounds=1)
     x = r.normal(size=(20_000, 5))
     y = np.digitize(x @ np.full(5, 0.5) + r.logistic(size=20_000), [-2, -1, 0, 1, 2])
     for link in ("logit", "probit"):
-        fit = lambda link=link: OrderedModel(y, x, distr=link).fit(method="bfgs", gtol=1e-10, disp=0, maxiter=500)  # noqa: E731
+        fit = lambda link=link: OrderedModel(y, x, distr=link).fit(method="bfgs", gtol=1e-10, disp=False, maxiter=500)  # noqa: E731
         gap = abs(OrderedRegressor(link).fit(x, y).objective_ / -fit().llf - 1)
         line(
             table,

@@ -1,4 +1,4 @@
-"""The pictures of docs/expected-minus-observed.md: alignments of CTC, a risk set, a ranking. `python examples/expected_minus_observed.py FOLDER`"""
+"""The pictures of docs/expected-minus-observed.md, written to a folder: alignments of CTC, a risk set, a ranking."""
 
 from __future__ import annotations
 
