@@ -22,7 +22,7 @@ def test_size_as_statsmodels_has_it() -> None:
     assert profile.passes <= 20
     assert profile.estimate == pytest.approx(1 / peer.params[-1], rel=1e-9)
     assert model.loss_ == ml.NegativeBinomial(size=profile.estimate)
-    assert profile.log_se == pytest.approx(peer.bse[-1] / peer.params[-1], rel=1e-3)
+    assert profile.se == pytest.approx(peer.bse[-1] / peer.params[-1], rel=1e-3)
     np.testing.assert_allclose([model.intercept_, *model.coef_], peer.params[:-1], rtol=1e-6)
     found = model.inference(x, y)
     assert found.llf == pytest.approx(peer.llf, rel=1e-10)
@@ -57,3 +57,39 @@ def test_refusals() -> None:
         ml.NegativeBinomial(size="guess")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="give it as a number"):
         LinearRegressor(loss, l1=0.1).fit([[0.0], [1.0]], [1.0, 2.0])
+
+
+def test_tweedies_density_as_statsmodels_has_it() -> None:
+    r = np.random.default_rng(0)
+    y = np.concatenate([np.zeros(5), r.gamma(1.0, 20.0, 60), [1e-3, 5e3]])
+    for power, phi in ((1.1, 2.0), (1.5, 0.3), (1.6, 20.0), (1.9, 1.0)):
+        mean = r.uniform(1, 40, len(y))
+        family = sm.families.Tweedie(var_power=power, link=sm.families.links.Log())
+        loss = ml.Tweedie(power=power)
+        ours = loss.log_base(y, phi) - loss.value(np.log(mean), y) / phi
+        np.testing.assert_allclose(ours, family.loglike_obs(y, mean, scale=phi), rtol=1e-9)
+
+
+def test_tweedies_power_is_the_profiles_best() -> None:
+    r = np.random.default_rng(1)
+    x = r.normal(size=(700, 1))
+    mean, power, phi = np.exp(1 + 0.4 * x[:, 0]), 1.4, 1.5
+    counts = r.poisson(mean ** (2 - power) / (phi * (2 - power)))
+    y = np.where(counts > 0, r.gamma(np.maximum(counts, 1) * (2 - power) / (power - 1), phi * (power - 1) * mean ** (power - 1)), 0.0)
+    model = LinearRegressor(ml.Tweedie(power="estimate"), tol=1e-10).fit(x, y)  # pyright: ignore[reportArgumentType]
+    profile = model.profile_
+    assert profile.interval[0] < 1.4 < profile.interval[1] and profile.interval[1] - profile.interval[0] < 0.2
+    assert profile.passes <= 45
+
+    def best_llf(power: float) -> float:
+        loss = ml.Tweedie(power=power)
+        fit = LinearRegressor(loss, tol=1e-10).fit(x, y)
+        raw = np.log(fit.predict(x))
+        grid = np.geomspace(1.2, 1.9, 25)
+        return max(float(np.sum(loss.log_base(y, phi) - loss.value(raw, y) / phi)) for phi in grid)
+
+    near = [best_llf(profile.estimate + d) for d in (-0.08, 0.0, 0.08)]
+    assert near[1] > near[0] and near[1] > near[2]
+    assert model.inference(x, y).llf <= near[1] + 0.1
+    with pytest.raises(ValueError, match="every target is 0"):
+        LinearRegressor(ml.Tweedie(power="estimate")).fit(x, 0 * y)  # pyright: ignore[reportArgumentType]

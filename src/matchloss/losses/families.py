@@ -184,13 +184,24 @@ class Tweedie(LogLinkLoss):
     advice = "Tweedie lies between Poisson and gamma: the larger the mean, the less an error of one unit counts."
     parameter_domains: ClassVar[dict[str, Interval]] = {"power": Interval(1, math.inf, "left")}
 
+    estimable = ("power",)
+
     @property
     def target_domain(self) -> Interval:
-        return NON_NEGATIVE if self.power < 2 else POSITIVE
+        return NON_NEGATIVE if self.estimates or self.power < 2 else POSITIVE
 
     @property
     def convex(self) -> bool:
-        return self.power <= 2
+        return bool(self.estimates) or self.power <= 2
+
+    @property
+    def likelihood(self) -> str:
+        return "scaled" if not self.estimates and self.power < 2 else ""
+
+    def log_base(self, target: NDArray[Any], dispersion: Any = 1.0) -> Any:
+        from matchloss.losses._tweedie import log_base
+
+        return log_base(target, self.power, dispersion)
 
     @property
     def matching(self) -> bool:
@@ -202,6 +213,8 @@ class Tweedie(LogLinkLoss):
 
     @property
     def constants(self) -> tuple[float, ...]:
+        if self.estimates:
+            raise DomainError(f"{self!r} has no values: LinearRegressor estimates the power in fit; elsewhere it is a number")
         return (*split_factor(2 - self.power), *split_factor(1 - self.power))
 
     @staticmethod
