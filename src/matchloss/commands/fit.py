@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from matchloss.commands.options import Data, Pictures, Target, learns_from_a_table
+from matchloss.commands.options import Data, Pictures, learns_from_a_table
 from matchloss.commands.tools import check_folder, check_writable, parameters_in, progress, write_pictures
 from matchloss.errors import UsageError
 
@@ -15,7 +15,7 @@ from matchloss.errors import UsageError
 @learns_from_a_table
 def fit(
     data: Data,
-    target: Target,
+    target: Annotated[str | None, typer.Option(help="The column to predict; of --loss cox --time and --event say it.")] = None,
     loss: Annotated[str | None, typer.Option(help="The loss, instead of the one that suits the target; module:class for your own.")] = None,
     param: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the loss, such as power=1.5; may be repeated.")
@@ -23,6 +23,11 @@ def fit(
     model: Annotated[str, typer.Option(help="The kind of model: linear, trees, lightgbm, xgboost or catboost.")] = "linear",
     l2: Annotated[float | None, typer.Option(help="Ridge on coefficients; by default the one that `matchloss compare` takes.")] = None,
     *,
+    time: Annotated[str | None, typer.Option(help="With --loss cox: the column of times.")] = None,
+    event: Annotated[str | None, typer.Option(help="With --loss cox: the column that says whether an event ended it, 1 or 0.")] = None,
+    entry: Annotated[str | None, typer.Option(help="With --loss cox: when each row comes under observation.")] = None,
+    strata: Annotated[str | None, typer.Option(help="With --loss cox: a column whose values have baselines of their own.")] = None,
+    group: Annotated[str | None, typer.Option(help="With --loss conditional_logit: which set each row belongs to.")] = None,
     table: dict[str, Any],
     missing: Annotated[str, typer.Option(help="Rows with missing values: error, drop, or indicate.")] = "indicate",
     summary: Annotated[bool, typer.Option("--summary", help="Standard errors, p values and intervals of a linear model too.")] = False,
@@ -35,6 +40,7 @@ def fit(
 ) -> None:
     """Fit a model under one loss, and score it on rows that a model did not see."""
     from matchloss.fit import run, text
+    from matchloss.fit.structured import fit_structured, is_trained
     from matchloss.linear.model import name_of
     from matchloss.models.saved import write_model
     from matchloss.names import modules_from_here
@@ -46,6 +52,26 @@ def fit(
         raise UsageError("--resume goes on from the checkpoint beside the model: --out names it")
     check_writable(report)
     check_folder(pictures)
+    structured = {"time": time, "event": event, "entry": entry, "strata": strata, "group": group}
+    if loss is not None and is_trained(loss):
+        beyond = {"--param": param, "--l2": l2, "--summary": summary, "--memory": memory, "--report": report, "--pictures": pictures}
+        said = next((name for name, x in {**beyond, "--resume": resume, "--model": model != "linear"}.items() if x), None)
+        if said:
+            raise UsageError(f"{said} is not for --loss {loss}, a loss of structures")
+        own = {name: table[name] for name in ("weight", "drop", "encoding")}
+        fitted = fit_structured(data, loss, target=target, **structured, **own)
+        print(f"\n{fitted.model.summary_}\n\n  {fitted.rows:,} rows of {data}")
+        for note in fitted.notes:
+            print(f"  {note}")
+        if out:
+            fitted.model.save(out)
+            print(f"\nThe model: {out.resolve()}")
+        return
+    if target is None:
+        raise UsageError("--target is missing: it names the column to predict")
+    stray = next((name for name, column in structured.items() if column is not None), None)
+    if stray:
+        raise UsageError(f"--{stray} is for --loss cox or conditional_logit")
     with progress() as tell, modules_from_here():
         if out and loss:
             name_of(type(get_loss(loss, parameters_in(param or []))))  # before any work is done
