@@ -24,6 +24,7 @@ TOPICS = (
     "scores",
     "hosts",
     "large_vocabulary",
+    "scale",
     "verdicts",
     "audit",
     "boosting",

@@ -24,7 +24,7 @@ from matchloss.linear.objective import Log, Objective
 from matchloss.linear.passes import Second
 from matchloss.linear.plan import learn_rows
 from matchloss.linear.solve import blas_on_one_thread, of_source
-from matchloss.linear.sources.compact import Compact, learned
+from matchloss.linear.sources.compact import learned
 from matchloss.linear.sources.files import table_of
 from matchloss.linear.sources.learn import Seen, Spec
 from matchloss.linear.sources.memory import Memory
@@ -33,7 +33,7 @@ from matchloss.linear.sources.scratch import Scratch
 MILLION = 1_000_000
 ROWS = int(float(os.environ.get("SCALE_ROWS", "30")) * MILLION)
 MIDDLE = min(ROWS, 10 * MILLION)
-ROUNDS = 3
+ROUNDS = 5
 WHOLE_ROUNDS = 2
 SPEC = Spec(TARGET, labels=True, categorical=CATEGORIES)
 Step = Callable[[], object]
@@ -56,19 +56,17 @@ def ratio(took: dict[str, list[float]], what: str, base: str) -> tuple[float, st
     return value, f"{np.median(took[what]):.2f} s, {np.median(took[base]):.2f} s; of the least {min(took[what]) / min(took[base]):.2f}"
 
 
-def scratch_of(paths: list[Path]) -> Scratch:
-    """The first pass, into a file."""
+def scratch_of(paths: list[Path]) -> tuple[Scratch, Seen]:
+    """The first pass, into a file, and what it showed."""
     table, seen = table_of([str(p) for p in paths], SPEC), Seen(SPEC)
     store = Scratch(Path(tempfile.gettempdir()), 0, table.rows)
     read_all(table, seen, store, 1 << 30, lambda text: None)
-    store.found_by = seen  # type: ignore[attr-defined]
-    return store
+    return store, seen
 
 
-def on_file(store: Any) -> tuple[Objective, Compact]:
+def on_file(store: Scratch, seen: Seen) -> Objective:
     """The objective of the rows in a scratch file."""
-    source = learned(store.found_by, store).of_target(np.float64)
-    return of_source(ml.Logistic(), source, 0.0, None, True), source
+    return of_source(ml.Logistic(), learned(seen, store).of_target(np.float64), 0.0, None, True)
 
 
 def in_memory(paths: list[Path]) -> Objective:
@@ -97,9 +95,9 @@ def passes() -> Table:
         "logistic, 152 coefficients; sides in turn, the median of the rounds' ratios. Cold: the file's pages are dropped before each pass.",
     )
     paths = flights(ROWS)
-    store = scratch_of(paths)
+    store, seen = scratch_of(paths)
     try:
-        f, _ = on_file(store)
+        f = on_file(store, seen)
         memory, theta = in_memory(paths), f.start()
         assert store.file is not None
         for second, name, limit in (("hessian", "with the hessian", 1.2), ("none", "with the gradient", 1.35)):
@@ -133,7 +131,7 @@ def first_pass() -> Table:
     size = [0]
 
     def ours() -> None:
-        store = scratch_of(paths)
+        store, _ = scratch_of(paths)
         size[0] = store.size
         store.close()
 
@@ -206,8 +204,8 @@ def growth() -> Table:
     sizes = [n for n in (MILLION, 3 * MILLION, 10 * MILLION, 30 * MILLION) if n <= ROWS]
     took = []
     for n in sizes:
-        store = scratch_of(flights(n))
-        f, _ = on_file(store)
+        store, seen = scratch_of(flights(n))
+        f = on_file(store, seen)
         theta = f.start()
         took.append(min(in_turn(4, file=one_pass(f, theta, "hessian"))["file"]))
         store.close()
