@@ -97,7 +97,7 @@ HOSTS: dict[str, tuple[str, Callable[[Array, Array, int], Sides], float]] = {
     "XGBoost": (xgboost.__version__, xgboost_sides, 1.10),
     "LightGBM": (lightgbm.__version__, lightgbm_sides, 1.10),
     "CatBoost": (catboost.__version__, catboost_sides, 1.25),
-    "CatBoost, Poisson, by Python": (catboost.__version__, catboost_python_sides, 1.25),
+    "CatBoost, Poisson called from Python,": (catboost.__version__, catboost_python_sides, 1.25),
     "HistGradientBoosting": (sklearn.__version__, sklearn_sides, 1.05),
 }
 

@@ -6,6 +6,7 @@ A page may hold `<!-- generated: NAME -->`; FILLINGS has the names. PAGES are ma
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.util
 import inspect
 import re
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from html import escape
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import matchloss as ml
@@ -245,6 +247,13 @@ def reference() -> str:
         "## Models as files, and what estimators are made of",
         entry("matchloss.linear.model.Model", Model, signature=False),
         *(entry(f"{f.__module__}.{f.__name__}", f) for f in (read_model, write_model, solve, raw_of, learn, learn_rows)),
+        "## Boosted trees\n\n[Boosted trees](boosting.md) is their guide.",
+        *(
+            entry(f"{host.__name__}.{name}", getattr(host, name))
+            for host in hosts_of_trees()
+            for name in host.__all__
+            if name != "TreesError"
+        ),
         "## Audits\n\n[What a loss promises](audit.md) is their guide.",
         *(entry(f"matchloss.audit.{f.__name__}", f) for f in (auditing.audit, auditing.assert_sound)),
         *(entry(f"matchloss.audit.{cls.__name__}", cls, signature=False) for cls in AUDIT_WORDS),
@@ -254,6 +263,12 @@ def reference() -> str:
         *(entry(f"matchloss.scoring.{name}", getattr(scoring, name)) for name in scoring.__all__ if callable(getattr(scoring, name))),
     ]
     return "\n\n".join(parts)
+
+
+def hosts_of_trees() -> list[ModuleType]:
+    """Our modules of those hosts that are installed where the pages are made."""
+    names = [name for name in ("sklearn", "xgboost", "lightgbm", "catboost") if importlib.util.find_spec(name)]
+    return [importlib.import_module(f"matchloss.{name}") for name in names]
 
 
 AUDIT_WORDS = (auditing.Report, auditing.Finding, auditing.CheckResult, auditing.Convention)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,9 +68,9 @@ class Objective:
             np.abs(hessian, out=hessian)
         if factor != 1:
             hessian *= factor
-        if not np.isfinite(gradient.sum()):
+        if not math.isfinite(np.add.reduce(gradient)):
             self._refuse("gradient", gradient, ~np.isfinite(gradient), raw, target)
-        if not hessian.min() >= 0:
+        if not np.minimum.reduce(hessian) >= 0:
             self._refuse("curvature", hessian, ~(hessian >= 0), raw, target)
         return gradient, hessian
 
