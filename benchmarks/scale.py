@@ -100,7 +100,8 @@ def passes() -> Table:
         f = on_file(store, seen)
         memory, theta = in_memory(paths), f.start()
         assert store.file is not None
-        for second, name, limit in (("hessian", "with the hessian", 1.2), ("none", "with the gradient", 1.35)):
+        cases: tuple[tuple[Second, str, float], ...] = (("hessian", "with the hessian", 1.2), ("none", "with the gradient", 1.35))
+        for second, name, limit in cases:
             took = in_turn(
                 ROUNDS, memory=one_pass(memory, theta, second), file=one_pass(f, theta, second), cold=one_pass(f, theta, second, store.file)
             )

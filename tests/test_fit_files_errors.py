@@ -117,7 +117,7 @@ def test_bad_input_is_said_in_one_message(name: str, tmp_path: Path) -> None:
     folder.mkdir()
     scratch.mkdir()
     data, target, more, error, message = bad(folder, name)
-    options: dict[str, Any] = {"scratch": scratch} | more
+    options: dict[str, Any] = {"scratch": scratch, "checkpoint": scratch / "c"} | more
     with pytest.raises(error, match=message):
         LinearRegressor("poisson").fit_files(data, target, **options)
     assert not list(scratch.iterdir())

@@ -35,7 +35,14 @@ def both(folder: Path, target: str, **options: Any) -> tuple[Any, Any]:
     return large, run.fit(folder, target, drop=aside, memory="100GB", **memory)
 
 
-@pytest.mark.parametrize(("target", "options"), [("binary", {"weight": "weight", "categorical": ["k"]}), ("count", {}), ("label", {})])
+@pytest.mark.parametrize(
+    ("target", "options"),
+    [
+        ("binary", {"weight": "weight", "categorical": ["k"]}),
+        ("count", {}),
+        pytest.param("label", {}, marks=pytest.mark.exhaustive),
+    ],
+)
 def test_model_scores_and_held_out_rows_are_those_of_memory(target: str, options: dict[str, Any], folder: Path, tmp_path: Path) -> None:
     large, memory = both(folder, target, scratch=tmp_path, **options)
     assert "larger than memory: read once" in large.messages[0] and "larger" not in memory.messages[0]

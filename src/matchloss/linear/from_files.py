@@ -88,7 +88,10 @@ def opened(table: Table, spec: Spec, how: Reading, about: Mapping[str, Any]) -> 
         found, said = learned(seen, store), Said(how.tell, store.n)
         yield Opened(seen, store, replace(found, source=replace(found.source, watch=said.read)), said, journal)
     except BaseException as error:
-        store.close(keep=journal is not None and isinstance(error, KeyboardInterrupt))
+        worth = journal is not None and journal.worth
+        store.close(keep=worth and isinstance(error, KeyboardInterrupt))
+        if journal is not None and not worth:
+            journal.remove()
         raise
     store.close()
     if journal is not None:

@@ -42,6 +42,7 @@ class Journal:
     used: int = 0
     end: int = 0
     full: bool = False
+    worth: bool = False  # whether it holds a pass: what a later run could go on from
 
     def begin(self) -> None:
         """A new file, in the place of an older one."""
@@ -96,6 +97,7 @@ class Journal:
 
     def sums(self, key: bytes, work: Callable[[], Sums]) -> Sums:
         """What a pass found in the run before, or finds now."""
+        self.worth = True
         if self.used < len(self.kept):
             known, found = self.kept[self.used]
             if known == key:
