@@ -24,7 +24,7 @@ from matchloss.lightgbm._objective import LGBMMetric, LGBMObjective, as_rows
 from matchloss.losses import Loss, SimplexLoss
 from matchloss.losses.regression import Pinball
 
-KNOWN = (4, 6), (4, 7)
+KNOWN = (4, 7), (4, 7)
 STEP = 0.7  # poisson_max_delta_step, by whose exponential LightGBM's Poisson multiplies the curvature
 OBJECTIVE = ("objective", "objective_type", "app", "application", "loss")
 LINKS: dict[Link, str] = {
@@ -68,7 +68,7 @@ class Plan:
 
 
 def curvatures(params: Mapping[str, Any], classes: int | None) -> Table:
-    """What LightGBM 4.6 and 4.7 divide by."""
+    """What LightGBM 4.7 divides by."""
     step = float(params.get("poisson_max_delta_step") or STEP)
     table = {"poisson": Curvature("exact", math.exp(step))}
     return table | ({} if classes is None else {"cross_entropy": Curvature("exact", classes / (classes - 1))})

@@ -24,9 +24,9 @@ from matchloss.losses.families import Poisson, Tweedie
 from matchloss.losses.regression import Pinball
 from matchloss.xgboost._objective import XGBMetric, XGBObjective, rows_of
 
-KNOWN = (3, 0), (3, 2)
+KNOWN = (3, 2), (3, 2)
 STEP = 0.7  # max_delta_step of count:poisson, whose curvature is mu e^step
-CURVATURES: Table = {  # of XGBoost 3.0 to 3.2; later releases divide softmax by |p - y| and Poisson by (mu + y) / 2
+CURVATURES: Table = {  # of XGBoost 3.2; later releases divide softmax by |p - y| and Poisson by (mu + y) / 2
     "cross_entropy": Curvature("majorizer"),
     "poisson": Curvature("exact", math.exp(STEP)),
 }
