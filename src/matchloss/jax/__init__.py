@@ -35,22 +35,30 @@ from matchloss.jax._optax import (
     squared_error,
 )
 from matchloss.jax._sampling import sample_targets
+from matchloss.jax._structured import clip_loss, cox_loss, crf_loss, ctc_loss, info_nce_loss, plackett_luce_loss, siglip_loss
 
 __all__ = [
+    "clip_loss",
+    "cox_loss",
+    "crf_loss",
     "cross_entropy",
+    "ctc_loss",
     "hinge_loss",
     "host_call",
     "host_evaluate",
     "host_predict",
     "huber_loss",
+    "info_nce_loss",
     "l2_loss",
     "linear_cross_entropy",
     "log_cosh",
     "loss",
     "multiclass_sparsemax_loss",
+    "plackett_luce_loss",
     "predict",
     "safe_softmax_cross_entropy",
     "sample_targets",
+    "siglip_loss",
     "sigmoid_binary_cross_entropy",
     "sigmoid_focal_loss",
     "softmax_cross_entropy",

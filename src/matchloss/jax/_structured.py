@@ -1,0 +1,139 @@
+"""Structured losses in JAX, on a CPU: compiled loops behind a callback, the gradient by the loss itself.
+
+Under jit the callback runs when the values are there, so that bad input raises then, with the message that NumPy's call gives. Backward
+evaluates the loss once more, weighted by the cotangents. Second derivatives are not offered: JAX says that a callback has none.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from matchloss.losses.structured import (
+    CLIP,
+    CTC,
+    Cox,
+    InfoNCE,
+    LinearChainCRF,
+    Paths,
+    PlackettLuce,
+    Rankings,
+    RiskSets,
+    SigLIP,
+    StructuredLoss,
+    Transcripts,
+)
+
+
+def _target(loss: StructuredLoss, given: tuple[np.ndarray[Any, Any], ...]) -> Any:
+    if isinstance(loss, CTC):
+        return Transcripts(*given)
+    if isinstance(loss, LinearChainCRF):
+        return Paths(*given)
+    if isinstance(loss, Cox):
+        return RiskSets(*given)
+    return Rankings(*given) if isinstance(loss, PlackettLuce) else None
+
+
+def _called(loss: StructuredLoss, graded: bool, raws: int, *arrays: Any) -> tuple[np.ndarray[Any, Any], ...]:
+    """What the callback gives: values, or with `graded` the gradients of their sum, weighted by the last array."""
+    given = [np.asarray(x) for x in arrays]
+    single = loss.singles and all(x.dtype == np.float32 for x in given[:raws])
+    raw = tuple(np.ascontiguousarray(x, np.float32 if single else np.float64) for x in given[:raws])
+    weight = np.ascontiguousarray(given[-1], np.float64)
+    values, gradients = loss.compute(raw, _target(loss, tuple(given[raws:-1])), weight, graded)
+    if not graded:
+        return (np.asarray(values, given[0].dtype),)
+    return tuple(np.asarray(g, x.dtype).reshape(x.shape) for g, x in zip(gradients, given, strict=False))
+
+
+def _run(loss: StructuredLoss, graded: bool, many: int, raw: tuple[jax.Array, ...], given: tuple[jax.Array, ...], weight: jax.Array) -> Any:
+    like = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in raw] if graded else [jax.ShapeDtypeStruct((many,), raw[0].dtype)]
+    return jax.pure_callback(partial(_called, loss, graded, len(raw)), tuple(like), *raw, *given, weight, vmap_method="sequential")
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _values(loss: StructuredLoss, many: int, raw: tuple[jax.Array, ...], given: tuple[jax.Array, ...]) -> jax.Array:
+    return _run(loss, False, many, raw, given, jnp.ones(many, raw[0].dtype))[0]
+
+
+def _forward(loss: StructuredLoss, many: int, raw: tuple[jax.Array, ...], given: tuple[jax.Array, ...]) -> Any:
+    return _values(loss, many, raw, given), (raw, given)
+
+
+def _backward(loss: StructuredLoss, many: int, kept: Any, factor: jax.Array) -> Any:
+    raw, given = kept
+    return tuple(_run(loss, True, many, raw, given, factor)), tuple(None for _ in given)
+
+
+_values.defvjp(_forward, _backward)
+
+
+def _floating(*arrays: Any) -> tuple[jax.Array, ...]:
+    made = [jnp.asarray(x) for x in arrays]
+    return tuple(x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.float32) for x in made)
+
+
+def ctc_loss(logits: Any, logit_paddings: Any, labels: Any, label_paddings: Any, blank_id: int = 0) -> jax.Array:
+    """optax's `ctc_loss`: one value a sequence, by the loss of logits, exact where a path is nearly sure.
+
+    logits (B, T, K), logit_paddings (B, T), labels (B, N), label_paddings (B, N): 1 where there is padding, at the end. A sequence without
+    an alignment raises, where optax gives a large number. Source: Graves, Fernandez, Gomez and Schmidhuber (2006).
+
+    >>> import jax.numpy as jnp
+    >>> from matchloss.jax import ctc_loss
+    >>> value = ctc_loss(jnp.zeros((1, 2, 3)), jnp.zeros((1, 2)), jnp.array([[1]]), jnp.zeros((1, 1)))
+    >>> f"{value[0]:.4f}"
+    '1.0986'
+    """
+    (z,) = _floating(logits)
+    frames, said = (jnp.sum(jnp.asarray(p) == 0, axis=1) for p in (logit_paddings, label_paddings))
+    return _values(CTC(blank_id), z.shape[0], (jnp.swapaxes(z, 0, 1),), (jnp.asarray(labels), said, frames))
+
+
+def crf_loss(emissions: Any, tags: Any, lengths: Any, transitions: Any, start: Any, end: Any) -> jax.Array:
+    """Minus the log probability of tags (N, T) in a linear-chain CRF, for each sequence; lengths None: all T. As `torch.crf_loss`."""
+    raw = _floating(emissions, transitions, start, end)
+    given = (jnp.asarray(tags),) if lengths is None else (jnp.asarray(tags), jnp.asarray(lengths))
+    return _values(LinearChainCRF(), raw[0].shape[0], raw, given)
+
+
+def cox_loss(log_hz: Any, event: Any, time: Any, ties_method: str = "efron") -> jax.Array:
+    """The negative log partial likelihood of log hazards (n,), a sum over events. Source: Cox (1972); Efron (1977).
+
+    >>> import jax
+    >>> from matchloss.jax import cox_loss
+    >>> slope = jax.grad(lambda z: cox_loss(z, [1, 0, 1], [1.0, 2.0, 3.0]))(jax.numpy.zeros(3))
+    >>> [f"{x:.4f}" for x in slope]
+    ['-0.6667', '0.3333', '0.3333']
+    """
+    return _values(Cox(ties_method), 1, _floating(log_hz), (jnp.asarray(time), jnp.asarray(event)))[0]
+
+
+def plackett_luce_loss(scores: Any, indptr: Any, order: Any = None, top: int | None = None) -> jax.Array:
+    """Minus the log probability of the order of each ragged list, (lists,); arguments as `torch.plackett_luce_loss`."""
+    bounds = jnp.asarray(indptr)
+    given = (bounds,) if order is None else (bounds, jnp.asarray(order))
+    return _values(PlackettLuce(top), bounds.shape[0] - 1, _floating(scores), given)
+
+
+def info_nce_loss(query: Any, positive_key: Any, temperature: Any = 0.1) -> jax.Array:
+    """InfoNCE of N pairs without the N x N matrix. Source: van den Oord, Li and Vinyals (2018)."""
+    a, b = _floating(query, positive_key)
+    return _values(InfoNCE(), 1, (a, b, jnp.asarray(1.0 / temperature, a.dtype)), ())[0]
+
+
+def clip_loss(image_features: Any, text_features: Any, logit_scale: Any) -> jax.Array:
+    """CLIP's loss of N pairs without the N x N matrix. Source: Radford et al. (2021)."""
+    a, b = _floating(image_features, text_features)
+    return _values(CLIP(), 1, (a, b, jnp.asarray(logit_scale, a.dtype)), ())[0]
+
+
+def siglip_loss(image_features: Any, text_features: Any, logit_scale: Any, logit_bias: Any = 0.0) -> jax.Array:
+    """SigLIP's loss of N pairs without the N x N matrix. Source: Zhai et al. (2023)."""
+    a, b = _floating(image_features, text_features)
+    return _values(SigLIP(), 1, (a, b, jnp.asarray(logit_scale, a.dtype), jnp.asarray(logit_bias, a.dtype)), ())[0]
