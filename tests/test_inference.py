@@ -318,3 +318,40 @@ def test_hessians_of_rows_are_their_products(loss: Any) -> None:
     np.testing.assert_allclose(
         (loss.hessian_matrix(raw, labels) @ v[:, :, None])[:, :, 0], loss.hessian_product(raw, labels, v), atol=1e-14
     )
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_residuals(name: str) -> None:
+    case = fitted(name)
+    for kind in ("response", "pearson", "deviance"):
+        theirs = np.asarray(getattr(case.peer, f"resid_{kind}"))
+        if "shares" in name and kind == "response":  # theirs are of counts
+            theirs = theirs / case.peer.model.n_trials
+        np.testing.assert_allclose(case.ours.residuals(kind), theirs, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(np.sum(case.ours.residuals("deviance") ** 2), case.ours.deviance, rtol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["poisson", "logistic", "negative_binomial", "gamma", "squared_error", "inverse_gaussian"])
+def test_quantile_residuals_are_normal(name: str) -> None:
+    from scipy import stats
+
+    from matchloss.report.pictures import residuals_chart
+
+    r = np.random.default_rng(3)
+    x = r.normal(size=(2000, 2))
+    z = 0.5 * x[:, 0]
+    draws: dict[str, Any] = {
+        "poisson": lambda: r.poisson(np.exp(z)) + 0.0,
+        "logistic": lambda: (r.logistic(size=2000) < z) + 0.0,
+        "negative_binomial": lambda: r.negative_binomial(1, 1 / (1 + np.exp(z))) + 0.0,
+        "gamma": lambda: r.gamma(2, np.exp(z) / 2),
+        "squared_error": lambda: z + 3 * r.normal(size=2000),
+        "inverse_gaussian": lambda: r.wald(np.exp(z), 2.0),
+    }
+    y = draws[name]()
+    found = LinearRegressor(name).fit(x, y).inference(x, y)
+    made = found.residuals("quantile")
+    assert stats.kstest(made, "norm").pvalue > 1e-3 and abs(made.mean()) < 0.1
+    assert residuals_chart(z, made).to_dict()["description"] == "Residuals over predictions"
+    with pytest.raises(DomainError, match="the kind of residual is"):
+        found.residuals("anscombe")

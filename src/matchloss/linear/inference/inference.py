@@ -14,6 +14,7 @@ from scipy import linalg, special
 from matchloss.errors import DomainError, ShapeError
 from matchloss.linear.inference.information import Standing
 from matchloss.linear.inference.prediction import Predictions, predictions
+from matchloss.linear.inference.residuals import residuals
 from matchloss.linear.inference.table import Table, summary_of
 from matchloss.linear.inference.testing import Test, chi_squared, f_test, rows_of_hypothesis
 from matchloss.linear.metric import DEPENDENT, pivoted
@@ -236,6 +237,13 @@ class Inference:
         assert self.reads is not None
         rows = self.reads(X)
         return predictions(self, rows, offset, self._centred_covariance(kind, groups), self._quantile(alpha, kind), alpha, observations)
+
+    def residuals(self, kind: str = "deviance", seed: int = 0) -> Floats:
+        """Residuals of the rows of positive weight, (n,): "response" (target less prediction), "pearson" (over the law's standard
+        deviation but for the dispersion), "deviance" (whose squares sum to the deviance), or "quantile": normal if the law is right,
+        for counts and labels too, where chance, from `seed`, decides within a step.
+        """
+        return residuals(self, kind, seed)
 
     def summary(self, alpha: float = 0.05) -> Table:
         """Coefficients with standard errors, z or t, p values and intervals: prints as statsmodels' does, and is a frame."""

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 
 NODES = 16  # Gauss-Hermite nodes over the raw prediction's own uncertainty
 HALVINGS = 80
+Law = Callable[[Any, float, Any], Any]  # of a target with this mean, dispersion and loss, as scipy.stats has it
+LAWS: dict[str, Law] = {
+    "poisson": lambda mu, phi, loss: stats.poisson(mu),
+    "negative_binomial": lambda mu, phi, loss: stats.nbinom(loss.size, 1 / (1 + mu / loss.size)),
+    "gamma": lambda mu, phi, loss: stats.gamma(1 / phi, scale=mu * phi),
+    "inverse_gaussian": lambda mu, phi, loss: stats.invgauss(mu * phi, scale=1 / phi),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,17 +90,11 @@ def _observations(of: Inference, raw: Floats, se: Floats, quantile: float, alpha
     if loss.name == "squared_error":
         wide = quantile * np.sqrt(se**2 + phi)
         return raw - wide, raw + wide
-    laws: dict[str, Callable[[Floats], Any]] = {
-        "poisson": lambda mu: stats.poisson(mu),
-        "negative_binomial": lambda mu: stats.nbinom(loss.parameters["size"], 1 / (1 + mu / loss.parameters["size"])),
-        "gamma": lambda mu: stats.gamma(1 / phi, scale=mu * phi),
-        "inverse_gaussian": lambda mu: stats.invgauss(mu * phi, scale=1 / phi),
-    }
-    if loss.name not in laws:
-        raise DomainError(f"{of.f.loss!r} gives no interval for a new target; allowed: squared_error, {', '.join(laws)}")
+    if loss.name not in LAWS:
+        raise DomainError(f"{of.f.loss!r} gives no interval for a new target; allowed: squared_error, {', '.join(LAWS)}")
     nodes, mass = special.roots_hermitenorm(NODES)
     mean = np.asarray(of.f.loss.predict(raw[:, None] + se[:, None] * nodes))
-    law = laws[loss.name](mean)
+    law = LAWS[loss.name](mean, phi, loss)
     whole = loss.name in ("poisson", "negative_binomial")
     return tuple(_mixed_quantile(law, mass / mass.sum(), q, whole) for q in (alpha / 2, 1 - alpha / 2))  # pyright: ignore[reportReturnType]
 

@@ -4,7 +4,7 @@ A function takes what `matchloss.scoring` computed and gives an `altair.Chart`; 
 Altair is imported when the first picture is made.
 """
 
-from matchloss.report.pictures.coefficients import coefficients_chart, path_chart
+from matchloss.report.pictures.coefficients import coefficients_chart, path_chart, residuals_chart
 from matchloss.report.pictures.forecasts import (
     comparison_chart,
     decomposition_chart,
@@ -29,6 +29,7 @@ __all__ = [
     "murphy_difference_chart",
     "path_chart",
     "reliability_chart",
+    "residuals_chart",
     "sharpness_chart",
     "signals_chart",
     "standings_chart",

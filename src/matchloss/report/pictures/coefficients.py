@@ -1,4 +1,4 @@
-"""Pictures of coefficients: with intervals, and along a path of penalties."""
+"""Pictures of linear fits: coefficients with intervals and along a path of penalties, residuals against predictions."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import altair as alt
 
 Floats = NDArray[np.float64]
+POINTS, GROUPS = 2_000, 20  # of residuals
 MOST = 30  # coefficients in one picture: those that are surest to differ from 0
 
 
@@ -62,3 +63,22 @@ def path_chart(alphas: Floats, coef: Floats, names: Sequence[str], chosen: float
     )
     marks = [] if chosen is None else [alt.Chart(data(at=chosen)).mark_rule(style="right").encode(alt.X("at:Q", scale=scale))]
     return finished(alt.layer(lines, *marks), title, width=900, height=320, description="Coefficients along a path of penalties")
+
+
+def residuals_chart(
+    predicted: Floats, residuals: Floats, xlabel: str = "prediction", ylabel: str = "residual", title: str = ""
+) -> alt.Chart:
+    """Residuals over predictions, and the mean of those near each prediction; of many rows a sample in equal steps."""
+    alt = altair()
+    order = np.argsort(predicted, kind="stable")
+    shown = order[:: max(1, len(order) // POINTS)]
+    groups = [part for part in np.array_split(order, GROUPS) if len(part)]
+    means = data(x=[predicted[g].mean() for g in groups], mean=[residuals[g].mean() for g in groups])
+    layers = [
+        alt.Chart(data(zero=0.0)).mark_rule(style="right").encode(alt.Y("zero:Q")),
+        alt.Chart(data(x=predicted[shown], residual=residuals[shown]))
+        .mark_point(filled=True, size=14, opacity=0.35)
+        .encode(alt.X("x:Q", title=xlabel, scale=alt.Scale(zero=False)), alt.Y("residual:Q", title=ylabel)),
+        alt.Chart(means).mark_line(style="curve").encode(alt.X("x:Q"), alt.Y("mean:Q")),
+    ]
+    return finished(alt.layer(*layers), title, width=900, height=320, description="Residuals over predictions")
