@@ -98,6 +98,8 @@ def bad(folder: Path, name: str) -> tuple[Any, str, dict[str, Any], type[Excepti
         return data, "y", {"memory": "much"}, ValueError, "memory is 'much'; allowed: a size such as \"2GB\""
     if name == "no folder":
         return data, "y", {"scratch": folder / "none"}, ScratchError, "is no folder"
+    if name == "two columns of one name":
+        return frame.append_column("x", frame["y"]), "y", more, ColumnError, 'has two columns "x"'
     if name == "a date":
         return frame.append_column("d", pa.array([0] * 100, pa.date32())), "y", more, ColumnError, 'column "d" has the type'
     raise AssertionError(name)
@@ -108,6 +110,7 @@ BAD = (
     "a damaged page", "a truncated gzip", "no rows", "a used iterator", "an iterator to resume from", "an iterator of something else",
     "something else", "no file", "no file of the pattern", "no such target", "a target that is not a number", "a missing target",
     "a target outside", "a negative weight", "all weights 0", "too little memory", "no size", "no folder", "a date",
+    "two columns of one name",
 )  # fmt: skip
 
 

@@ -182,8 +182,11 @@ class Seen:
         return [*arrays, *numbers, joined]
 
     def _check_columns(self, names: list[str], place: Place) -> None:
-        """ColumnError where a batch lacks a column, or has one more."""
+        """ColumnError where a batch lacks a column, has one more, or two of one name."""
         features = self.spec.features(names)
+        twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
+        if twice is not None:
+            raise ColumnError(f'{place.name} has two columns "{twice}": give each a name of its own')
         self.expect(features, place.name)
         if self.kinds.keys() == set(features) and self.spec.target in names:
             return
