@@ -73,6 +73,11 @@ def _backward(loss: StructuredLoss, many: int, kept: Any, factor: jax.Array) -> 
 _values.defvjp(_forward, _backward)
 
 
+def values(loss: StructuredLoss, many: int, raw: tuple[jax.Array, ...], *given: jax.Array) -> jax.Array:
+    """The values of all groups, differentiable in raw."""
+    return jnp.asarray(_values(loss, many, raw, given))
+
+
 def _floating(*arrays: Any) -> tuple[jax.Array, ...]:
     made = [jnp.asarray(x) for x in arrays]
     return tuple(x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.float32) for x in made)
@@ -92,14 +97,14 @@ def ctc_loss(logits: Any, logit_paddings: Any, labels: Any, label_paddings: Any,
     """
     (z,) = _floating(logits)
     frames, said = (jnp.sum(jnp.asarray(p) == 0, axis=1) for p in (logit_paddings, label_paddings))
-    return _values(CTC(blank_id), z.shape[0], (jnp.swapaxes(z, 0, 1),), (jnp.asarray(labels), said, frames))
+    return values(CTC(blank_id), z.shape[0], (jnp.swapaxes(z, 0, 1),), jnp.asarray(labels), said, frames)
 
 
 def crf_loss(emissions: Any, tags: Any, lengths: Any, transitions: Any, start: Any, end: Any) -> jax.Array:
     """Minus the log probability of tags (N, T) in a linear-chain CRF, for each sequence; lengths None: all T. As `torch.crf_loss`."""
     raw = _floating(emissions, transitions, start, end)
     given = (jnp.asarray(tags),) if lengths is None else (jnp.asarray(tags), jnp.asarray(lengths))
-    return _values(LinearChainCRF(), raw[0].shape[0], raw, given)
+    return values(LinearChainCRF(), raw[0].shape[0], raw, *given)
 
 
 def cox_loss(log_hz: Any, event: Any, time: Any, ties_method: str = "efron") -> jax.Array:
@@ -111,29 +116,29 @@ def cox_loss(log_hz: Any, event: Any, time: Any, ties_method: str = "efron") -> 
     >>> [f"{x:.4f}" for x in slope]
     ['-0.6667', '0.3333', '0.3333']
     """
-    return _values(Cox(ties_method), 1, _floating(log_hz), (jnp.asarray(time), jnp.asarray(event)))[0]
+    return values(Cox(ties_method), 1, _floating(log_hz), jnp.asarray(time), jnp.asarray(event))[0]
 
 
 def plackett_luce_loss(scores: Any, indptr: Any, order: Any = None, top: int | None = None) -> jax.Array:
     """Minus the log probability of the order of each ragged list, (lists,); arguments as `torch.plackett_luce_loss`."""
     bounds = jnp.asarray(indptr)
     given = (bounds,) if order is None else (bounds, jnp.asarray(order))
-    return _values(PlackettLuce(top), bounds.shape[0] - 1, _floating(scores), given)
+    return values(PlackettLuce(top), bounds.shape[0] - 1, _floating(scores), *given)
 
 
 def info_nce_loss(query: Any, positive_key: Any, temperature: Any = 0.1) -> jax.Array:
     """InfoNCE of N pairs without the N x N matrix. Source: van den Oord, Li and Vinyals (2018)."""
     a, b = _floating(query, positive_key)
-    return _values(InfoNCE(), 1, (a, b, jnp.asarray(1.0 / temperature, a.dtype)), ())[0]
+    return values(InfoNCE(), 1, (a, b, jnp.asarray(1.0 / temperature, a.dtype)))[0]
 
 
 def clip_loss(image_features: Any, text_features: Any, logit_scale: Any) -> jax.Array:
     """CLIP's loss of N pairs without the N x N matrix. Source: Radford et al. (2021)."""
     a, b = _floating(image_features, text_features)
-    return _values(CLIP(), 1, (a, b, jnp.asarray(logit_scale, a.dtype)), ())[0]
+    return values(CLIP(), 1, (a, b, jnp.asarray(logit_scale, a.dtype)))[0]
 
 
 def siglip_loss(image_features: Any, text_features: Any, logit_scale: Any, logit_bias: Any = 0.0) -> jax.Array:
     """SigLIP's loss of N pairs without the N x N matrix. Source: Zhai et al. (2023)."""
     a, b = _floating(image_features, text_features)
-    return _values(SigLIP(), 1, (a, b, jnp.asarray(logit_scale, a.dtype), jnp.asarray(logit_bias, a.dtype)), ())[0]
+    return values(SigLIP(), 1, (a, b, jnp.asarray(logit_scale, a.dtype), jnp.asarray(logit_bias, a.dtype)))[0]
