@@ -71,13 +71,9 @@ def _run(codes: Sequence[str]) -> list[str]:
         "JAX_PLATFORMS": "cpu",
     }
     process = subprocess.Popen(
-        [sys.executable, "-P", "-c", RUNNER],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
+        [sys.executable, "-P", "-c", RUNNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         env=environment,
-    )
+    )  # fmt: skip
     try:
         out, _ = process.communicate(json.dumps(codes), timeout=LIMIT)
     except subprocess.TimeoutExpired:

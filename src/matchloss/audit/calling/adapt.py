@@ -243,15 +243,9 @@ def _of_object(loss: Any) -> Callee:
     parameters, options = _signature(loss.value)
     gradient, hessian = getattr(loss, "gradient", None), getattr(loss, "hessian", None)
     return Callee(
-        loss.value,
-        _name(loss),
-        _instance_text(loss),
-        "fn.value",
-        parameters=parameters,
-        options=options,
-        gradient=gradient,
+        loss.value, _name(loss), _instance_text(loss), "fn.value", parameters=parameters, options=options, gradient=gradient,
         hessian=hessian,
-    )
+    )  # fmt: skip
 
 
 def _of_module(module: Any) -> Callee:

@@ -78,12 +78,9 @@ def _inputs(s: Subject) -> Iterator[Finding]:
             call = s.quote(method="" if method == "call" else method, reduction=_one(s))
             code = [call, f"print({'x' if which == 'predictions' else 'y'})"]
             yield s.finding(
-                "error",
-                f"A call of its {_word(method)} changes the {which} that it is given: whatever uses them next is wrong.",
-                x=x[:2],
-                y=y[:2],
-                code=code,
-            )
+                "error", f"A call of its {_word(method)} changes the {which} that it is given: whatever uses them next is wrong.", x=x[:2],
+                y=y[:2], code=code,
+            )  # fmt: skip
             return
 
 
@@ -100,11 +97,9 @@ def _repeated(s: Subject) -> Iterator[Finding]:
     shown: dict[str, Any] = {"x": x if s.scalar else x[:2], "y": y if s.scalar else y[:2]}
     if differ(first, second).any():
         yield s.finding(
-            "error",
-            "The same call twice gives two results: it draws numbers, or remembers what it has seen. A run cannot be repeated.",
-            code=[f"print({call})", f"print({call})"],
-            **shown,
-        )
+            "error", "The same call twice gives two results: it draws numbers, or remembers what it has seen. A run cannot be repeated.",
+            code=[f"print({call})", f"print({call})"], **shown,
+        )  # fmt: skip
         return
     if s.scalar:
         return
@@ -142,13 +137,10 @@ def _reused(s: Subject) -> Iterator[Finding]:
     if differ(right, _numbers(s, arrays)).any():
         call = s.quote(reduction=_one(s))
         yield s.finding(
-            "error",
-            "An array that was overwritten with other numbers gives the old result: it remembers arrays by where they "
-            "lie, and buffers that are filled anew train on old data.",
-            x=x[:2],
-            y=y[:2],
+            "error", "An array that was overwritten with other numbers gives the old result: it remembers arrays by where they "
+            "lie, and buffers that are filled anew train on old data.", x=x[:2], y=y[:2],
             code=[f"print({call})", "x[...] = x + 1", f"print({call})"],
-        )
+        )  # fmt: skip
 
 
 def _aliased(s: Subject) -> Iterator[Finding]:
@@ -168,12 +160,9 @@ def _aliased(s: Subject) -> Iterator[Finding]:
         if differ(before, s.framework.numbers(kept)).any():
             call = s.quote(method="" if method == "call" else method, reduction=_one(s))
             yield s.finding(
-                "error",
-                f"The {_word(method)} that one call returned is overwritten by the next call: two batches cannot be compared.",
-                x=x[:2],
-                y=y[:2],
-                code=[f"first = {call}", "print(first)", "x = x + 1", call, "print(first)"],
-            )
+                "error", f"The {_word(method)} that one call returned is overwritten by the next call: two batches cannot be compared.",
+                x=x[:2], y=y[:2], code=[f"first = {call}", "print(first)", "x = x + 1", call, "print(first)"],
+            )  # fmt: skip
             return
 
 
@@ -195,13 +184,9 @@ def _methods(s: Subject) -> Iterator[Finding]:
                 between = s.quote(method="" if other == "call" else other, reduction=_one(s))
                 code = [f"print({named})", "rows = x", "x = x + 1", between, "x = rows", f"print({named})"]
                 yield s.finding(
-                    "error",
-                    f"Its {_word(method)} depends on the arrays that its {_word(other)} was called with before: steps are taken "
-                    "with what belongs to other rows.",
-                    x=x if s.scalar else x[:2],
-                    y=y if s.scalar else y[:2],
-                    code=code,
-                )
+                    "error", f"Its {_word(method)} depends on the arrays that its {_word(other)} was called with before: steps are taken "
+                    "with what belongs to other rows.", x=x if s.scalar else x[:2], y=y if s.scalar else y[:2], code=code,
+                )  # fmt: skip
                 return
 
 
@@ -263,12 +248,9 @@ def _forked(s: Subject) -> Iterator[Finding]:
         call = s.quote(reduction=_one(s))
         code = ["import os", "", call, "if os.fork() == 0:", f"    print({call})", "    os._exit(0)", "os.wait()"]
         yield s.finding(
-            "error",
-            f"In a forked process it {how}: data loaders and pools of processes fork.",
-            x=x if s.scalar else x[:2],
-            y=y if s.scalar else y[:2],
-            code=code,
-        )
+            "error", f"In a forked process it {how}: data loaders and pools of processes fork.", x=x if s.scalar else x[:2],
+            y=y if s.scalar else y[:2], code=code,
+        )  # fmt: skip
 
 
 def _process(s: Subject) -> Iterator[Finding]:
@@ -290,12 +272,9 @@ def _process(s: Subject) -> Iterator[Finding]:
     if changed:
         call = s.quote(reduction=_one(s))
         yield s.finding(
-            "warning",
-            f"A call changes {' and '.join(changed)}, for everything else in the process.",
-            x=x if s.scalar else x[:2],
-            y=y if s.scalar else y[:2],
-            code=[call],
-        )
+            "warning", f"A call changes {' and '.join(changed)}, for everything else in the process.", x=x if s.scalar else x[:2],
+            y=y if s.scalar else y[:2], code=[call],
+        )  # fmt: skip
 
 
 # --- cost ------------------------------------------------------------------------------------------------------------------------

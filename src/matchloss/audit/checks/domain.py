@@ -103,13 +103,9 @@ def _off_simplex(s: Subject) -> Iterator[Finding]:
         got = _bad_row(s, x, np.array(y), words="distribution")
         if _plausible(got):
             yield s.finding(
-                "note",
-                f"It takes a target distribution that {words} and returns {got:.4g}: {means}.",
-                x=x,
-                y=np.array([y]),
-                got=got,
+                "note", f"It takes a target distribution that {words} and returns {got:.4g}: {means}.", x=x, y=np.array([y]), got=got,
                 code=refused(s.quote()),
-            )
+            )  # fmt: skip
 
 
 def _numbers_outside(s: Subject) -> Iterator[Finding]:
@@ -120,14 +116,9 @@ def _numbers_outside(s: Subject) -> Iterator[Finding]:
             constant = same is not None and not differ(got, same)
             means = "of a 0 every prediction has the same loss, and no gradient" if constant else "0 is neither"
             yield s.finding(
-                "note",
-                f"Targets are -1 and 1, but it takes 0 and returns {got:.4g}: {means}. With targets 0 and 1 half of the data "
-                "train nothing.",
-                x=x,
-                y=0.5,
-                got=got,
-                code=refused(s.quote()),
-            )
+                "note", f"Targets are -1 and 1, but it takes 0 and returns {got:.4g}: {means}. With targets 0 and 1 half of the data "
+                "train nothing.", x=x, y=0.5, got=got, code=refused(s.quote()),
+            )  # fmt: skip
     outside: list[tuple[float, str]] = {
         "binary": [(2.0, "a target is 0 or 1"), (-1.0, "a target is 0 or 1")],
         "count": [(-1.0, "a count is not negative")],
@@ -140,14 +131,9 @@ def _numbers_outside(s: Subject) -> Iterator[Finding]:
         shown = [float(s.encode(t)) for t in taken]
         allowed = "a target is -1 or 1" if s.convention.target == "signs" else outside[0][1]
         yield s.finding(
-            "note",
-            f"It takes the target{'s' if len(taken) > 1 else ''} {' and '.join(f'{t:g}' for t in shown)} ({allowed}) and returns "
-            f"{got:.4g}: wrongly coded data train without a word.",
-            x=x,
-            y=y,
-            got=got,
-            code=refused(s.quote()),
-        )
+            "note", f"It takes the target{'s' if len(taken) > 1 else ''} {' and '.join(f'{t:g}' for t in shown)} ({allowed}) and returns "
+            f"{got:.4g}: wrongly coded data train without a word.", x=x, y=y, got=got, code=refused(s.quote()),
+        )  # fmt: skip
 
 
 def _predictions_outside(s: Subject) -> Iterator[Finding]:
@@ -160,12 +146,9 @@ def _predictions_outside(s: Subject) -> Iterator[Finding]:
         got = _bad_row(s, bad if s.convention.input == "prediction" else np.log(bad), y, words="target")
         if _plausible(got):
             yield s.finding(
-                "note",
-                "It takes predictions that do not sum to 1 (0.5, 0.5, 0.5): raw outputs given by mistake are not noticed.",
-                x=bad if s.convention.input == "prediction" else np.log(bad),
-                y=y if s.hard else y[None],
-                got=got,
-            )
+                "note", "It takes predictions that do not sum to 1 (0.5, 0.5, 0.5): raw outputs given by mistake are not noticed.",
+                x=bad if s.convention.input == "prediction" else np.log(bad), y=y if s.hard else y[None], got=got,
+            )  # fmt: skip
         return
     tried = (1.5, -0.5) if s.kind == "binary" else (-0.5,)
     taken = {x: v for x in tried for t in s.targets()[[-1, 0]] if _plausible(v := _bad_row(s, x, t, words="target"))}
@@ -176,12 +159,8 @@ def _predictions_outside(s: Subject) -> Iterator[Finding]:
         yield s.finding(
             "note",
             f"It takes the prediction{'s' if len(taken) > 1 else ''} {' and '.join(f'{p:g}' for p in taken)} as {what}: raw outputs "
-            "given by mistake are not noticed.",
-            x=x,
-            y=t,
-            got=_bad_row(s, x, t, words="target"),
-            code=refused(s.quote()),
-        )
+            "given by mistake are not noticed.", x=x, y=t, got=_bad_row(s, x, t, words="target"), code=refused(s.quote()),
+        )  # fmt: skip
 
 
 def _not_a_number(s: Subject) -> Iterator[Finding]:
@@ -192,25 +171,17 @@ def _not_a_number(s: Subject) -> Iterator[Finding]:
     bad_x = np.full(CLASSES, np.nan) if s.classes else np.nan
     if _plausible(got := _bad_row(s, bad_x, good, words="target")):
         yield s.finding(
-            "warning",
-            f"A prediction that is NaN has the loss {got:.4g}: a model that has broken down is not noticed.",
-            x=np.array([bad_x]),
-            y=np.array([good]),
-            got=got,
-            expected=np.nan,
-        )
+            "warning", f"A prediction that is NaN has the loss {got:.4g}: a model that has broken down is not noticed.",
+            x=np.array([bad_x]), y=np.array([good]), got=got, expected=np.nan,
+        )  # fmt: skip
     if s.classes and not s.soft:
         return
     bad_y: Any = np.array([np.nan, 0.5, 0.5]) if s.classes else np.nan
     if not s.label_dtype.startswith("int") and _plausible(got := _bad_row(s, x[0], bad_y, words="target")):
         yield s.finding(
-            "warning",
-            f"A target that is NaN has the loss {got:.4g}: missing targets train without a word.",
-            x=x[:1],
-            y=np.array([bad_y]),
-            got=got,
-            expected=np.nan,
-        )
+            "warning", f"A target that is NaN has the loss {got:.4g}: missing targets train without a word.", x=x[:1], y=np.array([bad_y]),
+            got=got, expected=np.nan,
+        )  # fmt: skip
 
 
 def _negative_weight(s: Subject) -> Iterator[Finding]:
@@ -221,12 +192,9 @@ def _negative_weight(s: Subject) -> Iterator[Finding]:
     out = tolerant(lambda: s.framework.numbers(s.run(s.arrays(x, y, "float64"), s.keywords(reduction, weight=w))).ravel()[0])
     if _plausible(out):
         yield s.finding(
-            "note",
-            "It takes a negative weight: such a row is trained to be as wrong as can be.",
-            x=x[:3],
-            y=y[:3],
+            "note", "It takes a negative weight: such a row is trained to be as wrong as can be.", x=x[:3], y=y[:3],
             options={s.convention.weight_argument or "": w[:3]},
-        )
+        )  # fmt: skip
 
 
 def _class_ignored(s: Subject) -> Iterator[Finding]:
@@ -234,9 +202,6 @@ def _class_ignored(s: Subject) -> Iterator[Finding]:
     options = {s.convention.ignore_argument or "": 1}
     if tolerant(lambda: s.call(x, y, options=options)) is not None:
         yield s.finding(
-            "note",
-            "The label to ignore may be that of a class: then no row of this class is trained, and nothing says so.",
-            x=x,
-            y=y,
+            "note", "The label to ignore may be that of a class: then no row of this class is trained, and nothing says so.", x=x, y=y,
             options=options,
-        )
+        )  # fmt: skip

@@ -185,14 +185,9 @@ def _digits(s: Subject) -> Iterator[Finding]:
         call = s.quote()
         code = [f"print({call})", f"x = x * {1 + 2.0**-28!r}", f"print({call})"]
         yield s.finding(
-            "error",
-            "Predictions in float64 are rounded to fewer digits inside: a step of 4e-9 of a prediction does not change "
-            "the value, which has the digits of float32.",
-            x=x[i : i + 1],
-            y=y[i : i + 1],
-            code=code,
-            got=v_near[i],
-        )
+            "error", "Predictions in float64 are rounded to fewer digits inside: a step of 4e-9 of a prediction does not change "
+            "the value, which has the digits of float32.", x=x[i : i + 1], y=y[i : i + 1], code=code, got=v_near[i],
+        )  # fmt: skip
 
 
 def _integers(s: Subject) -> Iterator[Finding]:
@@ -214,12 +209,9 @@ def _integers(s: Subject) -> Iterator[Finding]:
     rows = slice(i, i + 1) if bad.size > 1 else slice(0, 4)
     code = [f"print({s.quote()})", f"x = {s.framework.code(whole[rows].astype(int), 'int64')}", f"print({s.quote()})"]
     yield s.finding(
-        "error",
-        "Predictions that are integers have another loss than the same numbers as floats: a share of the result is cut off.",
-        x=whole[rows],
-        y=y[rows],
-        code=code,
-    )
+        "error", "Predictions that are integers have another loss than the same numbers as floats: a share of the result is cut off.",
+        x=whole[rows], y=y[rows], code=code,
+    )  # fmt: skip
 
 
 def _foreign(s: Subject) -> Iterator[Finding]:
@@ -330,13 +322,9 @@ def _sized(s: Subject, x: Any, y: Any, n: int, role: str, i: int, got: Any) -> F
     last = f"[{i}]" if role == "none" else ""
     again = [f"x = {_tiled(s, 'x', n)}", f"y = {_tiled(s, 'y', n)}", f"print({s.quote()}{last})"]
     return s.finding(
-        "error",
-        f"Of {n:,} rows, {what} is not as among {PAD}: batches of that size are wrong.",
-        x=x[few],
-        y=y[few],
-        rows=n,
+        "error", f"Of {n:,} rows, {what} is not as among {PAD}: batches of that size are wrong.", x=x[few], y=y[few], rows=n,
         code=[f"print({s.quote()})", *again],
-    )
+    )  # fmt: skip
 
 
 def _tiled(s: Subject, name: str, n: int) -> str:

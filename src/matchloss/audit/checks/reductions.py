@@ -45,14 +45,9 @@ def _alone(s: Subject) -> Iterator[Finding]:
         if (bad := differ(got, right)).any():
             i = int(np.argmax(bad))
             yield s.finding(
-                "error",
-                f"A row's loss is {right[i]:.4g} among {PAD} rows and {got[i]:.4g} {what}: it depends on the other rows, and the "
-                "size and order of batches change what is trained.",
-                x=x[i : i + 1],
-                y=y[i : i + 1],
-                got=got[i],
-                expected=right[i],
-            )
+                "error", f"A row's loss is {right[i]:.4g} among {PAD} rows and {got[i]:.4g} {what}: it depends on the other rows, and the "
+                "size and order of batches change what is trained.", x=x[i : i + 1], y=y[i : i + 1], got=got[i], expected=right[i],
+            )  # fmt: skip
             return
 
 
@@ -63,11 +58,9 @@ def _reduced(s: Subject, role: str, name: str | None, x: Any, y: Any, v: Any) ->
         shown = {"x": x[few], "y": y[few], "options": named(s, name), "expected": of(role, v[few]), "got": s.total(x[few], y[few], name)}
         if role == "mean" and s.classes and not differ(got, right / CLASSES):
             yield s.finding(
-                "warning",
-                f"The mean is over all {CLASSES} entries of each row, 1/{CLASSES} of the mean over rows: the mean is not the "
-                "divergence that a row has, and the step size depends on the number of classes.",
-                **shown,
-            )
+                "warning", f"The mean is over all {CLASSES} entries of each row, 1/{CLASSES} of the mean over rows: the mean is not the "
+                "divergence that a row has, and the step size depends on the number of classes.", **shown,
+            )  # fmt: skip
             return
         mean = role == "sum" and not differ(got, v.mean())
         what = "is the mean" if mean else f"is {got / right:.4g} times that of the rows' own values" if right else "is not that of the rows"
@@ -84,15 +77,9 @@ def _reduced_gradient(s: Subject, role: str, name: str | None, x: Any, y: Any) -
     if bad.any():
         i = int(np.argmax(bad))
         yield s.finding(
-            "error",
-            f"The gradient of the {role} is not the {role} of the rows' gradients: reducing inside or outside trains two models.",
-            x=x[i : i + 1],
-            y=y[i : i + 1],
-            show="gradient",
-            options=named(s, name),
-            got=got[i],
-            expected=right[i],
-        )
+            "error", f"The gradient of the {role} is not the {role} of the rows' gradients: reducing inside or outside trains two models.",
+            x=x[i : i + 1], y=y[i : i + 1], show="gradient", options=named(s, name), got=got[i], expected=right[i],
+        )  # fmt: skip
 
 
 def _default(s: Subject, made: dict[str, str | None], x: Any, y: Any) -> Iterator[Finding]:
@@ -109,9 +96,6 @@ def _default(s: Subject, made: dict[str, str | None], x: Any, y: Any) -> Iterato
         out = tolerant(lambda role=role: s.call(x, y, reduction=role))
         if out is not None and np.size(s.framework.numbers(out)) > 1:
             yield s.finding(
-                "warning",
-                f"{argument}={role!r} is taken without a word and returns a value a row: a misspelt reduction is no error.",
-                x=x[:2],
-                y=y[:2],
-                options={argument: role},
-            )
+                "warning", f"{argument}={role!r} is taken without a word and returns a value a row: a misspelt reduction is no error.",
+                x=x[:2], y=y[:2], options={argument: role},
+            )  # fmt: skip

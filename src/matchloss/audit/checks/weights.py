@@ -47,15 +47,10 @@ def _rows(s: Subject, made: dict[str, str | None]) -> Iterator[Finding]:
                 i = int(np.argmax(bad))
                 row = slice(i, i + 1)
                 yield s.finding(
-                    "error",
-                    f"A row of weight {w[i]:g} has the loss {got[i]:.4g}, not {w[i]:g} times its loss {v[i]:.4g}: weighted rows "
-                    "do not count as often as their weight says.",
-                    x=x[row],
-                    y=y[row],
-                    options={argument: w[row]},
-                    got=got[row],
+                    "error", f"A row of weight {w[i]:g} has the loss {got[i]:.4g}, not {w[i]:g} times its loss {v[i]:.4g}: weighted rows "
+                    "do not count as often as their weight says.", x=x[row], y=y[row], options={argument: w[row]}, got=got[row],
                     expected=w[row] * v[row],
-                )
+                )  # fmt: skip
             continue
         got = np.float64(s.total(x, y, name, weight=w))
         right = w @ v / (w.sum() if role == "mean" else 1.0)
@@ -89,16 +84,10 @@ def _weighted_gradient(s: Subject, x: Any, y: Any, w: Any) -> Iterator[Finding]:
     if bad.any():
         row = slice(int(np.argmax(bad)), int(np.argmax(bad)) + 1)
         yield s.finding(
-            "error",
-            f"The gradient of a row of weight {w[row][0]:g} is not that many times the gradient of the row: rows do not pull as "
-            "their weights say.",
-            x=x[row],
-            y=y[row],
-            show="gradient",
-            options={s.convention.weight_argument or "": w[row]},
-            got=got[row],
+            "error", f"The gradient of a row of weight {w[row][0]:g} is not that many times the gradient of the row: rows do not pull as "
+            "their weights say.", x=x[row], y=y[row], show="gradient", options={s.convention.weight_argument or "": w[row]}, got=got[row],
             expected=right[row],
-        )
+        )  # fmt: skip
 
 
 def _absent(s: Subject, made: dict[str, str | None]) -> Iterator[Finding]:
@@ -122,13 +111,9 @@ def _absent(s: Subject, made: dict[str, str | None]) -> Iterator[Finding]:
         does = "makes the function raise" if found is None else "makes the result NaN"
         call = s.quote({s.convention.weight_argument or "": w[:3]}, reduction=name)
         yield s.finding(
-            "note",
-            f"A row of weight 0 whose {what} is NaN {does}: a weight of 0 is no mask for missing {what}s.",
-            x=z[:3],
-            y=t[:3],
-            code=attempt(call) if found is None else [f"print({call})"],
-            weights=w[:3],
-        )
+            "note", f"A row of weight 0 whose {what} is NaN {does}: a weight of 0 is no mask for missing {what}s.", x=z[:3], y=t[:3],
+            code=attempt(call) if found is None else [f"print({call})"], weights=w[:3],
+        )  # fmt: skip
         return
 
 
@@ -145,14 +130,9 @@ def _classes(s: Subject, made: dict[str, str | None]) -> Iterator[Finding]:
         if (bad := differ(got, w[y] * v)).any():
             row = slice(int(np.argmax(bad)), int(np.argmax(bad)) + 1)
             yield s.finding(
-                "warning",
-                f"A row whose class has the weight {w[y[row]][0]:g} does not have that many times its loss.",
-                x=x[row],
-                y=y[row],
-                options={argument: w},
-                got=got[row],
-                expected=(w[y] * v)[row],
-            )
+                "warning", f"A row whose class has the weight {w[y[row]][0]:g} does not have that many times its loss.", x=x[row], y=y[row],
+                options={argument: w}, got=got[row], expected=(w[y] * v)[row],
+            )  # fmt: skip
     if not s.soft:
         return
     few, hot = np.array([0, 2]), np.eye(CLASSES)[y]
@@ -164,16 +144,10 @@ def _classes(s: Subject, made: dict[str, str | None]) -> Iterator[Finding]:
             quoted = s.quote({argument: w}, reduction=name)
             code = [f"one_hot = {s.framework.code(hot[few], 'float64')}", f"print({quoted})", "y = one_hot", f"print({quoted})"]
             yield s.finding(
-                "warning",
-                f"With class weights the {role if role != 'none' else 'value'} of labels is {one:.4g}, of the same targets as "
-                f"one-hot distributions {other:.4g}: smoothed or mixed labels train with another step size than plain ones.",
-                x=x[few],
-                y=y[few],
-                code=code,
-                weights=w,
-                labels=one,
-                one_hot=other,
-            )
+                "warning", f"With class weights the {role if role != 'none' else 'value'} of labels is {one:.4g}, of the same targets as "
+                f"one-hot distributions {other:.4g}: smoothed or mixed labels train with another step size than plain ones.", x=x[few],
+                y=y[few], code=code, weights=w, labels=one, one_hot=other,
+            )  # fmt: skip
 
 
 # --- a label to ignore -----------------------------------------------------------------------------------------------------------
@@ -190,11 +164,8 @@ def _ignored(s: Subject, made: dict[str, str | None]) -> Iterator[Finding]:
         yield s.finding(
             "warning",
             f"A row with the label to ignore, {label}, raises {type(failed.original).__name__}: rows are not ignored, and padding "
-            "with this label ends the training.",
-            x=x,
-            y=y,
-            code=attempt(s.quote({argument: label}, reduction=next(iter(made.values())))),
-        )
+            "with this label ends the training.", x=x, y=y, code=attempt(s.quote({argument: label}, reduction=next(iter(made.values())))),
+        )  # fmt: skip
         label, options = CLASSES - 1, {argument: CLASSES - 1}
         if _raised(s, x, np.where(y < 0, label, y), made, options) is not None:
             return
@@ -234,15 +205,9 @@ def _ignored_rows(s: Subject, made: dict[str, str | None], label: int, options: 
             row = slice(int(np.argmax(bad)), int(np.argmax(bad)) + 1)
             which = "kept" if kept[row][0] else "ignored"
             yield s.finding(
-                "error",
-                f"The {show} of a row that is {which} is not what it is without ignored rows: ignoring changes what is learned.",
-                x=x[row],
-                y=y[row],
-                show=show,
-                options=options,
-                got=got[row],
-                expected=right[row],
-            )
+                "error", f"The {show} of a row that is {which} is not what it is without ignored rows: ignoring changes what is learned.",
+                x=x[row], y=y[row], show=show, options=options, got=got[row], expected=right[row],
+            )  # fmt: skip
 
 
 def _ignored_means(s: Subject, made: dict[str, str | None], label: int, options: dict[str, Any]) -> Iterator[Finding]:
@@ -252,14 +217,9 @@ def _ignored_means(s: Subject, made: dict[str, str | None], label: int, options:
     if "sum" in made and differ(got := np.float64(s.total(x, y, made["sum"], options=options)), v.sum()):
         few = slice(0, 4)
         yield s.finding(
-            "error",
-            "The sum over rows is not the sum over those that are not ignored.",
-            x=x[few],
-            y=y[few],
-            options=options | named(s, made["sum"]),
-            got=s.total(x[few], y[few], made["sum"], options=options),
-            expected=v[few].sum(),
-        )
+            "error", "The sum over rows is not the sum over those that are not ignored.", x=x[few], y=y[few],
+            options=options | named(s, made["sum"]), got=s.total(x[few], y[few], made["sum"], options=options), expected=v[few].sum(),
+        )  # fmt: skip
     if "mean" not in made:
         return
     name = made["mean"]
@@ -269,27 +229,17 @@ def _ignored_means(s: Subject, made: dict[str, str | None], label: int, options:
         counted = not differ(got, v.sum() / PAD)
         what = "counts the ignored ones, as losses of 0" if counted else "is not that over the others"
         yield s.finding(
-            "error",
-            f"The mean over rows of which some are ignored {what}: padding changes the step of a training.",
-            x=x[few],
-            y=y[few],
-            options=options,
-            got=s.total(x[few], y[few], name, options=options),
-            expected=v[few][kept[few]].mean(),
-        )
+            "error", f"The mean over rows of which some are ignored {what}: padding changes the step of a training.", x=x[few], y=y[few],
+            options=options, got=s.total(x[few], y[few], name, options=options), expected=v[few][kept[few]].mean(),
+        )  # fmt: skip
     else:
         yield from _accumulated(s, name, label, options)
     empty = s.total(x[:2], np.full(2, label), name, options=options)
     if not np.isfinite(empty):
         yield s.finding(
-            "warning",
-            "The mean is NaN where every row is ignored (0 / 0): one batch of padding, and every parameter is NaN.",
-            x=s.at(np.zeros((2, CLASSES))),
-            y=np.full(2, label),
-            options=options | named(s, name),
-            got=empty,
-            expected=0.0,
-        )
+            "warning", "The mean is NaN where every row is ignored (0 / 0): one batch of padding, and every parameter is NaN.",
+            x=s.at(np.zeros((2, CLASSES))), y=np.full(2, label), options=options | named(s, name), got=empty, expected=0.0,
+        )  # fmt: skip
 
 
 def _accumulated(s: Subject, name: str | None, label: int, options: dict[str, Any]) -> Iterator[Finding]:
@@ -312,12 +262,7 @@ def _accumulated(s: Subject, name: str | None, label: int, options: dict[str, An
         f"print(whole, (first + {call}) / 2)",
     ]
     yield s.finding(
-        "note",
-        f"Mean under accumulation with ignored labels: the mean of two micro-batches' means is {together:.4g}, the mean of the "
-        f"whole batch {whole:.4g} ({abs(together / whole - 1):.0%} off). Rows beside ignored ones count more; sum, and divide once.",
-        x=x,
-        y=y,
-        code=code,
-        got=together,
-        expected=whole,
-    )
+        "note", f"Mean under accumulation with ignored labels: the mean of two micro-batches' means is {together:.4g}, the mean of the "
+        f"whole batch {whole:.4g} ({abs(together / whole - 1):.0%} off). Rows beside ignored ones count more; sum, and divide once.", x=x,
+        y=y, code=code, got=together, expected=whole,
+    )  # fmt: skip

@@ -279,7 +279,7 @@ def isolated(task: Task, record: Record, time_limit: float, by_value: tuple[str,
     clock, restarts = _Clock(time_limit), 0
     while restarts <= RESTARTS:
         left = replace(task, names=record.left, check_limit=clock.check_limit, time_limit=clock.left)
-        order = Order(tuple(sys.path), os.getcwd(), packed(left, by_value), START_LIMIT, 2 * clock.check_limit)
+        order = Order(tuple(sys.path), os.getcwd(), processes.packed(left, by_value), START_LIMIT, 2 * clock.check_limit)
         worker = processes.take((order.path, module, task.frameworks))
         try:
             failed = _Watch(worker, record, clock).follow(order)
@@ -392,21 +392,3 @@ class _Watch:
         else:
             self.record.unjudged(f"a call by which it was tried {message}")
         raise _Restart
-
-
-def packed(task: Task, by_value: tuple[str, ...]) -> bytes:
-    """The task as bytes; functions of the modules `by_value` with their code, since the worker does not find those modules."""
-    try:
-        import cloudpickle
-    except ImportError as error:
-        raise ImportError('an audit in a process of its own needs cloudpickle: pip install "matchloss[audit]"') from error
-    modules = [sys.modules[name] for name in by_value]
-    for module in modules:
-        cloudpickle.register_pickle_by_value(module)
-    try:
-        return cloudpickle.dumps(task)
-    except Exception as error:  # whatever an object raises that does not want to be pickled
-        raise Unloadable(f"{type(error).__name__}: {error}", "") from error
-    finally:
-        for module in modules:
-            cloudpickle.unregister_pickle_by_value(module)

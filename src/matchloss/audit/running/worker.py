@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from matchloss.audit.running.perform import FRAMEWORKS, Begun, Failed, Order, Remark, State, Unloadable, fault, perform
+from matchloss.audit.running.perform import FRAMEWORKS, Begun, Failed, Order, Remark, State, Task, Unloadable, fault, perform
 from matchloss.engine import threads
 from matchloss.names import UnknownName
 
@@ -52,13 +52,9 @@ class Worker:
             {"start_new_session": True} if os.name == "posix" else {"creationflags": 0x200}
         )  # Ctrl-C is the parent's
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-c", "from matchloss.audit.running.worker import main; main()"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=_environment(),
-            **own_group,
-        )
+            [sys.executable, "-P", "-c", "from matchloss.audit.running.worker import main; main()"], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_environment(), **own_group,
+        )  # fmt: skip
         self.reader = threading.Thread(target=_read, args=(self.process.stdout, self.inbox), daemon=True)
         self.reader.start()
 
@@ -137,6 +133,24 @@ def _environment() -> dict[str, str]:
     environment |= {"MPLBACKEND": "Agg", "QT_QPA_PLATFORM": "offscreen"}  # no windows
     environment.setdefault("JAX_PLATFORMS", "cpu")  # its own share of an accelerator's memory would be most of it
     return environment
+
+
+def packed(task: Task, by_value: tuple[str, ...]) -> bytes:
+    """The task as bytes; functions of the modules `by_value` with their code, since the worker does not find those modules."""
+    try:
+        import cloudpickle
+    except ImportError as error:
+        raise ImportError('an audit in a process of its own needs cloudpickle: pip install "matchloss[audit]"') from error
+    modules = [sys.modules[name] for name in by_value]
+    for module in modules:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        return cloudpickle.dumps(task)
+    except Exception as error:  # whatever an object raises that does not want to be pickled
+        raise Unloadable(f"{type(error).__name__}: {error}", "") from error
+    finally:
+        for module in modules:
+            cloudpickle.unregister_pickle_by_value(module)
 
 
 _lock = threading.Lock()
