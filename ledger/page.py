@@ -1,100 +1,99 @@
-"""docs/ledger.md: what the audit found, as a table and function by function."""
+"""docs/ledger.md, from ledger/*.json: root causes by harm, each with an example, then the sound functions."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
-from ledger.subjects import LIBRARIES, THREADS, Entry
-from matchloss.audit import Finding, Report
-from matchloss.audit.finding import SEVERITIES
+from ledger.causes import CAUSES, Cause
+from ledger.subjects import LIBRARIES
 
+DATA = Path(__file__).parent
+PAGE = DATA.parent / "docs" / "ledger.md"
+LONG = 1_500  # characters of an example that anybody reads
 HEAD = """# Ledger
 
-What `matchloss audit` finds in the loss functions of other libraries. Every row is a fact about the versions below: a property that the
-audit tests, and an input on which the function does not have it. Several of these properties are documented choices of a library, and a
-loss may be useful without them; [the audit's page](audit.md) states each property and what it means for a model that is trained.
+What `matchloss audit` finds in {functions} loss functions of other libraries: {causes} root causes, ranked by the harm they do, each with
+code that shows it. {sound} functions are sound, {broken} have an error; what else is to know of each, notes included, is in
+`ledger/*.json`, which `make ledger` makes again.
 
-An **error** is a wrong or non-finite result for valid finite input, a **warning** a property that the kind of loss is expected to have or
-invalid input that gives a plausible number, a **note** accuracy lost in a tail, a factor, or a property that a loss need not have.
+Every line is a fact about the versions below, of a property that the audit tests; [the audit's page](audit.md) states each. Several are
+documented choices, and a loss may be useful with them. Audited: {versions}.
 
-`make ledger` wrote this page on {date} with Python {python} on {system}: {versions}. The same versions give the same findings.
+<input type="search" id="ledger-search" placeholder="Search: a function, a library, a word" aria-label="Search the ledger">
+<script>
+addEventListener("input", event => {{
+  if (event.target.id !== "ledger-search") return;
+  const wanted = event.target.value.toLowerCase();
+  for (const part of document.querySelectorAll(".ledger-cause, .ledger-sound tbody tr"))
+    part.hidden = !part.textContent.toLowerCase().includes(wanted);
+}});
+</script>
 """
-OVER_ALL = (
-    "{functions} functions: {clean} without a finding, {errors} with errors, {warnings} more with warnings, {notes} with notes alone."
-)
-COLUMNS = "| function | kind | errors | warnings | notes | found by |\n|---|---|--:|--:|--:|---|"
 
 
-def page(reports: Mapping[Entry, Report], date: str, python: str, system: str) -> str:
+def reports() -> list[dict[str, Any]]:
+    """What ledger/*.json holds, a library each, in the order of LIBRARIES."""
+    return [json.loads((DATA / f"{name}.json").read_text()) for name in LIBRARIES if (DATA / f"{name}.json").exists()]
+
+
+def page(libraries: Sequence[Mapping[str, Any]]) -> str:
     """The whole page."""
-    versions = ", ".join(f"{name} {version(name)}" for name in (*LIBRARIES, "jax", "numpy"))
-    worst = [report.worst() for report in reports.values()]
-    counts = OVER_ALL.format(
-        functions=len(worst), clean=worst.count(""), errors=worst.count("error"), warnings=worst.count("warning"), notes=worst.count("note")
-    )
-    parts = [HEAD.format(date=date, python=python, system=system, versions=versions), counts]
-    audited = {name: mine for name, entries in LIBRARIES.items() if (mine := [entry for entry in entries if entry in reports])}
-    for name, entries in audited.items():
-        parts += [f"## {name}", COLUMNS + "\n" + "\n".join(row(entry, reports[entry]) for entry in entries)]
-    parts.append("## Each finding, with code that shows it")
-    for name, entries in audited.items():
-        parts.append(f"### {name} {{ #findings-{name} }}")
-        if name in THREADS:
-            parts.append(threads(THREADS[name]))
-        parts += [section(entry, reports[entry]) for entry in entries if reports[entry].findings]
+    functions = [report for library in libraries for report in library["reports"]]
+    shown = [(cause, found) for cause in CAUSES if (found := occurrences(cause, functions))]
+    outcomes = [report["outcome"] for report in functions]
+    versions = ", ".join(f"{library['library']} {library['version']} ({library['date']})" for library in libraries)
+    head = HEAD.format(
+        functions=len(functions), causes=len(shown), sound=outcomes.count("sound"), broken=outcomes.count("broken"), versions=versions
+    )  # fmt: skip
+    parts = [head, *(section(i, cause, found) for i, (cause, found) in enumerate(shown, 1))]
+    clean = [report for report in functions if report["outcome"] == "sound"]
+    rows = [f"| `{report['function']}` | {report['kind']} | {described(report)} |" for report in clean]
+    table = "\n".join(["| function | kind | what else the audit says |", "|---|---|---|", *rows])
+    parts.append(f'## Sound functions\n\n<div class="ledger-sound" markdown="1">\n\n{table}\n\n</div>')
+    if unjudged := [report for report in functions if report["outcome"] == "not judged"]:
+        parts.append("## Not judged\n\n" + "\n".join(f"- `{report['function']}`: {plain(report['reason'])}" for report in unjudged))
     return "\n\n".join(parts) + "\n"
 
 
-def row(entry: Entry, report: Report) -> str:
-    """A line of the table."""
-    name = f"[`{entry.call}`](#{anchor(entry)})" if report.findings else f"`{entry.call}`"
-    counts = [str(len(report.of(severity)) or "") for severity in SEVERITIES]
-    if not report.convention:
-        return f"| {name} | {entry.kind} | | | | it could not be called |"
-    return f"| {name} | {entry.kind} | {' | '.join(counts)} | {', '.join(found_by(report)) or 'clean'} |"
+Found = tuple[Mapping[str, Any], Mapping[str, Any]]  # a report, and a finding of it
 
 
-def found_by(report: Report) -> list[str]:
-    """The checks that found something, those with the worst findings first."""
-    return list(dict.fromkeys(f.check for severity in SEVERITIES for f in report.of(severity)))
+def occurrences(cause: Cause, functions: Sequence[Mapping[str, Any]]) -> list[Found]:
+    """The findings of a cause that no cause before it has; errors first."""
+    before = CAUSES[: CAUSES.index(cause)]
+    found = [(r, f) for r in functions for f in r["findings"] if cause.has(f) and not any(other.has(f) for other in before)]
+    return sorted(found, key=lambda pair: pair[1]["severity"] != "error")
 
 
-def anchor(entry: Entry) -> str:
-    """Of its section."""
-    return re.sub(r"[^a-z0-9]+", "-", f"{entry.module}-{entry.call}".lower()).strip("-")
+def section(number: int, cause: Cause, found: Sequence[Found]) -> str:
+    """A cause, with the shortest example that runs."""
+    coded = [(r, f) for r, f in found if f["snippet"] and len(f["snippet"]) <= LONG]
+    report, finding = min(coded or found, key=lambda pair: (pair[1]["severity"] != "error", len(pair[1]["snippet"])))
+    names = dict.fromkeys(r["function"] for r, _ in found)
+    threads = dict.fromkeys(thread for r, _ in found for thread in r["threads"])
+    lines = [
+        f'<div class="ledger-cause" markdown="1">\n\n## {number}. {cause.title} {{ #cause-{number} }}',
+        f"{cause.said} Write instead: {cause.instead}.",
+        f"**In `{report['function']}`:** {plain(finding['message'])}",
+    ]
+    if coded:  # not ```python: the tests of the docs run those, and this code is run by the audit's own
+        lines.append(f"```py\n{finding['snippet'].rstrip()}\n```")
+    lines.append(f"Functions: {', '.join(f'`{name}`' for name in names)}.")
+    if threads:
+        lines.append(f"The projects' own threads about these functions: {', '.join(f'[{short(thread)}]({thread})' for thread in threads)}.")
+    return "\n\n".join([*lines, "</div>"])
 
 
-def section(entry: Entry, report: Report) -> str:
-    """A function's findings."""
-    member = f", found to be `{report.member}` of the catalogue" if report.member else ""
-    lines = [f"#### {entry.call} {{ #{anchor(entry)} }}", f"`{entry.name}`, {entry.kind}{member}."]
-    if entry.threads:
-        lines.append(threads(entry.threads))
-    lines += [shown(finding) for severity in SEVERITIES for finding in report.of(severity)]
-    if stopped := [f"{outcome.check} ({outcome.reason})" for outcome in report.checks if outcome.status == "stopped"]:
-        lines.append(f"Not tested to the end: {plain('; '.join(stopped))}.")
-    return "\n\n".join(lines)
-
-
-def shown(finding: Finding) -> str:
-    """One finding: what it says, and the code behind a click."""
-    if not finding.snippet.strip():
-        return said(finding)
-    # Not ```python: the tests of the docs run those, and this code is run by the audit's own.
-    return f'{said(finding)}\n\n<details markdown="1"><summary>code</summary>\n\n```py\n{finding.snippet.rstrip()}\n```\n\n</details>'
-
-
-def said(finding: Finding) -> str:
-    """A finding's severity, check and message on one line."""
-    return f"**{finding.severity}, {finding.check}:** {plain(finding.message)}"
-
-
-def threads(addresses: Sequence[str]) -> str:
-    """Links to a project's own threads."""
-    named = (f"[{short(address)}]({address})" for address in addresses)
-    return f"The project's own threads about it: {', '.join(named)}."
+def described(report: Mapping[str, Any]) -> str:
+    """How many warnings and notes, and by which checks the warnings are."""
+    warnings = [f["check"] for f in report["findings"] if f["severity"] == "warning"]
+    notes = sum(f["severity"] == "note" for f in report["findings"])
+    parts = [f"warnings: {', '.join(dict.fromkeys(warnings))}"] if warnings else []
+    return "; ".join([*parts, *([f"{notes} notes"] if notes else [])]) or "nothing"
 
 
 def short(address: str) -> str:
