@@ -20,6 +20,7 @@ import matchloss as ml
 from fits import problem
 from matchloss.linear import LinearClassifier, LinearClassifierCV, LinearRegressor, LinearRegressorCV
 from matchloss.linear.penalties import fit as penalised
+from matchloss.report.pictures import path_chart
 
 Array = NDArray[Any]
 LOSSES = [ml.SquaredError(), ml.Poisson(), ml.Logistic(), ml.Gamma(), ml.Huber(1.0), ml.NegativeBinomial(size=2.0), ml.Tweedie(power=1.5)]
@@ -193,6 +194,8 @@ def test_cross_validation() -> None:
     assert (least.l1, least.l2) == (0.5 * least.alpha_, 0.5 * least.alpha_)
     copied: Any = clone(sparse)
     np.testing.assert_allclose(copied.fit(x, y).coef_, sparse.coef_)
+    picture = path_chart(sparse.alphas_, sparse.coef_path_, [str(name) for name in sparse.coef_names_], sparse.alpha_).to_dict()
+    assert picture["description"] == "Coefficients along a path of penalties"
     labels = np.where(x[:, 1] + r.logistic(size=240) > 0, "yes", "no")
     classifier = LinearClassifierCV(n_alphas=10, l1_ratio=1.0).fit(x, labels)
     assert classifier.score(x, labels) > 0.6 and classifier.predict_proba(x).shape == (240, 2)
