@@ -206,9 +206,11 @@ def test_the_demonstration_reads_327346_flights_known_before_departure():
 
 
 def test_the_demonstration_fits_four_models_then_compares(capsys, tmp_path, monkeypatch):
+    from matchloss.comparison import flights as comparisons
     from matchloss.tables import flights
 
     few = flights.read_flights().sample(4000, seed=0)
+    monkeypatch.setattr(comparisons, "SAMPLE", 500)
     monkeypatch.setattr(flights, "read_flights", lambda: few)
     monkeypatch.chdir(tmp_path)
     code, said, err = matchloss(capsys, "demo", "--report", "d.html")
@@ -220,3 +222,6 @@ def test_the_demonstration_fits_four_models_then_compares(capsys, tmp_path, monk
     for loss in losses.values():
         assert re.search(rf"^(arr_delay|arr_delay > 15|carrier) +{loss} ", said, re.MULTILINE), loss
     assert max(len(line) for line in said.splitlines() if str(tmp_path) not in line) <= 80
+    for target in ("arr_delay > 15", "arr_delay"):
+        assert f"{target} in flights from New York, 2013, 500 of them drawn at random" in said
+    assert re.search("^trees:absolute_error ", said, re.MULTILINE) and "linear:logistic" in said

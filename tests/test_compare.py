@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from rich.console import Console
 
 import matchloss as ml
 import sweeps
@@ -20,7 +24,7 @@ from matchloss.tables.errors import DataError
 from matchloss.tables.losses import CANDIDATES, values_of
 from matchloss.tables.scores import Judge
 from matchloss.tables.target import Target
-from matchloss.terminal import console
+from matchloss.terminal import CODE, alert, console, rendered
 
 ROWS = 400
 
@@ -294,6 +298,16 @@ def test_the_argument_brings_the_losses_that_nobody_would_choose():
     found = compare(table_of(y=number), "y", losses="squared_error,argument")
     assert {"quartic", "sine_squared"} <= set(found.verdicts[0].not_ranked)
     assert found.verdicts[0].best == "squared_error"
+
+
+def test_the_code_of_an_alert_is_a_link_where_the_terminal_has_links():
+    said = "y gives z away and is left out: R^2 is 1.0000. If it is known beforehand: --keep y [leak]"
+    out = io.StringIO()
+    Console(file=out, force_terminal=True, width=80).print(alert(said))
+    assert "https://matchloss.readthedocs.io/en/latest/tables/#leak" in out.getvalue() and "\x1b]8;" in out.getvalue()
+    assert rendered(alert(said)).split() == ["!", *said.split()]
+    headings = set(re.findall("^### (.*)$", (Path(__file__).parent.parent / "docs" / "tables.md").read_text(), re.MULTILINE))
+    assert headings == set(re.findall(r"\w+", CODE.pattern))
 
 
 @pytest.mark.parametrize("columns", [20, 40, 60, 80, 200])

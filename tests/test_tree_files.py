@@ -80,9 +80,7 @@ def test_fit_predict_and_show_on_the_command_line(capsys, tmp_path):
     data, model, out = tmp_path / "t.parquet", tmp_path / "m.json", tmp_path / "p.csv"
     table().write_parquet(data)
     options = ("--target", "three", "--drop", "count,label,g,w", "--folds", 2, "--model", "trees")
-    code, said, err = matchloss(
-        capsys, "fit", data, *options, "--out", model, "--report", tmp_path / "f.html", "--pictures", tmp_path / "d"
-    )
+    code, said, err = matchloss(capsys, "fit", data, *options, "--out", model, "--pictures", tmp_path / "d")
     assert (code, err) == (0, "") and "Its trees: " in said
     assert {"fit-0-trees.png", "fit-0-trees.svg"} <= set(os.listdir(tmp_path / "d"))
     code, said, err = matchloss(capsys, "show", model)
@@ -175,11 +173,10 @@ def test_a_fit_without_columns_is_a_constant(tmp_path):
 def test_the_page_shows_what_columns_are_worth_and_when_trees_stopped(browser, counts, tmp_path):  # noqa: F811
     page = tmp_path / "fit.html"
     page.write_text(render_fit_page([counts]), encoding="utf-8")
-    for width in (1280, 390):
-        with Visit(browser, page, width, drawn="#fit-0-trees svg path") as visit:
-            visit.assert_fits()
-            assert visit.page.locator("#fit-0-worth tbody tr").count() == 2
-            assert f"{counts.passes} trees are kept" in visit.page.locator("#fit-0-trees").inner_text()
+    with Visit(browser, page, 390, drawn="#fit-0-trees svg path") as visit:
+        visit.assert_fits()
+        assert visit.page.locator("#fit-0-worth tbody tr").count() == 2
+        assert f"{counts.passes} trees are kept" in visit.page.locator("#fit-0-trees").inner_text()
 
 
 def test_few_rows_are_shuffled_of_many(monkeypatch, counts):

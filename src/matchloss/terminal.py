@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,8 @@ WIDTH = 80  # at most
 LEAST = 24  # columns, however narrow the terminal
 TEXT = 25  # columns: longer text in a table goes on below
 GAP = 2  # between columns
+CODE = re.compile(r"\[(encoding|words|id|time|leak|text)\]$")  # headings of docs/tables.md
+DOCS = "https://matchloss.readthedocs.io/en/latest/tables/"
 LINE = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 
 
@@ -103,6 +106,15 @@ def sentence(text: str, style: str = "", hanging: int = 2) -> Text:
     whole = text.replace(" %", "\N{NO-BREAK SPACE}%")
     wrapped = textwrap.fill(whole, width(), initial_indent="  ", subsequent_indent=" " * (2 + hanging))
     return Text(wrapped.replace("\N{NO-BREAK SPACE}%", " %"), style=style)
+
+
+def alert(text: str) -> Text:
+    """A sentence that ends in the code of an alert, "[leak]"; where the terminal has links, the code leads to what the docs say of it."""
+    made = sentence(plain(f"! {text}"))
+    code = CODE.search(made.plain)
+    if code:
+        made.stylize(f"link {DOCS}#{code[1]}", code.start(), code.end())
+    return made
 
 
 def rendered(thing: RenderableType) -> str:

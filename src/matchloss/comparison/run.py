@@ -63,17 +63,18 @@ def compare(
 ) -> Comparison:
     """Which loss fits the column `target` of a table: the same model under each loss, judged on rows that the model did not see.
 
-    data: a frame of pandas, polars or Arrow, the path of a file, a folder, a pattern or a list of paths, or a Dask data frame. Files that
-    would take more than `memory` ("2GB"; by default half of what is free) are read in batches, with a scratch file in the folder
-    `scratch`; a Dask data frame stays with the workers of `client`. Losses with kinks need all rows in memory and are left out then.
-    losses: names, with parameters if need be ("huber(delta=2)", or
-    several with commas), "module:class" for your own, or losses; by default those that suit the target. quantile: levels, such as
-    [0.1, 0.9], to compare quantiles instead. score: decides instead of squared error (numbers), Poisson deviance (counts), the log
-    score (labels) or the pinball score (quantiles), where it is consistent for the question. split: auto, random, stratified,
-    group:COLUMN or time:COLUMN; folds: 5 by default. sample_weight: a column, or a number for each row. The other options are those of
-    `matchloss compare` on the command line. `progress` is told what goes on.
-    DataError (a ValueError) for a table, a column or an option that no comparison can be made from; ImportError, before any
-    work, with the pip command where `model` names a library that is not installed.
+    model: "linear", "trees" (scikit-learn's boosted trees), "lightgbm", "xgboost" or "catboost", or several, "linear,trees", whose
+    candidates are ranked together and called "trees:poisson". data: a frame of pandas, polars or Arrow, the path of a file, a folder, a
+    pattern or a list of paths, or a Dask data frame. Files that would take more than `memory` ("2GB"; by default half of what is free) are
+    read in batches, with a scratch file in the folder `scratch`; a Dask data frame stays with the workers of `client`. Losses with kinks
+    need all rows in memory and are left out then. losses: names, with parameters if need be ("huber(delta=2)", or several with commas),
+    "module:class" for your own, or losses; by default those that suit the target. quantile: levels, such as [0.1, 0.9], to compare
+    quantiles instead. score: decides instead of squared error (numbers), Poisson deviance (counts), the log score (labels) or the pinball
+    score (quantiles), where it is consistent for the question. split: auto, random, stratified, group:COLUMN or time:COLUMN; folds: 5 by
+    default. sample_weight: a column, or a number for each row. The other options are those of `matchloss compare` on the command line.
+    `progress` is told what goes on.
+    DataError (a ValueError) for a table, a column or an option that no comparison can be made from; ImportError, before any work, with the
+    pip command where `model` names a library that is not installed.
 
     >>> import polars as pl
     >>> table = pl.DataFrame({"x": [i % 7 for i in range(70)], "y": [2 * (i % 7) + i % 3 - 3 for i in range(70)]})

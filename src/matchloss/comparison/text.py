@@ -14,7 +14,7 @@ from matchloss.comparison.sentences import asked
 from matchloss.losses._card import facts
 from matchloss.losses.structured import StructuredLoss
 from matchloss.losses.structured import facts as structured_facts
-from matchloss.terminal import blocks, plain, ruled, sentence, width
+from matchloss.terminal import alert, blocks, plain, ruled, sentence, width
 
 if TYPE_CHECKING:
     from matchloss.comparison.result import Answer, Comparison
@@ -29,7 +29,7 @@ MATCHING = "output minus wanted: the error signal is the difference itself, so t
 def comparison_text(found: Comparison) -> Group:
     """What a person should know first, the verdicts, how each loss did, what was decided on the person's behalf, and what each loss is."""
     parts: list[RenderableType] = [Text(), Text(plain(f"{found.target} in {found.source}"), style="bold")]
-    parts += [sentence(plain(f"! {alert}")) for alert in found.alerts]
+    parts += [alert(said) for said in found.alerts]
     parts += [Text(), *_standings(found)]
     parts += [sentence(line, "dim") for line in _legend(found)]
     parts += [Text(), Text("What was done", style="bold")]

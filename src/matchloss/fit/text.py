@@ -15,7 +15,7 @@ from matchloss.models.tree_model import TreeModel
 from matchloss.tables.design import levels_of
 from matchloss.tables.scores import Score
 from matchloss.tables.words import listed, plural, score_text
-from matchloss.terminal import blocks, facts, plain, ruled, sentence, width
+from matchloss.terminal import alert, blocks, facts, plain, ruled, sentence, width
 
 if TYPE_CHECKING:
     from matchloss.fit.result import FitResult
@@ -37,7 +37,7 @@ SAID = {
 def fit_text(found: FitResult) -> Group:
     """What was decided, how the solver ended, the held-out scores beside a constant's, the largest effects, and what to look at."""
     parts: list[RenderableType] = [Text(), Text(plain(f"{found.model.target} in {found.source}"), style="bold")]
-    parts += [sentence(plain(f"! {alert}")) for alert in found.alerts]
+    parts += [alert(said) for said in found.alerts]
     parts += [sentence(plain(message)) for message in found.messages]
     parts += [Text(), facts(_how(found)), Text(), scores_table(found.scores, found.constant)]
     parts += [sentence("by rows that no model saw: lower is better; the constant is the best one for the rows learned from", "dim")]
