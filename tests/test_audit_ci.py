@@ -93,23 +93,23 @@ def test_baselines(tmp_path: Path) -> None:
 
 def test_formats(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, said, _ = matchloss(capsys, "audit", "--format", "json")
-    data = json.loads(said)
+    data = json.loads(str(said))
     assert code == 1 and [r["outcome"] for r in data] == ["sound", "broken"] and data[1]["findings"][0]["counterexample"]["got"] == "inf"
     assert data[0]["versions"]["numpy"] and data[0]["convention"]["kind"] == "regression"
-    run = json.loads(matchloss(capsys, "audit", "--format", "sarif")[1])["runs"][0]
+    run = json.loads(str(matchloss(capsys, "audit", "--format", "sarif")[1]))["runs"][0]
     (result,) = run["results"]
     assert (
         result["ruleId"] == "finite"
         and result["level"] == "error"
         and result["ruleId"] in {r["id"] for r in run["tool"]["driver"]["rules"]}
     )
-    said = matchloss(capsys, "audit", "--format", "github")[1]
+    said = str(matchloss(capsys, "audit", "--format", "github")[1])
     assert said.startswith("::error title=finite of ci_losses%3Abroken::At raw 710")
     assert matchloss(capsys, "audit", "--format", "xml")[0] == 2
 
 
 def test_the_same_seed_gives_the_same(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    first, second = (json.loads(matchloss(capsys, "audit", "--format", "json", "--seed", "3")[1]) for _ in range(2))
+    first, second = (json.loads(str(matchloss(capsys, "audit", "--format", "json", "--seed", "3")[1])) for _ in range(2))
     assert [r["findings"] for r in first] == [r["findings"] for r in second]
 
 
