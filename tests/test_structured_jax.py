@@ -38,7 +38,7 @@ CASES: dict[str, tuple[Any, Any, Any]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", ["cox", *(pytest.param(name, marks=pytest.mark.exhaustive) for name in CASES if name != "cox")])
 def test_values_and_gradients_are_numpys(name: str) -> None:
     raw, ours, numpys = CASES[name]
     with jax.enable_x64(True):

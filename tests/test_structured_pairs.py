@@ -24,7 +24,7 @@ def by_matrix(loss: Any, a: Any, b: Any, scale: float, bias: float) -> tuple[flo
 
 
 @pytest.mark.parametrize("loss", [InfoNCE(), CLIP(), SigLIP()], ids=lambda loss: loss.name)
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [pytest.param(np.float32, marks=pytest.mark.exhaustive), np.float64])
 def test_blocks_give_what_the_matrix_gives(loss: Any, dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     a, b = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in rng.normal(size=(2, 50, 6)))
@@ -42,7 +42,7 @@ def test_blocks_give_what_the_matrix_gives(loss: Any, dtype: Any, monkeypatch: p
     assert loss.evaluate(raw, None, gradient=False).value[0] == found.value[0]
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [pytest.param(np.float32, marks=pytest.mark.exhaustive), np.float64])
 def test_sure_pairs_keep_their_digits(dtype: Any) -> None:
     a = np.eye(4, dtype=dtype)
     small = 3 * mp.exp(-60)
