@@ -30,6 +30,8 @@ TOPICS = (
     "boosting",
     "statistics",
     "structured",
+    "scale",
+    "scale_dask",
 )
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
@@ -42,7 +44,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--rounds", type=int, default=7, help="of --against, 7 by default")
     parser.add_argument("--tables", type=int, help="of the largest study of verdicts, 200 by default")
     asked = parser.parse_args(arguments)
-    timed = tuple(topic for topic in TOPICS if topic not in ("scale", "verdicts", "audit", "boosting", "statistics", "structured"))
+    timed = tuple(topic for topic in TOPICS if topic not in ("scale", "scale_dask", "verdicts", "audit", "boosting", "statistics", "structured"))
     known = (*timed, "jax") if asked.against else TOPICS
     unknown = [t for t in asked.topics if t not in known]
     if unknown:

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -131,6 +132,15 @@ def test_partitions_may_be_empty_differ_in_levels_and_types_and_be_many(client: 
     some = [delayed(part) for part in [*parts[:3], frame[:0], *parts[3:]]]
     found = mld.fit(LinearRegressor(), dd.from_delayed(some, meta=frame[:0], verify_meta=False), "y")
     assert_same(found, in_memory(LinearRegressor(), frame, weighted=False))
+
+
+def test_row_groups_of_parquet_files_are_read_by_workers(client: Any, tmp_path: Path) -> None:
+    frame = table("label")
+    for k in range(2):
+        frame[k * N // 2 : (k + 1) * N // 2].to_parquet(tmp_path / f"{k}.parquet", row_group_size=1_000)
+    frames = mld.read_parquet(tmp_path)
+    assert len(frames) == 6
+    assert_same(mld.fit(LinearClassifier("logistic"), frames, "y", "w", client), in_memory(LinearClassifier("logistic"), frame))
 
 
 def test_a_killed_worker_changes_no_bit(client: Any) -> None:

@@ -16,7 +16,8 @@ sums that come back. When a worker is lost, Dask makes its partitions again from
 from __future__ import annotations
 
 from matchloss.dask.fitting import fit
+from matchloss.dask.frames import read_parquet
 from matchloss.dask.scores import predict, predict_proba, score
 from matchloss.dask.watch import ClusterError
 
-__all__ = ["ClusterError", "fit", "predict", "predict_proba", "score"]
+__all__ = ["ClusterError", "fit", "predict", "predict_proba", "read_parquet", "score"]

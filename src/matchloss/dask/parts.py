@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias, TypeVar
+from typing import IO, Any, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -17,10 +17,34 @@ from matchloss.linear.sources.compact import Arrays, Compact, Every, Held
 from matchloss.linear.sources.learn import Levels, Numbers, Place, Seen, Spec
 from matchloss.linear.sources.memory import Memory
 from matchloss.linear.sources.source import Term
+from matchloss.urls import Url, located
 
 T = TypeVar("T")
 Before: TypeAlias = Callable[[Any, str], tuple[Any, Any]]  # of a partition and its name, the rows that enter, and what is kept aside
 Made: TypeAlias = tuple[Held, Seen, Any]
+
+
+def row_groups(path: str) -> int:
+    """How many row groups a Parquet file has."""
+    from pyarrow import parquet
+
+    with _file(path) as file:
+        return parquet.ParquetFile(file).num_row_groups
+
+
+def row_group(path: str, group: int) -> Any:
+    """One of them as an Arrow table, text as Parquet's own dictionaries."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    with _file(path) as file:
+        text = [field.name for field in parquet.ParquetFile(file).schema_arrow if pa.types.is_string(field.type)]
+        return parquet.ParquetFile(file, read_dictionary=text).read_row_group(group, use_threads=False)
+
+
+def _file(path: str) -> IO[bytes]:
+    place = located(path)
+    return place.open() if isinstance(place, Url) else place.open("rb")
 
 
 def compact(frame: Any, spec: Spec, number: int, before: Before | None = None) -> Made:
