@@ -30,7 +30,6 @@ TOPICS = (
     "boosting",
     "statistics",
     "structured",
-    "scale",
     "scale_dask",
 )
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -44,7 +43,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--rounds", type=int, default=7, help="of --against, 7 by default")
     parser.add_argument("--tables", type=int, help="of the largest study of verdicts, 200 by default")
     asked = parser.parse_args(arguments)
-    timed = tuple(topic for topic in TOPICS if topic not in ("scale", "scale_dask", "verdicts", "audit", "boosting", "statistics", "structured"))
+    untimed = ("scale", "scale_dask", "verdicts", "audit", "boosting", "statistics", "structured")
+    timed = tuple(topic for topic in TOPICS if topic not in untimed)
     known = (*timed, "jax") if asked.against else TOPICS
     unknown = [t for t in asked.topics if t not in known]
     if unknown:

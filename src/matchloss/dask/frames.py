@@ -32,12 +32,13 @@ def frames_of(collection: Any, needed: Sequence[str | None]) -> list[Any]:
     """Its partitions (delayed); ColumnError where a column that is needed is not there."""
     if isinstance(collection, list | tuple) and collection and all(isinstance(one, Delayed) for one in collection):
         return list(collection)
-    names = columns_of(collection)
+    frame: Any = collection
+    names = columns_of(frame)
     for name in needed:
         if name is not None and name not in names:
             shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
             raise ColumnError(f'the collection has no column "{name}"; it has {shown}')
-    return list(collection.to_delayed())
+    return list(frame.to_delayed())
 
 
 def read_parquet(data: Any) -> list[Any]:
