@@ -30,15 +30,18 @@ def columns_of(collection: Any) -> list[str]:
 
 def frames_of(collection: Any, needed: Sequence[str | None]) -> list[Any]:
     """Its partitions (delayed); ColumnError where a column that is needed is not there."""
-    if isinstance(collection, list | tuple) and collection and all(isinstance(one, Delayed) for one in collection):
+    if _are_delayed(collection):
         return list(collection)
-    frame: Any = collection
-    names = columns_of(frame)
+    names = columns_of(collection)
     for name in needed:
         if name is not None and name not in names:
             shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
             raise ColumnError(f'the collection has no column "{name}"; it has {shown}')
-    return list(frame.to_delayed())
+    return list(collection.to_delayed())
+
+
+def _are_delayed(collection: Any) -> bool:
+    return isinstance(collection, list | tuple) and len(collection) > 0 and all(isinstance(one, Delayed) for one in collection)
 
 
 def read_parquet(data: Any) -> list[Any]:
