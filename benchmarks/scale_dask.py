@@ -49,17 +49,18 @@ def beside_dask_ml(client: Any) -> Table:
         "Its Newton method on a Dask array whose chunks are the workers' already, l2 1e-6; ours from delayed frames on, the median of 3.",
     )
     try:
-        from dask_ml.linear_model import LogisticRegression
+        from dask_ml.linear_model import LogisticRegression  # pyright: ignore[reportMissingImports]
     except ImportError:
         table.add(Line("dask-ml is not installed", float("nan")))
         return table
-    import dask.array as da
+    import dask.array
     import pandas as pd
 
     frame = pd.read_parquet(flights(MILLION)[0])[:PEER_ROWS]
     y = frame.pop(TARGET).to_numpy().astype(float)
     dense = pd.get_dummies(frame, columns=list(CATEGORIES), drop_first=True).to_numpy(np.float64)
     dense = (dense - dense.mean(axis=0)) / np.where(dense.std(axis=0) > 0, dense.std(axis=0), 1.0)
+    da: Any = dask.array
     x = client.persist(da.from_array(dense, chunks=(PEER_ROWS // WORKERS, dense.shape[1])))
     target = client.persist(da.from_array(y, chunks=PEER_ROWS // WORKERS))
     began = time.perf_counter()
