@@ -75,3 +75,71 @@ def test_cards(capsys: Any) -> None:
         assert type(get_structured(row["name"])) is row["class"]
     card = ran(capsys, "losses", "clogit")
     assert "Conditional logit (conditional_logit)" in card and "Z sums over" in card
+
+
+def test_predictions_of_the_files_that_fit_wrote(people: Path, tmp_path: Path, capsys: Any) -> None:
+    out, to, rows = tmp_path / "model.json", tmp_path / "out.parquet", pl.read_csv(people)
+    ran(
+        capsys,
+        "fit",
+        people,
+        "--loss",
+        "cox",
+        "--time",
+        "week",
+        "--event",
+        "died",
+        "--strata",
+        "took",
+        "--drop",
+        "trip,grade,n",
+        "--out",
+        out,
+    )
+    fresh = rows.with_columns(age=pl.when(pl.int_range(60) == 7).then(None).otherwise("age"))
+    fresh.write_csv(tmp_path / "fresh.csv")
+    said = ran(capsys, "predict", out, tmp_path / "fresh.csv", "--out", to, "--times", "5,20.5", "--key", "trip")
+    assert "60 rows predicted" in said and "1 row without a prediction" in said
+    found, model = pl.read_parquet(to), load(out)
+    assert (
+        found.columns == ["trip", "prediction", "hazard_ratio", "survival_5", "survival_20.5"]
+        and found[7].drop("trip").null_count().sum_horizontal().item() == 4
+    )
+    whole = rows.filter(pl.int_range(60) != 7)
+    alive = model.predict_survival_function(whole.select("age"), [5, 20.5], whole["took"].to_numpy())
+    assert np.array_equal(found.drop_nulls().select("survival_5", "survival_20.5").to_numpy(), alive)
+    assert np.allclose(np.log(found["hazard_ratio"].drop_nulls()), found["prediction"].drop_nulls() - model.centre_ @ model.coef_)
+    card = ran(capsys, "show", out)
+    assert all(part in card for part in ("week", "strata", "took", "age", "events")) and max(map(len, card.splitlines())) <= 80
+
+    ran(capsys, "fit", people, "--loss", "clogit", "--target", "took", "--group", "trip", "--drop", "week,died,grade,n", "--out", out)
+    mixed = rows.sample(fraction=1.0, shuffle=True, seed=1)  # the rows of a set need not be together
+    mixed.rename({"trip": "journey"}).write_parquet(tmp_path / "fresh.parquet")
+    ran(capsys, "predict", out, tmp_path / "fresh.parquet", "--out", to, "--group", "journey", "--key", "journey")
+    found = pl.read_parquet(to)
+    sums = found.group_by("journey").agg(pl.col("prediction", "probability").sum())
+    assert (sums["prediction"] == 1).all() and np.allclose(sums["probability"], 1)
+    assert np.array_equal(found["probability"], load(out).predict_proba(mixed.select("age"), mixed["trip"].to_numpy()))
+    assert "sets" in ran(capsys, "show", out)
+
+    ran(capsys, "fit", people, "--loss", "ordered_logit", "--target", "grade", "--drop", "week,died,trip,took,n", "--out", out)
+    ran(capsys, "predict", out, people, "--out", tmp_path / "out.csv")
+    found = pl.read_csv(tmp_path / "out.csv")
+    assert found.columns == ["prediction", "probability_1", "probability_2", "probability_3"]
+    assert np.allclose(found.drop("prediction").to_numpy(), load(out).predict_proba(rows.select("age")), rtol=1e-14)
+    assert found["prediction"].to_list() == load(out).predict(rows.select("age")).tolist() and "1|2" in ran(capsys, "show", out)
+    for options, message in (
+        (("--times", "5"), "--times is not for a model of OrderedRegressor"),
+        (("--times", "soon"), "--times is soon; write numbers"),
+        (("--key", "aged"), "people.csv has no column aged; did you mean age?"),
+        (("--key", "prediction"), "people.csv has no column prediction"),
+    ):
+        code, _, err = matchloss(capsys, "predict", out, people, "--out", to, *options)
+        assert code in (1, 2) and message in err and err.count("\n") == 1, err
+
+
+def test_a_fit_without_a_maximum_is_one_message(people: Path, capsys: Any) -> None:
+    rows = pl.read_csv(people).with_columns(rank=pl.col("week").rank())
+    rows.write_csv(people)
+    code, out, err = matchloss(capsys, "fit", people, "--loss", "cox", "--time", "week", "--event", "died", "--drop", "n")
+    assert code == 1 and out == "" and "the likelihood has no maximum" in err and err.count("\n") == 1

@@ -12,7 +12,12 @@ def show(
 ) -> None:
     """The card of a model: what it predicts and from what, how it came about, its scores, and a linear one's coefficients."""
     from matchloss.fit import text
+    from matchloss.fit.structured import structured_text
+    from matchloss.linear.structured_file import is_structured, read
     from matchloss.models.saved import read_model
     from matchloss.terminal import console
 
+    if is_structured(model):
+        console().print(structured_text(read(model), model.name))
+        return
     console().print(text.model_text(read_model(model, own_loss(loss)), model.name))

@@ -7,16 +7,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+from rich.console import Group
+from rich.text import Text
 
+from matchloss.errors import DomainError
 from matchloss.losses.structured import NAMES
 from matchloss.tables.errors import DataError
 from matchloss.tables.frames import open_data
 from matchloss.tables.recode import clean
 from matchloss.tables.words import plural, suggest
+from matchloss.terminal import blocks, facts, plain, width
 
 if TYPE_CHECKING:
     from matchloss.linear.dense import Structured
 
+ROLES = {"y": "target", "groups": "sets", "sample_weight": "weights"}
 TRAINED = ("cox", "conditional_logit", "ordered_logit", "ordered_probit")
 
 
@@ -53,8 +58,6 @@ def fit_structured(
     Cox: time and event, perhaps entry, strata and weight. conditional_logit: target (1: chosen) and group. ordered_logit and
     ordered_probit: target, perhaps weight; text in the order of a declared categorical, or of numbers. DataError for columns.
     """
-    from matchloss.linear import ConditionalLogit, CoxRegression, OrderedRegressor
-
     name = NAMES[loss].name
     given = {"target": target, "time": time, "event": event, "entry": entry, "strata": strata, "group": group, "weight": weight}
     needs = {"cox": ("time", "event"), "conditional_logit": ("target", "group")}.get(name, ("target",))
@@ -74,13 +77,34 @@ def fit_structured(
     frame = clean(frame, target or "", set(named.values()), read.comma).table
     whole = frame.drop_nulls().filter(pl.all_horizontal(pl.selectors.float().is_not_nan())) if frame.width else frame
     notes = (f"{plural(len(frame) - len(whole), 'row')} with a missing value left out",) if len(whole) < len(frame) else ()
+    try:
+        made = _fitted(name, whole, named)
+    except DomainError:
+        raise
+    except ValueError as error:  # no maximum, dependent columns, classes without rows: said of the columns, by name
+        raise DataError(f"{read.name}: {error}") from error
+    return StructuredFit(made, len(whole), notes)
+
+
+def _fitted(name: str, whole: pl.DataFrame, named: dict[str, str]) -> Structured:
+    """The trainer of this loss, fitted to complete rows."""
+    from matchloss.linear import ConditionalLogit, CoxRegression, OrderedRegressor
+
+    target, weight = named.get("target"), named.get("weight")
     if name == "cox":
         optional = {key: named.get(key) for key in ("entry", "strata")} | {"sample_weight": named.get("weight")}
-        made: Structured = CoxRegression().fit(whole, time, event, **optional)
-    elif name == "conditional_logit":
-        made = ConditionalLogit().fit(whole, target, group)
-    else:
-        features = whole.drop([column for column in (weight,) if column])
-        weights = None if weight is None else whole[weight].to_numpy()
-        made = OrderedRegressor(name.removeprefix("ordered_")).fit(features, str(target), weights)
-    return StructuredFit(made, len(whole), notes)
+        return CoxRegression().fit(whole, named["time"], named["event"], **optional)
+    if name == "conditional_logit":
+        return ConditionalLogit().fit(whole, target, named["group"])
+    features = whole.drop([column for column in (weight,) if column])
+    weights = None if weight is None else whole[weight].to_numpy()
+    return OrderedRegressor(name.removeprefix("ordered_")).fit(features, str(target), weights)
+
+
+def structured_text(model: Structured, source: str) -> Group:
+    """The card of a model: which columns it was fitted with, how the fit ended, its coefficients."""
+    summary, named = model.summary_, {ROLES.get(role, role): column for role, column in model.named_.items()}
+    (head, *rows), most = summary.rows(), width() // 2
+    body = [(" ".join(name[i : i + most] for i in range(0, len(name), most)), *cells) for name, *cells in map(tuple, rows)]
+    parts = [Text(plain(f"{summary.title}, by {source}"), style="bold"), facts(summary.facts | named)]
+    return Group(*parts, Text(), blocks([tuple(head), *body], width()))

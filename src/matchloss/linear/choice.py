@@ -36,7 +36,7 @@ class ConditionalLogit(Structured):
 
     def fit(self, X: Any, y: Any, groups: Any) -> Self:
         """Fits the model; returns self. y and groups may be names of columns of X, which are then no features."""
-        X, given = take_out(X, y=y, groups=groups)
+        X, given = self._take_out(X, y=y, groups=groups)
         chosen, labels = given["y"], given["groups"]
         if chosen.shape != labels.shape or chosen.ndim != 1:
             raise ShapeError(f"y has shape {chosen.shape}, groups {labels.shape}; one number a row, (n,), is needed in both")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.errors import DomainError
-from matchloss.linear.dense import Structured, newton, take_out, weights_of
+from matchloss.linear.dense import Structured, newton, weights_of
 from matchloss.linear.rows import Floats
 from matchloss.losses.structured import Cox, RiskSets
 
@@ -47,7 +47,7 @@ class CoxRegression(Structured):
 
         Each may be the name of a column of X, which is then no feature. strata (n,): labels. sample_weight (n,), a number >= 0 a row.
         """
-        X, given = take_out(X, time=time, event=event, entry=entry, strata=strata, sample_weight=sample_weight)
+        X, given = self._take_out(X, time=time, event=event, entry=entry, strata=strata, sample_weight=sample_weight)
         loss = Cox(self.ties)
         risk = RiskSets(
             given["time"], given["event"], given["entry"], given["strata"], weights_of(given["sample_weight"], len(given["time"]))

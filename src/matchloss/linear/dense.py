@@ -129,7 +129,13 @@ class Structured(BaseEstimator):
     covariance_: Floats
     objective_: float
     n_steps_: int
+    named_: dict[str, str]  # the columns that fit took by name, such as {"time": "week"}
     state: ClassVar[tuple[str, ...]] = ()  # the fitted attributes that a file holds beside the coefficients
+
+    def _take_out(self, X: Any, **given: Any) -> tuple[Any, dict[str, Any]]:
+        """`take_out`, and remembers which columns had names."""
+        self.named_ = {name: x for name, x in given.items() if isinstance(x, str)}
+        return take_out(X, **given)
 
     def _learn(self, X: Any, n: int, sample_weight: Any = None) -> Floats:
         """X as a dense block of n rows; sets scikit-learn's attributes about the columns."""

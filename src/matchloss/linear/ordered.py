@@ -46,6 +46,7 @@ class OrderedRegressor(Structured):
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fits the model; returns self. y may be the name of a column of X. sample_weight (n,), a number >= 0 a row."""
         loss = self._loss()
+        self.named_ = {"y": y} if isinstance(y, str) else {}
         if isinstance(y, str):
             if not is_frame(X):
                 raise TypeError(f"{y}: a column is named, and X is {type(X).__name__}, not a data frame")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from matchloss.files import replacing
-from matchloss.linear.file_parts import ModelError, column_in, column_out, content_of, list_in, number_in
+from matchloss.linear.file_parts import ModelError, column_in, column_out, content_of, list_in, number_in, text_in
 from matchloss.linear.plan import Design, Number
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def write(path: str | Path, model: Structured) -> None:
         "estimator": type(model).__name__,
         "parameters": model.get_params(),
         "array": model.design_ is None,
+        "named": model.named_,
         "columns": columns,
         "state": {name: _out(getattr(model, name)) for name in (*ALWAYS, *model.state)},
     }
@@ -89,6 +90,8 @@ def read(path: str | Path) -> Structured:
         columns = [column_in(value, ("coef",)) for value in found["columns"]]
         made.design_ = None if found["array"] is True else Design(tuple(columns))
         made.n_features_in_ = len(columns)
+        named = found.get("named", {})  # files of before have none
+        made.named_ = {text_in(role, "a role"): text_in(name, "a column") for role, name in named.items()}
         coef = []
         for column, value in zip(columns, found["columns"], strict=True):
             mine = [number_in(c, "coef") for c in list_in(value["coef"], "coef")]
