@@ -90,6 +90,18 @@ def test_another_score_is_heard_where_it_contradicts() -> None:
     assert "b: a is not ranked by it (too wild)" in sentences.otherwise("log", Standing({"b": 1.0}, 2.0, "b", {}), "a", {"a": "too wild"})
 
 
+def test_a_kind_of_model_that_the_data_cannot_tell_is_one_clause():
+    near, far = Difference(0.1, -0.1, 0.3, 100), Difference(0.2, -0.1, 0.4, 12)
+    standing = Standing({"linear:a": 1.0, "trees:a": 1.1, "trees:b": 1.2}, 2.0, "linear:a", {}, undecided={"trees:a": near, "trees:b": far})
+    kinds = {name: name.split(":")[0] for name in standing.means}
+    said = sentences.verdict("the mean", "squared error", standing, {}, sentences.Remarks(kinds=kinds))
+    assert said == (
+        "For the mean, by squared error: linear:a. The data cannot tell any tree model from it "
+        "(the nearest, trees:a: difference 10 %, 95 % interval -10 to 30)."
+    )
+    assert "tell trees:b from it" in sentences.verdict("the mean", "squared error", standing, {}, sentences.Remarks())
+
+
 @pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
 def test_units_of_target_and_columns_do_not_matter(unit: float) -> None:
     """Amounts whose log mean is linear: a loss with a log link fits, in whatever units target and column come."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from matchloss.models.kinds import LINEAR
 from matchloss.tables.words import listed
 
 if TYPE_CHECKING:
@@ -83,23 +82,33 @@ def _others(standing: Standing, remarks: Remarks) -> str:
     """The other losses, one clause each: those as good first, then those of whom nothing is known, then those that are worse."""
     clauses: list[str] = []
     told = False  # what the numbers in brackets are
-    behind = _kinds_behind(standing, remarks)
+    behind = _whole_kinds(standing, remarks, lambda name: standing.by.get(name) == standing.best and not standing.hardly(name))
+    unclear = _whole_kinds(standing, remarks, standing.undecided.__contains__)
     for name, pair in standing.as_good.items():
         alike = max(map(abs, standing.shares(pair))) <= ALIKE
         how = "does as well" if alike else f"does nearly as well, within 5 % of what {standing.best} gains over a constant"
         clauses.append(_with_remark(f"{name} {how} ({_difference(standing, pair, told)})", name, remarks))
         told = True
     for name, pair in standing.undecided.items():
+        kind = remarks.kinds.get(name, "")
+        rivals = unclear.get(kind, [])
+        if name in rivals[1:]:
+            continue
+        if rivals:
+            nearest = f"the data cannot tell any {_model(kind)} from it (the nearest, {name}: {_difference(standing, pair, told)}"
+            clauses.append(_with_remark(f"{nearest}{_rows(pair, remarks.unit, '; ')})", name, remarks, f"although {name}"))
+            told = True
+            continue
         unsure = f"the data cannot tell {name} from it ({_difference(standing, pair, told)}{_rows(pair, remarks.unit, '; ')})"
         clauses.append(_with_remark(unsure, name, remarks, f"although {name}"))
         told = True
     for name, pair in standing.worse.items():
-        kind = remarks.kinds.get(name)
-        rivals = behind.get(kind or "", [])
+        kind = remarks.kinds.get(name, "")
+        rivals = behind.get(kind, [])
         if name in rivals[1:]:
             continue
         if rivals:
-            nearest = f"no {'linear model' if kind == LINEAR else f'model of {kind}'} does as well; the nearest, {name}, is worse by"
+            nearest = f"no {_model(kind)} does as well; the nearest, {name}, is worse by"
             clauses.append(_with_remark(f"{nearest} {_amount(standing, pair, told, _rows(pair, remarks.unit, '; '))}", name, remarks))
             told = True
             continue
@@ -112,16 +121,17 @@ def _others(standing: Standing, remarks: Remarks) -> str:
     return f"{said.replace('the data', 'The data', 1) if said.startswith('the data') else said}." if said else ""
 
 
-def _kinds_behind(standing: Standing, remarks: Remarks) -> dict[str, list[str]]:
-    """The kinds of models of which every loss, of several, is worse than the best, with these losses, the nearest first."""
+def _whole_kinds(standing: Standing, remarks: Remarks, holds: Callable[[str], bool]) -> dict[str, list[str]]:
+    """The kinds of models of which this holds for every loss, of several, with these losses, the nearest first."""
     kinds: dict[str, list[str]] = {}
     for name in sorted(standing.means, key=lambda name: standing.means[name]):
         kinds.setdefault(remarks.kinds.get(name, ""), []).append(name)
-    return {
-        kind: names
-        for kind, names in kinds.items()
-        if kind and len(names) > 1 and all(standing.by.get(name) == standing.best and not standing.hardly(name) for name in names)
-    }
+    return {kind: names for kind, names in kinds.items() if kind and len(names) > 1 and all(map(holds, names))}
+
+
+def _model(kind: str) -> str:
+    """A kind of model in running text: a linear model, a tree model, an xgboost model."""
+    return f"{'tree' if kind == 'trees' else kind} model"
 
 
 def _with_remark(clause: str, name: str, remarks: Remarks, joined: str = "and") -> str:
