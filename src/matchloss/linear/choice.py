@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from matchloss.errors import ShapeError
-from matchloss.linear.dense import Structured, Terms, newton, take_out, warn_of
+from matchloss.linear.dense import Problem, Structured, Terms, newton, take_out, warn_of
+from matchloss.linear.inference.structured import StructuredInference
 from matchloss.linear.rows import Floats
 from matchloss.losses.structured import Choice, ChoiceSets
 from matchloss.losses.structured._ragged import groups_of, starts_of
@@ -37,17 +39,30 @@ class ConditionalLogit(Structured):
     def fit(self, X: Any, y: Any, groups: Any) -> Self:
         """Fits the model; returns self. y and groups may be names of columns of X, which are then no features."""
         X, given = self._take_out(X, y=y, groups=groups)
-        chosen, labels = given["y"], given["groups"]
-        if chosen.shape != labels.shape or chosen.ndim != 1:
-            raise ShapeError(f"y has shape {chosen.shape}, groups {labels.shape}; one number a row, (n,), is needed in both")
-        x = self._learn(X, chosen.size)
-        order, indptr = groups_of(labels)
-        sets, loss = ChoiceSets(indptr, chosen[order]), Choice()
-        self.n_sets_, self.n_idle_ = indptr.size - 1, sets.idle
+        _check_shapes(**given)
+        x = self._learn(X, given["y"].size)
+        order, sets = _sets(**given)
+        self.n_sets_, self.n_idle_ = sets.indptr.size - 1, sets.idle
         if sets.idle == self.n_sets_:
             raise ValueError(f"in each of the {self.n_sets_} sets none or all are chosen: nothing is compared")
         if sets.idle:
             warn_of(f"in {sets.idle} of {self.n_sets_} sets none or all are chosen: they say nothing")
+        problem = self._problem(x, order, sets)
+        found = newton(problem.at, problem.null, self._names(), SEPARATED)
+        return self._keep(found, found.theta)
+
+    def inference(self, X: Any, y: Any, groups: Any) -> StructuredInference:
+        """How sure the coefficients are, on the rows that the model was fitted to, given as to `fit`: an estimator keeps no rows.
+
+        bse, conf_int, wald_test, lr_test, summary, llf, aic, bic. Raises what `fit` raises for bad rows.
+        """
+        X, given = take_out(X, y=y, groups=groups)
+        _check_shapes(**given)
+        order, sets = _sets(**given)
+        return self._infer(X, given["y"].size, lambda x: self._problem(x, order, sets), Choice())
+
+    def _problem(self, x: Floats, order: NDArray[np.int64], sets: ChoiceSets) -> Problem:
+        loss, indptr = Choice(), sets.indptr
         sizes = np.diff(indptr)
         rows = np.ascontiguousarray(x[order])
         rows -= np.repeat(np.add.reduceat(rows, indptr[:-1]) / sizes[:, None], sizes, axis=0)  # constants of a set change nothing
@@ -65,8 +80,7 @@ class ConditionalLogit(Structured):
             away = (rows - np.repeat(means, sizes, axis=0)) * np.sqrt(p)[:, None]
             return float(value.sum()), slope, away.T @ away
 
-        found = newton(at, np.zeros(x.shape[1]), self._names(), SEPARATED)
-        return self._keep(found, found.theta)
+        return Problem(at, np.zeros(x.shape[1]), float(sizes.size - sets.idle), "Sets:")
 
     def predict_proba(self, X: Any, groups: Any) -> Floats:
         """The probability (n,) that each row is the one chosen of its set."""
@@ -97,3 +111,14 @@ class ConditionalLogit(Structured):
     def _facts(self) -> dict[str, str]:
         idle = f", {self.n_idle_:,} of which say nothing" if self.n_idle_ else ""
         return {"loss": "Choice()", "sets": f"{self.n_sets_:,}{idle}"}
+
+
+def _check_shapes(y: Any, groups: Any) -> None:
+    if y.shape != groups.shape or y.ndim != 1:
+        raise ShapeError(f"y has shape {y.shape}, groups {groups.shape}; one number a row, (n,), is needed in both")
+
+
+def _sets(y: Any, groups: Any) -> tuple[NDArray[np.int64], ChoiceSets]:
+    """The order of rows in which sets lie together, and the sets."""
+    order, indptr = groups_of(groups)
+    return order, ChoiceSets(indptr, y[order])

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.errors import DomainError
-from matchloss.linear.dense import Structured, newton, weights_of
+from matchloss.linear.dense import Problem, Structured, newton, take_out, weights_of
+from matchloss.linear.inference.structured import StructuredInference
 from matchloss.linear.rows import Floats
 from matchloss.losses.structured import Cox, RiskSets
 
@@ -48,26 +49,34 @@ class CoxRegression(Structured):
         Each may be the name of a column of X, which is then no feature. strata (n,): labels. sample_weight (n,), a number >= 0 a row.
         """
         X, given = self._take_out(X, time=time, event=event, entry=entry, strata=strata, sample_weight=sample_weight)
-        loss = Cox(self.ties)
-        risk = RiskSets(
-            given["time"], given["event"], given["entry"], given["strata"], weights_of(given["sample_weight"], len(given["time"]))
-        )
+        risk = _risk_sets(**given)
         x = self._learn(X, risk.n, given["sample_weight"])
-        live = np.zeros(risk.n)
-        live[risk.order] = risk.w
-        self.centre_ = (live @ x) / live.sum()
-        rows = np.ascontiguousarray((x - self.centre_)[risk.order])
-        found = newton(lambda b: loss.newton(rows @ b, rows, risk), np.zeros(x.shape[1]), self._names(), ORDERED)
+        self.centre_ = _mean(x, risk)
+        problem = self._problem(x, risk)
+        found = newton(problem.at, problem.null, self._names(), ORDERED)
         self._keep(found, found.theta)
-        eta = np.empty(risk.n)
-        eta[risk.order] = rows @ found.theta
-        steps = Cox("breslow").baseline(eta, risk)
+        steps = Cox("breslow").baseline((x - self.centre_) @ found.theta, risk)
         self.strata_ = risk.strata_names if strata is not None else None
         each = [risk.stratum == s for s in range(risk.strata_names.size)]
         self.baseline_times_ = [risk.times[mine] for mine in each]
         self.baseline_hazard_ = [steps[mine] for mine in each]
         self.n_events_ = int(risk.deaths.sum())
         return self
+
+    def inference(
+        self, X: Any, time: Any, event: Any, entry: Any = None, strata: Any = None, sample_weight: Any = None
+    ) -> StructuredInference:
+        """How sure the coefficients are, on the rows that the model was fitted to, given as to `fit`: an estimator keeps no rows.
+
+        bse, conf_int, wald_test, lr_test, summary, llf, aic, bic. A weight counts equal rows. Raises what `fit` raises for bad rows.
+        """
+        X, given = take_out(X, time=time, event=event, entry=entry, strata=strata, sample_weight=sample_weight)
+        risk = _risk_sets(**given)
+        return self._infer(X, risk.n, lambda x: self._problem(x, risk), Cox(self.ties))
+
+    def _problem(self, x: Floats, risk: RiskSets) -> Problem:
+        loss, rows = Cox(self.ties), np.ascontiguousarray((x - _mean(x, risk))[risk.order])
+        return Problem(lambda b: loss.newton(rows @ b, rows, risk), np.zeros(x.shape[1]), float(risk.deaths.sum()), "Events:")
 
     def predict(self, X: Any) -> Floats:
         """Log hazard ratios x b (n,), against a row of zeros, as scikit-survival's."""
@@ -115,6 +124,17 @@ class CoxRegression(Structured):
     def _facts(self) -> dict[str, str]:
         strata = "" if self.strata_ is None else f", {len(self.strata_)} strata"
         return {"loss": f"Cox(ties={self.ties!r}){strata}", "events": f"{self.n_events_}"}
+
+
+def _risk_sets(time: Any, event: Any, entry: Any, strata: Any, sample_weight: Any) -> RiskSets:
+    return RiskSets(time, event, entry, strata, weights_of(sample_weight, len(time)))
+
+
+def _mean(x: Floats, risk: RiskSets) -> Floats:
+    """The weighted mean of each column over the rows of x."""
+    live = np.zeros(risk.n)
+    live[risk.order] = risk.w
+    return (live @ x) / live.sum()
 
 
 def _steps(at: Floats, times: Floats, steps: Floats) -> Floats:

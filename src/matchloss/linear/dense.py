@@ -13,10 +13,14 @@ from numpy.typing import NDArray
 from matchloss.engine.arrays import as_array
 from matchloss.errors import ShapeError
 from matchloss.linear.columns import open_table
+from matchloss.linear.inference.build import columns_of
+from matchloss.linear.inference.frames import library_of
+from matchloss.linear.inference.structured import StructuredInference, infer
 from matchloss.linear.inputs import column_labels, is_frame, refuse_infinite, refuse_mapping
 from matchloss.linear.plan import Design, Number, learn_rows
 from matchloss.linear.rows import Floats, TableRows, of_array
 from matchloss.linear.summary import Summary
+from matchloss.losses.structured import StructuredLoss
 
 try:
     from sklearn.base import BaseEstimator
@@ -59,6 +63,17 @@ class Found:
     covariance: Floats
     value: float
     steps: int
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What Newton's method minimises for some rows, and what inference asks of it."""
+
+    at: Callable[[Floats], Terms]
+    null: Floats  # theta of no columns, from which Newton's method starts
+    count: float  # of observations
+    counted: str  # what is counted, as a summary calls it
+    turn: Floats | None = None  # the estimates are turn @ theta, for columns that are not centred
 
 
 class NoMinimum(ValueError):
@@ -152,9 +167,7 @@ class Structured(BaseEstimator):
             X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False)
             refuse_infinite(X)
             self.design_, rows = None, of_array(X)
-        if rows.n != n:
-            raise ShapeError(f"X has {rows.n} rows, and what is to be learned {n}")
-        return dense(rows)
+        return _as_many(dense(rows), n)
 
     def _block(self, X: Any) -> Floats:
         """X for prediction: a frame's columns are found by name, in any order, and others ignored."""
@@ -169,6 +182,17 @@ class Structured(BaseEstimator):
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False, reset=False)
         refuse_infinite(X)
         return dense(of_array(X))
+
+    def _infer(self, X: Any, n: int, problem: Callable[[Floats], Problem], loss: StructuredLoss) -> StructuredInference:
+        """The inference of these n rows; `problem` makes of their dense block what was minimised."""
+        params, names = self._estimates()
+        block = _as_many(self._block(X), n)
+        columns = columns_of(self.design_) if self.design_ else {}
+        return infer(problem(block), params, names, columns, f"{loss.title} regression", repr(loss), library_of(X))
+
+    def _estimates(self) -> tuple[Floats, tuple[str, ...]]:
+        """All that was estimated, and its names."""
+        return self.coef_, tuple(self._names())
 
     def _names(self) -> list[str]:
         return [f"x{j}" for j in range(self.n_features_in_)] if self.design_ is None else list(self.design_.names)
@@ -215,6 +239,12 @@ class Structured(BaseEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coef_")
+
+
+def _as_many(block: Floats, n: int) -> Floats:
+    if len(block) != n:
+        raise ShapeError(f"X has {len(block)} rows, and what is to be learned {n}")
+    return block
 
 
 def warn_of(message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -11,7 +12,8 @@ from scipy import special
 
 from matchloss.errors import DomainError
 from matchloss.linear.columns import open_table
-from matchloss.linear.dense import Structured, Terms, newton, weights_of
+from matchloss.linear.dense import Problem, Structured, Terms, check_is_fitted, newton, weights_of
+from matchloss.linear.inference.structured import StructuredInference
 from matchloss.linear.inputs import is_frame
 from matchloss.linear.rows import Floats
 from matchloss.losses.structured import OrderedLogit, OrderedProbit
@@ -45,14 +47,9 @@ class OrderedRegressor(Structured):
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fits the model; returns self. y may be the name of a column of X. sample_weight (n,), a number >= 0 a row."""
-        loss = self._loss()
+        self._loss()
         self.named_ = {"y": y} if isinstance(y, str) else {}
-        if isinstance(y, str):
-            if not is_frame(X):
-                raise TypeError(f"{y}: a column is named, and X is {type(X).__name__}, not a data frame")
-            table = open_table(X)
-            table.require([y])
-            X, y = table.frame.drop(table.labels[y]).to_native(), table.frame.get_column(table.labels[y]).to_native()
+        X, y = _without_target(X, y)
         codes, self.classes_ = _coded(y, self.classes)
         weight = weights_of(sample_weight, codes.size)
         x = self._learn(X, codes.size, weight)
@@ -61,6 +58,33 @@ class OrderedRegressor(Structured):
             missing = self.classes_[int(np.argmin(counts > 0))] if self.classes_.size > 1 else self.classes_[0]
             what = "it is the only label" if self.classes_.size < 2 else "no row has it, so that its thresholds would coincide"
             raise ValueError(f"label {missing!s}: {what}")
+        problem, p = self._problem(x, codes, weight), x.shape[1]
+        names = [*self._names(), *(f"threshold {k}" for k in range(problem.null.size - p))]
+        found = newton(problem.at, problem.null, names, SEPARATED, fits=lambda theta: bool((np.diff(theta[p:]) > 0).all()))
+        assert problem.turn is not None
+        self.thresholds_ = (problem.turn @ found.theta)[p:]
+        self._keep(found, found.theta[:p])
+        self.covariance_ = problem.turn @ found.covariance @ problem.turn.T
+        return self
+
+    def inference(self, X: Any, y: Any, sample_weight: Any = None) -> StructuredInference:
+        """How sure coefficients and thresholds are, on the rows that the model was fitted to, given as to `fit`: it keeps no rows.
+
+        bse, conf_int, wald_test, lr_test, summary, llf, aic, bic; thresholds are called "low|high", as R's polr does. A weight counts
+        equal rows. DomainError for a label that is not among `classes_`.
+        """
+        X, y = _without_target(X, y)
+        check_is_fitted(self, "coef_")
+        codes = _coded(y, self.classes_.tolist())[0]
+        weight = weights_of(sample_weight, codes.size)
+        return self._infer(X, codes.size, lambda x: self._problem(x, codes, weight), self._loss())
+
+    def _estimates(self) -> tuple[Floats, tuple[str, ...]]:
+        cuts = tuple(f"{low}|{high}" for low, high in pairwise(self.classes_.tolist()))
+        return np.concatenate([self.coef_, self.thresholds_]), (*self._names(), *cuts)
+
+    def _problem(self, x: Floats, codes: NDArray[np.int64], weight: Floats | None) -> Problem:
+        loss, counts = self._loss(), np.bincount(codes, weight, self.classes_.size)
         centre = x.mean(0) if weight is None else weight @ x / weight.sum()
         rows, p = np.ascontiguousarray(x - centre), x.shape[1]
         below = counts.cumsum()[:-1] / counts.sum()
@@ -79,14 +103,9 @@ class OrderedRegressor(Structured):
             gradient = np.concatenate([rows.T @ g, per_threshold(y, lower, upper, K)])
             return float(value.sum()), gradient, np.block([[rows.T @ (h[:, None] * rows), side], [side.T, corner]])
 
-        names = [*self._names(), *(f"threshold {k}" for k in range(start.size - p))]
-        found = newton(at, start, names, SEPARATED, fits=lambda theta: bool((np.diff(theta[p:]) > 0).all()))
-        self.thresholds_ = found.theta[p:] + centre @ found.theta[:p]
-        shift = np.eye(start.size)
-        shift[p:, :p] = centre  # thresholds of rows that are not centred
-        self._keep(found, found.theta[:p])
-        self.covariance_ = shift @ found.covariance @ shift.T
-        return self
+        turn = np.eye(start.size)
+        turn[p:, :p] = centre  # thresholds of rows that are not centred
+        return Problem(at, start, float(counts.sum()), "Observations:", turn)
 
     def predict_proba(self, X: Any) -> Floats:
         """The probability of each label of `classes_`, (n, K)."""
@@ -111,6 +130,17 @@ class OrderedRegressor(Structured):
             f"{low}|{high}: {cut:.5g}" for low, high, cut in zip(self.classes_, self.classes_[1:], self.thresholds_, strict=False)
         )
         return {"loss": repr(self._loss()), "thresholds": cuts}
+
+
+def _without_target(X: Any, y: Any) -> tuple[Any, Any]:
+    """X and y; where y names a column of X, that column, and X without it."""
+    if not isinstance(y, str):
+        return X, y
+    if not is_frame(X):
+        raise TypeError(f"{y}: a column is named, and X is {type(X).__name__}, not a data frame")
+    table = open_table(X)
+    table.require([y])
+    return table.frame.drop(table.labels[y]).to_native(), table.frame.get_column(table.labels[y]).to_native()
 
 
 def _coded(y: Any, classes: Sequence[Any] | None) -> tuple[NDArray[np.int64], NDArray[Any]]:

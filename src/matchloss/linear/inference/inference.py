@@ -5,31 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, special
 
 from matchloss.errors import DomainError, ShapeError
+from matchloss.linear.inference.estimates import Estimates, Kind, Measure, check_alpha
 from matchloss.linear.inference.information import Standing
 from matchloss.linear.inference.prediction import Predictions, predictions
 from matchloss.linear.inference.residuals import residuals
-from matchloss.linear.inference.table import Table, summary_of
-from matchloss.linear.inference.testing import Test, chi_squared, f_test, rows_of_hypothesis
+from matchloss.linear.inference.testing import Test, chi_squared, f_test
 from matchloss.linear.metric import DEPENDENT, pivoted
 from matchloss.linear.newton import newton
 from matchloss.linear.objective import Log, Objective
 from matchloss.linear.rows import Floats, TableRows
 from matchloss.linear.solve import blas_on_one_thread
 
-Kind = Literal["fisher", "observed", "HC0", "HC1", "cluster", "bayes"]
 MODEL = ("fisher", "observed", "bayes")  # kinds that trust the loss as a likelihood
 KINDS: tuple[Kind, ...] = ("fisher", "observed", "HC0", "HC1", "cluster", "bayes")
 
 
 @dataclass(eq=False)
-class Inference:
+class Inference(Estimates):
     """Standard errors, tests and intervals of a fitted model on the rows it was fitted to. `model.inference(X, y)` makes it.
 
     With g and h a row's gradient and second derivative in its raw prediction, A = X' diag(h) X + the ridge's second derivatives, and
@@ -77,6 +76,13 @@ class Inference:
     # ---- how well the model fits ----
 
     @property
+    def measures(self) -> tuple[Measure, ...]:  # noqa: D102
+        if not self.f.loss.simplified.likelihood:
+            return ()
+        likelihood, criteria = super().measures[:2], super().measures[2:]
+        return *likelihood, ("Deviance:", "deviance"), ("Pearson chi2:", "pearson_chi2"), ("Dispersion:", "dispersion"), *criteria
+
+    @property
     def f(self) -> Objective:
         """What was minimised."""
         return self.standing.f
@@ -90,11 +96,6 @@ class Inference:
     def df_model(self) -> int:
         """The number of coefficients that were fitted, the intercept included."""
         return int(self.independent.sum()) * (self.standing.size // self.f.size)
-
-    @property
-    def df_resid(self) -> float:
-        """nobs - df_model."""
-        return self.nobs - self.df_model
 
     @cached_property
     def pearson_chi2(self) -> float:
@@ -132,32 +133,7 @@ class Inference:
         raw = null_raw(f)
         return self._llf(raw, 2 * self._weighted(f.loss.divergence(raw, f.target)))
 
-    @property
-    def aic(self) -> float:
-        """2 df_model - 2 llf."""
-        return 2 * self.df_model - 2 * self.llf
-
-    @property
-    def bic(self) -> float:
-        """log(nobs) df_model - 2 llf."""
-        return np.log(self.nobs) * self.df_model - 2 * self.llf
-
     # ---- how sure the coefficients are ----
-
-    @property
-    def bse(self) -> Floats:
-        """Standard errors, (P M,): the square roots of the diagonal of covariance()."""
-        return self._errors(None, None)
-
-    @property
-    def tvalues(self) -> Floats:
-        """params / bse: z, or t where the dispersion was estimated."""
-        return self.params / self.bse
-
-    @property
-    def pvalues(self) -> Floats:
-        """Two-sided p values of tvalues."""
-        return self._two_sided(self.tvalues, self.kind)
 
     def covariance(self, kind: Kind | None = None, groups: Any = None) -> Floats:
         """The covariance (P M, P M) of the coefficients by `kind`, by default the one that this object was made with.
@@ -178,34 +154,6 @@ class Inference:
         """The same with another kind of covariance for everything that follows: bse, summary, tests, intervals."""
         self.covariance(kind, groups)
         return replace(self, kind=kind, groups=groups, _covariances={})
-
-    def conf_int(self, alpha: float = 0.05, kind: Kind | None = None, groups: Any = None) -> Floats:
-        """Intervals (P M, 2) that hold a coefficient with probability 1 - alpha."""
-        _check_alpha(alpha)
-        wide = self._quantile(alpha, kind) * self._errors(kind, groups)
-        return np.column_stack([self.params - wide, self.params + wide])
-
-    def wald_test(self, R: Any, r: Any = 0.0, kind: Kind | None = None, groups: Any = None) -> Test:
-        """Whether R params = r: chi-squared, or F where the dispersion was estimated.
-
-        `R`: a row (P M,) or rows (q, P M) of numbers; or the name of a coefficient, or of a column of X, or a list of these: whether all
-        their coefficients are 0 (or `r`). ValueError for names that are not there, and for coefficients without a standard error.
-        """
-        kind = self.kind if kind is None else kind
-        rows = rows_of_hypothesis(R, self.names, self.columns)
-        used = (rows != 0).any(axis=0)
-        if not self.kept[used].all():
-            which = ", ".join(name for name, bad in zip(self.names, used & ~self.kept, strict=True) if bad)
-            raise ValueError(f"no standard error, and so no test: {which}")
-        covariance = np.nan_to_num(self.covariance(kind, groups))
-        away, middle = rows @ self.params - r, rows @ covariance @ rows.T
-        try:
-            statistic = float(away @ linalg.solve(middle, away, assume_a="pos"))
-        except linalg.LinAlgError:
-            raise ValueError("the hypotheses in R are not independent of each other, or the covariance has too low a rank") from None
-        if self._by_t(kind):
-            return f_test(statistic / len(rows), len(rows), self.df_resid)
-        return chi_squared(statistic, len(rows))
 
     def lr_test(self, smaller: Inference) -> Test:
         """Whether the coefficients that a `smaller` model lacks are 0, by the likelihood ratio: both fitted to the same rows, no ridge.
@@ -229,7 +177,7 @@ class Inference:
         """Predictions for new rows with intervals: of the mean (mean, mean_se, mean_ci_lower, mean_ci_upper), and with `observations`
         of a new target (obs_ci_lower, obs_ci_upper), which varies about the mean as the loss, as a likelihood, says.
         """
-        _check_alpha(alpha)
+        check_alpha(alpha)
         if self.f.outputs is not None:
             raise ValueError("intervals of predictions are there for one raw prediction a row, not yet for more than two classes")
         kind = self.kind if kind is None else kind
@@ -245,11 +193,6 @@ class Inference:
         """
         return residuals(self, kind, seed)
 
-    def summary(self, alpha: float = 0.05) -> Table:
-        """Coefficients with standard errors, z or t, p values and intervals: prints as statsmodels' does, and is a frame."""
-        _check_alpha(alpha)
-        return summary_of(self, alpha)
-
     # ---- underneath ----
 
     def _as_likelihood(self, what: str) -> str:
@@ -260,12 +203,6 @@ class Inference:
 
     def _by_t(self, kind: str | None) -> bool:
         return (self.kind if kind is None else kind) in MODEL and self.f.loss.simplified.likelihood == "scaled"
-
-    def _quantile(self, alpha: float, kind: str | None) -> float:
-        return float(special.stdtrit(self.df_resid, 1 - alpha / 2) if self._by_t(kind) else special.ndtri(1 - alpha / 2))
-
-    def _two_sided(self, t: Floats, kind: str | None) -> Floats:
-        return 2 * (special.stdtr(self.df_resid, -np.abs(t)) if self._by_t(kind) else special.ndtr(-np.abs(t)))
 
     def _weighted(self, each: Any) -> float:
         return float(np.sum(each) if self.f.weight is None else self.f.weight @ each)
@@ -286,10 +223,6 @@ class Inference:
         else:
             base = weight * loss.log_base(f.target, 1.0)
         return float(np.sum(base)) - self._weighted(loss.value(raw, f.target)) / phi
-
-    def _errors(self, kind: Kind | None, groups: Any) -> Floats:
-        with np.errstate(invalid="ignore"):
-            return np.sqrt(np.diagonal(self.covariance(kind, groups)))
 
     def _centred_covariance(self, kind: Kind, groups: Any) -> Floats:
         """Of the coefficients of centred columns; 0 for collinear ones."""
@@ -378,11 +311,6 @@ def null_raw(f: Objective) -> Floats:
         return np.broadcast_to(constant, (f.rows.n, *np.shape(constant))).copy()
     alone = replace(f, source=replace(f.memory, rows=replace(f.rows, slots=f.rows.slots[:0])), l2=0.0, intercept=True, left_out=())
     return alone.raw(newton(alone, alone.start(), 1e-12, Log(50)).at.theta)
-
-
-def _check_alpha(alpha: float) -> None:
-    if not 0 < alpha < 1:
-        raise DomainError(f"alpha is {alpha!r}; allowed: a number between 0 and 1, 0.05 for intervals of 95 %")
 
 
 def names_of(names: Sequence[str], intercept: bool, outputs: Sequence[str]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from matchloss.linear.inference.frames import as_frame
 from matchloss.linear.rows import Floats
 
 if TYPE_CHECKING:
-    from matchloss.linear.inference.inference import Inference
+    from matchloss.linear.inference.estimates import Estimates
 
 WIDTH = 78
 
@@ -90,8 +90,8 @@ def _row(cells: Sequence[str], tag: str = "td") -> str:
     return "<tr>" + "".join(f'<{tag} style="text-align: {s}">{escape(c)}</{tag}>' for s, c in zip(sides, cells, strict=True)) + "</tr>"
 
 
-def summary_of(of: Inference, alpha: float) -> Table:
-    """The table of an Inference."""
+def summary_of(of: Estimates, alpha: float) -> Table:
+    """The table of estimates."""
     low, high = of.conf_int(alpha).T
     z = "t" if of._by_t(None) else "z"
     columns = {"name": of.names, "coef": of.params, "se": of.bse, z: of.tvalues, "p_value": of.pvalues, "ci_lower": low, "ci_upper": high}
@@ -99,19 +99,14 @@ def summary_of(of: Inference, alpha: float) -> Table:
     return Table(of.title, facts_of(of), columns, heads, of.notes, of.backend)
 
 
-def facts_of(of: Inference) -> tuple[tuple[str, str], ...]:
+def facts_of(of: Estimates) -> tuple[tuple[str, str], ...]:
     """What the head of a summary says."""
-    counts = {"Observations:": f"{of.nobs:.10g}", "Df residuals:": f"{of.df_resid:.10g}", "Df model:": f"{of.df_model}"}
-    facts = of.facts | counts | {"Covariance:": of.kind}
-    if of.f.loss.simplified.likelihood:
-        likelihood = {name: _try(of, what) for name, what in (("Log-likelihood:", "llf"), ("LL-null:", "llnull"))}
-        likelihood |= {"Deviance:": of.deviance, "Pearson chi2:": of.pearson_chi2, "Dispersion:": of.dispersion}
-        likelihood |= {name: _try(of, what) for name, what in (("AIC:", "aic"), ("BIC:", "bic"))}
-        facts |= {name: f"{value:.8g}" for name, value in likelihood.items() if value is not None}
-    return tuple(facts.items())
+    counts = {of.counted: f"{of.nobs:.10g}", "Df residuals:": f"{of.df_resid:.10g}", "Df model:": f"{of.df_model}"}
+    measures = {name: _try(of, what) for name, what in of.measures}
+    return tuple((of.facts | counts | {"Covariance:": of.kind} | {n: f"{x:.8g}" for n, x in measures.items() if x is not None}).items())
 
 
-def _try(of: Inference, what: str) -> float | None:
+def _try(of: Estimates, what: str) -> float | None:
     """A number that some likelihoods have no formula for yet."""
     try:
         value = float(getattr(of, what))
