@@ -51,11 +51,26 @@ def step_back(m, k, w, wk, skip):
 
 
 @inlined
-def posteriors(am, ak, bm, bk, zm, zk, out):
+def spread(xm, xk, pm, pk):
+    """The probabilities of states from those of the blank, which comes first, and the labels."""
+    pm[0], pk[0] = xm[0], xk[0]
+    for i in range(1, xm.size):
+        pm[2 * i - 1], pk[2 * i - 1], pm[2 * i], pk[2 * i] = xm[i], xk[i], xm[0], xk[0]
+
+
+@inlined
+def products(m, k, pm, pk, w, wk):
+    """m 2^k times pm 2^pk, not normalised."""
+    for s in range(m.size):
+        w[s], wk[s] = m[s] * pm[s], k[s] + pk[s]
+
+
+@inlined
+def posteriors(am, ak, bm, bk, inverse, zk, out):
     """P(state | target) of a frame."""
     for s in range(out.size):
         d = ak[s] + bk[s] - zk
-        out[s] = times_two_to(am[s] * bm[s] / zm, min(d, 1)) if d > -1000 else 0.0
+        out[s] = times_two_to(am[s] * bm[s] * inverse, min(d, 1)) if d > -1000 else 0.0
 
 
 @summing
@@ -69,16 +84,26 @@ def apart(posterior, labels, top):
 
 
 @inlined
-def leaving(am, ak, g, at, skip, frames):
+def leaving(am, ak, g, at, skip, frames, top, rest, scale):
     """1 - Z in the units of g, the probabilities: at each frame, the mass of a state times that of the classes that lead nowhere."""
     lost, states, kept = 0.0, at.size, np.zeros(3, g.dtype)
     for t in range(frames):
+        share = scale / (1.0 + rest[t])
         for s in range(-1 if t == 0 else 0, 0 if t == 0 else states):
             mass = 1.0 if t == 0 else times_two_to(am[t - 1, s + 2], min(ak[t - 1, s + 2], 0))
             if mass < 1e-20 * lost:
                 continue
             low, high = max(s, 0, states - 2 * (frames - t)), min(s + (3 if s < 0 or skip[s + 2] == 0 else 2), states)
+            known, others = rest[t] * share + share, 0.0
             for q in range(low, high):  # no two of them are of one class
+                if at[q] == top[t]:
+                    known = rest[t] * share
+                else:
+                    others += np.float64(g[t, at[q]])
+            if others < 0.5 * known:  # what is taken away costs one bit at most
+                lost += mass * (known - others)
+                continue
+            for q in range(low, high):
                 kept[q - low], g[t, at[q]] = g[t, at[q]], 0
             lost += mass * mass_of(g[t])
             for q in range(low, high):
@@ -126,7 +151,8 @@ def sequence(z, labels, frames, blank, from_logits, graded, scale, n, value, gra
     for i in range(1, size):
         if labels[i] != labels[i - 1]:
             skip[2 * i + 1] = 0
-    x, pm, pk = np.empty(states), np.empty((frames, states)), np.empty((frames, states), np.int64)
+    x, xm, xk = np.empty(size + 1), np.empty(size + 1), np.empty(size + 1, np.int64)
+    pm, pk = np.empty((frames, states)), np.empty((frames, states), np.int64)
     am, ak = np.ones((frames, states + 2)), np.full((frames, states + 2), NONE)
     rest, top = np.zeros(frames), np.zeros(frames, np.int64)
     factor = np.empty(1, gradient.dtype)  # a number stored here has the gradient's precision
@@ -145,11 +171,13 @@ def sequence(z, labels, frames, blank, from_logits, graded, scale, n, value, gra
             multiply(gradient[t, n], factor[0])
         else:
             gradient[t, n] = 0
-        for s in range(states):
-            x[s] = np.float64(z[t, n, at[s]]) - shift
+        x[0] = np.float64(z[t, n, blank]) - shift
+        for i in range(size):
+            x[i + 1] = np.float64(z[t, n, labels[i]]) - shift
         if not largest(x) < inf:
             return NOT_A_NUMBER
-        wide_exps(x, pm[t], pk[t])
+        wide_exps(x, xm, xk)
+        spread(xm, xk, pm[t], pk[t])
         low, high = max(0, states - 2 * (frames - t)), min(states, 2 * t + 2)
         if t == 0:
             am[0, low + 2 : high + 2], ak[0, low + 2 : high + 2] = pm[0, low:high], pk[0, low:high]
@@ -161,7 +189,7 @@ def sequence(z, labels, frames, blank, from_logits, graded, scale, n, value, gra
         return NO_ALIGNMENT
     value[n] = -(log(zm) + zk * LN2)
     if from_logits and value[n] < 0.7:
-        lost, ended = leaving(am, ak, gradient[:, n], at, skip, frames)
+        lost, ended = leaving(am, ak, gradient[:, n], at, skip, frames, top, rest, scale)
         value[n] = -log1p(-(lost / scale + ended))
     if not graded:
         return 0
@@ -171,9 +199,9 @@ def sequence(z, labels, frames, blank, from_logits, graded, scale, n, value, gra
         if t == frames - 1:
             bm[max(0, states - 2) :], bk[max(0, states - 2) :] = 1.0, 0
         else:
-            w[:states], wk[:states] = bm * pm[t + 1], bk + pk[t + 1]
+            products(bm, bk, pm[t + 1], pk[t + 1], w, wk)
             step_back(bm, bk, w, wk, skip)
-        posteriors(am[t, 2:], ak[t, 2:], bm, bk, zm, zk, posterior)
+        posteriors(am[t, 2:], ak[t, 2:], bm, bk, 1.0 / zm, zk, posterior)
         g = gradient[t, n]
         blanks, others = apart(posterior, labels, top[t])
         g[blank] -= blanks * scale
