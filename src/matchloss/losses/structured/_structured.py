@@ -105,6 +105,10 @@ class StructuredLoss:
         """What was observed, as the expectation is written: of raw's shape."""
         raise NotImplementedError(f"{type(self).__name__} has no array of what was observed")
 
+    def hessian_product(self, raw: Any, target: Any, v: Any) -> Any:
+        """The hessian of the sum of values times v, both of raw's shape; NotImplementedError for a loss that has none."""
+        raise NotImplementedError(f"{type(self).__name__} has no hessian_product")
+
     def predict(self, raw: Any, target: Any) -> Any:
         """The expectation under the model, of raw's shape: gradient + observed."""
         gradient, observed = self.gradient(raw, target), self.observed(raw, target)

@@ -94,6 +94,20 @@ class Choice(StructuredLoss):
             raise DomainError(f"set {bad}, position {i}: the utility is {float(mine[i])!r}; allowed: finite")
         return value, g, p
 
+    def hessian_product(self, raw: Any, target: ChoiceSets, v: Any) -> Array:
+        """The hessian times a vector (rows,): p times (entry - its mean over the set). NotImplementedError where several are chosen.
+
+        >>> Choice().hessian_product([0.0, 0.0], ChoiceSets([0, 2], [1, 0]), [1.0, 0.0])
+        array([ 0.25, -0.25])
+        """
+        (z,), (u,) = self._parts(raw), self._parts(v)
+        same_shape("v", u, z.shape, "raw")
+        p, starts = self.terms(z, target, None)[2], target.indptr[:-1]
+        if np.isnan(p).any():
+            at = int(np.searchsorted(target.indptr, np.isnan(p).argmax(), "right")) - 1
+            raise NotImplementedError(f"set {at}: several are chosen; Choice has a hessian_product for sets of one chosen alternative")
+        return p * (u - np.repeat(np.add.reduceat(p * u, starts), np.diff(target.indptr))) if z.size else p
+
     def observed(self, raw: Any, target: ChoiceSets) -> Array:
         """1 for the chosen of sets that compare something, else 0."""
         idle = (target.counts == 0) | (target.counts == np.diff(target.indptr))

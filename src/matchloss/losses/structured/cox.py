@@ -85,6 +85,27 @@ class Cox(StructuredLoss):
         square[target.died] = before[target.died] + self._at(target, sums)[3][own]
         return back(np.maximum(expected - (target.w * e) ** 2 * square, 0.0), target)
 
+    def hessian_product(self, raw: Any, target: RiskSets, v: Any) -> Array:
+        """The hessian times a vector (n,), in n log n: w e^z times the sum over deaths of (own entry - its mean at risk) / den.
+
+        >>> risk = RiskSets([1.0, 2.0, 3.0], [1, 0, 1])
+        >>> Cox().hessian_product([0.0, 0.0, 0.0], risk, [3.0, 0.0, 0.0]).round(4)     # one death: p times (own - mean)
+        array([ 0.6667, -0.3333, -0.3333])
+        """
+        eta, u = (self._sorted(self._parts(x)[0], target) for x in (raw, v))
+        sums = self._sums(eta, target, u[:, None])
+        _, expected, e = self._signal(eta, target, sums)
+        d = target.deaths
+        means, at = np.empty((d.sum(), 1)), np.repeat(np.arange(d.size), d)
+        loop("cox", "means_at_events")(sums.rest, sums.tied, d, target.death_weight, self.ties == "efron", means)
+        k = np.arange(at.size) - np.repeat(np.cumsum(d) - d, d)
+        c = 1 - k / d[at] if self.ties == "efron" else np.ones(at.size)
+        each = means[:, 0] * np.sqrt(target.death_weight / d)[at] / (sums.rest[at, 0] + c * sums.tied[at, 0])
+        through, before = _collect(target, np.asarray(np.bincount(at, each, d.size), np.float64), sums.shift)
+        died = target.died
+        through[died] = before[died] + np.bincount(at, c * each, d.size)[target.high[died]]
+        return back(expected * u - target.w * e * through, target)
+
     def newton(self, eta: Floats, x: Floats, target: RiskSets) -> tuple[float, Floats, Floats]:
         """Value, gradient and hessian in the coefficients of x (n, p); eta and x have their rows in target's order."""
         if not np.isfinite(eta).all():

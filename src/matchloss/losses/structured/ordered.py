@@ -61,6 +61,22 @@ class Ordered(StructuredLoss):
         threads.over_blocks(eta.size, BLOCK, lambda a, b: run(eta, y, bounds, a, b, out))
         return y, out
 
+    def hessian_product(self, raw: Any, target: Any, v: Any) -> Arrays:
+        """The hessian in (eta, thresholds) times a vector of the same two parts.
+
+        >>> eta, cuts = OrderedLogit().hessian_product(([0.0], [0.0, 1.0]), [0], ([1.0], [0.0, 0.0]))
+        >>> eta, cuts
+        (array([0.25]), array([-0.25,  0.  ]))
+        """
+        (eta, cuts), (along, moved) = self._parts(raw), self._parts(v)
+        same_shape("v's eta", along, eta.shape, "eta")
+        same_shape("v's thresholds", moved, cuts.shape, "thresholds")
+        y, (_, _, _, aa, ab, bb, _, h) = self.terms(eta, cuts, target)
+        ends = np.concatenate([[0.0], moved, [0.0]])
+        low, high = ends[y], ends[y + 1]
+        lower, upper = aa * (low - along) + ab * (high - along), ab * (low - along) + bb * (high - along)
+        return h * along - (aa + ab) * low - (ab + bb) * high, per_threshold(y, lower, upper, cuts.size)
+
     def predict(self, raw: Any, target: Any = None) -> Array:
         """The probability of each label, (n, K): differences of F on the side where they are small."""
         eta, cuts = self._parts(raw)
