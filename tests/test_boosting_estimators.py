@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import catboost
 import lightgbm
 import pytest
 import sklearn.ensemble
 import xgboost
 from sklearn.utils.estimator_checks import check_estimator
 
+from matchloss.catboost import CatBoostClassifier, CatBoostRegressor
 from matchloss.lightgbm import LGBMClassifier, LGBMRegressor
 from matchloss.sklearn import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from matchloss.xgboost import XGBClassifier, XGBRegressor
 
 XGB: dict[str, Any] = {"n_estimators": 4, "max_depth": 2, "n_jobs": 1}
+CAT: dict[str, Any] = {"iterations": 4, "depth": 2, "thread_count": 1, "verbose": False, "allow_writing_files": False}
 LGBM: dict[str, Any] = {"n_estimators": 4, "min_child_samples": 2, "n_jobs": 1, "verbose": -1}
 
 HIST: dict[str, Any] = {"max_iter": 4, "min_samples_leaf": 5}
@@ -26,6 +29,8 @@ PAIRS = [
     (XGBClassifier(**XGB), xgboost.XGBClassifier(**XGB)),
     (LGBMRegressor(**LGBM), lightgbm.LGBMRegressor(**LGBM)),
     (LGBMClassifier(**LGBM), lightgbm.LGBMClassifier(**LGBM)),
+    (CatBoostRegressor(**CAT), catboost.CatBoostRegressor(**CAT)),
+    (CatBoostClassifier(**CAT), catboost.CatBoostClassifier(**CAT)),
 ]
 
 

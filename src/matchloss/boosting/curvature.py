@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from matchloss.errors import DomainError
 from matchloss.losses import Loss
+from matchloss.losses._loss import CATALOGUE
 
 CURVATURES = ("exact", "fisher", "majorizer", "absolute", "unit")
 
@@ -38,44 +39,36 @@ Given = str | tuple[str, float] | Curvature | None  # what a person passes as `c
 Table = dict[str, Curvature]  # by the loss's name, what a host's own objective divides by
 
 EXACT, UNIT = Curvature("exact"), Curvature("unit")
-# Losses whose second derivative is 0 in places where their gradient is not: there it would make steps of any length.
-FLAT_IN_PLACES: Table = {
-    "huber": Curvature("majorizer"),
-    "log_cosh": Curvature("majorizer"),
-    "squared_hinge": Curvature("majorizer"),
-    "binary_brier": Curvature("unit", 0.5),
-    "binary_spherical": UNIT,
-    "hinge": UNIT,
-    "sparsemax": UNIT,
-    "entmax": UNIT,
-    "spherical": UNIT,
-}
-FLAT = ("absolute_error", "pinball")  # straight between kinks: a gradient step is as long as the weights of its rows, whatever the unit
 
 
 def curvature_of(loss: Loss, table: Table, given: Given = None) -> Curvature | None:
     """The curvature to train with: the one given, or that of the host's table, or a general one that trains.
 
-    None for absolute error and pinball, which have none: their leaves must be renewed, and that is left to the host's own objective.
-
-    DomainError for a curvature that the loss does not have.
+    None for absolute error and pinball, for whose hessian nothing stands in: their leaves must be renewed, and that is left to the host's
+    own objective. DomainError for a curvature that the loss does not have.
 
     >>> import matchloss as ml
     >>> str(curvature_of(ml.Huber(), {})), str(curvature_of(ml.Poisson(), {"poisson": Curvature("exact", 2.0)}))
     ('majorizer', '2 x exact')
     """
-    if given is None and loss.name in FLAT:
+    if given is None and loss.stand_in == "none" and CATALOGUE.get(loss.name) is type(loss):  # no host has a person's own
         return None
     if given is None:
-        return table.get(loss.name) or FLAT_IN_PLACES.get(loss.name) or _general(loss)
-    chosen = given if isinstance(given, Curvature) else Curvature(given) if isinstance(given, str) else Curvature(*given)
+        return table.get(loss.name) or _general(loss)
+    chosen = _as_curvature(given)
     if chosen.name in ("fisher", "majorizer") and chosen.name not in loss.programs:
         has = ", ".join(name for name in CURVATURES if name in ("absolute", "unit") or name in loss.programs)
         raise DomainError(f"{loss!r} has no curvature {chosen.name!r}; allowed: {has}")
     return chosen
 
 
+def _as_curvature(given: str | tuple[str, float] | Curvature) -> Curvature:
+    return given if isinstance(given, Curvature) else Curvature(given) if isinstance(given, str) else Curvature(*given)
+
+
 def _general(loss: Loss) -> Curvature:
+    if loss.stand_in not in (None, "none"):
+        return _as_curvature(loss.stand_in)
     if loss.convex:
         return EXACT
     return Curvature(next((name for name in ("fisher", "majorizer") if name in loss.programs), "absolute"))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
+
+from matchloss.boosting.losses import refuse_distributions
 
 C = TypeVar("C", bound=type)
 
@@ -28,3 +31,16 @@ def with_keywords_of(parent: type, without: str = "") -> Callable[[C], C]:
         return cls
 
     return decorate
+
+
+def one_label_a_row(cls: C) -> C:
+    """Lets a classifier's `fit`, whose signature stays the host's, refuse rows of distributions in words that help."""
+    fit: Any = cls.fit  # pyright: ignore[reportAttributeAccessIssue]
+
+    @functools.wraps(fit)
+    def checked(self: Any, X: Any, y: Any = None, *more: Any, **given: Any) -> Any:
+        refuse_distributions(y, cls.__name__)
+        return fit(self, X, y, *more, **given)
+
+    setattr(cls, "fit", checked)  # noqa: B010
+    return cls

@@ -49,6 +49,16 @@ def loss_of_labels(loss: str | Loss, classes: int) -> Loss:
     return found
 
 
+def refuse_distributions(y: Any, host: str) -> None:
+    """ValueError for rows of distributions, (n, K), where the host's data set carries one label a row."""
+    shape = np.shape(y)
+    if len(shape) == 2 and shape[1] > 1:
+        raise ValueError(
+            f"y has shape {shape}, and {host} carries one label a row; for distributions over classes use matchloss.xgboost.train, whose "
+            "DMatrix carries them, or repeat each row for each class with the class's share as its sample_weight"
+        )
+
+
 def check_target(loss: Loss, target: NDArray[Any], weight: NDArray[Any] | None, classes: int | None = None) -> None:
     """DomainError for the first target, in a row whose weight is not 0, that the loss does not take."""
     if isinstance(loss, PointwiseLoss):
@@ -65,14 +75,6 @@ def probabilities(loss: Loss, raw: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(loss.predict(np.ascontiguousarray(raw)))
     p = np.asarray(loss.predict(raw.reshape(-1)))
     return np.column_stack([1 - p, p])
-
-
-def places(loss: Loss, raw: NDArray[Any]) -> NDArray[np.intp]:
-    """The likeliest class of each row, as its index."""
-    if isinstance(loss, SimplexLoss):
-        return raw.argmax(axis=1)
-    cut = 0.0 if loss.functional == "mode" else float(loss.link(0.5))  # a complementary log-log's half is not at 0
-    return (raw.reshape(-1) > cut).astype(np.intp)
 
 
 def gives_probabilities(loss: Loss) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matchloss.boosting.curvature import FLAT, Curvature
+from matchloss.boosting.curvature import Curvature
 from matchloss.engine import pointwise
 from matchloss.engine.arrays import Evaluation
 from matchloss.errors import DomainError
@@ -56,11 +56,15 @@ class Objective:
         if hessian.size and not (hessian.min() >= 0 and np.isfinite(hessian.max())):
             self._refuse("curvature", hessian, ~((hessian >= 0) & np.isfinite(hessian)), raw, target)
 
-    def block(self, raw: Array, target: Array, weight: Array | None) -> tuple[Array, Array]:
-        """Gradient and curvature of a few rows, float64 lines with checked targets, for a host that calls for a thousand rows at a time."""
+    def block(self, raw: Array, target: Array, weight: Array | None) -> Array:
+        """Gradient and curvature of a few rows, (2, n), from float64 lines with checked targets.
+
+        For a host that calls for a thousand rows at a time, holding Python's lock: what counts here is the number of calls to NumPy.
+        """
         name, factor = self.curvature.name, self.curvature.factor
         program = self.loss.programs["exact" if name in ("absolute", "unit") else name]
-        value, gradient, hessian = np.empty((3, len(raw)))
+        lines = np.empty((3, len(raw)))
+        value, gradient, hessian = lines
         pointwise.step(program, MANY, weight is not None, True)(raw, target, weight, value, gradient, hessian)
         if name == "unit":
             hessian[...] = 1.0 if weight is None else weight
@@ -68,11 +72,11 @@ class Objective:
             np.abs(hessian, out=hessian)
         if factor != 1:
             hessian *= factor
-        if not math.isfinite(np.add.reduce(gradient)):
+        if not math.isfinite(np.dot(gradient, gradient)):
             self._refuse("gradient", gradient, ~np.isfinite(gradient), raw, target)
         if not np.minimum.reduce(hessian) >= 0:
             self._refuse("curvature", hessian, ~(hessian >= 0), raw, target)
-        return gradient, hessian
+        return lines[1:]
 
     def mean(self, raw: Array, target: Array, weight: Array | None = None) -> float:
         """The weighted mean loss of these rows: what early stopping watches."""
@@ -87,11 +91,11 @@ class Objective:
 
     def _flat(self) -> str:
         what = f"the curvature {self.curvature.name} of {self.loss!r} is 0 in every row, and trees divide by it"
-        own = "; the estimators leave this loss to the host's own objective, which renews leaves" if self.loss.name in FLAT else ""
+        own = "; the estimators leave this loss to the host's own objective, which renews leaves" if self.loss.stand_in == "none" else ""
         return f'{what}; curvature="unit" goes down the gradient alone{own}'
 
     def _refuse(self, what: str, x: Array, bad: Array, raw: Array, target: Array) -> None:
-        if not bad.any():  # the sum overflowed, no entry did
+        if not bad.any():  # a sum overflowed, no entry did
             return
         place = np.unravel_index(int(np.argmax(bad)), bad.shape)
         found = target[int(place[0])]

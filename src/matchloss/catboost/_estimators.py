@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from matchloss.boosting.curvature import Given
 from matchloss.boosting.keywords import with_keywords_of
-from matchloss.boosting.losses import gives_probabilities, loss_of, loss_of_labels, loss_of_number, places, probabilities
+from matchloss.boosting.losses import gives_probabilities, loss_of, loss_of_labels, loss_of_number, probabilities, refuse_distributions
 from matchloss.catboost._plan import Plan, plan
 from matchloss.losses import Loss, SimplexLoss
+from matchloss.losses._labels import places
 
 Array = NDArray[Any]
 RAW = "RawFormulaVal"
@@ -142,6 +143,7 @@ class CatBoostClassifier(catboost.CatBoostClassifier):
 
     def fit(self, X: Any, y: Any = None, *, sample_weight: Any = None, **given: Any) -> Self:
         """Fits the trees to X (n, p), labels y (n,) and sample_weight (n,), or a Pool; the keywords are CatBoost's."""
+        refuse_distributions(X.get_label() if isinstance(X, catboost.Pool) else y, "CatBoostClassifier")
         target, weight = _rows(X, y, sample_weight)
         classes, codes = np.unique(target, return_inverse=True)
         pool = isinstance(X, catboost.Pool)

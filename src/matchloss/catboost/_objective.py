@@ -43,10 +43,7 @@ class CatObjective(_Kept):
         try:
             raw = np.asarray(approxes, np.float64) + self.start
             weight = None if weights is None else np.asarray(weights, np.float64)
-            found = np.empty((len(raw), 2))
-            for column, slope in enumerate(self.objective.block(raw, np.asarray(targets, np.float64), weight)):
-                np.negative(slope, out=found[:, column])
-            return found
+            return np.negative(self.objective.block(raw, np.asarray(targets, np.float64), weight)).T
         except Exception as error:
             self.errors.append(error)
             raise

@@ -12,12 +12,13 @@ from sklearn.utils import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 
 from matchloss.boosting.curvature import Given
-from matchloss.boosting.keywords import with_keywords_of
+from matchloss.boosting.keywords import one_label_a_row, with_keywords_of
 from matchloss.boosting.links import link_of
-from matchloss.boosting.losses import describe, gives_probabilities, loss_of, loss_of_labels, loss_of_number, places, probabilities
+from matchloss.boosting.losses import describe, gives_probabilities, loss_of, loss_of_labels, loss_of_number, probabilities
 from matchloss.lightgbm._plan import Plan, plan
 from matchloss.lightgbm._train import METRIC
 from matchloss.losses import Loss, SimplexLoss
+from matchloss.losses._labels import places
 
 Array = NDArray[Any]
 OWN = ("loss", "curvature")
@@ -145,6 +146,7 @@ def _has_probabilities(model: Any) -> bool:
     return gives_probabilities(loss_of(model.loss))
 
 
+@one_label_a_row
 @with_keywords_of(lightgbm.LGBMClassifier)
 class LGBMClassifier(lightgbm.LGBMClassifier, _OfLoss):
     """lightgbm.LGBMClassifier, which minimises any loss of labels.

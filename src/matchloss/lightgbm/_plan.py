@@ -49,8 +49,11 @@ class Plan:
         """The start score of so many rows, class after class."""
         return None if self.start is None else np.repeat(self.start, rows)
 
-    def finish(self, booster: lightgbm.Booster) -> None:
-        """Puts the start score into the leaves of the first tree of each class, and the link into the model's text."""
+    def finish(self, booster: lightgbm.Booster, trains_on: bool = False) -> None:
+        """Puts the start score into the leaves of the first tree of each class, and the link into the model's text.
+
+        trains_on: the booster keeps its data, which a new text would part it from. The scores that it trains on have the start already.
+        """
         if self.objective is None:
             return
         if self.start is not None:
@@ -59,7 +62,7 @@ class Plan:
                 for leaf in range(found[tree]["num_leaves"]):
                     booster.set_leaf_output(tree, leaf, booster.get_leaf_output(tree, leaf) + start)
         link = link_of(self.loss)
-        if link is None:
+        if link is None or trains_on:
             return
         text = booster.model_to_string(num_iteration=-1)
         if "\nobjective=" not in text:

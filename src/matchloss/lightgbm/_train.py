@@ -10,7 +10,7 @@ import lightgbm
 import numpy as np
 
 from matchloss.boosting.curvature import Given, curvature_of
-from matchloss.boosting.losses import loss_of
+from matchloss.boosting.losses import loss_of, refuse_distributions
 from matchloss.errors import DomainError
 from matchloss.lightgbm._objective import LGBMMetric, LGBMObjective
 from matchloss.lightgbm._plan import Plan, curvatures, plan
@@ -37,7 +37,8 @@ def train(
 
     The start score stands in the leaves of the first tree, where LightGBM's `boost_from_average` puts its own, and the model's text
     names one of LightGBM's objectives with the loss's link, so that a saved model predicts in the target's units without matchloss; raw,
-    if LightGBM has no such link (probit, sparsemax, your own), or with keep_training_booster. The loss's mean is the metric of
+    if LightGBM has no such link (probit, sparsemax, your own), or with keep_training_booster, whose booster goes on by
+    `update(fobj=objective(loss))`. The loss's mean is the metric of
     `valid_sets`, unless `feval` is given. Labels of K classes ask for params["num_class"]. A data set with an `init_score` of its own
     starts there.
     `curvature` is what leaves divide by ("exact", "fisher", "majorizer", "absolute", "unit", or one of these with a factor), by default
@@ -59,6 +60,7 @@ def train(
         train_set._update_params(dict(params)).construct()  # read from a file
     if held(train_set, "label") is None:
         raise ValueError("the Dataset has no labels: Dataset(X, label=y)")
+    refuse_distributions(held(train_set, "label"), "LightGBM's Dataset")
     classes = int(params.get("num_class") or params.get("num_classes") or 1)
     if isinstance(found, SimplexLoss) and classes < 2:
         raise ValueError(f'{found.name} needs the number of classes: params["num_class"]')
@@ -75,8 +77,7 @@ def train(
         booster = lightgbm.train(
             told, train_set, num_boost_round, valid_sets, valid_names, feval, init_model, keep_training_booster, callbacks
         )
-    if not keep_training_booster:
-        made.finish(booster)
+    made.finish(booster, trains_on=keep_training_booster)
     return booster
 
 

@@ -14,6 +14,7 @@ from matchloss.linear.inputs import distributions, labels, numbers
 from matchloss.linear.rows import Floats
 from matchloss.linear.solve import Solution
 from matchloss.losses import Interval, Loss
+from matchloss.losses._labels import places
 
 try:
     from sklearn.base import ClassifierMixin, RegressorMixin
@@ -267,7 +268,7 @@ class LinearClassifier(ClassifierMixin, Linear):
         return self._raw_of(rows, self.intercept_, np.ascontiguousarray(self.coef_.T), offset)
 
     def decision_function(self, X: Any, offset: Any = None) -> Floats:
-        """Raw predictions: (n, K), or (n,) for two classes, above 0 for the second."""
+        """Raw predictions: (n, K), or (n,) for two classes, above `loss_.link(0.5)` for the second: 0, save for complementary log-log."""
         raw = self._raw(X, offset)
         return raw[:, 1] - raw[:, 0] if raw.ndim == 2 and raw.shape[1] == 2 else raw
 
@@ -277,8 +278,7 @@ class LinearClassifier(ClassifierMixin, Linear):
         return self.classes_[places]
 
     def _places(self, X: Any, offset: Any) -> NDArray[np.intp]:
-        score = self.decision_function(X, offset)
-        return score.argmax(axis=1) if score.ndim == 2 else (score > 0).astype(np.intp)
+        return places(self.loss_, self._raw(X, offset))
 
     @available_if(_predicts_probabilities)
     def predict_proba(self, X: Any, offset: Any = None) -> Floats:

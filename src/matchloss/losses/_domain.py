@@ -9,6 +9,8 @@ from typing import Literal
 TargetKind = Literal["number", "count", "binary", "multiclass"]  # what a target column of a table holds
 Usual = Literal["number", "positive", "share", "count", "binary", "multiclass", "argument"]  # what a loss may be usual for: numbers above 0
 # and shares from 0 to 1 are numbers of their own kind, and "argument" are the losses that the argument sets beside squared error
+StandIn = str | tuple[str, float] | None  # what a Newton step divides by where the hessian is 0: "majorizer", or "unit" (that is 1), and
+# a factor; "none" if no number suits, because the loss is straight between kinks and its targets have any unit
 
 
 @dataclass(frozen=True)

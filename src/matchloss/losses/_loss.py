@@ -15,7 +15,7 @@ from matchloss.engine import pointwise
 from matchloss.engine.arrays import Evaluation, as_array, as_weight, refuse, result_dtype
 from matchloss.engine.namespaces import NUMPY, Namespace
 from matchloss.errors import DomainError, ShapeError
-from matchloss.losses._domain import REAL, Interval, TargetKind, Usual
+from matchloss.losses._domain import REAL, Interval, StandIn, TargetKind, Usual
 from matchloss.losses._hosts import host_of, refuse_foreign
 from matchloss.losses._solve import least_mean, root_of_mean_gradient
 from matchloss.losses._terms import Numbers, Triple
@@ -42,6 +42,7 @@ class Loss:
     parameter_domains: ClassVar[dict[str, Interval]] = {}
     estimable: ClassVar[tuple[str, ...]] = ()  # parameters that may be "estimate": LinearRegressor finds them by likelihood
     raw_domain: ClassVar[Interval] = REAL
+    stand_in: ClassVar[StandIn] = None  # for a hessian that is 0 over whole stretches of raw
     token: ClassVar[str] = ""  # set on each instance: a plain string that equal losses share, for tracers to guard on
 
     # For the commands that work on a table.

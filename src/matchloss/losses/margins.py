@@ -41,6 +41,7 @@ class BinaryBrier(BinaryLoss):
     sources = ("Brier 1950", "Blondel, Martins & Niculae 2020")
     usual_for = ("binary",)
     advice = "Brier and spherical scores fall on that line too, each behind the link that suits it."
+    stand_in = ("unit", 0.5)
     convex = True
     matching = True
 
@@ -94,6 +95,7 @@ class BinarySpherical(BinaryLoss):
     link_name = "(2p - 1) / |p|"
     sources = ("Gneiting & Raftery 2007", "Buja, Stuetzle & Shen 2005")
     usual_for = ("binary",)
+    stand_in = "unit"
     convex = True
     matching = True
 
@@ -221,6 +223,7 @@ class Hinge(BinaryLoss):
     sources = ("Cortes & Vapnik 1995",)
     usual_for = ("binary",)
     advice = "Hinge has no link: its prediction is only a side, so it is drawn against raw output alone."
+    stand_in = "unit"
     convex = True
     functional = "mode"
     proper = False
@@ -268,6 +271,7 @@ class SquaredHinge(BinaryLoss):
     error_signal = "2 (1 - y) (1 + z)+ - 2 y (1 - z)+"
     link_name = "2p - 1"
     sources = ("Zhang 2004",)
+    stand_in = "majorizer"
     convex = True
 
     @staticmethod

@@ -105,6 +105,7 @@ class AbsoluteError(LocationLoss):
     usual_for = ("number", "positive", "share", "argument")
     score = "absolute error"
     advice = "Absolute error knows on which side the model is wrong, not how far: it seeks the median."
+    stand_in = "none"
     convex = True
     functional = "median"
     smooth = False
@@ -142,6 +143,7 @@ class Pinball(LocationLoss):
     equation = "(1 - alpha) (z - y)+ + alpha (y - z)+"
     error_signal = "[z >= y] - alpha"
     sources = ("Koenker & Bassett 1978",)
+    stand_in = "none"
     convex = True
     parameter_domains: ClassVar[dict[str, Interval]] = {"alpha": OPEN_UNIT}
     functional = "quantile"
@@ -215,6 +217,7 @@ class Huber(LocationLoss):
     sources = ("Huber 1964",)
     usual_for = ("number", "positive")
     advice = "Huber is straight near the answer and level beyond: an outlier is heard, but no louder than that."
+    stand_in = "majorizer"
     convex = True
     parameter_domains: ClassVar[dict[str, Interval]] = {"delta": POSITIVE}
     functional = "Huber functional"
@@ -265,6 +268,7 @@ class LogCosh(LocationLoss):
     sources = ("Green 1990",)
     usual_for = ("number",)
     advice = "Log-cosh rounds off the same idea: straight close up, level far away."
+    stand_in = "majorizer"
     convex = True
     functional = "log-cosh functional"
 

@@ -106,6 +106,7 @@ class Sparsemax(SimplexLoss):
     sources = ("Martins & Astudillo 2016",)
     usual_for = ("multiclass",)
     advice = "Sparsemax and the spherical score fall on that line too, each behind the link that suits it."
+    stand_in = "unit"
     convex = True
     matching = True
     threshold = Threshold(power=1.0, scale=1.0)
@@ -166,6 +167,7 @@ class Entmax(SimplexLoss):
     error_signal = "p - y"
     link_name = "p^(alpha-1) / (alpha-1)"
     sources = ("Peters, Niculae & Martins 2019", "Blondel, Martins & Niculae 2020")
+    stand_in = "unit"
     convex = True
     parameter_domains: ClassVar[dict[str, Interval]] = {"alpha": Interval(1, inf, "left")}
     matching = True
@@ -227,6 +229,7 @@ class Spherical(SimplexLoss):
     link_name = "p / |p|"
     sources = ("Gneiting & Raftery 2007", "Blondel, Martins & Niculae 2020")
     usual_for = ("multiclass",)
+    stand_in = "unit"
     convex = True
     matching = True
     threshold = Threshold(power=2.0, scale=1.0)

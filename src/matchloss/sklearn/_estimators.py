@@ -14,7 +14,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from matchloss.boosting.curvature import Curvature, Given, curvature_of
-from matchloss.boosting.keywords import with_keywords_of
+from matchloss.boosting.keywords import one_label_a_row, with_keywords_of
 from matchloss.boosting.losses import (
     check_target,
     describe,
@@ -22,9 +22,9 @@ from matchloss.boosting.losses import (
     loss_of,
     loss_of_labels,
     loss_of_number,
-    places,
 )
 from matchloss.losses import Loss, SimplexLoss
+from matchloss.losses._labels import places
 from matchloss.losses.regression import Pinball
 from matchloss.sklearn._private import CURVATURES, host_loss, say_if_new
 from matchloss.sklearn._written import write
@@ -96,6 +96,7 @@ def _has_probabilities(model: Any) -> bool:
     return gives_probabilities(loss_of(model.loss))
 
 
+@one_label_a_row
 @with_keywords_of(HostClassifier)
 class HistGradientBoostingClassifier(HostClassifier):
     """scikit-learn's HistGradientBoostingClassifier, which minimises any loss of labels.

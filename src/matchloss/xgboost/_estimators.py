@@ -13,8 +13,17 @@ from xgboost.sklearn import _wrap_evaluation_matrices, get_model_categories
 from matchloss.boosting.curvature import Given
 from matchloss.boosting.keywords import with_keywords_of
 from matchloss.boosting.links import link_of
-from matchloss.boosting.losses import describe, gives_probabilities, loss_of, loss_of_labels, loss_of_number, places, probabilities
+from matchloss.boosting.losses import (
+    describe,
+    gives_probabilities,
+    loss_of,
+    loss_of_labels,
+    loss_of_number,
+    probabilities,
+    refuse_distributions,
+)
 from matchloss.losses import Loss, SimplexLoss
+from matchloss.losses._labels import places
 from matchloss.xgboost._train import train
 
 OWN = {"loss", "curvature"}
@@ -172,6 +181,7 @@ class XGBClassifier(_OfLoss, xgboost.XGBClassifier):
     ) -> Self:
         """Fits the trees to X (n, p), labels y (n,) from 0 to K-1, and sample_weight (n,); the keywords are XGBoost's."""
         given = {name: value for name, value in locals().items() if name not in ("self", "X", "y", "__class__")}
+        refuse_distributions(y, "XGBClassifier")
         classes = np.unique(np.asarray(y))
         if len(classes) > 1 and not np.array_equal(classes, np.arange(len(classes))):
             raise ValueError(
