@@ -64,7 +64,7 @@ def _starts(X: Any, given: dict[str, Any]) -> bool:
     return not (isinstance(X, catboost.Pool) and np.size(X.get_baseline()) > 0)
 
 
-@with_keywords_of(catboost.CatBoostRegressor)
+@with_keywords_of(catboost.CatBoostRegressor, without="loss_function")
 class CatBoostRegressor(catboost.CatBoostRegressor):
     """catboost.CatBoostRegressor, which minimises any loss of one raw prediction a row.
 
@@ -115,7 +115,7 @@ class CatBoostRegressor(catboost.CatBoostRegressor):
         return float(1 - np.sum((target - self.predict(X)) ** 2) / np.sum((target - target.mean()) ** 2))
 
 
-@with_keywords_of(catboost.CatBoostClassifier)
+@with_keywords_of(catboost.CatBoostClassifier, without="loss_function")
 class CatBoostClassifier(catboost.CatBoostClassifier):
     """catboost.CatBoostClassifier, which minimises any loss of labels.
 
