@@ -278,7 +278,8 @@ class LinearClassifier(ClassifierMixin, Linear):
         return self.classes_[places]
 
     def _places(self, X: Any, offset: Any) -> NDArray[np.intp]:
-        return places(self.loss_, self._raw(X, offset))
+        raw = self._raw(X, offset)  # which says so if there is no fit yet
+        return places(self.loss_, raw)
 
     @available_if(_predicts_probabilities)
     def predict_proba(self, X: Any, offset: Any = None) -> Floats:
