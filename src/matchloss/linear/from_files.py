@@ -37,6 +37,7 @@ LEAST = 1 << 12  # rows of a batch
 HELD = 4  # rows up to this part of the memory allowed are held there, without a file
 COPIES = 8  # of a batch's rows, in 8 bytes a value, that the decoder and we may hold at once
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+DECAY = 1000  # milliseconds
 OFTEN = 0.5  # seconds between two sentences of progress
 
 
@@ -184,13 +185,16 @@ def read_all(table: Table, seen: Seen, store: Scratch, memory: int, tell: Callab
 
 @contextlib.contextmanager
 def _giving_back() -> Iterator[None]:
-    """Arrow takes memory from a pool that gives it back at once: its usual one keeps twice what it needs."""
+    """Arrow takes memory from a pool that gives it back within a second: its usual one keeps twice what it needs.
+
+    Given back at once, it must be asked for anew for every batch, and the pages' faults keep threads waiting for each other.
+    """
     import pyarrow as pa
 
     usual = pool = pa.default_memory_pool()
     if "jemalloc" in pa.supported_memory_backends():
         pool = pa.jemalloc_memory_pool()
-        pa.jemalloc_set_decay_ms(0)
+        pa.jemalloc_set_decay_ms(DECAY)
         pa.set_memory_pool(pool)
     try:
         yield

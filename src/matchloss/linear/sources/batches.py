@@ -13,7 +13,7 @@ from matchloss.linear.columns import Coded, level, open_table
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BATCH = 1 << 18  # rows that are made compact at once: with fewer, two threads wait for Python's lock more than they work
+BATCH = 1 << 16  # rows that are made compact at once: with more, columns leave the cache, and Arrow holds more memory
 DENSE = 1 << 12  # integers from 0 to below this are looked up instead of hashed: a quarter of the price
 
 
@@ -65,6 +65,8 @@ def _of_arrow(column: pa.Array, as_levels: bool) -> NDArray[Any] | Coded | None:
                 return Coded(values, tuple(range(top + 1)), False, str(kind))
     elif not (kinds.is_string(kind) or kinds.is_large_string(kind) or kinds.is_boolean(kind) or kinds.is_dictionary(kind)):
         return None
+    if kinds.is_boolean(kind) and not column.null_count:
+        return Coded(np.from_dlpack(column.cast(pa.uint8())), (level(False), level(True)), False, str(kind))
     if not kinds.is_dictionary(kind):
         column = column.dictionary_encode()
     inner = column.type.value_type

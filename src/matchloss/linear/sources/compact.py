@@ -13,7 +13,8 @@ from matchloss.errors import ShapeError
 from matchloss.linear.columns import ColumnError
 from matchloss.linear.plan import Category, Design, Number
 from matchloss.linear.rows import LOOK, Floats, TableRows, far_means
-from matchloss.linear.sources.learn import Levels, Numbers, Seen
+from matchloss.linear.sources.learn import Numbers, Seen
+from matchloss.linear.sources.levels import Levels
 from matchloss.linear.sources.memory import Memory
 from matchloss.linear.sources.source import Block, Term, over_slabs
 

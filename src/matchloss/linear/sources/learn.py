@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.errors import DomainError
-from matchloss.linear.columns import Coded, ColumnError, Level, kind_of
+from matchloss.linear.columns import Coded, ColumnError, kind_of
 from matchloss.linear.plan import Missing
 from matchloss.linear.sources.batches import as_batches, names_of, read
+from matchloss.linear.sources.levels import Levels, finite, in_row, in_rows
 
 _lock = threading.Lock()  # held while levels are numbered: threads read several files into one Seen
 
@@ -88,51 +89,6 @@ class Numbers:
 
 
 @dataclass
-class Levels:
-    """The levels of a column, each with the number under which it was met, and the declared order, if all batches had the same one."""
-
-    codes: dict[Level, int] = field(default_factory=dict)
-    declared: tuple[Level, ...] | None = None
-    batches: int = 0
-
-    def take(self, found: Coded) -> NDArray[Any]:
-        """The number of each row's level, in the narrowest integers that hold all so far."""
-        values = [_finite(value) for value in found.values]
-        with _lock:
-            new = len(self.codes)
-            known = [self.codes.get(value, new) for value in values]
-            self._declare(found.values if found.declared else None)
-        made = np.array(known, np.min_scalar_type(new)).take(found.places)
-        if new not in known or not (made == new).any():  # new values that no row has are not levels
-            return made
-        occurs = np.bincount(found.places, minlength=len(values)) > 0
-        with _lock:
-            known = [self.codes.setdefault(value, len(self.codes)) if there else 0 for value, there in zip(values, occurs, strict=True)]
-        return np.array(known, np.min_scalar_type(max(known))).take(found.places)
-
-    def _declare(self, order: tuple[Level, ...] | None) -> None:
-        self.declared = order if self.batches == 0 or order == self.declared else None
-        self.batches += 1
-
-    def join(self, other: Levels) -> None:
-        """Adds the levels that other rows showed; the numbers of these rows stay as they are."""
-        for value in other.codes:
-            self.codes.setdefault(value, len(self.codes))
-        if other.batches:
-            self._declare(other.declared)
-
-    def ordered(self) -> tuple[Level, ...]:
-        """The levels in a model's order: as declared, or sorted, the missing one last."""
-        known: list[Any] = [value for value in self.codes if value is not None]
-        if self.declared is None:
-            known.sort()
-        else:
-            place = {value: k for k, value in enumerate(self.declared)}
-            known.sort(key=lambda value: place[value])
-        return (*known, None) if None in self.codes else tuple(known)
-
-
-@dataclass
 class Seen:
     """What batches showed; several threads may add to it. `columns` holds the features."""
 
@@ -166,20 +122,20 @@ class Seen:
         if weight is not None:
             arrays.append(weight if kept is None else weight[kept])
         numbers: list[NDArray[Any]] = []
-        codes: list[NDArray[Any]] = []
+        codes: list[tuple[Coded, NDArray[Any]]] = []
         for name, (kind, _) in self.kinds.items():  # in the order of the first table
             found = read(batch, name, name in spec.categorical)
             if kind == "numbers" and isinstance(found, Coded) and not kind_of(found.values):
                 found = np.full(n, np.nan)  # a batch in which no value is known has no type
             elif kind not in ("", "numbers") and not isinstance(found, Coded) and np.isnan(found).all():
                 found = Coded(np.zeros(n, np.uint8), (None,), False, "null")
-            (codes if isinstance(found, Coded) else numbers).append(self._feature(name, found, place, kept))
+            if isinstance(found, Coded):
+                codes.append(self._category(name, found, place, kept))
+            else:
+                numbers.append(self._number(name, found, place, kept))
         with _lock:
             self.read, self.rows = self.read + n, self.rows + len(arrays[0])
-        joined = np.empty((len(arrays[0]), len(codes)), np.result_type(np.uint8, *codes))
-        for c, column in enumerate(codes):
-            joined[:, c] = column
-        return [*arrays, *numbers, joined]
+        return [*arrays, *numbers, in_rows(codes, len(arrays[0]))]
 
     def _check_columns(self, names: list[str], place: Place) -> None:
         """ColumnError where a batch lacks a column, has one more, or two of one name."""
@@ -212,25 +168,27 @@ class Seen:
         if known and kind and kind != known:
             raise ColumnError(f'column "{name}" holds {kind} in {place.name} and {known} in {first}')
 
-    def _feature(self, name: str, found: NDArray[Any] | Coded, place: Place, kept: NDArray[np.intp] | None) -> NDArray[Any]:
-        if not isinstance(found, Coded):
-            self._same_kind(name, "numbers", place)
-            if self.spec.missing == "error" and found.dtype.kind == "f" and not np.isfinite(found).all():
-                raise unknown(name, int(np.argmin(np.isfinite(found))), found, place)
-            values = narrow(found if kept is None else found[kept])
-            seen = self._about(name, Numbers)
-            with _lock:
-                seen.take(values)
-            return values
+    def _number(self, name: str, found: NDArray[Any], place: Place, kept: NDArray[np.intp] | None) -> NDArray[Any]:
+        self._same_kind(name, "numbers", place)
+        if self.spec.missing == "error" and found.dtype.kind == "f" and not np.isfinite(found).all():
+            raise unknown(name, int(np.argmin(np.isfinite(found))), found, place)
+        values = narrow(found if kept is None else found[kept])
+        seen = self._about(name, Numbers)
+        with _lock:
+            seen.take(values)
+        return values
+
+    def _category(self, name: str, found: Coded, place: Place, kept: NDArray[np.intp] | None) -> tuple[Coded, NDArray[Any]]:
+        """The rows' levels, and the number of each."""
         kind = kind_of(found.values)
         self._same_kind(name, "levels that are numbers" if kind == "numbers" else kind, place)
-        if self.spec.missing == "error" and None in (gone := [_finite(value) for value in found.values]):
+        if self.spec.missing == "error" and None in (gone := [finite(value) for value in found.values]):
             wrong = np.array([value is None for value in gone])[found.places]
             if wrong.any():
                 raise unknown(name, int(wrong.argmax()), None, place)
         if kept is not None:
-            found = Coded(found.places[kept], found.values, found.declared, found.type)
-        return self._about(name, Levels).take(found)
+            found = replace(found, places=found.places[kept])
+        return found, self._about(name, Levels).numbers(found)
 
     def _about(self, name: str, kind: Any) -> Any:
         with _lock:
@@ -252,7 +210,7 @@ class Seen:
         if isinstance(found, Coded):
             if not self.spec.labels:
                 raise ColumnError(f'the target "{name}" has the type {found.type}: LinearClassifier takes labels')
-            wrong = np.array([_finite(value) is None for value in found.values], bool)
+            wrong = np.array([finite(value) is None for value in found.values], bool)
             if wrong.any() and (at := wrong[found.places]).any():
                 raise ColumnError(f'the target "{name}" has no value in {place.row(int(at.argmax()))}; every row needs one')
             with _lock:
@@ -262,8 +220,8 @@ class Seen:
             if len(kinds) > 1:
                 raise ColumnError(f'the target "{name}" holds {" and ".join(kinds)}, in {place.name} for one: labels are of one type')
             if kept is not None:
-                found = Coded(found.places[kept], found.values, found.declared, found.type)
-            return seen.take(found)
+                found = replace(found, places=found.places[kept])
+            return in_row(found, seen.numbers(found))
         if found.dtype.kind == "f" and not np.isfinite(found).all():
             i = int(np.argmin(np.isfinite(found)))
             raise ColumnError(f'the target "{name}" is {found[i]} in {place.row(i)}; it must be known and finite')
@@ -343,8 +301,3 @@ def unknown(name: str, i: int, values: NDArray[Any] | None, place: Place) -> Col
     value = math.nan if values is None else float(values[i])
     what = "NaN, a missing value" if math.isnan(value) else "infinity" if value > 0 else "-infinity"
     return ColumnError(f'column "{name}", {place.row(i)}: {what}; every value must be known and finite, or missing="indicate"')
-
-
-def _finite(value: Level) -> Level:
-    """An infinite level is taken as missing."""
-    return None if isinstance(value, float) and math.isinf(value) else value

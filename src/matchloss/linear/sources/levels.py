@@ -1,0 +1,133 @@
+"""Levels of categories, numbered in the order in which they are met, and the loops that write a batch's numbers into its rows."""
+# pyright: reportArgumentType=false
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matchloss.engine import threads
+from matchloss.engine.pointwise import COMPILE_FROM
+from matchloss.linear.columns import Coded, Level
+
+_lock = threading.Lock()  # held while levels are numbered: threads read several files into one Levels
+
+
+@dataclass
+class Levels:
+    """The levels of a column, each with the number under which it was met, and the declared order, if all batches had the same one."""
+
+    codes: dict[Level, int] = field(default_factory=dict)
+    declared: tuple[Level, ...] | None = None
+    batches: int = 0
+
+    def numbers(self, found: Coded) -> NDArray[Any]:
+        """The number of each value of a batch, in the narrowest integers that hold these; 0 for new values that no row has."""
+        values = [finite(value) for value in found.values]
+        with _lock:
+            known = [self.codes.get(value, -1) for value in values]
+            self._declare(found.values if found.declared else None)
+        if -1 in known:
+            there = occurring(found)
+            with _lock:
+                known = [self.codes.setdefault(value, len(self.codes)) if here else 0 for value, here in zip(values, there, strict=True)]
+        return np.array(known, np.min_scalar_type(max(known, default=0)))
+
+    def _declare(self, order: tuple[Level, ...] | None) -> None:
+        self.declared = order if self.batches == 0 or order == self.declared else None
+        self.batches += 1
+
+    def join(self, other: Levels) -> None:
+        """Adds the levels that other rows showed; the numbers of these rows stay as they are."""
+        for value in other.codes:
+            self.codes.setdefault(value, len(self.codes))
+        if other.batches:
+            self._declare(other.declared)
+
+    def ordered(self) -> tuple[Level, ...]:
+        """The levels in a model's order: as declared, or sorted, the missing one last."""
+        known: list[Any] = [value for value in self.codes if value is not None]
+        if self.declared is None:
+            known.sort()
+        else:
+            place = {value: k for k, value in enumerate(self.declared)}
+            known.sort(key=lambda value: place[value])
+        return (*known, None) if None in self.codes else tuple(known)
+
+
+def finite(value: Level) -> Level:
+    """An infinite level is taken as missing."""
+    return None if isinstance(value, float) and math.isinf(value) else value
+
+
+def in_rows(columns: Sequence[tuple[Coded, NDArray[Any]]], n: int) -> NDArray[Any]:
+    """(n, C): the numbers of columns' levels, row by row; each column comes with the number of each of its values."""
+    made = np.empty((n, len(columns)), np.result_type(np.uint8, *(numbers for _, numbers in columns)))
+    for c, (found, numbers) in enumerate(columns):
+        _write(found.places, numbers.astype(made.dtype), made[:, c])
+    return made
+
+
+def in_row(found: Coded, numbers: NDArray[Any]) -> NDArray[Any]:
+    """(n,): the numbers of one column's levels."""
+    made = np.empty(len(found.places), numbers.dtype)
+    _write(found.places, numbers, made)
+    return made
+
+
+def occurring(found: Coded) -> NDArray[np.uint8]:
+    """1 for each value that some row has, otherwise 0."""
+    made = np.zeros(len(found.values), np.uint8)
+    if len(found.places) < COMPILE_FROM:
+        made[found.places] = 1
+    else:
+        _loops(found.places.itemsize, 1)[1](_unsigned(found.places), made)
+    return made
+
+
+def _write(places: NDArray[Any], numbers: NDArray[Any], out: NDArray[Any]) -> None:
+    if len(places) < COMPILE_FROM:
+        out[...] = numbers[places]
+    else:
+        _loops(places.itemsize, out.itemsize)[0](_unsigned(places), numbers, out)
+
+
+def _unsigned(places: NDArray[Any]) -> NDArray[Any]:
+    return np.ascontiguousarray(places).view(f"u{places.itemsize}")
+
+
+def _look_up(places, numbers, out):  # NumPy's take costs five times as much: it turns places into int64 and checks each
+    for i in range(out.shape[0]):
+        out[i] = numbers[places[i]]
+
+
+def _mark(places, out):
+    for i in range(places.shape[0]):
+        out[places[i]] = 1
+
+
+@cache
+def _loops(places: int, numbers: int) -> tuple[Callable[..., object], Callable[..., object]]:
+    """The loops for places and numbers of so many bytes."""
+    with threads.FIRST_CALLS:
+        from numba.core import types
+
+        from matchloss.engine.cache import compiled, key
+        from matchloss.engine.elementary import FLAGS
+
+        read = types.Array(getattr(types, f"uint{8 * places}"), 1, "C", readonly=True)
+        kind = getattr(types, f"uint{8 * numbers}")
+        of = types.Array(kind, 1, "C", readonly=True)
+        signatures = {_look_up: (read, of, types.Array(kind, 1, "A")), _mark: (read, types.Array(types.uint8, 1, "C"))}
+        look_up, mark = (
+            compiled(loop, f"levels_{places}_{numbers}{loop.__name__}_{key(loop)[:24]}", signature, FLAGS)
+            for loop, signature in signatures.items()
+        )
+        return look_up, mark
