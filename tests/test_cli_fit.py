@@ -99,7 +99,7 @@ def test_models_that_are_none(capsys, tmp_path, data, model):
     for content, says in (
         ("", "other.json is empty"),
         ("a,b\n", "is not a matchloss model: it is not JSON"),
-        ('{"format": "matchloss model", "schema": 3}', "was written by a later version of matchloss (schema 3; this one reads 2)"),
+        ('{"format": "matchloss model", "schema": 4}', "was written by a later version of matchloss (schema 4; this one reads 3)"),
         (model.read_text().replace('"logistic"', '"os.system"'), 'is a damaged model: there is no loss "os.system"'),
         (model.read_text().replace('"x"', '"\\u001b[2Jx"'), "fresh"),
     ):

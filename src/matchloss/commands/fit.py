@@ -21,7 +21,12 @@ def fit(
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the loss, such as power=1.5; may be repeated.")
     ] = None,
     model: Annotated[str, typer.Option(help="The kind of model: linear, trees, lightgbm, xgboost or catboost.")] = "linear",
+    formula: Annotated[
+        str | None, typer.Option(help='Which columns enter, and how: "late ~ C(carrier) * distance + bs(hour, df=6)".')
+    ] = None,
+    l1: Annotated[float, typer.Option(help="A penalty that makes coefficients 0, for numbers in units of their deviations.")] = 0.0,
     l2: Annotated[float | None, typer.Option(help="Ridge on coefficients; by default the one that `matchloss compare` takes.")] = None,
+    offset: Annotated[str | None, typer.Option(help="A column that is added to the raw predictions; `predict` reads it too.")] = None,
     *,
     time: Annotated[str | None, typer.Option(help="With --loss cox: the column of times.")] = None,
     event: Annotated[str | None, typer.Option(help="With --loss cox: the column that says whether an event ended it, 1 or 0.")] = None,
@@ -54,7 +59,17 @@ def fit(
     check_folder(pictures)
     structured = {"time": time, "event": event, "entry": entry, "strata": strata, "group": group}
     if loss is not None and is_trained(loss):
-        beyond = {"--param": param, "--l2": l2, "--summary": summary, "--memory": memory, "--report": report, "--pictures": pictures}
+        beyond = {
+            "--param": param,
+            "--l1": l1,
+            "--l2": l2,
+            "--formula": formula,
+            "--offset": offset,
+            "--summary": summary,
+            "--memory": memory,
+            "--report": report,
+            "--pictures": pictures,
+        }
         said = next((name for name, x in {**beyond, "--resume": resume, "--model": model != "linear"}.items() if x), None)
         if said:
             raise UsageError(f"{said} is not for --loss {loss}, a loss of structures")
@@ -67,6 +82,12 @@ def fit(
             fitted.model.save(out)
             print(f"\nThe model: {out.resolve()}")
         return
+    if formula is not None:
+        from matchloss.tables.formula import target_of
+
+        if target not in (None, target_of(formula)):
+            raise UsageError(f"--target is {target}, and --formula predicts {target_of(formula)}; one of the two is enough")
+        target = target_of(formula)
     if target is None:
         raise UsageError("--target is missing: it names the column to predict")
     stray = next((name for name, column in structured.items() if column is not None), None)
@@ -82,7 +103,10 @@ def fit(
             loss=loss,
             parameters=parameters_in(param or []),
             model=model,
+            l1=l1,
             l2=l2,
+            formula=formula,
+            offset=offset,
             **table,
             missing=missing,  # pyright: ignore[reportArgumentType]
             summary=summary,

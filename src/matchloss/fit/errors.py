@@ -50,7 +50,7 @@ def errors_of(models: LinearModels, found: Solution, loss: Loss, l2: float, targ
     constant = np.atleast_1d(np.asarray(found.intercept, np.float64))
     fit = Fit(loss, coef * unit, constant, True, ridge, design.names, columns_of(design), target.classes, found.diverging)
     values = np.ascontiguousarray(target.values, np.int64 if simplex else np.float64)
-    made = infer_rows(fit, rows, values, weight, weights="trials" if exposed else "repeat").summary()
+    made = infer_rows(fit, rows, values, weight, models.offset, weights="trials" if exposed else "repeat").summary()
     if exposed:  # a rate's likelihood lacks the constants of its count's
         made = replace(made, facts=tuple(fact for fact in made.facts if fact[0] not in OF_COUNTS))
     return Errors(made.rescaled(np.tile(np.append(1.0, unit), len(coef) - 1 or 1)))

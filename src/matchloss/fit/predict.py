@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.linear.columns import kind_of
+from matchloss.linear.model import Model
 from matchloss.linear.plan import Category, Number
 from matchloss.models.saved import AnyModel
 from matchloss.tables.batches import BYTES, ROWS, Holds, batches, check_ending, writing
@@ -67,7 +68,7 @@ def predict_file(
     if both is not None:
         raise DataError(f"--key {both} has the name of a column of predictions")
     wanted: dict[str, Holds] = {**dict.fromkeys(key, "text"), **_wanted(model)}
-    numbers = [column.name for column in model.design.columns if isinstance(column, Number)]
+    numbers = [name for name, holds in _sources(model).items() if holds == "numbers"]
     done, without, unseen = 0, 0, Counter[str]()
     said: dict[str, None] = {}
     with writing(out) as write:
@@ -87,8 +88,24 @@ def predict_file(
 
 def _wanted(model: AnyModel) -> dict[str, Holds]:
     """The columns of the table that the model needs, and what they hold in files that do not say."""
+    if isinstance(model, Model) and model.formula is not None:
+        return {name: "booleans" if holds == "booleans" else "text" for name, holds in _sources(model).items()}
     parts = sources_of({name: reading.time for name, reading in model.readings.items()})
-    return {parts.get(c.name, c.name): "text" if c.name in parts else _holds(c) for c in model.design.columns}
+    own: dict[str, Holds] = {parts.get(c.name, c.name): "text" if c.name in parts else _holds(c) for c in model.design.columns}
+    return {**own, **dict.fromkeys(_offset(model), "text")}
+
+
+def _offset(model: AnyModel) -> list[str]:
+    return [model.offset] if isinstance(model, Model) and model.offset is not None else []
+
+
+def _sources(model: AnyModel) -> dict[str, str]:
+    """The columns of a table that a formula, or a design, reads, and what they hold; and the offset."""
+    if isinstance(model, Model) and model.formula is not None:
+        return {**model.formula.columns, **dict.fromkeys(_offset(model), "numbers")}
+    return {c.name: "numbers" if isinstance(c, Number) else "levels" for c in model.design.columns} | dict.fromkeys(
+        _offset(model), "numbers"
+    )
 
 
 def _holds(column: Number | Category) -> Holds:
@@ -138,13 +155,19 @@ def as_columns(model: AnyModel, prediction: NDArray[np.float64]) -> pl.DataFrame
 def _gaps(model: AnyModel, batch: pl.DataFrame, source: str, before: int) -> NDArray[np.bool_]:
     """The rows without a value where the model needs one; DataError for the first of them, if the model was told to refuse such rows."""
     gone = np.zeros(batch.height, bool)
-    for column in model.design.columns:
-        needed = column.required if isinstance(column, Category) else column.fill is None
-        if needed:
-            there = missing(batch[column.name]).to_numpy()
-            if there.any() and model.about.get("missing") != "drop":
-                at = int(np.argmax(there))
-                what = f"{column.name} {gap(batch[column.name], at)} in row {before + at + 1}"
-                raise DataError(f"{source}: {what}; the model was trained on rows that have one")
-            gone |= there
+    for name in _needed(model):
+        there = missing(batch[name]).to_numpy()
+        if there.any() and model.about.get("missing") != "drop":
+            at = int(np.argmax(there))
+            what = f"{name} {gap(batch[name], at)} in row {before + at + 1}"
+            raise DataError(f"{source}: {what}; the model was trained on rows that have one")
+        gone |= there
     return gone
+
+
+def _needed(model: AnyModel) -> list[str]:
+    """The columns that need a value in each row."""
+    if isinstance(model, Model) and model.formula is not None:
+        return list(_sources(model))
+    needed = [c.name for c in model.design.columns if (c.required if isinstance(c, Category) else c.fill is None)]
+    return [*needed, *_offset(model)]

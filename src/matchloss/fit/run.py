@@ -38,7 +38,10 @@ def fit(
     loss: str | Loss | None = None,
     parameters: Mapping[str, float] | None = None,
     model: str = LINEAR,
+    l1: float = 0.0,
     l2: float | None = None,
+    formula: str | None = None,
+    offset: str | None = None,
     keep: Collection[str] = (),
     drop: Collection[str] = (),
     categorical: Collection[str] = (),
@@ -65,6 +68,8 @@ def fit(
     The scores are of rows that a model did not see, and those of `matchloss.comparison.run.compare`; the model is fitted to all rows.
     split: auto, random, stratified, group:COLUMN or time:COLUMN; folds: 5 by default. `l2` is a ridge for columns of numbers in units of
     their standard deviations, by default the one that a comparison takes.
+    `l1`, in the same units, makes coefficients 0. `formula`, such as "late ~ C(carrier) * distance", says which columns enter, and how; its
+    left side is the target. `offset` names a column that is added to the raw predictions, and that predictions need too.
     `loss` is a name of the catalogue, "module:class" for a person's own, or a loss, which is taken as it is.
     `weight` names a column of weights, which is no feature. `missing` says what becomes of rows with missing values: "error" refuses
     them, "drop" leaves them out, "indicate" fills numbers with the mean and adds an indicator. `summary`: with standard errors of a
@@ -89,15 +94,35 @@ def fit(
         raise DataError(f"--model is {model}: a fit has one kind of model, and `matchloss compare` several")
     if l2 is not None and not (math.isfinite(l2) and l2 >= 0):
         raise DataError(f"--l2 is {l2:g}; it must be finite and at least 0")
-    if l2 is not None and kind != LINEAR:
-        raise DataError(f"--l2 is a ridge on the coefficients of linear models; --model {model} has none")
-    if summary and kind != LINEAR:
-        raise DataError(f"--summary is of the coefficients of linear models; --model {model} has none")
+    if not (math.isfinite(l1) and l1 >= 0):
+        raise DataError(f"--l1 is {l1:g}; it must be finite and at least 0")
+    if summary and l1:
+        raise DataError("--summary and --l1 do not go together: what a penalty has selected has no standard errors")
+    if kind != LINEAR:
+        told = {
+            "--l2 is a ridge on the coefficients": l2 is not None,
+            "--l1 is a penalty on the coefficients": l1,
+            "--formula is for the columns": formula is not None,
+            "--offset is for the raw predictions": offset is not None,
+            "--summary is of the coefficients": summary,
+        }
+        wrong = next((what for what, given in told.items() if given), None)
+        if wrong:
+            raise DataError(f"{wrong} of linear models; --model {model} has none")
+    if formula is not None:
+        beside = {"--keep": keep, "--drop": drop, "--categorical": categorical, "--dates": dates != "drop"}
+        wrong = next((option for option, given in beside.items() if given), None)
+        if wrong:
+            raise DataError(f"{wrong} and --formula do not go together: the formula says which columns enter; C(a) makes levels of numbers")
     files = files_of(data, memory)
-    given = Options(source, keep, drop, categorical, counts, exposure, weight, dates, missing, rows, encoding, split, folds, seed)
+    given = Options(
+        source, keep, drop, categorical, counts, exposure, weight, dates, missing, rows, encoding, split, folds, seed, formula, offset
+    )
     if files is not None and files.larger():
-        if summary:
-            raise DataError("--summary is for tables that fit in memory, and this one is larger than --memory")
+        told = {"--summary": summary, "--l1": l1, "--formula": formula, "--offset": offset}
+        wrong = next((option for option, given in told.items() if given), None)
+        if wrong:
+            raise DataError(f"{wrong} is for tables that fit in memory, and this one is larger than --memory")
         how = Reading(memory, scratch, checkpoint, resume)
         return fit_large(files, target, given, asked, settled, model=kind, l2=l2, how=how, tell=tell)
     if files is not None and len(files.places) > 1:
@@ -107,8 +132,12 @@ def fit(
     chosen, why = settle(asked, settled, wanted)
     if summary and not chosen.smooth:
         raise DataError(f"--summary: {chosen!r} has kinks, so that its coefficients have no standard errors from second derivatives")
+    if l1 and (chosen.family == "simplex" or not chosen.smooth or not chosen.convex):
+        chosen = chosen.of_classes(len(wanted.classes)) if wanted.kind == "binary" else chosen
+        if chosen.family == "simplex" or not chosen.smooth or not chosen.convex:
+            raise DataError(f"--l1 is for losses of one raw prediction a row that are smooth and convex; {chosen.name} is none")
     if kind == LINEAR:
-        found = train_linear(made, chosen, l2, tell, summary, exposure is not None)
+        found = train_linear(made, chosen, l2, tell, summary, exposure is not None, l1)
     else:
         found = train_trees(kind, made, chosen, seed, tell)
     observed, heavy = wanted.values[shares.scored], None if ready.weight is None else ready.weight[shares.scored]
@@ -119,7 +148,7 @@ def fit(
     scores, beside = (measure.scores(chosen, wanted.kind, z, observed, heavy) for z in (found.raw, constant))
     about = {
         "source": ready.source,
-        "missing": missing,
+        "missing": ready.missing,
         "rows": ready.n,
         "scored": len(shares.scored),
         "split": made.how,

@@ -173,6 +173,8 @@ def _what(model: Model | TreeModel) -> dict[str, str]:
         "target": {"number": "a number", "count": "a count"}.get(model.kind) or f"a label: {listed(model.classes)}",
         "numbers": listed(numbers),
         "categories": listed(categories),
+        "formula": "" if trees or model.formula is None else model.formula.text,
+        "offset": "" if trees else model.offset or "",
         "coefficients": ""
         if isinstance(model, TreeModel)
         else f"{model.coef.size:,}, and {'an intercept' if model.coef.ndim == 1 else plural(len(model.classes), 'intercept')}",

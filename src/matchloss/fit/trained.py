@@ -16,6 +16,7 @@ from matchloss.linear.model import Model
 from matchloss.models.linear import LinearModels
 from matchloss.models.trees import TreeModels
 from matchloss.tables.crossfit import describe_ridge, ridge
+from matchloss.tables.words import plural
 
 if TYPE_CHECKING:
     from matchloss.losses import Loss
@@ -48,14 +49,17 @@ class Trained:
     errors: Errors | None = None
 
 
-def train_linear(study: Study, loss: Loss, l2: float | None, tell: Tell, summary: bool = False, exposed: bool = False) -> Trained:
+def train_linear(
+    study: Study, loss: Loss, l2: float | None, tell: Tell, summary: bool = False, exposed: bool = False, l1: float = 0.0
+) -> Trained:
     """A linear model; `l2` replaces the usual ridge; `summary`: with standard errors; `exposed`: weights are exposures."""
     ready, wanted = study.ready, study.ready.target
-    penalty = ridge(loss, wanted) if l2 is None else l2
-    models = LinearModels.of(ready, study.split)
-    cross = models.crossed(loss, tell, penalty)
+    penalty = (0.0 if l1 else ridge(loss, wanted)) if l2 is None else l2
+    models = LinearModels.of(ready, study.split, study.offset)
+    cross = models.crossed(loss, tell, penalty, l1)
     found = cross.whole()
     about = {
+        **({"l1": l1} if l1 else {}),
         "l2": penalty,
         "method": found.method,
         "passes": found.passes,
@@ -70,9 +74,21 @@ def train_linear(study: Study, loss: Loss, l2: float | None, tell: Tell, summary
     return Trained(
         raw=cross.raw,
         errors=errors,
-        model=Model(loss, models.design, found.intercept, found.coef, wanted.name, wanted.kind, wanted.classes, {}, ready.readings),
+        model=Model(
+            loss,
+            models.design,
+            found.intercept,
+            found.coef,
+            wanted.name,
+            wanted.kind,
+            wanted.classes,
+            {},
+            ready.readings,
+            study.terms,
+            study.offset_column,
+        ),
         about=about,
-        notes=(*models.notes(), *([describe_ridge()] if l2 is None and penalty else [])),
+        notes=(*models.notes(), *([describe_ridge()] if l2 is None and penalty else []), *([_left(found.coef, l1)] if l1 else [])),
         method=found.method,
         passes=found.passes,
         seconds=found.seconds,
@@ -83,6 +99,10 @@ def train_linear(study: Study, loss: Loss, l2: float | None, tell: Tell, summary
         trace=tuple(Step(*step) for step in found.trace),
         effects=measure.effects(models.rows, found.coef, models.design.names, wanted.classes, loss, ready.weight),
     )
+
+
+def _left(coef: Floats, l1: float) -> str:
+    return f"--l1 {l1:g} leaves {np.count_nonzero(coef):,} of {plural(coef.size, 'coefficient')} other than 0."
 
 
 def train_trees(kind: str, study: Study, loss: Loss, seed: int, tell: Tell) -> Trained:

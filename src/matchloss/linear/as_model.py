@@ -26,11 +26,14 @@ def model_of(estimator: Any, target: str) -> Model:
     about = {name: float(value) if isinstance(value, np.floating) else value for name, value in about.items()}
     if estimator.design_ is None:
         about["array"] = True
+    terms = getattr(estimator, "formula_", None)
     if not hasattr(estimator, "classes_"):
-        return Model(estimator.loss_, design, float(estimator.intercept_), estimator.coef_, target, "number", (), about)
+        constant = float(estimator.intercept_)
+        return Model(estimator.loss_, design, constant, estimator.coef_, target, "number", (), about, formula=terms)
     about["labels"] = estimator.classes_.dtype.kind
     single = len(estimator.coef_) == 1
     intercept = float(estimator.intercept_[0]) if single else estimator.intercept_
     coef = estimator.coef_[0] if single else np.ascontiguousarray(estimator.coef_.T)
     classes = tuple(str(label) for label in estimator.classes_.tolist())
-    return Model(estimator.loss_, design, intercept, coef, target, "binary" if len(classes) == 2 else "multiclass", classes, about)
+    kind = "binary" if len(classes) == 2 else "multiclass"
+    return Model(estimator.loss_, design, intercept, coef, target, kind, classes, about, formula=terms)

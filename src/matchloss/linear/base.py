@@ -16,7 +16,7 @@ from matchloss.engine.arrays import as_weight
 from matchloss.linear.as_model import model_of
 from matchloss.linear.columns import is_frame
 from matchloss.linear.inputs import column_labels, numbers, refuse_infinite, refuse_mapping
-from matchloss.linear.model import ModelError, write_model
+from matchloss.linear.model import write_model
 from matchloss.linear.objective import NotFinite
 from matchloss.linear.plan import Design, Missing, Number, learn_rows
 from matchloss.linear.rows import Floats, TableRows, of_array
@@ -103,8 +103,6 @@ class Linear(BaseEstimator):
         `target` is what the model is said to predict. ModelError for a loss that a file cannot name, OSError if it cannot be written.
         """
         check_is_fitted(self)
-        if hasattr(self, "formula_"):
-            raise ModelError(f"{path} is not written: a file cannot hold the formula {self.formula_.text!r}")
         write_model(path, model_of(self, target))
 
     @property

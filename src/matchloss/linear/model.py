@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.files import replacing, strict_json
+from matchloss.linear.columns import open_table
 from matchloss.linear.file_parts import (
     HEAD,
     ModelError,
@@ -29,11 +30,13 @@ from matchloss.linear.file_parts import (
     object_in,
     row_in,
     short,
+    text_in,
     written,
 )
 from matchloss.linear.plan import Category, Design, Number
 
 if TYPE_CHECKING:
+    from matchloss.linear.formula import Terms
     from matchloss.losses import Loss, TargetKind
 
 __all__ = ["Model", "ModelError", "Reading", "name_of", "read_model", "write_model"]
@@ -41,8 +44,9 @@ __all__ = ["Model", "ModelError", "Reading", "name_of", "read_model", "write_mod
 Floats = NDArray[np.float64]
 
 FORMAT = "matchloss model"
-SCHEMA = 2
-OLDER = {1: {"readings": {}}}  # what files of an older schema lack
+SCHEMA = 3  # of a model with a formula or an offset; all others are as SCHEMA 2 wrote them
+PLAIN = 2
+OLDER = {1: {"readings": {}, "formula": None, "offset": None}, 2: {"formula": None, "offset": None}}  # what these files lack
 TREES = "matchloss model of trees"  # the format of matchloss.models
 
 
@@ -62,13 +66,16 @@ class Model:
     classes: tuple[str, ...] = ()  # names of the labels; with a single raw prediction per row, a positive one means the second class
     about: Mapping[str, Any] = field(default_factory=dict)  # how it was made: strings, finite numbers, None, and groups of these
     readings: Mapping[str, Reading] = field(default_factory=dict)  # of the columns that do not enter as they are written
+    formula: Terms | None = None  # makes the columns of `design` of those of a table
+    offset: str | None = None  # a column that is added to the raw predictions
 
     def raw(self, frame: Any) -> tuple[Floats, dict[str, int]]:
         """Raw predictions (n,) or (n, K) for any data frame's rows, and for each column the number of rows with an unknown level."""
         from matchloss.linear.solve import raw_of
 
-        rows = self.design.rows(frame)
-        return raw_of(rows, self.intercept, self.coef), dict(rows.unseen)
+        rows = self.design.rows(frame if self.formula is None else self.formula.expanded(frame))
+        offset = None if self.offset is None else open_table(frame).read(self.offset, as_levels=False)
+        return raw_of(rows, self.intercept, self.coef, offset=offset), dict(rows.unseen)
 
     def predict(self, frame: Any) -> tuple[Floats, dict[str, int]]:
         """Predictions (n,) in the target's units or probabilities (n, K), and for each column the number of rows with an unknown level.
@@ -105,8 +112,6 @@ def read_model(path: str | Path, loss: type[Loss] | None = None) -> Model:
     schema = found.get("schema")
     if type(schema) is int and schema > SCHEMA:
         raise ModelError(f"{path} was written by a later version of matchloss (schema {schema}; this one reads {SCHEMA})")
-    if type(schema) is int and schema in OLDER:
-        found = {"schema": SCHEMA} | OLDER[schema] | {key: value for key, value in found.items() if key != "schema"}
     try:
         return _as_model(found, loss)
     except Wrong as error:
@@ -121,7 +126,12 @@ def read_model(path: str | Path, loss: type[Loss] | None = None) -> Model:
 def _as_text(path: Path, model: Model) -> str:
     """JSON with one line per column of the table, so that two models can be compared with diff."""
     try:
-        head = {"format": FORMAT, "schema": SCHEMA, **head_out(model)}
+        head = {"format": FORMAT, "schema": PLAIN, **head_out(model)}
+        if model.formula is not None or model.offset is not None:
+            from matchloss.linear.formula_file import terms_out
+
+            formula = None if model.formula is None else terms_out(model.formula)
+            head |= {"schema": SCHEMA, "formula": formula, "offset": model.offset}
     except ModelError as error:
         raise ModelError(f"{path} is not written: {error}") from error
     head["intercept"] = np.asarray(model.intercept, dtype=np.float64).tolist()
@@ -144,9 +154,12 @@ def _as_text(path: Path, model: Model) -> str:
 
 
 def _as_model(found: dict[str, Any], own: type[Loss] | None) -> Model:
-    parts = object_in(found, "the model", ("format", "schema", *HEAD, "intercept", "columns"))
-    if type(parts["schema"]) is not int or parts["schema"] != SCHEMA:
-        raise Wrong(f"schema is {short(parts['schema'])}; this version reads {SCHEMA}")
+    schema = found.get("schema")
+    if "schema" in found and (type(schema) is not int or schema not in (SCHEMA, *OLDER)):
+        raise Wrong(f"schema is {short(schema)}; this version reads {SCHEMA}")
+    if schema in OLDER:
+        found = {"schema": SCHEMA} | OLDER[schema] | {key: value for key, value in found.items() if key != "schema"}
+    parts = object_in(found, "the model", ("format", "schema", *HEAD, "formula", "offset", "intercept", "columns"))
     head = head_in(parts, own)
     outputs = len(head.classes) if head.loss.family == "simplex" else None
     columns, coef = [], []
@@ -155,7 +168,11 @@ def _as_model(found: dict[str, Any], own: type[Loss] | None) -> Model:
         columns.append(column)
         coef += _coefficients(value["coef"], column, outputs)
     check_names(columns)
-    given = parts["intercept"]
+    given, formula = parts["intercept"], None
+    if parts["formula"] is not None:
+        from matchloss.linear.formula_file import terms_in
+
+        formula = terms_in(parts["formula"])
     return Model(
         loss=head.loss,
         design=Design(tuple(columns)),
@@ -166,6 +183,8 @@ def _as_model(found: dict[str, Any], own: type[Loss] | None) -> Model:
         classes=head.classes,
         about=head.about,
         readings=head.readings,
+        formula=formula,
+        offset=None if parts["offset"] is None else text_in(parts["offset"], "the offset's column"),
     )
 
 

@@ -47,6 +47,8 @@ def load(path: str | Path, loss: type[Loss] | None = None) -> Any:
     made.loss_, made.design_, made.n_features_in_ = found.loss, None if of_array else found.design, len(names)
     if not of_array:
         made.feature_names_in_ = np.array(names, dtype=object)
+    if found.formula is not None:
+        made.formula_ = found.formula
     for name in ENDED:
         setattr(made, ENDED[name], about.get(name))
     if isinstance(made, LinearClassifier):

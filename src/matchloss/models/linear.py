@@ -11,11 +11,16 @@ from matchloss.tables.crossfit import CrossFit, cross_fit, ridge
 from matchloss.tables.design import describe, describe_gaps, learn
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from matchloss.linear.plan import Design
     from matchloss.linear.rows import TableRows
     from matchloss.losses import Loss
     from matchloss.tables.prepare import Prepared
     from matchloss.tables.splits import Split
+
+    Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,11 +31,12 @@ class LinearModels:
     split: Split
     design: Design
     rows: TableRows
+    offset: Floats | None = None  # added to the raw predictions
 
     @classmethod
-    def of(cls, ready: Prepared, split: Split) -> LinearModels:
+    def of(cls, ready: Prepared, split: Split, offset: Floats | None = None) -> LinearModels:
         """Those of a table that is ready."""
-        return cls(ready, split, *learn(ready))
+        return cls(ready, split, *learn(ready), offset)
 
     @property
     def columns(self) -> int:
@@ -56,8 +62,8 @@ class LinearModels:
 
         return Found(cross.raw, last.passes, last.seconds, last.objective, cross.models, cross.failed, whole)
 
-    def crossed(self, loss: Loss, tell: Tell, l2: float | None = None) -> CrossFit:
-        """The same with all that the solver says; `l2` replaces the usual ridge."""
+    def crossed(self, loss: Loss, tell: Tell, l2: float | None = None, l1: float = 0.0) -> CrossFit:
+        """The same with all that the solver says; `l2` replaces the usual ridge, `l1` makes coefficients 0."""
         wanted = self.ready.target
         return cross_fit(
             loss,
@@ -65,6 +71,8 @@ class LinearModels:
             wanted.values,
             self.split,
             weight=self.ready.weight,
+            offset=self.offset,
+            l1=l1,
             l2=ridge(loss, wanted) if l2 is None else l2,
             outputs=len(wanted.classes) if loss.family == "simplex" else None,
             names=self.design.names,

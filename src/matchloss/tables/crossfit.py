@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matchloss.linear.solve import raw_of, solve
+from matchloss.linear.solve import Options, raw_of, solve
 from matchloss.linear.warm import warm
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ def cross_fit(
     split: Split,
     *,
     weight: Floats | None = None,
+    offset: Floats | None = None,
+    l1: float = 0.0,
     l2: float = 0.0,
     outputs: int | None = None,
     names: Sequence[str] = (),
@@ -56,24 +58,28 @@ def cross_fit(
 ) -> CrossFit:
     """Fit `loss` to the rows that each part of the split learns from, and to all; arguments as for `linear.solve.solve`.
 
-    The ridge l2 is that of columns of numbers in units of their standard deviations, so that units do not matter; the objective is
-    without it.
+    The penalties l1 and l2 are those of columns of numbers in units of their standard deviations, so that units do not matter; the
+    objective is without them.
     """
-    rows, unit = in_deviations(rows) if l2 else (rows, None)
+    rows, unit = in_deviations(rows) if l1 or l2 else (rows, None)
     target = np.ascontiguousarray(target, np.float64 if outputs is None else np.int64)
     made: list[Solution] = []
     tell(f"{loss.name}: loading")
     warm(loss, rows, target, outputs, weight is not None)
 
-    def fitted(rows: TableRows, target: NDArray[Any], weight: Floats | None, what: str) -> Solution:
+    def fitted(rows: TableRows, target: NDArray[Any], weight: Floats | None, offset: Floats | None, what: str) -> Solution:
+        passes = MAX_PASSES if all(found.converged for found in made) else FEWER_PASSES
+        if l1:
+            return _selected(loss, rows, target, weight, offset, l1, l2, passes, names)
         return solve(
             loss,
             rows,
             target,
             sample_weight=weight,
+            offset=offset,
             l2=l2,
             outputs=outputs,
-            max_passes=MAX_PASSES if all(found.converged for found in made) else FEWER_PASSES,
+            max_passes=passes,
             names=names,
             progress=lambda passes: tell(f"{loss.name}: {what}, pass {passes}"),
         )
@@ -83,18 +89,42 @@ def cross_fit(
     place[scored] = np.arange(len(scored))
     raw = np.empty((split.repeats, len(scored), *(() if outputs is None else (outputs,))))
     for repeat, train, test in split.parts():
-        found = fitted(rows.take(train), target[train], None if weight is None else weight[train], f"fold {len(made) + 1}")
+        found = fitted(rows.take(train), target[train], _some(weight, train), _some(offset, train), f"fold {len(made) + 1}")
         made.append(found)
-        raw[repeat, place[test]] = raw_of(rows.take(test), found.intercept, found.coef, found.centre)
+        raw[repeat, place[test]] = raw_of(rows.take(test), found.intercept, found.coef, found.centre, _some(offset, test))
 
     @cache
     def whole() -> Solution:
-        return fitted(rows, target, weight, "all rows")
+        return fitted(rows, target, weight, offset, "all rows")
 
     if not split.held_out:
         made.append(whole())
     failed = sum(not found.converged for found in made)
-    return CrossFit(in_units(made[-1], unit, l2), raw, len(made), failed, lambda: in_units(whole(), unit, l2))
+    return CrossFit(in_units(made[-1], unit, l2, l1), raw, len(made), failed, lambda: in_units(whole(), unit, l2, l1))
+
+
+def _some(values: Floats | None, rows: NDArray[np.intp]) -> Floats | None:
+    return None if values is None else values[rows]
+
+
+def _selected(
+    loss: Loss,
+    rows: TableRows,
+    target: NDArray[Any],
+    weight: Floats | None,
+    offset: Floats | None,
+    l1: float,
+    l2: float,
+    passes: int,
+    names: Sequence[str],
+) -> Solution:
+    """The fit with l1, which makes coefficients 0."""
+    from matchloss.linear.penalties.asked import Asked
+    from matchloss.linear.penalties.fit import problem, solve_penalised
+
+    asked = Asked(l1, l2)
+    made = problem(loss, rows, target, weight, offset, asked, True, None, names, True)
+    return solve_penalised(made, asked, Options(l2=l2, max_passes=passes), names)
 
 
 def in_deviations(rows: TableRows) -> tuple[TableRows, Floats]:
@@ -107,11 +137,11 @@ def in_deviations(rows: TableRows) -> tuple[TableRows, Floats]:
     return replace(rows, numbers=tuple(column / d for column, d in zip(columns, deviation, strict=True))), wide[rows.slots]
 
 
-def in_units(found: Solution, unit: Floats | None, l2: float) -> Solution:
+def in_units(found: Solution, unit: Floats | None, l2: float, l1: float = 0.0) -> Solution:
     """The solution for numbers in their own units."""
     if unit is None:
         return found
-    penalty = l2 / 2 * float(np.square(found.coef).sum())
+    penalty = l2 / 2 * float(np.square(found.coef).sum()) + l1 * float(np.abs(found.coef).sum())
     coef = found.coef / (unit if found.coef.ndim == 1 else unit[:, None])
     return replace(found, coef=coef, centre=found.centre * unit, objective=found.objective - penalty, penalty=penalty)
 

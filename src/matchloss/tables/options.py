@@ -9,13 +9,20 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from matchloss.tables.errors import DataError
+from matchloss.tables.formula import columns_of, others, with_formula
 from matchloss.tables.prepare import Missing, Prepared, prepare
-from matchloss.tables.read import Read, pl
+from matchloss.tables.read import Read, pl, require_columns
 from matchloss.tables.splits import Split, describe, opened, split_of
 from matchloss.tables.target import needed
+from matchloss.tables.weights import offsets_of
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from matchloss.linear.formula import Terms
     from matchloss.losses import Loss
+
+    Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +43,8 @@ class Options:
     split: str = "auto"  # auto, random, stratified, group:COLUMN or time:COLUMN
     folds: int | None = None
     seed: int = 0  # of the folds, and of the draw of rows
+    formula: str | None = None  # which columns enter, and how; the target stands on its left
+    offset: str | None = None  # a column that is added to the raw predictions
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +54,9 @@ class Study:
     ready: Prepared
     split: Split
     how: str
+    terms: Terms | None = None  # of a formula
+    offset: Floats | None = None
+    offset_column: str | None = None
 
 
 def study(data: Any, target: str, options: Options, losses: Sequence[Loss], tell: Callable[[str], None]) -> Study:
@@ -57,24 +69,42 @@ def study(data: Any, target: str, options: Options, losses: Sequence[Loss], tell
     read, way = opened(data, target, options.split, options.source, options.encoding)
     read, weight = _weighted(read, options.weight)
     tell("looking at the columns")
+    keep, drop, missing = options.keep, {*options.drop, *filter(None, [way.column, options.offset])}, options.missing
+    if options.formula is not None:
+        keep = columns_of(options.formula, read.table, target)
+        drop |= others(keep, read.table, (target, weight, options.exposure))
+        missing = "drop" if missing == "indicate" else missing  # a formula has no indicators
+    if options.offset is not None:
+        require_columns(read.table, [options.offset], options.source or read.name)
+        if options.offset in (target, weight, options.exposure):
+            raise DataError(f"--offset is {options.offset}, which is the target, the weight or the exposure already")
     ready = prepare(
         read,
         target,
         source=options.source,
-        keep=options.keep,
-        drop={*options.drop, *filter(None, [way.column])},
+        keep=keep,
+        drop=drop,
         categorical=options.categorical,
         counts=options.counts,
         take=needed(losses),
         exposure=options.exposure,
         weight=weight,
         dates=options.dates,
-        missing=options.missing,
+        missing=missing,
         rows=options.rows,
         seed=options.seed,
     )
+    terms, said = None, []
+    if options.formula is not None:
+        ready, terms = with_formula(ready, options.formula)
+        said.append(f"The columns are the terms of {options.formula}, as --formula says.")
+    if options.offset is not None:
+        said.append(f"{options.offset} is added to the raw predictions, as --offset says; the constant is without it.")
+    told = {*options.drop, *filter(None, [way.column])}
+    ready = replace(ready, said=(*ready.said, *said), columns=tuple(c for c in ready.columns if c.role != "dropped" or c.name in told))
     split = split_of(ready, read.table, way, options.folds, options.seed)
-    return Study(ready, split, describe(split, way, options.seed))
+    offset = None if options.offset is None else offsets_of(read.table[options.offset], ready.rows)
+    return Study(ready, split, describe(split, way, options.seed), terms, offset, options.offset)
 
 
 def _weighted(read: Read, weight: Any) -> tuple[Read, str | None]:

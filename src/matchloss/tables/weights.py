@@ -39,6 +39,15 @@ def exposures_of(column: pl.Series, rows: Index) -> Floats:
     return values
 
 
+def offsets_of(column: pl.Series, rows: Index) -> Floats:
+    """The offsets of these rows; DataError for the first that is missing or infinite."""
+    values = _amounts(column[rows], "offset")
+    bad = ~np.isfinite(values)
+    if bad.any():
+        raise DataError(_first_bad(column.name, "offset", values, bad, rows, "an offset is finite"))
+    return values
+
+
 def _amounts(column: pl.Series, what: str) -> Floats:
     if not column.dtype.is_numeric():
         raise DataError(f"the {what} {column.name} holds {column.dtype}: {what}s are numbers")
