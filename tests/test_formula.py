@@ -158,7 +158,7 @@ def test_l1_and_offset_on_the_command_line(capsys: Any, tmp_path: Path, trips: P
 
 def test_two_targets(capsys: Any, trips: Path) -> None:
     code, _, err = matchloss(capsys, "fit", trips, "--formula", "late ~ hour", "--target", "month")
-    assert code == 1 and "one of the two is enough" in str(err)
+    assert code == 2 and "one of the two is enough" in str(err)
 
 
 @pytest.mark.parametrize(
