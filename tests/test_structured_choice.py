@@ -73,7 +73,7 @@ def test_the_choice_trainer(tmp_path: Path) -> None:
     assert abs(signal @ rows["price"].to_numpy()) < 1e-8
 
 
-def terms(a: float, b: float, link: str) -> tuple[Any, Any]:
+def terms(a: Any, b: Any, link: str) -> tuple[Any, Any]:
     """-log(F(b) - F(a)) and its derivative in eta, at many digits."""
     with mp.workdps(400):
         a, b = mp.mpf(a), mp.mpf(b)
@@ -91,7 +91,9 @@ def test_ordered_losses_keep_their_digits(link: str, tolerance: float) -> None:
     for eta in (0.0, 0.3, -7.0, 30.0, -30.0):
         for width in (1e-9, 0.01, 1.0, 40.0):
             found = loss.evaluate(([eta], [0.0, width]), [1])
-            value, slope = terms(0.0 - eta, width - eta, link)
+            with mp.workdps(400):  # probit's terms are those of b - a, rounded
+                ends = (-eta, width - eta) if link == "probit" else (-mp.mpf(eta), mp.mpf(width) - mp.mpf(eta))
+            value, slope = terms(*ends, link)
             assert abs(found.value[0] - value) <= tolerance * abs(value), (eta, width)
             assert abs(found.gradient[0][0] - slope) <= tolerance * max(1.0, abs(eta)), (eta, width)
 

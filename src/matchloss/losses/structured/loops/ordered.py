@@ -16,7 +16,7 @@ from numba.core import types
 
 from matchloss.engine import special
 from matchloss.engine.compiled import COMPILED, lower
-from matchloss.losses.structured.loops._numbers import exp, inlined, log, log1p, made, reads, sigmoid, softplus
+from matchloss.losses.structured.loops._numbers import exp, inlined, log, log1p, made, maximum, reads
 
 NODES, WEIGHTS = (tuple(map(float, x)) for x in np.polynomial.legendre.leggauss(14))
 HALF_LOG_2PI, ROOT_2PI, ROOT_HALF = 0.9189385332046727, 2.5066282746310002, 0.7071067811865476
@@ -30,15 +30,11 @@ def mills(x):
 
 
 @inlined
-def logit_terms(a, b):
-    """The value, its first derivatives in a and b, the second ones aa, ab, bb, and the first and second one in eta."""
-    d = b - a
-    r = 1.0 / expm1(d)
-    value = softplus(-b) + softplus(a)
-    if d < inf:
-        value -= log1p(-exp(-d)) if d > 0.7 else log(-expm1(-d))
-    fa, fb, cross = sigmoid(a) * sigmoid(-a), sigmoid(b) * sigmoid(-b), r * (1.0 + r) if d < inf else 0.0
-    return value, sigmoid(a) + r, -sigmoid(-b) - r, fa + cross, -cross, fb + cross, sigmoid(-b) - sigmoid(a), fa + fb
+def both(x):
+    """softplus(x), sigmoid(x) and sigmoid(-x), from one exponential."""
+    e = exp(-abs(x))
+    s = 1.0 / (1.0 + e)
+    return maximum(x, 0.0) + log1p(e), (s if x >= 0.0 else e * s), (e * s if x >= 0.0 else s)
 
 
 @inlined
@@ -72,11 +68,26 @@ def probit_terms(a, b):
 
 
 def logit(eta, y, cuts, first, last, out):
-    """out (8, n): the terms of rows first..last; cuts: -inf, the thresholds, inf. -1."""
+    """out (8, n): the terms of rows first..last; cuts: -inf, the thresholds, inf. -1.
+
+    They are the value, its first derivatives in a and b, the second ones aa, ab, bb, and the first and second one in eta. What the width
+    of a label gives, -log(1 - e^-d), r = 1 / (e^d - 1) and r (1 + r), is the same for all of its rows.
+    """
+    labels = cuts.size - 1
+    own, r, cross = np.zeros(labels), np.zeros(labels), np.zeros(labels)
+    for k in range(1, labels - 1):
+        d = cuts[k + 1] - cuts[k]
+        own[k] = -log1p(-exp(-d)) if d > 0.7 else -log(-expm1(-d))
+        r[k] = 1.0 / expm1(d)
+        cross[k] = r[k] * (1.0 + r[k])
     for i in range(first, last):
-        t = logit_terms(cuts[y[i]] - eta[i], cuts[y[i] + 1] - eta[i])
-        for j in range(8):
-            out[j, i] = t[j]
+        k = y[i]
+        above_a, a, not_a = both(cuts[k] - eta[i])
+        below_b, not_b, b = both(eta[i] - cuts[k + 1])
+        out[0, i] = below_b + above_a + own[k]
+        out[1, i], out[2, i] = a + r[k], -not_b - r[k]
+        out[3, i], out[4, i], out[5, i] = a * not_a + cross[k], -cross[k], b * not_b + cross[k]
+        out[6, i], out[7, i] = not_b - a, a * not_a + b * not_b
     return -1
 
 
