@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 import matchloss as ml
+import matchloss.linear.interior as interior_point
 from cases import INSTANCES, POINTWISE, label, moderate
 from kinks import EPS, KINKED, KINKS, SHAPES, WEIGHTS, Case, Dense, assert_certified, assert_solved, case, labelled
 from matchloss.linear.interior import Interior, interior
@@ -225,6 +226,32 @@ def test_ties_by_the_thousand(alpha: float) -> None:
     assert found.converged and found.iterations <= 20
     best = [ml.Pinball(alpha=alpha).best_constant(y[group == g]) for g in range(levels)]
     assert found.objective == pytest.approx(float(np.mean(ml.Pinball(alpha=alpha).value(np.array(best)[group], y))), rel=1e-12)
+
+
+def test_a_row_that_is_missed_among_those_on_their_kinks_leaves_a_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of 12 splits of the flights: slopes balance to 1e-8 without some rows, which rounding hides from the path."""
+    r = np.random.default_rng(10)
+    x = np.column_stack([np.ones(2_000), r.normal(size=(2_000, 3))])
+    y = x @ r.normal(size=4) + r.standard_t(3, size=2_000)
+    w = np.full(2_000, 1 / 2_000)
+    problem = Case(x, y, -0.5 * w, 0.5 * w, np.zeros(4))
+    best, vertex = problem.solve(), interior_point._vertex
+
+    def one_missed(path: Any, settled: bool) -> Any:
+        on = path.on.copy()
+        path.on[np.flatnonzero(on)[:1]] = False
+        found = vertex(path, settled)
+        path.on = on
+        return found
+
+    monkeypatch.setattr(interior_point, "_vertex", one_missed)
+    found = problem.solve()
+    assert found.converged and found.gradient_norm <= 1e-8 and 0 <= found.gap <= 1e-8 * found.objective
+    assert found.objective - found.gap <= best.objective + 1e-15 <= found.objective + 2e-15
+    assert ((found.dual >= problem.low) & (found.dual <= problem.high)).all()
+    np.testing.assert_allclose(x.T @ found.dual, 0, atol=1e-8)
+    off = x @ found.theta - y
+    assert found.gap == pytest.approx(problem.value(found.theta) - found.dual @ off, abs=1e-15)
 
 
 def test_few_iterations_and_a_certificate_at_any_stop() -> None:

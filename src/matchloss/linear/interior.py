@@ -7,7 +7,7 @@ w = high - low, a = low + w t, s = 1 - t, x' theta - k = u - v with u, v, s, t >
 u s = v t = mu leads there as mu goes to 0. Newton steps with Mehrotra's predictor and corrector follow it (Portnoy and Koenker 1997);
 each solves (X' diag(w / q) X + diag(r)) d = ..., q = u / s + v / t. Near the end u and v shrink in rows on their kinks, s or t in all
 others, which tells the two apart (Tapia). Then theta and a solve equations without mu, and together they bound the distance from
-the minimum.
+the minimum. Where rounding hides which rows are on their kinks, the path's own slopes are a proof as soon as their gap is negligible.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ BAND = 10.0  # the corrected step should leave u s and v t within this factor of
 MIN_STEP, SPENT = 1e-8, 1e-19  # stop at a step this short, or when the gap is this small a share of the objective
 WHOLE = 0.9  # only after a step longer than this can rows on their kinks be told from the others
 REFINEMENTS = 5
+SURE = 1e-8  # the path's slopes are a proof if the objective is within this share of its minimum
+MORE = 2  # iterations that may still find which rows are on their kinks, after other slopes have proven the minimum
 
 
 class Matrix(Protocol):
@@ -56,11 +58,11 @@ class Interior:
     """theta and the slopes that certify it: the objective is within gap + |gradient' (theta - best theta)| of its minimum."""
 
     theta: Floats  # (P,)
-    dual: Floats  # (n,): exactly low or high, except in rows that are on their kinks up to rounding
+    dual: Floats  # (n,): exactly low or high, except in rows on their kinks up to rounding; or the path's
     iterations: int
     converged: bool
     objective: float
-    gap: float  # sum of phi_i - a_i (z_i - k_i); only rows on their kinks contribute, by their rounding
+    gap: float  # sum of phi_i - a_i (z_i - k_i); rows at an end of their intervals add nothing
     gradient_norm: float  # largest absolute entry of X'a + r theta
 
 
@@ -317,6 +319,22 @@ def _certified(problem: _Problem, found: _Candidate, iterations: int, tol: float
     return Interior(theta, dual, iterations, converged, objective, gap, float(np.abs(gradient).max(initial=0.0)))
 
 
+def _by_path(path: _Path, found: Interior, tol: float) -> Interior | None:
+    """The same theta with the path's own slopes, all inside their intervals; None if they prove nothing.
+
+    This helps where a row on its kink was missed because slopes nearly balance without it.
+    """
+    problem, theta = path.problem, found.theta
+    dual = np.clip(problem.low + path.width * path.t, problem.low, problem.high)
+    gradient = np.abs(problem.linear + problem.ridge * theta + problem.m.transposed(dual))
+    away = problem.m.times(theta) - problem.kink
+    gap = float(np.dot(np.where(away > 0, problem.high, problem.low) - dual, away))
+    doubt = gap + float(np.dot(gradient, np.abs(theta)))  # whatever the columns' units
+    if gradient.max() > tol or doubt > min(tol, SURE) * found.objective:
+        return None
+    return replace(found, dual=dual, gap=gap, gradient_norm=float(gradient.max()), converged=True)
+
+
 def _better(best: Interior | None, path: _Path, iterations: int, tol: float) -> Interior:
     """The better of `best` and the vertex given by the rows that are now on their kinks."""
     for settled in (True, False) if path.problem.ridge.any() else (False,):
@@ -362,6 +380,8 @@ def interior(
             return still
     path = _Path(problem, problem.least_squares() if start is None else start)
     best: Interior | None = None
+    proof: Interior | None = None  # of the same minimum, without rows told apart
+    last = max_passes
     for iteration in range(1, max_passes + 1):
         with np.errstate(all="ignore"):
             length = path.advance()
@@ -370,9 +390,13 @@ def interior(
         ended = iteration == max_passes or not (length > MIN_STEP and path.gap > SPENT * max(path.objective, EPS * path.first))
         if ended or length > WHOLE or path.gap <= tol * path.objective or path.objective == 0:
             best = _better(best, path, iteration, tol)
-            if ended or best.converged:
+            if not best.converged and proof is None and (proof := _by_path(path, best, tol)) is not None:
+                last = iteration + MORE
+            if ended or best.converged or iteration >= last:
                 break
     assert best is not None
+    if proof is not None and not best.converged:
+        best = replace(proof, iterations=iteration)
     dual = low.copy()
     dual[low < high] = best.dual
     return replace(best, dual=dual)
