@@ -381,7 +381,7 @@ def interior(
     path = _Path(problem, problem.least_squares() if start is None else start)
     best: Interior | None = None
     proof: Interior | None = None  # of the same minimum, without rows told apart
-    last = max_passes
+    iteration, last = 0, max_passes
     for iteration in range(1, max_passes + 1):
         with np.errstate(all="ignore"):
             length = path.advance()
