@@ -16,7 +16,7 @@ from benchmarks.audit_cases.defects import DEFECTS
 from benchmarks.audit_cases.derivatives import Defect
 from benchmarks.audit_cases.functions import CASES
 from benchmarks.audit_cases.measure import GROUPS, Planted, audited, shows, tasks
-from matchloss.audit import Convention
+from matchloss.audit import Convention, audit
 
 BY_NAME = {defect.name: defect for defect in DEFECTS}
 HERE = [case for case in CASES if case.wrong and find_spec(case.name.partition(":")[0].partition(".")[0])]
@@ -87,6 +87,27 @@ def test_a_planted_sign_is_found_and_its_twin_is_sound() -> None:
     found, sound = audited(Planted(defect, "numpy", 1.0)), audited(Planted(defect, "numpy", 0.0))
     assert found["outcome"] == "broken" and [f["failed"] for f in found["findings"] if f["check"] == "gradient"] == [""]
     assert sound["outcome"] == "sound"
+
+
+SMALL = ("jumps: the wrong branch in a tail", "minimum: scaled", "proper: something inside the log",
+         "proper: a power of the distribution", "proper: a class counts less in the normaliser", "invariance: a shift matters",
+         "reductions: the sum before the mean", "weights: an ignored row counts in the mean")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_small_defect_is_an_error_and_its_twin_has_none(name: str) -> None:
+    defect = BY_NAME[name]
+    found, sound = audited(Planted(defect, "numpy", defect.sizes[-1])), audited(Planted(defect, "numpy", 0.0))
+    assert found["outcome"] == "broken" and not found["crashed"] and not any(f["failed"] for f in found["findings"])
+    assert sound["outcome"] == "sound"
+
+
+def test_a_steep_slope_is_no_jump_and_a_step_of_that_size_is() -> None:
+    def steep(raw: Any, target: Any) -> Any:
+        return np.abs(raw - target) * (1.0 + 1e15 * (target == 0))
+
+    assert not [f for f in audit(steep, "regression", checks=["jumps"]).findings if f.severity == "error"]
+    assert audit(lambda raw, target: (raw - target) ** 2 + 0.01 * (raw > 2), "regression", checks=["jumps"]).outcome == "broken"
 
 
 def made_up(case: Case | Planted, severity: str = "", check: str = "gradient", wrong: tuple[str, ...] = (), judged: bool = True) -> Any:

@@ -215,8 +215,8 @@ def loops(raw: Any, target: Any) -> Any:
 
 @pytest.mark.parametrize("framework", ["numpy", "torch", "jax"])
 def test_an_array_of_pairs(framework: str) -> None:
-    (warning,) = found("cost", pairs, "regression", framework=framework, order="prediction, target")
-    assert "memory for n rows" in warning.message and "n^2" in warning.message
+    (error,) = found("cost", pairs, "regression", framework=framework, order="prediction, target")
+    assert "memory for n rows" in error.message and "n^2" in error.message and error.severity == "error"
 
 
 def test_an_array_of_pairs_of_classes() -> None:

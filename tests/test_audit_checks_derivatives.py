@@ -135,7 +135,9 @@ def test_functions_of_numpy_have_no_gradient() -> None:
 
 def test_a_wrong_hessian_is_found() -> None:
     assert found(Changed(hessian=lambda z, y: 0.5 * expit(z) * expit(-z)), "hessian", "binary")[0].severity == "error"
-    assert found(Changed(hessian=lambda z, y: 2 * expit(z) * expit(-z)), "hessian", "binary")[0].severity == "warning"  # a bound, perhaps
+    assert found(Changed(hessian=lambda z, y: 0.25 + 0 * z), "hessian", "binary")[0].severity == "warning"  # a bound
+    (factor,) = found(Changed(hessian=lambda z, y: 1.01 * expit(z) * expit(-z)), "hessian", "binary")
+    assert factor.severity == "error" and "1.01 times that everywhere" in factor.message
 
 
 def test_a_hessian_that_stands_in_is_a_note() -> None:

@@ -75,6 +75,7 @@ class Calls:
     anchor: tuple[Any, Any] | None = None  # rows that go with each, for a function that takes no single one
     narrow: bool = False  # whatever it is given, it computes in float32, and says so by what it returns
     note: str = ""  # something to say of how it is called
+    given: frozenset[str] = frozenset()  # the parts of the convention that a person, or the object itself, says: they are not guessed
     foreign: bool = False  # its framework was given: an array of NumPy's is a result as well, though not the one that it should be
 
     @property

@@ -65,8 +65,9 @@ def subject_of(
     known = {**callee.given, **given} | ({} if kind is None else {"kind": kind})
     convention = Convention("regression", part=known.get("part", ""))
     base = Subject(
-        callee.picked(convention.part), convention, seed=seed, journal=journal, loaded=tuple(frameworks), foreign="framework" in known
-    )
+        callee.picked(convention.part), convention, seed=seed, journal=journal, loaded=tuple(frameworks), foreign="framework" in known,
+        given=frozenset(known),
+    )  # fmt: skip
     return _Search(base, known, frameworks).found()
 
 

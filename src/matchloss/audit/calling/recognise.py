@@ -42,19 +42,20 @@ def _is_regression(s: Subject, known: dict[str, Any]) -> bool:
 
 
 def _is_binary(s: Subject, known: dict[str, Any]) -> bool:
-    p = np.arange(1, 32) / 32
+    p, raw = np.arange(1, 32) / 32, np.array([-3.0, -0.5, 0.5, 3.0])
     if s.convention.input == "prediction":
         ones, zeros = s.value(p, np.ones(31)), s.value(p, np.zeros(31))
         proper = all(abs(p[int(np.argmin(y * ones + (1 - y) * zeros))] - y) <= 0.05 for y in (0.25, 0.75))
         if not proper and not ((np.diff(ones) < 0).all() and (np.diff(zeros) > 0).all()):
             return False
+        if "kind" in known and "input" not in known and _answers(s, raw, np.ones(4)):
+            return not (np.diff(s.value(raw, np.ones(4))) < 0).all()  # what goes on falling beyond 0 and 1 is no loss of probabilities
         return "kind" in known or not _answers(s, np.array([1.5, 1.5]), np.array([0.0, 1.0]))
     if s.convention.input == "log_prediction":
         return "input" in known
-    raw = np.array([-3.0, -0.5, 0.5, 3.0])
     ones, zeros = s.value(raw, np.ones(4)), s.value(raw, np.zeros(4))
     falls = ones[0] > ones[1] > ones[2] >= ones[3] and zeros[3] > zeros[2] > zeros[1] >= zeros[0]
-    if "input" in known:
+    if "input" in known or "kind" in known:
         return bool(falls)
     far = s.value(np.array([-9.0, 9.0]), np.array([0.0, 1.0]))  # a squared error would have grown again
     return bool(falls and far[0] <= zeros[0] and far[1] <= ones[3])
@@ -88,8 +89,10 @@ def _is_multiclass(s: Subject, known: dict[str, Any]) -> bool:
         base, moved = s.value(z, labels), s.value(z + r.normal(size=(8, 1)), labels)
         better = s.value(z + 2.0 * np.eye(CLASSES)[labels], labels)
         free = np.allclose(base, moved, rtol=1e-4, atol=1e-4) or (known.get("input", "") != "raw" and _scores(s, z, labels))
+        if not free and "kind" in known and _beyond(s):
+            return bool(better.mean() < base.mean())
         return bool(free and (better <= base).all() and (better < base).any())
-    if "input" not in known and s.convention.input == "prediction" and _scores(s, z, labels):
+    if "input" not in known and s.convention.input == "prediction" and (_scores(s, z, labels) or ("kind" in known and _beyond(s))):
         return False  # what is below 0 is no probability
     t, q = usual("multiclass", z), usual("multiclass", r.normal(size=(8, CLASSES)))
 
@@ -107,6 +110,15 @@ def _scores(s: Subject, z: Any, labels: Any) -> bool:
     other = s.value(z + 8.0 * np.roll(own, 1, axis=1), labels)
     levels = len(np.unique(np.round(steps[0], 9)))
     return bool(levels > 3 and (np.diff(steps, axis=0) <= 0).all() and (other >= steps[0]).all() and (other > steps[0]).any())
+
+
+def _beyond(s: Subject) -> bool:
+    """Whether outputs below 0 are taken as they are, and make a certain prediction better still."""
+    certain, labels = np.eye(CLASSES), np.arange(CLASSES)
+    lower = certain - 0.5 * (1 - certain)
+    if not _answers(s, np.array([[-1.0, -0.5, -2.0]] * CLASSES), labels) or not _answers(s, lower, labels):
+        return False
+    return bool((s.value(lower, labels) < s.value(certain, labels)).all())
 
 
 def _of_vectors(s: Subject) -> bool:

@@ -143,7 +143,7 @@ class Subject(Calls):
             if self.framework.name == "torch":
                 return [f"print(torch.autograd.functional.hessian(lambda x: {call}.sum(), x))"]
             return [f"print(jax.hessian(lambda x: {call}.sum())(x))"]
-        return [f"print({self.quote(options, dtype)})"]
+        return [f"print({'-' if self.convention.sign < 0 else ''}{self.quote(options, dtype)})"]  # a score's loss
 
 
 def usual(kind: str, raw: Numbers) -> Numbers:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from matchloss.audit.calling.member import member_of
 from matchloss.audit.calling.subject import Subject, silence
 from matchloss.audit.checks._exact import known_gradient, known_value, member_parts
 from matchloss.audit.checks._rows import (
@@ -19,8 +20,10 @@ from matchloss.audit.checks._rows import (
     Rows,
     at,
     attempt,
+    few,
     is_ordinary,
     one_of,
+    pairs,
     sizes,
     slow,
     spread,
@@ -47,6 +50,7 @@ def accuracy(subject: Subject) -> Iterator[Finding]:
     """
     one = unit(subject)
     yield from _against_member(subject, one)
+    yield from _cut_off(subject)
     yield from _against_float64(subject, one)
     yield from _negative(subject)
     yield from list(_means(subject)) or _overflow(subject)
@@ -96,6 +100,33 @@ def _against_member(s: Subject, one: float) -> Iterator[Finding]:
             )
         elif loose.any() and s.convention.input == "raw":
             yield _inexact(s, "note", rows, rows.simplest(loose), "float64", what, got, goal, "which is more than float64's rounding.")
+
+
+def _cut_off(s: Subject) -> Iterator[Finding]:
+    """A function that is a smooth, proper loss of the catalogue for outputs about 1, and another beyond: a clamp, or a wrong branch."""
+    c = s.convention
+    if s.member is not None or c.input != "raw" or s.kind == "regression" or c.others or s.narrow:
+        return
+    many = 60 // len(s.targets())
+    x = 2.0 * s.rng.random((many * len(s.targets()), 3) if s.classes else many * len(s.targets())) - (1.0 if s.classes else 0.0)
+    x = x if s.classes else 2.0 * x - 2.0
+    near = Rows(x, np.repeat(s.targets(), many))
+    inner = None if attempt(s.value, near) is None else member_of(s.kind, "raw", lambda x, y: few(s.value, Rows(x, y)), near.x, near.y)
+    if inner is None or not (inner.loss.smooth and inner.loss.proper):
+        return
+    size = np.array([3.0, 5.0, 10.0, 20.0, 30.0, 50.0, 100.0])
+    line = np.concatenate([size, -size])
+    rows = pairs(line[:, None] * np.array([1.0, 0, 0]) if s.classes else line, s.targets())
+    same = Rows(np.zeros_like(rows.x), rows.y)
+    got, at_0 = attempt(s.value, rows), attempt(s.value, same)
+    if got is None or at_0 is None:
+        return
+    right = inner.value(rows.x, rows.y) - inner.value(same.x, same.y) + at_0
+    with silence():
+        wrong = np.isfinite(got) & np.isfinite(right) & (np.abs(got - right) > TAIL * (1 + np.abs(right)))
+    if wrong.any():
+        why = f"if it is {inner} as it is for outputs up to 2: a clamp, or a wrong branch, changes what far rows teach."
+        yield _inexact(s, "error", rows, rows.simplest(wrong), "float64", "value", got, right, why)
 
 
 def _relative(s: Subject, rows: Rows, got: Numbers, goal: Numbers, dtype: str) -> Any:
@@ -182,7 +213,7 @@ def _near_right(s: Subject, dtype: str) -> Rows:
 def _overflow(s: Subject) -> Iterator[Finding]:
     """The mean of rows whose sum no float16 holds, though their mean is an ordinary one."""
     c = s.convention
-    if "float16" not in s.dtypes or s.scalar or not (c.reduction_argument or c.reduction == "mean"):
+    if ("float16" not in s.dtypes and s.framework.name != "numpy") or s.scalar or not (c.reduction_argument or c.reduction == "mean"):
         return
     y = np.resize(s.targets(), 4096)
     far = -30.0 * (2.0 * np.eye(3)[y.astype(int)] - 1.0) if s.classes else np.where(y > 0.5, -30.0, 30.0) if s.kind == "binary" else y + 8.0

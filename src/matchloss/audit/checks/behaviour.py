@@ -374,4 +374,5 @@ def _slow(s: Subject, of: str, what: str, n: int) -> Finding:
     times = f"({n // 8}, {n})" if of == "rows" else f"({n // 8 // CLASSES}, {n // CLASSES})"
     loop = [f"for n in {times}:", *(f"    {line}" for line in made), "    start = time.perf_counter()", f"    {s.quote(reduction=None)}"]
     code = ["rows, targets = x, y", *loop, "    print(n, time.perf_counter() - start)"]
-    return s.finding("warning", message, x=x, y=y, code=["import time", "", *code])
+    severity = "error" if of == "rows" and s.per_row else "warning"  # no row needs the others
+    return s.finding(severity, message, x=x, y=y, code=["import time", "", *code])

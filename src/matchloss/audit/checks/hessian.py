@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from matchloss.audit.calling.subject import Subject
+from matchloss.audit.calling.subject import Subject, silence
 from matchloss.audit.checks._check import Skip
 from matchloss.audit.checks._lines import TOLERANCE, Lines, Slopes, compared, lines, slopes
 from matchloss.audit.checks._rows import FAILS, Numbers, Rows, at, attempt, text, unit
@@ -105,6 +105,9 @@ def _wrong_hessian(
         beside &= again.agrees(some.bend(near), 1e-4 * np.abs(again.center) + 1e-7)
     if beside.all():
         return s.finding("note", f"{numbers}: at this single point; beside it the two agree.", **parts)
+    factor = _factor(found, seen) if own else None
+    if factor is not None:
+        return s.finding("error", f"{numbers}: it is {factor:.4g} times that everywhere, and steps are 1 / {factor:.4g} as long.", **parts)
     if own and (found >= 0).all() and (found[bad] > 0).all():
         if (seen.center[bad] <= 1e-9).all() or (seen.center < -1e-9).any():
             return s.finding("note", f"{numbers}: a positive number stands in where the second derivative is 0 or negative.", **parts)
@@ -114,6 +117,16 @@ def _wrong_hessian(
             how = "it is an upper bound, or was meant to be exact and is too large: steps are shorter than Newton's."
             return s.finding("warning", f"{numbers}: {how}", **parts)
     return s.finding("error", f"{numbers}: Newton steps and boosted trees go the wrong length.", **parts)
+
+
+def _factor(found: Numbers, seen: Slopes) -> float | None:
+    """By what the hessian differs from the gradient's slope, where that is one number everywhere."""
+    with silence():
+        size = np.abs(seen.center)
+        sure = np.isfinite(found) & (seen.center_error < 1e-5 * size) & (size > 1e-3 * float(size[np.isfinite(size)].max(initial=0)))
+        ratio = found[sure] / seen.center[sure]
+    usual = float(np.median(ratio)) if len(ratio) >= 8 else 0.0
+    return usual if usual and float(np.ptp(ratio)) <= 1e-3 * abs(usual) else None
 
 
 def _same_for_targets(s: Subject, rows: Rows, v: Numbers) -> bool:

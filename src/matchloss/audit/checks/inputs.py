@@ -306,6 +306,7 @@ def _sizes(s: Subject) -> Iterator[Finding]:
         rows = np.arange(n) % PAD
         got = np.atleast_1d(s.convention.sign * s.framework.numbers(s.call(x[rows], y[rows], reduction=_one(s))))
         got = got.sum(axis=1) if s.elementwise and got.shape == (n, CLASSES) else got
+        got = got.reshape(n) if role == "none" and got.size == n else got  # of any layout
         seconds = time.thread_time() - start
         if s.elementwise and got.size != n:
             return  # its mean is that of entries

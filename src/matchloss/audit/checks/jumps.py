@@ -41,6 +41,7 @@ def _along_raw(s: Subject) -> Iterator[Finding]:
         return
     low, high, jump, size = found
     broken = jump > JUMP * (one + size)
+    broken[broken] = _stays(along.take(broken), low[broken], high[broken])
     if broken.any():
         yield _value_jump(s, along, low, high, broken)
     if s.differentiable:
@@ -66,6 +67,21 @@ def _along_raw(s: Subject) -> Iterator[Finding]:
         kinks &= ~_near(low, high, broken, found)
     if kinks.any():
         yield from _kink(s, along, low, high, kinks, before, after)
+
+
+def _stays(some: Lines, low: Numbers, high: Numbers) -> NDArray[np.bool_]:
+    """Whether a jump of the value stays as its interval shrinks: on a steep slope it halves with it."""
+    if not len(low):
+        return np.zeros(0, dtype=bool)
+    before, after = some.value(np.array([low, high]))
+    whole = np.abs(after - before)
+    for _ in range(8):
+        middle = (low + high) / 2
+        value = some.value(middle[None])[0]
+        left = np.abs(value - before) >= np.abs(after - value)
+        low, high = np.where(left, low, middle), np.where(left, middle, high)
+        before, after = np.where(left, before, value), np.where(left, value, after)
+    return np.abs(after - before) > whole / 2
 
 
 def _near(low: Numbers, high: Numbers, broken: Any, found: Any) -> Any:

@@ -150,11 +150,21 @@ def _off(subject: Subject, v: Valley) -> Finding | None:
         return None
     assert v.right is not None
     wrong = subject.kind in ("regression", "count", "positive") or (subject.classes and v.p[v.best].argmax() != int(v.y))
-    severity, start = graded(subject.promises.zero_iff_right, "error" if wrong else "note")
+    severity, start = graded(subject.promises.zero_iff_right, "error" if wrong or _pulled(subject) else "note")
     return _shown(
         subject, severity, f"{start}the loss of {_target(subject, v.y)} is least {_predicted(subject, v, v.best)}: {v.least:.4g}, and "
         f"{v.f[v.right]:.4g} where the prediction is right. A model that fits perfectly does not predict the targets.", v, v.best,
     )  # fmt: skip
+
+
+def _pulled(subject: Subject) -> bool:
+    """Whether outputs that are said to be of classes have a best size, as with a penalty on them: a shift of all matters, though no output
+    is judged by itself. A smoothed label leaves shifts alone."""
+    if not subject.classes or subject.convention.input != "raw" or "kind" not in subject.given or shift_free(subject):
+        return False
+    corners = np.array([[0.0, 0, 0], [0.75, 0, 0], [0, -0.5, 0], [0.75, -0.5, 0]])
+    v = subject.value(corners, np.full(4, 2))
+    return bool(abs(v[3] - v[2] - v[1] + v[0]) > MATERIAL * np.abs(v).max())
 
 
 def _flat(subject: Subject, v: Valley) -> Finding | None:
@@ -200,8 +210,12 @@ def _not_all_zero(subject: Subject, valleys: list[Valley]) -> Iterator[Finding]:
     usable = [v for v in valleys if v.right is not None and np.isfinite(v.least) and v.rise > 0 and not v.is_off]
     other = [v for v in usable if abs(v.least) > 10 * MATERIAL * v.rise]  # more than is left of a limit
     if other and len(usable) - len(other) > max(1, len(usable) // 2):
-        v = other[0]
-        yield subject.finding(
-            "warning", f"where the prediction is right the loss is 0 for most targets, but {v.least:.4g} for {_target(subject, v.y)}: as a "
-            "divergence it has a term too many or too few.", x=subject.at(v.u[[v.best]]), y=np.array([v.y]), got=v.least, expected=0.0,
-        )  # fmt: skip
+        v = min(other, key=lambda v: v.least)
+        above = v.least < 0 and (subject.classes or subject.kind == "binary")
+        why = " A label's loss below 0 is a probability above 1: the normaliser leaves something out." if above else ""
+        message = (
+            f"where the prediction is right the loss is 0 for most targets, but {v.least:.4g} for {_target(subject, v.y)}: as a divergence "
+            f"it has a term too many or too few.{why}"
+        )
+        x, y = subject.at(v.u[[v.best]]), np.array([v.y])
+        yield subject.finding("error" if above else "warning", message, x=x, y=y, got=v.least, expected=0.0)

@@ -90,9 +90,8 @@ def _wanted(function: Any, known: Numbers | None, rows: Rows, got: Numbers, dtyp
         if right is None:
             return np.full_like(got, np.nan), on_way
         for i in np.flatnonzero(~np.isfinite(right if right.ndim == 1 else right.sum(axis=1))):
-            right[i], on_way[int(i)] = _last_finite(function, rows, i)
-            if np.abs(right[i]).max() > GROWN:
-                right[i] = np.nan
+            last, on_way[int(i)] = _last_finite(function, rows, i)
+            right[i] = np.nan if last is None or np.abs(last).max() > GROWN else last
     size = np.abs(right) if right.ndim == 1 else np.abs(right).max(axis=1)
     out = right.copy()
     out[~(size <= MAX[dtype] / ROOM)] = np.nan
@@ -100,7 +99,7 @@ def _wanted(function: Any, known: Numbers | None, rows: Rows, got: Numbers, dtyp
 
 
 def _last_finite(function: Any, rows: Rows, i: Any) -> tuple[Any, Any]:
-    """The function's last finite result on the way from an ordinary x of the same target to row i, and the x that it is of."""
+    """The function's last finite result on the way from an ordinary x of the same target to row i (None if none is), and that x."""
     near = np.abs(rows.x - 1).max(axis=1) if rows.x.ndim > 1 else np.abs(rows.x - 0.5)
     same = (rows.y == rows.y[i]) if rows.y.ndim == 1 else (rows.y == rows.y[i]).all(axis=1)
     start, end = rows.x[np.flatnonzero(same)[np.argmin(near[same])]], rows.x[i]
@@ -118,7 +117,7 @@ def _last_finite(function: Any, rows: Rows, i: Any) -> tuple[Any, Any]:
         if k:
             low, last, where = float(t[k - 1]), found[k - 1], path[k - 1]
         high = float(t[k])
-    return (np.full_like(rows.x[i], np.nan) if last is None else last), where
+    return last, where
 
 
 def limits(subject: Subject) -> Iterator[Finding]:

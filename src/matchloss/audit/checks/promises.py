@@ -35,13 +35,23 @@ def linear(subject: Subject) -> Iterator[Finding]:
     if worst is None:
         return
     x, i, mean, got = worst
-    severity, start = graded(promise, "note")
+    severity, start = graded(promise, "error" if _is_not_itself(subject, t[i]) else "note")
     rows = np.eye(CLASSES) if subject.classes else labels
     yield sloping(
         subject, severity, f"{start}at a target of {said(t[i])} the gradient is {said(got)}, and {said(mean)} on average over labels "
         "drawn from it: mixed targets and sampled labels train different models.",
         np.stack([x] * (1 + len(rows))), np.concatenate([t[i : i + 1], rows]), got, mean,
     )  # fmt: skip
+
+
+def _is_not_itself(subject: Subject, t: Any) -> bool:
+    """Whether a function of distributions is a proper loss of the catalogue at certain ones, and neither that loss at mixed ones nor one
+    of the likeliest class, which is least where that is certain."""
+    member = subject.member
+    if member is None or not member.loss.proper or not member.loss.linear_in_target or subject.convention.target != "distributions":
+        return False
+    true, certain = subject.value(subject.at(np.stack([np.log(t + 1e-9), 30.0 * np.eye(CLASSES)[int(np.argmax(t))]])), np.stack([t, t]))
+    return bool(true < certain)
 
 
 def _mixtures() -> Numbers:

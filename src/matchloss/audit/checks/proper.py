@@ -62,12 +62,19 @@ def _binary(subject: Subject, read: Reading) -> Iterator[Finding]:
     if not worse.any():  # flat there: the truth is among the best
         return
     i = int(np.flatnonzero(worse)[0])
-    severity, start = graded(subject.promises.proper, "note" if subject.convention.input == "raw" else "warning")
+    raw = subject.convention.input == "raw"
+    severity, start = graded(subject.promises.proper, "note" if raw else "error" if _sharper(subject, u, p) else "warning")
     severity, why = _why(subject, u, p, severity)
     message = (f"{start}where {TRUTHS[i] * 100:g} of 100 are positive, the expected loss is least at a predicted {said(p[i])}: "
                f"{value[i]:.4g}, and {at_truth[i]:.4g} at the truth. {why}")  # fmt: skip
     x = subject.at(np.array([truth[i], u[i]]))
     yield compared(subject, severity, message, x[0], x[1], y, w[i], truth=float(TRUTHS[i]), least=float(p[i]))
+
+
+def _sharper(subject: Subject, u: Numbers, p: Numbers) -> bool:
+    """Whether a loss of what are said to be probabilities wants them more certain than the data are, though it tells them apart: smoothing
+    and focal losses want less certain ones, absolute errors only the likelier label."""
+    return {"kind", "input"} <= subject.given and bool((np.abs(p - 0.5) > np.abs(TRUTHS - 0.5)).all() and np.diff(u).min() > NEAR)
 
 
 def _why(subject: Subject, u: Numbers, p: Numbers, severity: str) -> tuple[str, str]:
@@ -173,7 +180,8 @@ def _elicited(subject: Subject, read: Reading, y: Numbers, p: Numbers) -> str:
     values = crossed(subject, _inverse(subject, read, np.array([1.0, 2.0])), np.array([1.0, 2.0]))
     low, high = float(values[1, 0] - values[1, 1]), float(values[0, 1] - values[0, 0])  # predicted 1 where 2 is right, 2 where 1 is
     level = low / (low + high) if low + high > 0 and np.isfinite(low + high) else 0.5
-    inverse = [y[int(np.searchsorted(np.cumsum(w), level - MATERIAL))] for w in WEIGHTS]
+    level = min(max(level, 0.0), 1.0)  # outside of it where the loss is least elsewhere
+    inverse = [y[min(int(np.searchsorted(np.cumsum(w), level - MATERIAL)), len(y) - 1)] for w in WEIGHTS]
     if np.allclose(p, inverse, rtol=NEAR, atol=NEAR):
         return "it elicits the median" if abs(level - 0.5) < NEAR else f"it elicits the quantile of level {said(level)}"
     levels = [float(w @ np.maximum(m - y, 0) / (w @ np.abs(m - y))) for w, m in zip(WEIGHTS, p, strict=True)]

@@ -230,14 +230,14 @@ def _ignored_means(s: Subject, made: dict[str, str | None], label: int, options:
         what = "counts the ignored ones, as losses of 0" if counted else "is not that over the others"
         yield s.finding(
             "error", f"The mean over rows of which some are ignored {what}: padding changes the step of a training.", x=x[few], y=y[few],
-            options=options, got=s.total(x[few], y[few], name, options=options), expected=v[few][kept[few]].mean(),
+            options=options | named(s, name), got=s.total(x[few], y[few], name, options=options), expected=v[few][kept[few]].mean(),
         )  # fmt: skip
     else:
         yield from _accumulated(s, name, label, options)
     empty = s.total(x[:2], np.full(2, label), name, options=options)
     if not np.isfinite(empty):
         yield s.finding(
-            "warning", "The mean is NaN where every row is ignored (0 / 0): one batch of padding, and every parameter is NaN.",
+            "note", "The mean is NaN where every row is ignored (0 / 0): one batch of padding, and every parameter is NaN.",
             x=s.at(np.zeros((2, CLASSES))), y=np.full(2, label), options=options | named(s, name), got=empty, expected=0.0,
         )  # fmt: skip
 
