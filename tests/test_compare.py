@@ -134,7 +134,8 @@ def test_a_zero_among_positive_numbers_leaves_gamma_out():
         (pl.Series(["0.5", "1.5", "2.5"]).cast(pl.Decimal(4, 2)), "number", ()),
     ],
 )
-def test_the_kind_of_the_target_is_found_and_said(values, kind, classes):
+def test_the_kind_of_the_target_is_found_and_said(values, kind, classes, monkeypatch):
+    sweeps.spare_loops(monkeypatch)
     column = pl.concat([pl.Series("y", values)] * 30)
     found = compare(pl.DataFrame({"y": column, "x": np.arange(len(column)) % 13}), "y")
     assert (found.kind, found.classes) == (kind, classes)
