@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.typing import NDArray
 from scipy import sparse
@@ -75,3 +76,14 @@ def test_refusals() -> None:
     bad.data[3] = np.nan
     with pytest.raises(ValueError, match="contains NaN: row"):
         LinearRegressor().fit(bad, count)
+
+
+def test_sparse_pandas_columns_beside_others() -> None:
+    """They are taken as numbers, column by column, in training and in prediction; they gain no speed."""
+    dense = pd.DataFrame({"a": [0.0, 0, 1, 0, 2], "b": [1.0, 2, 3, 4, 9], "c": list("xyxyx")})
+    mixed = dense.assign(a=pd.arrays.SparseArray(dense["a"]))
+    y = np.arange(5.0)
+    ours, same = LinearRegressor(l2=0.1).fit(mixed, y), LinearRegressor(l2=0.1).fit(dense, y)
+    np.testing.assert_array_equal(ours.coef_, same.coef_)
+    np.testing.assert_array_equal(ours.predict(mixed), same.predict(dense))
+    np.testing.assert_array_equal(ours.inference(mixed, y).bse, same.inference(dense, y).bse)

@@ -75,7 +75,7 @@ def infer_rows(
     """The same for rows as passes read them."""
     loss = fit.loss
     if isinstance(rows, SparseRows):
-        raise DomainError("standard errors are there for dense columns and categories, not yet for a sparse matrix")
+        raise DomainError("standard errors are there for dense columns and categories: pass X.toarray() to fit and inference")
     if weights not in ("repeat", "trials"):
         raise DomainError(f'weights is {weights!r}; allowed: "repeat" (a weight counts equal rows), "trials" (a row is a mean of so many)')
     if not loss.smooth:
