@@ -70,7 +70,7 @@ def test_refusals() -> None:
         LinearClassifier().fit(x, np.arange(60) % 3)
     with pytest.raises(ValueError, match="sparse columns need a loss without kinks"):
         LinearRegressor(ml.Pinball(0.5)).fit(x, count)
-    with pytest.raises(ValueError, match="not yet for a sparse matrix"):
+    with pytest.raises(ValueError, match="pass X"):
         LinearRegressor("logistic", l2=0.1).fit(x, label).inference(x, label)
     bad = x.copy()
     bad.data[3] = np.nan
