@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def drop(target: str) -> list[str]:
     return [name for name in TARGETS if name != target]
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", ["late", *(pytest.param(name, marks=pytest.mark.exhaustive) for name in ("trips", "kind"))])
 def test_files_give_the_scores_of_memory(folder: Path, target: str) -> None:
     memory = ml.compare(TABLE, target, drop=drop(target), sample_weight="w")
     found = ml.compare(folder, target, drop=drop(target), sample_weight="w", memory="50MB")
@@ -76,16 +77,21 @@ def test_files_give_the_scores_of_memory(folder: Path, target: str) -> None:
     assert any("read in batches" in note for note in found.notes)
 
 
-def test_a_dask_data_frame_gives_the_scores_of_memory() -> None:
+@pytest.mark.filterwarnings("ignore:The inplace keyword")  # which dask gives to pandas
+def test_a_dask_data_frame_gives_the_scores_of_memory(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("distributed")
     import dask.dataframe as dd
     from distributed import Client
 
     memory = ml.compare(TABLE, "late", drop=drop("late"), sample_weight="w", losses="logistic,sigmoid_brier")
-    with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=":0"):
+    with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=":0") as client:
         collection = dd.from_pandas(TABLE[::-1].to_pandas(), npartitions=5)
         found = ml.compare(collection, "late", drop=drop("late"), sample_weight="w", losses="logistic,sigmoid_brier")
+        address = client.scheduler_info()["address"]
+        options = ["--target", "late", "--drop", "trips,kind", "--losses", "logistic,sigmoid_brier", "--weight", "w", "--json"]
+        code, said, _ = matchloss(capsys, "compare", str(folder), *options, "--dask", address)
     assert_same(found, memory)
+    assert code == 0 and json.loads(said)["rows"] == N
 
 
 def test_a_folder_that_fits_is_read_as_one_table(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
