@@ -53,7 +53,7 @@ def test_every_error_and_warning_has_its_cause() -> None:
     assert not left
 
 
-@pytest.mark.parametrize("entry", sweep(SAMPLED, lambda entry: entry.name in SAMPLE[:3]), ids=shown)
+@pytest.mark.parametrize("entry", sweep(SAMPLED, lambda entry: entry.name in SAMPLE[:1]), ids=shown)
 @pytest.mark.filterwarnings("ignore")  # of the library's own
 def test_a_sample_is_still_true(entry: Entry) -> None:
     library = next(name for name, entries in LIBRARIES.items() if entry in entries)
