@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from matchloss.dask import parts, watch
 from matchloss.dask.watch import Session
 from matchloss.linear.rows import Floats, TableRows
-from matchloss.linear.sources.compact import Compact, Held, Learned, learned
+from matchloss.linear.sources.compact import Compact, Learned, learned
 from matchloss.linear.sources.learn import Numbers, Seen, Spec
 from matchloss.linear.sources.memory import Memory
 from matchloss.linear.sources.source import Term
+from matchloss.linear.sources.stores import Held
 
 T = TypeVar("T")
 

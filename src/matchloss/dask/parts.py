@@ -13,11 +13,12 @@ import numpy as np
 
 from matchloss.engine import threads
 from matchloss.linear.solve import blas_on_one_thread
-from matchloss.linear.sources.compact import Arrays, Compact, Every, Held
+from matchloss.linear.sources.compact import Compact
 from matchloss.linear.sources.learn import Numbers, Place, Seen, Spec
 from matchloss.linear.sources.levels import Levels
 from matchloss.linear.sources.memory import Memory
 from matchloss.linear.sources.source import Term
+from matchloss.linear.sources.stores import Arrays, Every, Held
 from matchloss.urls import Url, located
 
 T = TypeVar("T")

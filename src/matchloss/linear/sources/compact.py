@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,95 +17,11 @@ from matchloss.linear.sources.learn import Numbers, Seen
 from matchloss.linear.sources.levels import Levels
 from matchloss.linear.sources.memory import Memory
 from matchloss.linear.sources.source import Block, Term, over_slabs
+from matchloss.linear.sources.stores import Arrays, Between, Every, Store
 
 T = TypeVar("T")
-Arrays = Sequence[NDArray[Any]]  # of a piece: the target, the weight if there is one, each number, and the codes (r, C)
 PAIRWISE = 1 << 16  # rows that are summed at a time
 Mean: TypeAlias = Callable[[str, Any, Numbers, int, bool], float]
-
-
-class Store(Protocol):
-    """Where compact rows are kept."""
-
-    @property
-    def n(self) -> int:
-        """How many rows."""
-        ...
-
-    def pieces(self, start: int, stop: int, columns: Sequence[int] | None = None) -> Iterator[Arrays]:
-        """These rows in order, in pieces, each valid until the next one is taken; of the arrays only some, if `columns` says which."""
-        ...
-
-
-@dataclass(frozen=True, eq=False)
-class Held:
-    """Compact rows in memory, in pieces of one or more."""
-
-    parts: tuple[Arrays, ...]
-
-    def __sizeof__(self) -> int:
-        """Dask would take it for 56 bytes, move it about as if for nothing, and see no memory limit."""
-        return sum(array.nbytes for part in self.parts for array in part)
-
-    @property
-    def n(self) -> int:
-        """How many rows."""
-        return sum(len(part[0]) for part in self.parts)
-
-    def pieces(self, start: int, stop: int, columns: Sequence[int] | None = None) -> Iterator[Arrays]:
-        """Views of these rows."""
-        at = 0
-        for part in self.parts:
-            a, b = max(start - at, 0), min(stop - at, len(part[0]))
-            if a < b:
-                yield [array[a:b] for k, array in enumerate(part) if columns is None or k in columns]
-            at += len(part[0])
-
-
-@dataclass(frozen=True, eq=False)
-class Every:
-    """Every step-th row of a store, whose first row is number `first` among all."""
-
-    store: Store
-    step: int
-    first: int = 0
-
-    @property
-    def n(self) -> int:
-        """How many rows."""
-        return -(-(self.store.n + self.first) // self.step) - self._skipped
-
-    @property
-    def _skipped(self) -> int:
-        return -(-self.first // self.step)
-
-    def pieces(self, start: int, stop: int, columns: Sequence[int] | None = None) -> Iterator[Arrays]:
-        """Those among these rows."""
-        a, b = ((self._skipped + row) * self.step - self.first for row in (start, stop))
-        at = 0
-        for piece in self.store.pieces(a, min(b, self.store.n), columns):
-            made = [array[-at % self.step :: self.step] for array in piece]
-            if len(made[0]):
-                yield made
-            at += len(piece[0])
-
-
-@dataclass(frozen=True, eq=False)
-class Between:
-    """The rows of a store from one to another."""
-
-    store: Store
-    first: int
-    last: int
-
-    @property
-    def n(self) -> int:
-        """How many rows."""
-        return self.last - self.first
-
-    def pieces(self, start: int, stop: int, columns: Sequence[int] | None = None) -> Iterator[Arrays]:
-        """Those among these rows."""
-        return self.store.pieces(self.first + start, self.first + stop, columns)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matchloss.linear.sources.compact import Arrays
+from matchloss.linear.sources.stores import Arrays
 
 PIECE = 1 << 16  # rows: with fewer, reads cost more than they fetch; with more, pieces leave the cache
 PREFIX, SUFFIX = "matchloss-", ".rows"
