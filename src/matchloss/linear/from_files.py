@@ -8,8 +8,9 @@ import os
 import re
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -204,15 +205,13 @@ def _giving_back() -> Iterator[None]:
 
 
 def _over(tasks: Any, work: Callable[[Task], None], workers: int) -> None:
-    """work(task) of each on threads; the first error stops the rest."""
+    """work(task) of each on threads; the error of the first task in order stops the rest."""
     with ThreadPoolExecutor(workers, thread_name_prefix="matchloss-first") as pool:
-        waiting: set[Future[None]] = set()
+        waiting: deque[Future[None]] = deque()
         for task in tasks:
-            waiting.add(pool.submit(work, task))
+            waiting.append(pool.submit(work, task))
             if len(waiting) >= 2 * workers:
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                for one in done:
-                    one.result()
+                waiting.popleft().result()
         for one in waiting:
             one.result()
 
