@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from matchloss.commands.options import Data, Pictures, learns_from_a_table
-from matchloss.commands.tools import check_folder, check_writable, parameters_in, progress, write_pictures
+from matchloss.commands.options import Dask, Data, Pictures, learns_from_a_table
+from matchloss.commands.tools import check_folder, check_writable, on_cluster, parameters_in, progress, write_pictures
 from matchloss.errors import UsageError
 
 
@@ -38,6 +38,7 @@ def fit(
     summary: Annotated[bool, typer.Option("--summary", help="Standard errors, p values and intervals of a linear model too.")] = False,
     memory: Annotated[str | None, typer.Option(help="How much the rows may take, such as 2GB; half of what is free.")] = None,
     scratch: Annotated[Path | None, typer.Option(help="The folder for the rows of a larger table; that for temporary files.")] = None,
+    dask: Dask = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a fit that was killed, from the checkpoint beside --out.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write the model to this JSON file.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write what was found to this HTML page too.")] = None,
@@ -67,6 +68,7 @@ def fit(
             "--offset": offset,
             "--summary": summary,
             "--memory": memory,
+            "--dask": dask,
             "--report": report,
             "--pictures": pictures,
         }
@@ -93,13 +95,18 @@ def fit(
     stray = next((name for name, column in structured.items() if column is not None), None)
     if stray:
         raise UsageError(f"--{stray} is for --loss cox or conditional_logit")
-    with progress() as tell, modules_from_here():
+    beyond = {"--memory": memory, "--scratch": scratch, "--resume": resume}
+    said = next((name for name, given in beyond.items() if given), None)
+    if dask and said:
+        raise UsageError(f"{said} is for files that are read here; of --dask the workers read them, and keep the rows")
+    with progress() as tell, modules_from_here(), on_cluster(data, dask) as (rows, client):
         if out and loss:
             name_of(type(get_loss(loss, parameters_in(param or []))))  # before any work is done
         tell(f"reading {data}")
         found = run.fit(
-            data,
+            rows,
             target,
+            source=data if dask else None,
             loss=loss,
             parameters=parameters_in(param or []),
             model=model,
@@ -112,8 +119,9 @@ def fit(
             summary=summary,
             memory=memory,
             scratch=scratch,
-            checkpoint=None if out is None else out.with_name(f"{out.name}.checkpoint"),
+            checkpoint=None if out is None or dask else out.with_name(f"{out.name}.checkpoint"),
             resume=resume,
+            client=client,
             progress=tell,
         )
     console().print(text.fit_text(found))

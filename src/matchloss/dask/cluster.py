@@ -121,6 +121,14 @@ class Cluster(Compact):
         store = Spread(self.spread.client, tuple(future for future, _ in some), tuple(n for _, n in some))
         return replace(self, rows=replace(self.rows, n=store.n), store=store)
 
+    def between(self, first: int, last: int) -> Cluster:
+        """The rows from one to another, where they are: these must be the ends of futures."""
+        spread = self.spread
+        some = [k for k, start in enumerate(spread.starts) if first <= start < last]
+        store = Spread(spread.client, tuple(spread.futures[k] for k in some), tuple(spread.rows[k] for k in some))
+        assert store.n == last - first, "rows from within a future"
+        return replace(self, rows=replace(self.rows, n=store.n), store=store)
+
     def moments(self, base: Floats) -> Floats:
         """(2, q): for each numeric column the sum of x_j - base_j, and that of its squares."""
         return np.sum(self._each("moments", base), axis=0)
@@ -129,27 +137,44 @@ class Cluster(Compact):
         return self.spread.ask(parts.ask, whole=self.shape, question=question, given=given)
 
 
-def read(client: Session, frames: Sequence[Any], spec: Spec, before: parts.Before | None = None) -> tuple[Learned, list[Future]]:
+@dataclass(frozen=True, eq=False)
+class Taken:
+    """What the reading of frames gave."""
+
+    learned: Learned
+    seen: Seen
+    ahead: int  # rows of part 0, behind which those of part 1 stand
+    made: Sequence[Future]  # of parts.Made, where rows were taken apart
+
+
+def read(client: Session, frames: Sequence[Any], spec: Spec, before: parts.Before | None = None) -> Taken:
     """The one reading of frames (delayed): workers keep their rows, and what these showed comes to the client.
 
-    `before` takes some rows aside first; the futures, of parts.Made, have them.
+    `before` takes each frame's rows apart first: those of part 1 stand behind all others, and what is kept aside stays in `made`.
     """
     watch.check(client)
     made = client.compute([delayed(parts.compact)(frame, spec, k, before) for k, frame in enumerate(frames)])
     told = watch.result(client, client.map(parts.shown, made, pure=False))
-    watch.check_room(client, sum(size for _, size in told))
+    watch.check_room(client, sum(size for *_, size in told))
     seen = Seen(spec)
-    for one, _ in told:
+    for one, *_ in told:
         seen.join(one)
-    some = [(future, one.rows) for future, (one, _) in zip(made, told, strict=True) if one.rows]
-    held = [client.submit(parts.settled, future, seen, pure=False) for future, _ in some]
+    ahead, behind = (
+        _spread(client, [(future, rows[part]) for future, (_, rows, _) in zip(made, told, strict=True)], part, seen) for part in (0, 1)
+    )
+    found = learned(seen, Spread(client, ahead.futures + behind.futures, ahead.rows + behind.rows), _mean)
+    known = {field.name: getattr(found.source, field.name) for field in fields(Compact)}
+    return Taken(replace(found, source=Cluster(**known)), seen, ahead.n, made if before is not None else [])
+
+
+def _spread(client: Session, made: Sequence[tuple[Future, int]], part: int, seen: Seen) -> Spread:
+    """The rows of a part, so many of each future, their levels numbered alike and neighbours joined."""
+    some = [(future, rows) for future, rows in made if rows]
+    held = [client.submit(parts.settled, future, part, seen, pure=False) for future, _ in some]
     groups = np.array_split(np.arange(len(some)), min(len(some), PARTS * sum(client.nthreads().values())) or 1)
     if len(groups) < len(some):
         held = [client.submit(parts.together, *[held[k] for k in group], pure=False) for group in groups]
-    rows = tuple(sum(some[k][1] for k in group) for group in groups) if some else ()
-    found = learned(seen, Spread(client, tuple(held), rows), _mean)
-    known = {field.name: getattr(found.source, field.name) for field in fields(Compact)}
-    return replace(found, source=Cluster(**known)), made if before is not None else []
+    return Spread(client, tuple(held), tuple(sum(some[k][1] for k in group) for group in groups) if some else ())
 
 
 def _mean(name: str, store: Spread, found: Numbers, column: int, weighted: bool) -> float:

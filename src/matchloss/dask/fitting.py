@@ -57,6 +57,6 @@ def fit(
     tell(f"reading {len(frames)} partition{'s' if len(frames) != 1 else ''}")
     labels = isinstance(estimator, LinearClassifier)
     spec = Spec(target, labels, sample_weight, tuple(categorical), tuple(drop), missing, bounds=bounds)
-    found, _ = read(client, frames, spec)
+    found = read(client, frames, spec).learned
     fit_source(estimator, found, Said(tell, found.source.rows.n))
     return estimator

@@ -5,7 +5,7 @@ These are functions of a module, so that a task names them and carries no code.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import IO, Any, TypeAlias, TypeVar
 
@@ -22,8 +22,9 @@ from matchloss.linear.sources.stores import Arrays, Every, Held
 from matchloss.urls import Url, located
 
 T = TypeVar("T")
-Before: TypeAlias = Callable[[Any, str], tuple[Any, Any]]  # of a partition and its name, the rows that enter, and what is kept aside
-Made: TypeAlias = tuple[Held, Seen, Any]
+# of a partition and its name, the rows that enter, in batches, and what is kept aside
+Before: TypeAlias = Callable[[Any, str], tuple[Iterable[tuple[Any, Place]], Any]]
+Made: TypeAlias = tuple[tuple[Held, Held], Seen, Any]  # the rows of either part
 
 
 def row_groups(path: str) -> int:
@@ -51,17 +52,19 @@ def _file(path: str) -> IO[bytes]:
 
 def compact(frame: Any, spec: Spec, number: int, before: Before | None = None) -> Made:
     """The one reading of a partition: its rows in compact form, with levels numbered as this partition met them, and what it showed."""
-    seen, aside, name = Seen(spec), None, f"partition {number}"
+    seen, name = Seen(spec), f"partition {number}"
+    sides: tuple[list[Arrays], list[Arrays]] = [], []
     with threads.at_most(1):  # a worker has the threads that Dask gave it
-        if before is not None:
-            frame, aside = before(frame, name)
-        pieces = tuple(seen.take(frame, Place(name)))
-    return Held(pieces), seen, aside
+        batches, aside = ([(frame, Place(name))], None) if before is None else before(frame, name)
+        for batch, place in batches:
+            sides[place.part].extend(seen.take(batch, place))
+    return (Held(tuple(sides[0])), Held(tuple(sides[1]))), seen, aside
 
 
-def shown(made: Made) -> tuple[Seen, int]:
-    """What a partition showed, and the bytes of its rows."""
-    return made[1], made[0].__sizeof__()
+def shown(made: Made) -> tuple[Seen, tuple[int, int], int]:
+    """What a partition showed, the rows of either part, and their bytes."""
+    ahead, behind = made[0]
+    return made[1], (ahead.n, behind.n), ahead.__sizeof__() + behind.__sizeof__()
 
 
 def kept_aside(made: Made) -> Any:
@@ -69,9 +72,9 @@ def kept_aside(made: Made) -> Any:
     return made[2]
 
 
-def settled(made: Made, all_seen: Seen) -> Held:
-    """The rows with the numbers of levels that all partitions share, and their columns in the order that they share."""
-    held, own, _ = made
+def settled(made: Made, part: int, all_seen: Seen) -> Held:
+    """The rows of a part with the numbers of levels that all partitions share, and their columns in the order that they share."""
+    held, own = made[0][part], made[1]
     target = _lookup(own.target, all_seen.target) if isinstance(own.target, Levels) else None
     here, there = own.about(), all_seen.about()
     numbers, levels = ([name for name, found in here.items() if isinstance(found, kind)] for kind in (Numbers, Levels))

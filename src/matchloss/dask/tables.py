@@ -13,6 +13,7 @@ from matchloss.dask import parts, watch
 from matchloss.dask.cluster import read
 from matchloss.dask.frames import frames_of
 from matchloss.dask.watch import Session
+from matchloss.linear.sources.learn import Place
 from matchloss.tables.frames import to_polars
 from matchloss.tables.keys import Tally
 from matchloss.tables.outside import SCORED, Drawn, Parted, Recipe, Rows, Tell
@@ -44,15 +45,15 @@ class Collection:
     def read(self, recipe: Recipe, tell: Tell) -> Rows:
         """All rows, once; those to learn from stay with the workers."""
         tell(f"reading {len(self.frames)} partitions")
-        learned, made = read(self.client, self.frames, recipe.spec, Before(recipe))
-        counts = watch.result(self.client, self.client.map(_counted, made, pure=False))
+        taken = read(self.client, self.frames, recipe.spec, Before(recipe))
+        counts = watch.result(self.client, self.client.map(_counted, taken.made, pure=False))
         held, tally = sum(rows for rows, _ in counts), Tally()
         for _, one in counts:
             tally = tally.add(one)
         share, drawn = min(1.0, MORE * SCORED / max(held, 1)), Drawn()
-        for frame, order in watch.result(self.client, self.client.map(_held, made, share=share, pure=False)):
+        for frame, order in watch.result(self.client, self.client.map(_held, taken.made, share=share, pure=False)):
             drawn.add(frame, order)
-        return Rows(learned, drawn.kept(), held, tally)
+        return Rows(taken.learned, drawn.kept(), held, tally)
 
     def close(self) -> None:
         """Nothing is left: futures go with their last user."""
@@ -64,10 +65,10 @@ class Before:
 
     recipe: Recipe
 
-    def __call__(self, frame: Any, name: str) -> tuple[Any, Parted]:
+    def __call__(self, frame: Any, name: str) -> tuple[list[tuple[Any, Place]], Parted]:
         """The rows to learn from, as an Arrow table, and the partition's parts."""
         made = self.recipe.parted(to_polars(frame), name)
-        return made.learn.to_arrow(), Parted(made.learn[:0], made.held, made.order, made.tally)
+        return [(made.learn.to_arrow(), Place(name))], Parted(made.learn[:0], made.held, made.order, made.tally)
 
 
 def _head(frame: Any, rows: int) -> pl.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from matchloss.fit.result import FitResult, Step
 from matchloss.fit.trained import known
 from matchloss.linear.from_files import Opened, Reading, bytes_of, opened, refuse_kinks, solve_source
 from matchloss.linear.model import Model
+from matchloss.linear.model import Reading as Columns
 from matchloss.linear.solve import Options, raw_of
 from matchloss.linear.sources.files import Table, Task, kind_of_file, places_of, table_of
 from matchloss.linear.sources.learn import Place, Spec
@@ -111,75 +112,42 @@ def fit_large(
     tell: Callable[[str], None],
 ) -> FitResult:
     """A linear model of all rows, and the scores of one of a part of them on the rest, as `matchloss.fit.run.fit` has them."""
-    _refuse(given, model)
-    spec = Spec(target, weight=given.weight, categorical=tuple(given.categorical), missing=given.missing)  # pyright: ignore[reportArgumentType]
-    table = table_of(list(files.places), spec)
+    refuse(given, model, "this one is larger than --memory")
+    table = table_of(list(files.places), Spec(target, weight=given.weight, categorical=tuple(given.categorical)))
     tell("looking at some of the rows")
-    ready = _looked_at(table, files.name, target, given, asked)
-    wanted = ready.target
-    loss, why = settle(asked, settled, wanted)
-    entering = tuple(ready.features.columns)
-    aside = tuple(name for name in table.features if name not in entering and name not in (target, given.weight))
-    spec = replace(
-        spec,
-        labels=bool(wanted.classes),
-        categorical=tuple(ready.levels),
-        drop=aside,
-        bounds=None if wanted.classes else refuse_kinks(loss),
-    )
-    refuse_kinks(loss)
-    split = Split.of(ready, target, given.seed)
-    table = replace(table_of(list(files.places), spec), features=entering)
-    tasks = [Task(task.key, _split(task.batches, ready, spec, split)) for task in table.tasks]
-    penalty = ridge(loss, wanted) if l2 is None else l2
-    about = {"loss": repr(loss), "l2": penalty, "seed": given.seed}
-    with opened(replace(table, tasks=tasks), spec, replace(how, tell=tell), about) as rows:
-        classes = tuple(label_text(level) for level in rows.found.classes)
-        if wanted.classes and loss.family != "simplex" and len(classes) != 2:
-            raise DataError(
-                f"the target {target} has {len(classes)} classes, and two in the rows looked at first; --loss cross_entropy takes them"
-            )
-        kind: TargetKind = wanted.kind if not classes else "binary" if len(classes) == 2 else "multiclass"
-        fitted = _Fits(loss, kind, len(classes) if loss.family == "simplex" else None, penalty, rows, tell)
-        return _result(files, ready, loss, why, classes, split, fitted, l2 is None and penalty > 0, given)
+    plan = Plan.of(_some(table), files.name, target, given, asked, settled)
+    table = replace(table_of(list(files.places), plan.spec), features=plan.split.columns)
+    tasks = [Task(task.key, _parted(task.batches, plan.parting)) for task in table.tasks]
+    penalty = plan.ridge(l2)
+    about = {"loss": repr(plan.loss), "l2": penalty, "seed": given.seed}
+    with opened(replace(table, tasks=tasks), plan.spec, replace(how, tell=tell), about) as rows:
+        return plan.result(rows, penalty, l2 is None and penalty > 0, given, "larger than memory", tell)
 
 
-def _refuse(given: options.Options, model: str) -> None:
-    """DataError for what only a table in memory has."""
+def refuse(given: options.Options, model: str, why: str) -> None:
+    """DataError for what only a table in memory has, and `why` this one is not."""
     if model != LINEAR:
-        raise DataError(
-            f"--model {model} needs all rows in memory, and the table is larger than --memory: allow more, or give a sample of the rows"
-        )
+        raise DataError(f"--model {model} needs all rows in memory, and {why}: give a sample of the rows, or more memory")
     for name, usual in FLAGS.items():
         if getattr(given, name) != usual:
-            raise DataError(f"--{name} is for tables that fit in memory, and this one is larger than --memory")
+            raise DataError(f"--{name} is for tables that fit in memory, and {why}")
     if given.missing == "drop":
         raise DataError("--missing drop is for tables that fit in memory; --missing indicate keeps such rows, and error refuses them")
     if asked_split(given.split).how not in (None, "random"):
         raise DataError(f"--split {given.split} is for tables that fit in memory; of a larger one rows are held out by their values")
 
 
-def _looked_at(table: Table, source: str, target: str, given: options.Options, asked: Loss | None) -> Prepared:
-    """What a sample of the rows, from all over the files, shows of the columns."""
+def _some(table: Table) -> pl.DataFrame:
+    """A sample of the rows, from all over the files."""
     tasks = [table.tasks[k] for k in np.unique(np.linspace(0, len(table.tasks) - 1, 16).astype(int))]
     frames = [batch for task in tasks if (batch := next(task.batches(LOOKED_AT // len(tasks)), None)) is not None]
-    some = pl.concat([_frame(batch).head(LOOKED_AT // len(tasks)) for batch, _ in frames], how="vertical_relaxed")
-    ready = prepare(
-        some,
-        target,
-        source=source,
-        keep=given.keep,
-        drop=given.drop,
-        categorical=given.categorical,
-        take=needed([] if asked is None else [asked]),
-        weight=given.weight,
-    )
-    return replace(ready, missing=given.missing)
+    return pl.concat([_frame(batch).head(LOOKED_AT // len(tasks)) for batch, _ in frames], how="vertical_relaxed")
 
 
 def _frame(batch: Any) -> pl.DataFrame:
     """A batch in polars, its dictionaries as text."""
-    return pl.DataFrame(pl.from_arrow(batch)).with_columns(pl.col(pl.Categorical).cast(pl.String))
+    frame = batch if isinstance(batch, pl.DataFrame) else pl.DataFrame(pl.from_arrow(batch))
+    return frame.with_columns(pl.col(pl.Categorical).cast(pl.String))
 
 
 @dataclass(frozen=True)
@@ -202,41 +170,104 @@ class Split:
         keys = row_keys([*ready.features, values])
         return replace(made, distinct=Tally.of(keys, held_out(keys, seed, FOLDS)).mostly_distinct(FOLDS))
 
-    def held(self, frame: pl.DataFrame, start: int) -> NDArray[np.bool_]:
+    def held(self, frame: pl.DataFrame, place: Place) -> NDArray[np.bool_]:
         """Which rows of a batch are held out."""
         keys: Keys = row_keys([*frame.select(self.columns), as_target(frame[self.target], self.labels)])
-        return held_out(keys if self.distinct else placed(keys, start), self.seed, FOLDS)
+        return held_out(keys if self.distinct else placed(keys, place.start, place.name), self.seed, FOLDS)
+
+
+@dataclass(frozen=True)
+class Parting:
+    """Takes batches apart: the rows learned from, and behind them those that are held out. Rows without target go."""
+
+    split: Split
+    weight: str | None
+    numbers: tuple[str, ...]
+    readings: Mapping[str, Columns]
+
+    def __call__(self, batch: Any, place: Place) -> Iterator[tuple[Any, Place]]:
+        """The two parts of an Arrow or polars table, without those that are empty."""
+        import pyarrow as pa
+
+        split = self.split
+        frame = as_learned(_frame(batch), place.name, self.numbers, self.readings, None, place.start)
+        columns = [*split.columns, split.target, *([] if self.weight is None else [self.weight])]
+        gone = frame[split.target].is_null()
+        if frame[split.target].dtype.is_float():
+            gone |= frame[split.target].is_nan().fill_null(False)
+        held = split.held(frame, place)
+        kept = frame if self.readings else batch  # whose dictionaries stay as they are
+        for part, chosen in enumerate((~held, held)):
+            at = np.flatnonzero(chosen & ~gone.to_numpy())
+            if len(at):
+                some = kept.select(columns)
+                yield some[at].to_arrow() if isinstance(some, pl.DataFrame) else some.take(pa.array(at)), replace(place, rows=at, part=part)
 
 
 Batches = Callable[[int], Iterator[tuple[Any, Place]]]
 
 
-def _split(batches: Batches, ready: Prepared, spec: Spec, split: Split) -> Batches:
-    """The batches of a task, each in two: the rows learned from, and behind them those that are held out. Rows without target go."""
-    import pyarrow as pa
+def _parted(batches: Batches, parting: Parting) -> Batches:
+    """The batches of a task, each taken apart."""
+    return lambda rows: (part for batch, place in batches(rows) for part in parting(batch, place))
 
-    numbers = [column.name for column in ready.features if column.dtype.is_numeric() and column.name not in ready.levels]
 
-    def both(rows: int) -> Iterator[tuple[Any, Place]]:
-        for batch, place in batches(rows):
-            frame = as_learned(_frame(batch), place.name, numbers, ready.readings, None, place.start)
-            columns = [*split.columns, split.target, *([] if spec.weight is None else [spec.weight])]
-            gone = frame[split.target].is_null()
-            if frame[split.target].dtype.is_float():
-                gone |= frame[split.target].is_nan().fill_null(False)
-            held = split.held(frame, place.start)
-            coded = batch if not ready.readings else None
-            for part, chosen in enumerate((~held, held)):
-                at = np.flatnonzero(chosen & ~gone.to_numpy())
-                if not len(at):
-                    continue
-                where = replace(place, rows=at, part=part)
-                if coded is not None:
-                    yield coded.select(columns).take(pa.array(at)), where
-                else:
-                    yield frame.select(columns)[at].to_arrow(), where
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What a sample of the rows decided."""
 
-    return both
+    ready: Prepared
+    loss: Loss
+    why: str
+    spec: Spec
+    split: Split
+
+    @classmethod
+    def of(cls, some: pl.DataFrame, source: str, target: str, given: options.Options, asked: Loss | None, settled: bool) -> Plan:
+        """From the rows of a sample of the table that is called `source`."""
+        take = needed([] if asked is None else [asked])
+        ready = prepare(
+            some, target, source=source, keep=given.keep, drop=given.drop, categorical=given.categorical, take=take, weight=given.weight
+        )
+        ready = replace(ready, missing=given.missing)
+        loss, why = settle(asked, settled, ready.target)
+        bounds, labels = refuse_kinks(loss), bool(ready.target.classes)
+        entering = ready.features.columns
+        spec = Spec(
+            target,
+            labels=labels,
+            weight=given.weight,
+            categorical=tuple(ready.levels),
+            drop=tuple(name for name in some.columns if name not in entering and name not in (target, given.weight)),
+            missing=given.missing,  # pyright: ignore[reportArgumentType]
+            bounds=None if labels else bounds,
+        )
+        return cls(ready, loss, why, spec, Split.of(ready, target, given.seed))
+
+    @property
+    def parting(self) -> Parting:
+        """How batches are taken apart."""
+        levels = self.ready.levels
+        numbers = tuple(column.name for column in self.ready.features if column.dtype.is_numeric() and column.name not in levels)
+        return Parting(self.split, self.spec.weight, numbers, self.ready.readings)
+
+    def ridge(self, l2: float | None) -> float:
+        """The ridge that is asked for, or else the one of a comparison."""
+        return ridge(self.loss, self.ready.target) if l2 is None else l2
+
+    def result(
+        self, rows: Opened, l2: float, kept_finite: bool, given: options.Options, where: str, tell: Callable[[str], None]
+    ) -> FitResult:
+        """The fits to the rows that were read, and their scores; `where` the rows are, in words."""
+        wanted, loss = self.ready.target, self.loss
+        classes = tuple(label_text(level) for level in rows.found.classes)
+        if wanted.classes and loss.family != "simplex" and len(classes) != 2:
+            raise DataError(
+                f"the target {wanted.name} has {len(classes)} classes, and two in the rows looked at first; --loss cross_entropy takes them"
+            )
+        kind: TargetKind = wanted.kind if not classes else "binary" if len(classes) == 2 else "multiclass"
+        fitted = _Fits(loss, kind, len(classes) if loss.family == "simplex" else None, l2, rows, tell)
+        return _result(self, where, classes, fitted, kept_finite, given)
 
 
 class _Fits:
@@ -246,7 +277,7 @@ class _Fits:
         self.loss, self.outputs, self.l2, self.rows = loss, outputs, l2, rows
         self.kind: TargetKind = kind
         source = rows.found.of_target(np.float64 if outputs is None else np.int64)
-        n, learned = rows.store.n, sum(piece.rows for piece in rows.store.found if piece.key[0] == 0)
+        n, learned = source.rows.n, rows.ahead
         if not 0 < learned < n:
             raise DataError(f"all rows would be {'learned from' if learned else 'held out'}; take another --seed")
         scaled, unit = source.in_deviations() if l2 else (source, None)
@@ -267,23 +298,14 @@ def _of_all(ready: Prepared, fits: _Fits, classes: tuple[str, ...]) -> str:
     """What is said of the target, by all rows where it is a label."""
     if not classes:
         return ready.target.message.removesuffix(".") + ", by these rows."
-    share = replace(fits.rows.found.of_target(np.int64), weighted=False).mass(len(classes)) / fits.rows.store.n
+    share = replace(fits.rows.found.of_target(np.int64), weighted=False).mass(len(classes)) / fits.rows.found.source.rows.n
     shown = ", ".join(f"{name} ({part:.1%})" for name, part in list(zip(classes, share, strict=True))[:6])
     return f"The target {ready.target.name} is a label: {len(classes)} classes, {shown}{', ...' if len(classes) > 6 else ''}."
 
 
-def _result(
-    files: Files,
-    ready: Prepared,
-    loss: Loss,
-    why: str,
-    classes: tuple[str, ...],
-    split: Split,
-    fits: _Fits,
-    kept_finite: bool,
-    given: options.Options,
-) -> FitResult:
+def _result(plan: Plan, where: str, classes: tuple[str, ...], fits: _Fits, kept_finite: bool, given: options.Options) -> FitResult:
     """The result, from the scores of the rows that are held out."""
+    ready, loss, split, source = plan.ready, plan.loss, plan.split, plan.ready.source
     found, held, design, seen = fits.whole, fits.scored(), fits.rows.found.design, fits.rows.seen
     raw = raw_of(held.rows, fits.part.intercept, fits.part.coef, fits.part.centre)
     more = {} if fits.outputs is None else {"n_classes": fits.outputs}
@@ -294,11 +316,11 @@ def _result(
     aside = f"seed {split.seed}" if split.distinct else f"by values and places, since many rows are equal; seed {split.seed}"
     how = f"Scores are of {shown} ({aside})."
     said = [
-        f"{files.name}: {plural(seen.read, 'row')}, larger than memory: read once; what the columns are was judged by {ready.n:,} of them.",
+        f"{source}: {plural(seen.read, 'row')}, {where}: read once; what the columns are was judged by {ready.n:,} of them.",
         *(_of_all(ready, fits, classes) if text == ready.target.message else text for text in ready.said[1:]),
     ]
     about = {
-        "source": files.name,
+        "source": source,
         "missing": given.missing,
         "rows": seen.rows,
         "scored": scored,
@@ -316,9 +338,9 @@ def _result(
         "version": matchloss.__version__,
     }
     return FitResult(
-        source=files.name,
+        source=source,
         kind=fits.kind,
-        why=why,
+        why=plan.why,
         model=Model(loss, design, found.intercept, found.coef, ready.target.name, fits.kind, classes, about, ready.readings),
         rows=seen.read,
         dropped=seen.read - seen.rows,

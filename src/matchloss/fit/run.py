@@ -60,6 +60,7 @@ def fit(
     scratch: str | Path | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
+    client: Any = None,
     progress: Tell | None = None,
 ) -> FitResult:
     """Fit a model for the column `target` of a table, under the loss that is named or the one that suits the target.
@@ -76,7 +77,8 @@ def fit(
     linear model's coefficients, which the model's file keeps too. `progress` is told what goes on.
     `data` may also be a folder, a pattern or a list of files. What would take more than `memory`, such as "2GB", by default half of what
     is free, is read once and fitted from a file in `scratch`; see `fit_files` of `matchloss.linear.LinearRegressor`, which also tells what
-    `checkpoint` and `resume` do.
+    `checkpoint` and `resume` do. `data` may be a Dask data frame too, whose rows stay with the workers of `client`, by default the client
+    that is open.
     The other options, and `data`, are those of `matchloss.tables.prepare.prepare`.
     DataError for a table, a column or an option that no fit can be made from; ImportError, before any work, with the pip command where
     `model` names a library that is not installed.
@@ -114,15 +116,26 @@ def fit(
         wrong = next((option for option, given in beside.items() if given), None)
         if wrong:
             raise DataError(f"{wrong} and --formula do not go together: the formula says which columns enter; C(a) makes levels of numbers")
-    files = files_of(data, memory)
+    spread = hasattr(data, "map_partitions") and hasattr(data, "to_delayed")
+    files = None if spread else files_of(data, memory)
     given = Options(
         source, keep, drop, categorical, counts, exposure, weight, dates, missing, rows, encoding, split, folds, seed, formula, offset
     )
-    if files is not None and files.larger():
+    if spread or (files is not None and files.larger()):
         told = {"--summary": summary, "--l1": l1, "--formula": formula, "--offset": offset}
         wrong = next((option for option, given in told.items() if given), None)
         if wrong:
-            raise DataError(f"{wrong} is for tables that fit in memory, and this one is larger than --memory")
+            where = "the rows of a Dask cluster stay with its workers" if spread else "this one is larger than --memory"
+            raise DataError(f"{wrong} is for tables that fit in memory, and {where}")
+    if spread:
+        told = {"--memory": memory, "--scratch": scratch, "--resume": resume, "checkpoint": checkpoint}
+        wrong = next((option for option, given in told.items() if given), None)
+        if wrong:
+            raise DataError(f"{wrong} is for files, and the rows of a Dask cluster stay with its workers")
+        from matchloss.fit.cluster import fit_on_cluster
+
+        return fit_on_cluster(data, client, target, given, asked, settled, model=kind, l2=l2, tell=tell)
+    if files is not None and files.larger():
         how = Reading(memory, scratch, checkpoint, resume)
         return fit_large(files, target, given, asked, settled, model=kind, l2=l2, how=how, tell=tell)
     if files is not None and len(files.places) > 1:

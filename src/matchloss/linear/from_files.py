@@ -58,10 +58,10 @@ class Opened:
     """Rows that were read, and what goes on while they are fitted."""
 
     seen: Seen
-    store: Scratch
     found: Learned
+    ahead: int  # rows of part 0, behind which those of part 1 stand
     said: Said
-    journal: Journal | None
+    journal: Journal | None = None
 
     def kept(self, source: Source) -> Source:
         """The source, its passes kept in the checkpoint if there is one."""
@@ -88,7 +88,8 @@ def opened(table: Table, spec: Spec, how: Reading, about: Mapping[str, Any]) -> 
             if journal is not None:
                 journal.append({"rows": store.index() | {"seen": seen.packed()}})
         found, said = learned(seen, store), Said(how.tell, store.n)
-        yield Opened(seen, store, replace(found, source=replace(found.source, watch=said.read)), said, journal)
+        ahead = sum(piece.rows for piece in store.found if piece.key[0] == 0)
+        yield Opened(seen, replace(found, source=replace(found.source, watch=said.read)), ahead, said, journal)
     except BaseException as error:
         worth = journal is not None and journal.worth
         store.close(keep=worth and isinstance(error, KeyboardInterrupt))
