@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from matchloss.linear.central_path import EPS, TINY, Matrix, CentralPath, Problem, solver
+from matchloss.linear.central_path import EPS, TINY, CentralPath, Matrix, Problem, solver
 from matchloss.linear.rows import Floats
 
 ROUNDING = 32.0  # a row counts as on its kink if it is within this many eps of its terms
