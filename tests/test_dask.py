@@ -196,6 +196,7 @@ def test_bad_input_is_one_clear_message(client: Any) -> None:
         mld.fit(LinearRegressor("poisson"), collection, "y")
 
 
+@pytest.mark.exhaustive
 def test_workers_that_cannot_do_it_are_told_of_before_the_work(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     collection = dd.from_pandas(table("number"), npartitions=2)
     limit = min(about["memory_limit"] for about in client.scheduler_info()["workers"].values())

@@ -141,6 +141,7 @@ def test_compile_uses_our_backward(case: Any, monkeypatch: pytest.MonkeyPatch) -
         torch.testing.assert_close(again.grad, factor * raw.grad, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("_fresh")
 def test_compile_of_changing_losses_sizes_and_weights() -> None:
     compiled = torch.compile(lambda case, z, y, w: case(z, y, w), fullgraph=True, backend=BACKEND)
