@@ -14,7 +14,7 @@ import torch.nn.functional as F  # noqa: E402
 
 import matchloss as ml  # noqa: E402
 import matchloss.torch as mt  # noqa: E402
-from sweeps import sweep
+from sweeps import sweep  # noqa: E402
 
 
 def speech(dtype: Any = torch.float64) -> dict[str, Any]:
