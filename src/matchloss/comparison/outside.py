@@ -18,7 +18,6 @@ from matchloss.tables.options import Options, Study
 from matchloss.tables.outside import SAMPLE, Outline, Outside, Tell
 from matchloss.tables.outside_files import Files
 from matchloss.tables.read import STDIN, Read
-from matchloss.urls import Url, located
 
 if TYPE_CHECKING:
     from matchloss.comparison.questions import Question
@@ -55,7 +54,7 @@ def outside_of(data: Any, target: str, memory: int | str | None, scratch: str | 
         from matchloss.dask.tables import Collection
 
         return Collection.of(data, client)
-    if not isinstance(data, str | Path | list | tuple) or str(data) == STDIN or isinstance(located(str(data)), Url):
+    if not isinstance(data, str | Path | list | tuple) or str(data) == STDIN:
         return None
     try:
         files = Files.of(data, target, memory, scratch)

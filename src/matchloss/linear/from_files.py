@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import os
 import re
 import tempfile
@@ -258,7 +259,19 @@ class Said:
         self.began, self.last, self.done = now, now, 0
         self.norms.append(norm)
         rate = f", {self.rows / max(seconds, 1e-9) / 1e6:.0f} million rows a second"
-        self.tell(f"pass {len(self.norms)}: gradient {norm:.1e}{rate}")
+        self.tell(f"pass {len(self.norms)}: gradient {norm:.1e}{rate}{time_left(self.norms, seconds)}")
+
+
+def time_left(norms: Sequence[float], seconds: float, tol: float = 1e-8) -> str:
+    """The time left, if the gradient falls as it did in the last pass, which took so many seconds; "" where that cannot be said.
+
+    >>> time_left([1e-2, 1e-4], 3.0), time_left([1e-4], 3.0), time_left([1e-4, 1e-3], 3.0)
+    (', about 6 s left', '', '')
+    """
+    if len(norms) < 2 or not tol < norms[-1] < norms[-2]:
+        return ""
+    passes = math.ceil(math.log(norms[-1] / tol) / math.log(norms[-2] / norms[-1]) - 1e-9)
+    return f", about {passes * seconds:.0f} s left" if passes * seconds >= 1 else ""
 
 
 def bytes_of(memory: int | str | None) -> int:
