@@ -135,5 +135,5 @@ MUTATED = (
     Tried("wrong cutoff", huber_wrong_cutoff, "regression", TORCH, ("jumps",)),
     Tried("broadcasting", squared_error_of_pairs, "regression", TORCH, ("reductions", "shapes")),
     Tried("mean for sum", squared_error_mean_for_sum, "regression", NUMPY, ("reductions",)),
-    Tried("stale hessian", PoissonStaleHessian(), "count", NUMPY, ("hessian",)),
+    Tried("stale hessian", PoissonStaleHessian(), "count", NUMPY, ("hessian", "purity")),
 )

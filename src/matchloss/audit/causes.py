@@ -17,6 +17,12 @@ EXPLAINS = {
     "dtype": ("error", "accuracy gradient"),
     "finite": ("note", "limits accuracy hessian"),
 }
+APART = (
+    "declared",
+    "The mean of",
+    "The sum of",
+    "In float16 the mean of",
+)  # what is declared, and how rows are added up, is a cause of its own
 
 
 def merged(findings: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -26,9 +32,7 @@ def merged(findings: Sequence[Finding]) -> tuple[Finding, ...]:
         first = next((f for f in kept if f.check == cause and f.severity == "error"), None)
         if first is None:
             continue
-        gone = [
-            f for f in kept if f is not first and f.check in effects.split() and _at_most(f, worst) and not f.message.startswith("declared")
-        ]
+        gone = [f for f in kept if f is not first and f.check in effects.split() and _at_most(f, worst) and not f.message.startswith(APART)]
         touched = tuple(dict.fromkeys(f.check for f in gone if f.check != cause))
         kept = [replace(f, touches=(*f.touches, *touched)) if f is first else f for f in kept if not any(f is g for g in gone)]
     return tuple(kept)

@@ -51,7 +51,7 @@ def loss_of_labels(loss: str | Loss, classes: int) -> Loss:
 
 def refuse_distributions(y: Any, host: str) -> None:
     """ValueError for rows of distributions, (n, K), where the host's data set carries one label a row."""
-    shape = np.shape(y)
+    shape = np.asarray(y).shape
     if len(shape) == 2 and shape[1] > 1:
         raise ValueError(
             f"y has shape {shape}, and {host} carries one label a row; for distributions over classes use matchloss.xgboost.train, whose "

@@ -1,8 +1,8 @@
 """Linear-chain CRF, one sequence: value, expected minus observed, best path.
 
 K^2 multiplications a step and no exponential among them: e^transitions is made once, and each step is scaled by its largest weight. That
-loses what underflows; sum_k forward_k backward_k, both scaled to 1, says how much it can matter. Below 1e-200 the sequence is done in
-logarithms instead: K^2 exponentials a step, and no underflow (transitions of -10000 or -inf are such cases only where they decide).
+loses what underflows; sum_k forward_k backward_k, both scaled to 1, says how much it can matter. Below 1e-200, or where the path's rivals
+are so light that they may lack some, the sequence is done in logarithms instead: K^2 exponentials a step, and no underflow (transitions of -10000 or -inf are such cases only where they decide).
 """
 # pyright: reportArgumentType=false, reportCallIssue=false, reportIndexIssue=false
 
@@ -17,6 +17,7 @@ from numba.core import types
 from matchloss.losses.structured.loops._numbers import exp, exps, inlined, largest, log1p, log_sum, made, reads, softplus, summing
 
 TINY = 1e-200
+LEAST = 1e-290  # sums of what is left below this may lack what underflowed
 IN_LOGARITHMS, IMPOSSIBLE = -1.0, -2.0
 
 
@@ -77,6 +78,8 @@ def linear(z, y, tau, sigma, omega, g, pairs, first, last, factor):
         rest = 0.0
         for j in range(K):
             rest += into[j] * w[j] if j != y[t] else 0.0
+        if K > 1 and not (rest > LEAST and others > LEAST):
+            return IN_LOGARITHMS
         value += log1p(rest / own)
         for j in range(K):
             g[t, j] *= factor / total
