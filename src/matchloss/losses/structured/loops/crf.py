@@ -2,7 +2,8 @@
 
 K^2 multiplications a step and no exponential among them: e^transitions is made once, and each step is scaled by its largest weight. That
 loses what underflows; sum_k forward_k backward_k, both scaled to 1, says how much it can matter. Below 1e-200, or where the path's rivals
-are so light that they may lack some, the sequence is done in logarithms instead: K^2 exponentials a step, and no underflow (transitions of -10000 or -inf are such cases only where they decide).
+are so light that they may lack some, the sequence is done in logarithms instead: K^2 exponentials a step, and no underflow (transitions
+of -10000 or -inf are such cases only where they decide).
 """
 # pyright: reportArgumentType=false, reportCallIssue=false, reportIndexIssue=false
 
