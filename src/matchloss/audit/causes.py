@@ -17,12 +17,8 @@ EXPLAINS = {
     "dtype": ("error", "accuracy gradient"),
     "finite": ("note", "limits accuracy hessian"),
 }
-APART = (
-    "declared",
-    "The mean of",
-    "The sum of",
-    "In float16 the mean of",
-)  # what is declared, and how rows are added up, is a cause of its own
+# What is declared, and how rows are added up, is a cause of its own.
+APART = ("declared", "The mean of", "The sum of", "In float16 the mean of")
 
 
 def merged(findings: Sequence[Finding]) -> tuple[Finding, ...]:

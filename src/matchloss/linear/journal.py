@@ -23,7 +23,7 @@ from matchloss.errors import CheckpointError
 from matchloss.linear.passes import Pointwise, Simplex, Sums
 from matchloss.linear.rows import Floats, TableRows
 from matchloss.linear.sources.memory import Memory
-from matchloss.linear.sources.source import Source, Term
+from matchloss.linear.sources.source import Around, Source, Term
 
 T = TypeVar("T")
 MAGIC = b"matchloss checkpoint 1\n"
@@ -115,26 +115,10 @@ class Journal:
 
 
 @dataclass(frozen=True, eq=False)
-class Recorded:
+class Recorded(Around):
     """A source whose passes are kept."""
 
-    source: Source
     journal: Journal
-
-    @property
-    def rows(self) -> TableRows:
-        """The shape of the rows."""
-        return self.source.rows
-
-    @property
-    def weighted(self) -> bool:
-        """Whether rows have weights."""
-        return self.source.weighted
-
-    @property
-    def shifted(self) -> bool:
-        """Whether rows have offsets."""
-        return self.source.shifted
 
     def total(self) -> float:
         """The sum of the weights."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from matchloss.linear.rows import Floats, TableRows
 from matchloss.linear.sources.memory import Memory
-from matchloss.linear.sources.source import Block, Layout, Source, Term
+from matchloss.linear.sources.source import Around, Block, Layout, Source, Term
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -101,26 +101,10 @@ class Meeting:
 
 
 @dataclass(frozen=True, eq=False)
-class Shared:
+class Shared(Around):
     """Rows that several fits share: `meeting` sums, and everything else is asked of the source itself."""
 
-    source: Source
     meeting: Meeting
-
-    @property
-    def rows(self) -> TableRows:
-        """The shape of the rows."""
-        return self.source.rows
-
-    @property
-    def weighted(self) -> bool:
-        """Whether rows have weights."""
-        return self.source.weighted
-
-    @property
-    def shifted(self) -> bool:
-        """Whether rows have offsets."""
-        return self.source.shifted
 
     def total(self) -> float:
         """The sum of the weights, or the number of rows."""

@@ -138,6 +138,28 @@ class Source(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class Around:
+    """A source that adds something to the passes of another one; its rows are that one's."""
+
+    source: Source
+
+    @property
+    def rows(self) -> TableRows:
+        """The shape of the rows."""
+        return self.source.rows
+
+    @property
+    def weighted(self) -> bool:
+        """Whether rows have weights."""
+        return self.source.weighted
+
+    @property
+    def shifted(self) -> bool:
+        """Whether rows have offsets."""
+        return self.source.shifted
+
+
 def over_slabs(rows: int, height: int, work: Callable[[int, int], T]) -> list[T]:
     """work(start, stop) of each slab, in order; on threads."""
     results: list[Any] = [None] * -(-rows // height)
