@@ -288,6 +288,8 @@ def traced(what: str, loss: Loss, raw: Tensor, *given: Any) -> Any:
 @torch._dynamo.assume_constant_result
 def _serial_of(loss: Loss) -> str:
     """A string that stands for the loss in a graph. `traced` also reads loss.token, so that the tracer guards on it."""
+    if not loss.token:  # the tracer's fake of a loss made inside: it has its class's defaults, and would be taken for the loss that has them
+        return ""
     if loss not in _serials:
         _serials[loss] = str(len(_serials))
         _losses[_serials[loss]] = loss
@@ -295,7 +297,7 @@ def _serial_of(loss: Loss) -> str:
 
 
 def _of_serial(serial: str, token: str) -> LossRule:
-    if _losses[serial].token != token:  # the tracer passed a fake to _serial_of
+    if not serial:
         raise NotImplementedError(f"{token} is made inside a compiled function; make the loss outside and use it there")
     return rule_of(_losses[serial])
 
