@@ -7,6 +7,7 @@ a bad target or weight gives NaN. Gradients and hessians are the formula's own; 
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -288,8 +289,10 @@ def traced(what: str, loss: Loss, raw: Tensor, *given: Any) -> Any:
 @torch._dynamo.assume_constant_result
 def _serial_of(loss: Loss) -> str:
     """A string that stands for the loss in a graph. `traced` also reads loss.token, so that the tracer guards on it."""
-    if not loss.token:  # the tracer's fake of a loss made inside: it has its class's defaults, and would be taken for the loss that has them
-        return ""
+    if not loss.token:  # the tracer's fake of a loss made inside: it has its class's defaults, not what it was made with
+        if fields(loss):
+            return ""
+        loss = type(loss)()
     if loss not in _serials:
         _serials[loss] = str(len(_serials))
         _losses[_serials[loss]] = loss
