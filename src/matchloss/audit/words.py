@@ -49,6 +49,12 @@ OBJECTIVE_PROMISES = {  # of a booster's objective, by the same names
     "layout": "each row's numbers stand where the host reads them",
 }
 
+STRUCTURE_PROMISES = {  # of a loss of structures
+    "matching": "the error signal is expected minus observed",
+    "accuracy": "the value is that of its formula, ties included",
+    "invariance": "order of groups and padding do not matter",
+}
+
 SEVERITY = {
     "error": "training or a reported number goes wrong for finite, allowed, ordinary input",
     "warning": "likely to hurt in use, and not the way of the framework",
@@ -63,6 +69,14 @@ KINDS = {
     "multiclass": "a loss of a label, one of K",
     "count": "a loss of a count",
     "positive": "a loss of a positive number",
+    "structured": "a loss of a structure",
+}
+STRUCTURES = {
+    "ctc": "scores of classes at each frame, labels, lengths of both",
+    "crf": "scores of tags at each step, tags",
+    "cox": "log hazards, times, events",
+    "lists": "scores of lists, their order",
+    "pairs": "features of pairs",
 }
 INPUTS = {
     "raw": {"regression": "predictions", "binary": "logits", "multiclass": "logits", "count": "raw outputs", "positive": "raw outputs"},
@@ -86,12 +100,14 @@ RETURNS = {"none": "a value for each row", "mean": "the mean over rows", "sum": 
 
 def promise(convention: Convention | None, check: str) -> str:
     """What a check looks at, in words."""
-    own = OBJECTIVE_PROMISES if convention is not None and convention.objective else {}
+    own = {} if convention is None else OBJECTIVE_PROMISES if convention.objective else STRUCTURE_PROMISES if convention.structure else {}
     return own.get(check) or PROMISES.get(check, "")
 
 
 def takes(convention: Convention) -> str:
     """The arguments in words: "logits, labels 0..K-1"."""
+    if convention.structure:
+        return STRUCTURES[convention.structure]
     made = INPUTS[convention.input].get(convention.kind, "logs of the mean")
     made = "margins" if convention.target == "signs" and convention.input == "raw" else made
     target = TARGETS.get(convention.target, {}).get(convention.kind, "distributions" if convention.target == "distributions" else "targets")
@@ -111,7 +127,7 @@ def keywords(convention: Convention) -> list[str]:
 
 def returns(convention: Convention) -> str:
     """What comes back in words."""
-    said = RETURNS[convention.reduction]
+    said = "values of whole groups" if convention.structure else RETURNS[convention.reduction]
     said = said if not convention.part else f"{said} as its {convention.part}"
     return said if convention.sign == 1 else f"{said}, of which more is better"
 

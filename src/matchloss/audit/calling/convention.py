@@ -7,7 +7,7 @@ from typing import Any
 
 KINDS = ("regression", "binary", "multiclass", "count", "positive")
 CHOICES: dict[str, tuple[str, ...]] = {
-    "kind": KINDS,
+    "kind": (*KINDS, "structured"),
     "framework": ("numpy", "torch", "jax"),
     "order": ("prediction, target", "target, prediction"),
     "input": ("raw", "prediction", "log_prediction"),  # prediction: in the target's own units, a probability or a mean
@@ -16,6 +16,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "sign": (1, -1),  # type: ignore[dict-item]
     "layout": ("rows", "N,1", "N,C,L", "N,C,H,W", "N,L,C", "N,H,W,C"),  # rows: (N,), or (N, C) of classes
     "host": ("", "xgboost", "lightgbm", "catboost"),
+    "structure": ("", "ctc", "crf", "cox", "lists", "pairs"),
 }
 LAYOUTS = {  # how many axes stand before and after that of the classes
     "rows": (0, 0), "N,1": (0, 1), "N,C,L": (0, 1), "N,C,H,W": (0, 2), "N,L,C": (1, 0), "N,H,W,C": (2, 0),
@@ -29,7 +30,8 @@ OTHERS = {  # further arguments
 class Convention:
     """How a function is called. Recognised by probing; any part can be given to `audit` by its name.
 
-    kind: "regression" (any number), "binary" (0 or 1), "multiclass" (one of K), "count" (0, 1, 2, ...), "positive".
+    kind: "regression" (any number), "binary" (0 or 1), "multiclass" (one of K), "count" (0, 1, 2, ...), "positive", "structured" (a
+    sequence, a list, a risk set or pairs).
     """
 
     kind: str
@@ -48,6 +50,7 @@ class Convention:
     part: str = ""  # of what is returned, as Python after the call: "[0]" of a tuple, "['loss']" of a dict
     host: str = ""  # of a booster's objective: "xgboost", "lightgbm" or "catboost"
     objective: str = ""  # its shape, such as "preds, data"; empty: a loss
+    structure: str = ""  # of kind "structured": what it is a loss of
 
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():

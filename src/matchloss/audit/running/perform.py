@@ -19,8 +19,9 @@ from matchloss.audit.calling.frameworks import CLASSES, framework
 from matchloss.audit.calling.metrics import Metric
 from matchloss.audit.calling.objectives import Boosted, NotOne, boosted_of
 from matchloss.audit.calling.probe import Unprobable, subject_of
+from matchloss.audit.calling.structures import Structure, structure_of
 from matchloss.audit.calling.subject import Malformed, Raised, Subject
-from matchloss.audit.checks import objectives
+from matchloss.audit.checks import objectives, structures
 from matchloss.audit.checks._check import Skip
 from matchloss.audit.finding import CheckResult, Finding
 from matchloss.audit.table import CHECKS
@@ -168,12 +169,20 @@ def perform(task: Task, tell: Callable[[Call], None], guarded: bool) -> Iterator
     yield Begun()
     before = framework("numpy").state()
     try:
-        boosted = boosted_of(target, task.options.get("kind"), task.options.get("host"), task.seed)
+        kind, form = task.options.get("kind"), task.options.get("structure", "")
+        structured = kind == "structured" or bool(form)
+        structure = structure_of(target, form, loaded, task.seed) if structured or kind is None else None
+        if structured and structure is None:
+            raise NotOne("its arguments have not the names of a loss of structures, or a call with such arguments fails")
+        boosted = boosted_of(target, kind, task.options.get("host"), task.seed) if structure is None else None
     except NotOne as error:
         yield Unjudged(str(error))
         return
     finally:
         framework("numpy").restore(before)
+    if structure is not None:
+        yield from _of_structure(task, structure)
+        return
     if boosted is not None:
         yield from _of_booster(task, boosted)
         return
@@ -211,20 +220,47 @@ def _of_booster(task: Task, boosted: Boosted) -> Iterator[Event]:
     yield Probed(convention, "", _versions(boosted.fn, boosted.host or "numpy"))
     tried, metric = objectives.Tried(boosted), task.options.get("metric")
     metric = resolve(metric) if isinstance(metric, str) else metric
+
+    def checks(name: str) -> Iterator[Iterator[Finding]]:
+        if (check := objectives.CHECKS.get(name)) is None:
+            raise Skip("it is of losses, not of a booster's objective")
+        yield check(tried)
+        if name == "gradient" and metric is not None:
+            yield objectives.metric(tried, Metric(metric, boosted.host))
+
+    yield from _each(task, checks)
+
+
+def _of_structure(task: Task, structure: Structure) -> Iterator[Event]:
+    """The checks of a loss of structures."""
+    library = structure.framework.name
+    convention = Convention("structured", library, sign=structure.sign, structure=structure.form)
+    yield Probed(convention, "", _versions(structure.callee.call, library))
+
+    def checks(name: str) -> Iterator[Iterator[Finding]]:
+        if (check := structures.CHECKS.get(name)) is None:
+            raise Skip("it is of losses of rows")
+        yield check(structure)
+
+    yield from _each(task, checks)
+
+
+def _each(task: Task, checks: Callable[[str], Iterator[Iterator[Finding]]]) -> Iterator[Event]:
+    """The checks of what is no loss of rows, one after another."""
     for name in task.names:
         yield Begun(name)
         started, status, reason = time.monotonic(), "clean", ""
         try:
-            if (check := objectives.CHECKS.get(name)) is None:
-                raise Skip("it is of losses, not of a booster's objective")
-            both = [check(tried)] + [objectives.metric(tried, Metric(metric, boosted.host))] * (name == "gradient" and metric is not None)
-            for finding in chain.from_iterable(both):
+            for finding in chain.from_iterable(checks(name)):
                 status = "found"
                 yield tidy(replace(finding, check=name))
         except Skip as skip:
             status, reason = ("skipped", str(skip)) if status == "clean" else (status, "")
         except NotOne as error:
             status, reason = "skipped", str(error)
+        except Raised as error:
+            status = "found"
+            yield Finding(name, "error", said(error))
         except Exception as error:
             status, reason = "crashed", fault(error)
         yield CheckResult(name, status, reason, time.monotonic() - started)
