@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 from pyarrow import csv, feather
 
 from fit_tables import ROWS, SMALL, TABLE, features, written
-from matchloss.linear import LinearClassifier, LinearRegressor
+from matchloss.linear import LinearClassifier, LinearRegressor, fit_files, load
 from matchloss.linear.from_files import bytes_of
 from matchloss.linear.objective import NotInMemory
 from matchloss.linear.plan import learn_rows
@@ -62,6 +64,37 @@ def test_files_give_the_bits_of_memory(case: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.intercept_, memory.intercept_)
     np.testing.assert_array_equal(found.predict(x[:100]), memory.predict(x[:100]))
     assert not list(scratch.iterdir())
+
+
+def test_a_model_without_an_estimator_has_its_bits(tmp_path: Path) -> None:
+    files, (_, aside) = written(tmp_path / "t"), features("binary", ("many",))
+    found = fit_files("logistic", files, "binary", drop=aside, sample_weight="weight", memory=SMALL)
+    estimator = LinearClassifier("logistic").fit_files(files, "binary", drop=aside, sample_weight="weight", memory=SMALL)
+    np.testing.assert_array_equal(found.coef, estimator.coef_[0])
+    assert (found.intercept, found.classes) == (estimator.intercept_[0], ("0", "1"))
+    found.save(tmp_path / "m.json")
+    again = load(tmp_path / "m.json")
+    np.testing.assert_array_equal(again.coef_, estimator.coef_)
+    assert again.classes_.tolist() == [0, 1] and again.n_passes_ == estimator.n_passes_
+    assert fit_files("logistic", files, "binary", drop=[*aside, "weight"], labels=False, memory=SMALL).kind == "number"
+    with pytest.raises(ValueError, match="needs two classes or more"):
+        fit_files("logistic", TABLE.slice(0, 50).set_column(0, "one", pa.array(["x"] * 50)), "one", drop=aside)
+    with pytest.raises(ValueError, match="cross_entropy is a loss of labels"):
+        fit_files("cross_entropy", files, "binary", labels=False)
+
+
+WITHOUT = """
+import sys
+from matchloss.linear import fit_files
+fit_files("logistic", sys.argv[1], "binary", l2=1.0)
+print([name for name in ("sklearn", "pandas", "polars", "scipy.stats", "scipy.optimize", "pyarrow.dataset") if name in sys.modules])
+"""
+
+
+def test_a_model_without_an_estimator_imports_no_scikit_learn(tmp_path: Path) -> None:
+    """Which alone takes 100 MB."""
+    files = written(tmp_path / "t", TABLE.slice(0, 100).select(["a", "k", "c", "flag", "binary"]))
+    assert subprocess.run([sys.executable, "-c", WITHOUT, files], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 
 def test_an_arrow_gives_the_bits_of_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

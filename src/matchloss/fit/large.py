@@ -16,7 +16,7 @@ from matchloss.fit import measure
 from matchloss.fit.choice import settle
 from matchloss.fit.result import FitResult, Step
 from matchloss.fit.trained import known
-from matchloss.linear.from_files import Opened, Reading, bytes_of, opened, refuse_kinks, solve_source
+from matchloss.linear.from_files import HELD, Opened, Reading, bytes_of, opened, refuse_kinks, solve_source
 from matchloss.linear.model import Model
 from matchloss.linear.model import Reading as Columns
 from matchloss.linear.solve import Options, raw_of
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from matchloss.losses import Loss, TargetKind
     from matchloss.tables import options
 
-LOOKED_AT = 200_000  # rows of the sample
-MOST_SCORED = 1_000_000  # rows
+LOOKED_AT, AT_LEAST = 200_000, 20_000  # rows of the sample, as many as memory lets
+MOST_SCORED, SCORED = 1_000_000, 256  # rows; and the bytes that scores and pictures take of each
 VALUE = 32  # bytes that a value of a table takes while it is read, prepared and fitted in memory
 TEXT = {".gz": 20.0}  # bytes in memory for each of a file's; 4 for those that are not compressed
 FLAGS = {"rows": None, "folds": None, "exposure": None, "dates": "drop", "counts": None, "encoding": None}
@@ -115,13 +115,14 @@ def fit_large(
     refuse(given, model, "this one is larger than --memory")
     table = table_of(list(files.places), Spec(target, weight=given.weight, categorical=tuple(given.categorical)))
     tell("looking at some of the rows")
-    plan = Plan.of(_some(table), files.name, target, given, asked, settled)
+    looked_at = files.memory // (HELD * VALUE * max(len(table.features), 1))
+    plan = Plan.of(_some(table, min(LOOKED_AT, max(AT_LEAST, looked_at))), files.name, target, given, asked, settled)
     table = replace(table_of(list(files.places), plan.spec), features=plan.split.columns)
     tasks = [Task(task.key, _parted(task.batches, plan.parting)) for task in table.tasks]
     penalty = plan.ridge(l2)
     about = {"loss": repr(plan.loss), "l2": penalty, "seed": given.seed}
     with opened(replace(table, tasks=tasks), plan.spec, replace(how, tell=tell), about) as rows:
-        return plan.result(rows, penalty, l2 is None and penalty > 0, given, "larger than memory", tell)
+        return plan.result(rows, penalty, l2 is None and penalty > 0, given, "larger than memory", tell, files.memory // SCORED)
 
 
 def refuse(given: options.Options, model: str, why: str) -> None:
@@ -137,11 +138,11 @@ def refuse(given: options.Options, model: str, why: str) -> None:
         raise DataError(f"--split {given.split} is for tables that fit in memory; of a larger one rows are held out by their values")
 
 
-def _some(table: Table) -> pl.DataFrame:
-    """A sample of the rows, from all over the files."""
+def _some(table: Table, rows: int) -> pl.DataFrame:
+    """A sample of so many rows, from all over the files."""
     tasks = [table.tasks[k] for k in np.unique(np.linspace(0, len(table.tasks) - 1, 16).astype(int))]
-    frames = [batch for task in tasks if (batch := next(task.batches(LOOKED_AT // len(tasks)), None)) is not None]
-    return pl.concat([_frame(batch).head(LOOKED_AT // len(tasks)) for batch, _ in frames], how="vertical_relaxed")
+    frames = [batch for task in tasks if (batch := next(task.batches(rows // len(tasks)), None)) is not None]
+    return pl.concat([_frame(batch).head(rows // len(tasks)) for batch, _ in frames], how="vertical_relaxed")
 
 
 def _frame(batch: Any) -> pl.DataFrame:
@@ -201,7 +202,8 @@ class Parting:
             at = np.flatnonzero(chosen & ~gone.to_numpy())
             if len(at):
                 some = kept.select(columns)
-                yield some[at].to_arrow() if isinstance(some, pl.DataFrame) else some.take(pa.array(at)), replace(place, rows=at, part=part)
+                here = pa.Array.from_buffers(pa.int64(), len(at), [None, pa.py_buffer(at)])  # pa.array would import pandas
+                yield some[at].to_arrow() if isinstance(some, pl.DataFrame) else some.take(here), replace(place, rows=at, part=part)
 
 
 Batches = Callable[[int], Iterator[tuple[Any, Place]]]
@@ -256,9 +258,16 @@ class Plan:
         return ridge(self.loss, self.ready.target) if l2 is None else l2
 
     def result(
-        self, rows: Opened, l2: float, kept_finite: bool, given: options.Options, where: str, tell: Callable[[str], None]
+        self,
+        rows: Opened,
+        l2: float,
+        kept_finite: bool,
+        given: options.Options,
+        where: str,
+        tell: Callable[[str], None],
+        scored: int = MOST_SCORED,
     ) -> FitResult:
-        """The fits to the rows that were read, and their scores; `where` the rows are, in words."""
+        """The fits to the rows that were read, and the scores of at most `scored`; `where` the rows are, in words."""
         wanted, loss = self.ready.target, self.loss
         classes = tuple(label_text(level) for level in rows.found.classes)
         if wanted.classes and loss.family != "simplex" and len(classes) != 2:
@@ -266,15 +275,17 @@ class Plan:
                 f"the target {wanted.name} has {len(classes)} classes, and two in the rows looked at first; --loss cross_entropy takes them"
             )
         kind: TargetKind = wanted.kind if not classes else "binary" if len(classes) == 2 else "multiclass"
-        fitted = _Fits(loss, kind, len(classes) if loss.family == "simplex" else None, l2, rows, tell)
+        fitted = _Fits(loss, kind, len(classes) if loss.family == "simplex" else None, l2, rows, tell, min(scored, MOST_SCORED))
         return _result(self, where, classes, fitted, kept_finite, given)
 
 
 class _Fits:
     """The fit to the rows that are not held out, and to all, of one reading."""
 
-    def __init__(self, loss: Loss, kind: TargetKind, outputs: int | None, l2: float, rows: Opened, tell: Callable[[str], None]) -> None:
-        self.loss, self.outputs, self.l2, self.rows = loss, outputs, l2, rows
+    def __init__(
+        self, loss: Loss, kind: TargetKind, outputs: int | None, l2: float, rows: Opened, tell: Callable[[str], None], most: int
+    ) -> None:
+        self.loss, self.outputs, self.l2, self.rows, self.most = loss, outputs, l2, rows, most
         self.kind: TargetKind = kind
         source = rows.found.of_target(np.float64 if outputs is None else np.int64)
         n, learned = source.rows.n, rows.ahead
@@ -290,8 +301,8 @@ class _Fits:
         self.whole = in_units(solve_source(loss, rows.kept(scaled), how, outputs, names, rows.said), unit, l2)
 
     def scored(self) -> Memory:
-        """The rows held out, or as many of them as are enough."""
-        return self.held.strided(-(-self.held.rows.n // MOST_SCORED))
+        """The rows held out, or as many of them as are enough and memory takes."""
+        return self.held.strided(-(-self.held.rows.n // self.most))
 
 
 def _of_all(ready: Prepared, fits: _Fits, classes: tuple[str, ...]) -> str:

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.fit import measure
-from matchloss.fit.errors import Errors, errors_of
 from matchloss.fit.result import Effect, Importance, Step
 from matchloss.linear.model import Model
 from matchloss.models.linear import LinearModels
@@ -19,6 +18,7 @@ from matchloss.tables.crossfit import describe_ridge, ridge
 from matchloss.tables.words import plural
 
 if TYPE_CHECKING:
+    from matchloss.fit.errors import Errors
     from matchloss.losses import Loss
     from matchloss.models.found import Tell
     from matchloss.models.tree_model import TreeModel
@@ -68,7 +68,11 @@ def train_linear(
         "objective": known(found.objective),
         "gradient_norm": known(found.gradient_norm),
     }
-    errors = errors_of(models, found, loss, penalty, wanted, ready.weight, exposed) if summary else None
+    errors = None
+    if summary:
+        from matchloss.fit.errors import errors_of  # which imports scipy.stats: most of a second, and 40 MB
+
+        errors = errors_of(models, found, loss, penalty, wanted, ready.weight, exposed)
     if errors is not None:
         about["inference"] = errors.as_facts()
     return Trained(

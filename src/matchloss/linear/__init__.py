@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from matchloss.linear.choice import ConditionalLogit
     from matchloss.linear.cox import CoxRegression
     from matchloss.linear.estimators import LinearClassifier, LinearRegressor
+    from matchloss.linear.file_model import fit_files
     from matchloss.linear.ordered import OrderedRegressor
     from matchloss.linear.penalties.cv import LinearClassifierCV, LinearRegressorCV
     from matchloss.linear.saved import load
@@ -21,6 +22,7 @@ __all__ = [
     "LinearRegressor",
     "LinearRegressorCV",
     "OrderedRegressor",
+    "fit_files",
     "load",
 ]
 HOMES = {  # modules of names; estimators for all others
@@ -29,6 +31,7 @@ HOMES = {  # modules of names; estimators for all others
     "LinearClassifierCV": "penalties.cv",
     "LinearRegressorCV": "penalties.cv",
     "OrderedRegressor": "ordered",
+    "fit_files": "file_model",
     "load": "saved",
 }
 

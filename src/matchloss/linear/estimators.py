@@ -14,7 +14,7 @@ from matchloss.linear.inputs import distributions, labels, numbers
 from matchloss.linear.rows import Floats
 from matchloss.linear.solve import Solution
 from matchloss.losses import Interval, Loss
-from matchloss.losses._labels import places
+from matchloss.losses._labels import for_classes, places
 
 try:
     from sklearn.base import ClassifierMixin, RegressorMixin
@@ -251,15 +251,8 @@ class LinearClassifier(ClassifierMixin, Linear):
             self.coef_, self.intercept_ = np.ascontiguousarray(found.coef.T), found.intercept
 
     def _of_classes(self, loss: Loss) -> Loss:
-        """The loss for the classes that were found; ValueError for a single one, and for more than two where it takes two."""
-        classes = len(self.classes_)
-        if classes < 2:
-            only = self.classes_.tolist()
-            raise ValueError(f"{type(self).__name__} needs two classes or more; the rows of positive weight hold 1 class: {only}")
-        loss = loss.of_classes(classes)
-        if loss.family != "simplex" and classes > 2:
-            raise ValueError(f"Only binary classification is supported by {loss.name}; there are {classes} classes")
-        return loss
+        """The loss for the classes that were found."""
+        return for_classes(loss, self.classes_.tolist(), type(self).__name__)
 
     def _raw(self, X: Any, offset: Any) -> Floats:
         rows = self._rows(X)

@@ -104,34 +104,56 @@ def opened(table: Table, spec: Spec, how: Reading, about: Mapping[str, Any]) -> 
 
 def fit_files(estimator: Linear, data: Any, spec: Spec, how: Reading) -> None:
     """Fits the estimator to tables in files; see its `fit_files`."""
-    spec = replace(spec, bounds=refuse_kinks(estimator._suited(), estimator.method))
+    _take(estimator, *fit_table(estimator._suited(), data, spec, how, _options(estimator), estimator._settled))
+
+
+def fit_source(estimator: Linear, found: Learned, said: Callable[[Log], None] | None = None) -> None:
+    """Fits the estimator to a source of rows that were read, and sets its attributes as `fit` does."""
+    refuse_kinks(estimator._suited(), estimator.method)
+    loss = estimator._settled(found.classes)
+    _take(estimator, loss, found, solve_learned(loss, found, _options(estimator), said))
+
+
+def _options(estimator: Linear) -> Options:
+    return Options(**{name: getattr(estimator, name) for name in ("l2", "fit_intercept", "tol", "max_passes", "method")})
+
+
+def _take(estimator: Linear, loss: Loss, found: Learned, solution: Solution) -> None:
+    names = [column.name for column in found.design.columns]
+    estimator.design_, estimator.n_features_in_ = found.design, len(names)
+    estimator.feature_names_in_ = np.array(names, dtype=object)
+    estimator._ended(loss, solution, 5)
+    estimator._take(solution)
+
+
+def fit_table(
+    loss: Loss, data: Any, spec: Spec, how: Reading, options: Options, settled: Callable[[tuple[Any, ...]], Loss]
+) -> tuple[Loss, Learned, Solution]:
+    """The fit to tables in files: the loss that `settled` has for the classes that are found, what was learned of the rows, and where the
+    solver stopped. Nothing of scikit-learn is imported for it.
+    """
+    spec = replace(spec, bounds=refuse_kinks(loss, options.method))
     if how.resume and how.checkpoint is None:
         raise ValueError("resume=True needs checkpoint=, the file that an earlier run kept its passes in")
     if how.resume and isinstance(data, Iterator):
         raise ValueError("an iterator can be read only once, so nothing can be resumed: pass a function that returns one")
-    about = {"loss": repr(estimator._suited()), **{name: getattr(estimator, name) for name in ("l2", "fit_intercept", "method")}}
+    about = {"loss": repr(loss), **{name: getattr(options, name) for name in ("l2", "fit_intercept", "method")}}
     with opened(table_of(data, spec), spec, how, about) as rows:
-        fit_source(estimator, rows.found, rows.said, rows.kept)
+        loss = settled(rows.found.classes)
+        return loss, rows.found, solve_learned(loss, rows.found, options, rows.said, rows.kept)
 
 
-def fit_source(
-    estimator: Linear,
+def solve_learned(
+    loss: Loss,
     found: Learned,
+    options: Options,
     said: Callable[[Log], None] | None = None,
     wrap: Callable[[Source], Source] = lambda source: source,
-) -> None:
-    """Fits the estimator to a source of rows that were read, and sets its attributes as `fit` does."""
-    refuse_kinks(estimator._suited(), estimator.method)
-    names = [column.name for column in found.design.columns]
-    estimator.design_, estimator.n_features_in_ = found.design, len(names)
-    estimator.feature_names_in_ = np.array(names, dtype=object)
-    loss = estimator._settled(found.classes)
+) -> Solution:
+    """The fit to rows that were read; `wrap` adds to their passes."""
     outputs = len(found.classes) if loss.family == "simplex" else None
     source = found.of_target(np.float64 if outputs is None else np.int64)
-    options = Options(**{name: getattr(estimator, name) for name in ("l2", "fit_intercept", "tol", "max_passes", "method")})
-    solution = solve_source(loss, wrap(source), options, outputs, found.design.names, said)
-    estimator._ended(loss, solution, 5)
-    estimator._take(solution)
+    return solve_source(loss, wrap(source), options, outputs, found.design.names, said)
 
 
 def solve_source(

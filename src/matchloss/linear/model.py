@@ -85,6 +85,10 @@ class Model:
         raw, unseen = self.raw(frame)
         return np.asarray(self.loss.predict(raw)), unseen
 
+    def save(self, path: str | Path) -> None:
+        """Writes it to a JSON file; see write_model."""
+        write_model(path, self)
+
 
 def write_model(path: str | Path, model: Model) -> None:
     """Write `model` to `path` in one step, so that a killed process leaves the old file. OSError if the file cannot be written.
