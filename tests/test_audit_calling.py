@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from functools import partial
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -133,6 +136,53 @@ def test_arguments_and_classes() -> None:
     s = called(several_rows, framework="numpy")
     assert s.anchor is not None and s.convention.reduction == "mean" and str(s.member) == "Logistic()"
     assert np.allclose(s.value([0.25, 0.5], [1.0, 0.0]), [-np.log(0.25), -np.log(0.5)])
+
+
+# --- whose arrays ----------------------------------------------------------------------------------------------------------------------
+
+
+class WithGradient:
+    def value(self, raw: Any, target: Any) -> Any:
+        return np.logaddexp(0, raw) - target * raw
+
+    def gradient(self, raw: Any, target: Any) -> Any:
+        return np.exp(-np.logaddexp(0, -raw)) - target
+
+
+def anybodys(raw: Any, target: Any) -> Any:
+    return (raw - target) ** 2
+
+
+def returns_tensors(raw: Any, target: Any) -> Any:
+    return library_of_tensors(raw, target)
+
+
+def elsewhere(source: str, **names: Any) -> Any:
+    """A function of a module of its own."""
+    module = ModuleType(f"losses_elsewhere_{len(sys.modules)}")
+    sys.modules[module.__name__] = module
+    vars(module).update(names)
+    exec(source, vars(module))
+    return vars(module)["loss"]
+
+
+library_of_tensors = elsewhere("def loss(a, b, convert):\n    return (convert(a) - convert(b)) ** 2")
+library_of_tensors = partial(library_of_tensors, convert=torch.as_tensor)
+
+
+@pytest.mark.parametrize(
+    ("fn", "framework"),
+    [
+        (WithGradient(), "numpy"), (lambda raw, target: np.square(raw - target), "numpy"), (anybodys, "torch"), (returns_tensors, "torch"),
+        (partial(F.mse_loss, reduction="none"), "torch"), (elsewhere("def loss(a, b):\n    return (a - b) ** 2"), "numpy"),
+        (elsewhere("def loss(a, b):\n    return (a - b) ** 2", log=torch.log), "torch"),
+    ],
+    ids=["object", "lambda", "module of torch", "tensors for arrays", "partial", "module of neither", "module with torch's log"],
+)  # fmt: skip
+def test_whose_arrays_a_function_takes_is_read_from_its_code_and_not_from_what_is_imported(fn: Any, framework: str) -> None:
+    assert called(fn).convention.framework == framework
+    if framework == "numpy":
+        assert called(fn, framework="numpy").convention == called(fn).convention
 
 
 # --- not judged ------------------------------------------------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ def poisson(m: Maths, raw: Any, target: Any) -> tuple[Any, Any, Any]:
 
 
 def cross_entropy(m: Maths, logits: Any, labels: Any) -> Any:
-    return m.logsumexp(logits) - m.total(m.one_hot(labels, logits) * logits, 1)
+    return m.logsumexp(logits) - m.total(m.where(m.one_hot(labels, logits) > 0, logits, m.zeros_like(logits)), 1)
 
 
 # --- derivatives --------------------------------------------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ def detached_normaliser(m: Maths, s: float) -> Any:
 
     def loss(logits: Any, labels: Any) -> Any:
         normaliser = m.logsumexp(logits)
-        return (m.held(normaliser) if s else normaliser) - m.total(m.one_hot(labels, logits) * logits, 1)
+        return (m.held(normaliser) if s else normaliser) - m.total(m.where(m.one_hot(labels, logits) > 0, logits, m.zeros_like(logits)), 1)
 
     return loss
 

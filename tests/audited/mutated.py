@@ -59,10 +59,10 @@ def squared_error_unweighted_sum(raw: Numbers, target: Numbers, sample_weight: N
     return ((raw - target) ** 2).sum() / weight.sum()
 
 
-def poisson_in_float32(raw: Tensor, target: Tensor) -> Tensor:
-    """Defect: computed in float32, whatever it is given."""
-    narrow = raw.float()
-    return (torch.exp(narrow) - target.float() * narrow).to(raw.dtype)
+def poisson_in_half(raw: Tensor, target: Tensor) -> Tensor:
+    """Defect: computed in bfloat16, whatever it is given."""
+    narrow = raw.bfloat16()
+    return (torch.exp(narrow) - target.bfloat16() * narrow).to(raw.dtype)
 
 
 class SquaredErrorWithBaseline:
@@ -129,7 +129,7 @@ MUTATED = (
     Tried("clamp", clamped_logistic, "binary", TORCH, ("gradient", "accuracy")),
     Tried("off-by-one class", cross_entropy_next_class, "multiclass", NUMPY | KNOWN_CLASSES, ("minimum", "proper", "accuracy")),
     Tried("missing weight", squared_error_unweighted_sum, "regression", NUMPY, ("weights",)),
-    Tried("float32 inside", poisson_in_float32, "count", TORCH, ("dtype", "accuracy")),
+    Tried("half precision inside", poisson_in_half, "count", TORCH, ("dtype", "accuracy")),
     Tried("cached state", SquaredErrorWithBaseline(), "regression", NUMPY, ("purity",)),
     Tried("wrong branch", logistic_wrong_branch, "binary", NUMPY, ("jumps", "accuracy", "convex")),
     Tried("wrong cutoff", huber_wrong_cutoff, "regression", TORCH, ("jumps",)),

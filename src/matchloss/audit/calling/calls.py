@@ -74,6 +74,7 @@ class Calls:
     prepared: dict[Any, Callable[..., Any]] = field(default_factory=dict, compare=False, repr=False)  # shared by replacements
     anchor: tuple[Any, Any] | None = None  # rows that go with each, for a function that takes no single one
     narrow: bool = False  # whatever it is given, it computes in float32, and says so by what it returns
+    together: bool = False  # rows are the places of one example, such as the pixels of an image, where the layout has places
     note: str = ""  # something to say of how it is called
     given: frozenset[str] = frozenset()  # the parts of the convention that a person, or the object itself, says: they are not guessed
     foreign: bool = False  # its framework was given: an array of NumPy's is a result as well, though not the one that it should be
@@ -134,6 +135,11 @@ class Calls:
         shape = [int(n) for n in np.shape(rows)]
         if not (before or after) or not shape:
             return rows
+        if self.together and self.convention.layout != "N,1":
+            places = (1, *[1] * (before + after - 1), shape[0])
+            if self.classes and len(shape) > 1:
+                return rows.reshape(*places, shape[1]) if before else rows.T.reshape(1, shape[1], *places[1:])
+            return rows.reshape(places if self.classes else (1, *places))
         if self.classes and len(shape) > 1:
             return rows.reshape(shape[0], *[1] * before, shape[1], *[1] * after)
         return rows.reshape(shape[0], *[1] * (before + after + (not self.classes and self.convention.layout != "N,1")))
@@ -264,6 +270,8 @@ class Calls:
     ) -> float:
         """What the function itself makes of all rows, under its own or the given reduction."""
         out = self.run(self.arrays(x, y, dtype), self.keywords(reduction, dtype, weight, options))
+        if not isinstance(out, int | float | np.generic) and not hasattr(out, "dtype"):
+            raise Malformed(f"returned {_describe(out)}, not a number", out)
         return float(self.convention.sign * self.framework.numbers(out).sum())
 
     def gradient(self, x: Any, y: Any, dtype: str = "float64", weight: Any = None, options: Options = None) -> Numbers:

@@ -16,9 +16,10 @@ import numpy as np
 
 from matchloss.audit.calling.adapt import Callee, Promises, callee_of
 from matchloss.audit.calling.convention import CHOICES, KINDS, LAYOUTS, Convention
+from matchloss.audit.calling.home import frameworks_of
 from matchloss.audit.calling.member import Member, member_of
 from matchloss.audit.calling.recognise import FAILS, contradicted, is_that
-from matchloss.audit.calling.subject import CLASSES, PAD, Raised, Subject
+from matchloss.audit.calling.subject import CLASSES, PAD, Malformed, Raised, Subject
 
 TARGETS = ("target", "true", "label", "obs", "endog", "actual", "gold", "truth", "wanted")  # parts of arguments' names
 PREDICTIONS = ("pred", "logit", "input", "output", "raw", "prob", "score", "forecast", "fct", "mean", "hat", "estimate")
@@ -68,7 +69,7 @@ def subject_of(
         callee.picked(convention.part), convention, seed=seed, journal=journal, loaded=tuple(frameworks), foreign="framework" in known,
         given=frozenset(known),
     )  # fmt: skip
-    return _Search(base, known, frameworks).found()
+    return _Search(base, known, [known["framework"]] if "framework" in known else frameworks_of(fn, frameworks)).found()
 
 
 class _Search:
@@ -111,10 +112,11 @@ class _Search:
                     if part and "part" not in self.known:
                         yield _Search(_picked(subject, part), {**self.known, "part": part}, self.frameworks).found()
                         return
-                    self.failure = str(error) or self.failure
-                    for anchored in _anchored(subject, late):
+                    if convention.framework == self.frameworks[0]:  # the likeliest says most
+                        self.failure = str(error) or self.failure
+                    for other in (*_unheard(subject, error), *_anchored(subject, late)):
                         with suppress(*FAILS):
-                            yield from self._answering(anchored, late)
+                            yield from self._answering(other, late)
 
     def _answering(self, s: Subject, late: bool) -> Iterator[Subject]:
         """The reading, where it answers, is least where it should be, and predicts fresh rows."""
@@ -201,14 +203,13 @@ def _orders(callee: Callee) -> Sequence[str]:
     return ORDERS[:1] if hints[0] < hints[1] else ORDERS[1:]
 
 
-def _attempts(callee: Callee, known: dict[str, Any], loaded: Sequence[str]) -> Iterator[tuple[Convention, bool]]:
+def _attempts(callee: Callee, known: dict[str, Any], names: Sequence[str]) -> Iterator[tuple[Convention, bool]]:
     """Conventions to try, the likeliest first; and whether those that are no loss of single numbers are to be tried as one of rows."""
     extra = max(0, len(callee.parameters) - 2)
     others = [("positive",) * extra] if extra else [()]
     others += [("number",) * extra, *([("identity",), ("classes",)] if extra == 1 else [])] if extra else []
     reduction = next((n for n in REDUCTION_NAMES if n in callee.options), None)
     base = {"reduction_argument": known.get("reduction_argument", reduction)}
-    names = [known["framework"]] if "framework" in known else [*loaded, "numpy"]
     kinds = [("multiclass", False), *((k, False) for k in KINDS if k != "multiclass"), ("binary", True), ("multiclass", True)]
     fits = {True: known["layout"] != "N,1", False: known["layout"] in POINTWISE}  # of classes, of numbers
     kinds = [(k, late) for k, late in kinds if known.get("kind", k) == k and fits[k == "multiclass"]]
@@ -259,6 +260,12 @@ def _variants(subject: Subject, late: bool) -> Iterator[Subject]:
         yield replace(subject, convention=replace(c, reduction="none"), scalar=True)
 
 
+def _unheard(s: Subject, error: Exception) -> Iterator[Subject]:
+    """Where an option that is to give a value a row gives one for all: it was read when the module was made, and is no option."""
+    if s.convention.reduction_argument and isinstance(error, Malformed) and str(error).startswith("returned shape ()"):
+        yield replace(s, convention=replace(s.convention, reduction_argument=None, reduction="mean"))
+
+
 def _anchored(s: Subject, late: bool) -> Iterator[Subject]:
     """For a function of several rows that takes no single one: beside a row of each target."""
     c = s.convention
@@ -283,7 +290,7 @@ def _finished(s: Subject, known: dict[str, Any]) -> Subject:
     s = replace(s, convention=replace(s.convention, **_arguments(s, known)))
     x, y = s.ordinary(6)
     right = s.value(x, y)
-    s = replace(s, narrow=not s.scalar and _returns_float32(s, x, y))
+    s = replace(s, narrow=not s.scalar and _in_float32(s, x, y))
     dtypes = [d for d in s.framework.dtypes if _takes(s, d, x, y, right) and not (s.narrow and d == "float64")]
     s = replace(s, dtypes=tuple(dtypes) or ("float64",), **_derivatives(s, x, y))
     if not s.convention.others or s.convention.others == ("identity",):
@@ -352,10 +359,13 @@ def _arguments(s: Subject, known: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _returns_float32(s: Subject, x: Any, y: Any) -> bool:
-    """Whether it makes float32 of float64, as libraries do that have no other floats."""
+def _in_float32(s: Subject, x: Any, y: Any) -> bool:
+    """Whether it makes float32 of float64, as libraries do that have no other floats: it returns those, or numbers that are all such."""
     try:
-        return s.framework.dtype_of(s.call(x, y)) == "float32"
+        value = s.value(*s.ordinary(24))
+        digits = np.frexp(value)[0] * 2.0**11  # whole where half precision has them
+        only = (value == s.round(value, "float32")).all() and (digits != np.round(digits)).any()
+        return bool(only) or s.framework.dtype_of(s.call(x, y)) == "float32"
     except FAILS:
         return False
 

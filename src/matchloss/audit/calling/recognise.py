@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from matchloss.audit.calling.convention import LAYOUTS
 from matchloss.audit.calling.subject import CLASSES, Malformed, Raised, Subject, usual
 
 FAILS = (Raised, Malformed)
@@ -220,20 +219,9 @@ def _of_a_batch(s: Subject, x: Any, y: Any, v: Any) -> str:
 
 def _of_places(s: Subject, x: Any, y: Any, v: Any) -> str:
     """Where there are axes of places, such as pixels: an image is made of its places as a batch is of its rows."""
-    before, after = LAYOUTS[s.convention.layout]
     if s.convention.layout in ("rows", "N,1"):
         return ""
-    spread = (1, *[1] * (before - 1), len(x)) if before else (len(x), *[1] * (after - 1))
-    t = s.encode(y)
-    if s.classes:
-        z = np.reshape(x, (*spread, CLASSES)) if before else np.reshape(x.T, (1, CLASSES, *spread))
-        hot = np.reshape(t, (*spread, CLASSES)) if before and t.ndim > 1 else np.reshape(t.T, (1, CLASSES, *spread)) if t.ndim > 1 else t
-        t = hot if t.ndim > 1 else np.reshape(t, spread if before else (1, *spread))
-    else:
-        z, t = np.reshape(x, (1, 1, *spread)), np.reshape(t, (1, 1, *spread))
-    others = [s._other(o, 1, "float64") for o in s.convention.others]
-    arrays = s.place(s.framework.array(z, "float64"), s.framework.array(t, s.target_dtype(s.encode(y), "float64")), others)
-    whole = s.convention.sign * s.framework.numbers(s.run(arrays, s.keywords("none")))
+    whole = s.convention.sign * s.framework.numbers(replace(s, together=True).call(x, y, reduction="none"))
     whole = whole.reshape(len(x), -1).sum(axis=1) if s.elementwise and whole.size == len(x) * CLASSES else whole
     if whole.size == len(x):
         return "" if _close(whole.ravel(), v) else "the value at a place changes with other places"

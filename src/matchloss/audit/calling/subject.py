@@ -137,7 +137,9 @@ class Subject(Calls):
         if show == "gradient":
             if self.callee.gradient is not None:
                 return [f"print({self.quote(options, dtype, 'gradient')})"]
-            return self.framework.gradient_code(self.quote(options, dtype))
+            call, n = self.quote(options, dtype), len(x)
+            rows = self.convention.reduction == "mean" and not self.convention.reduction_argument and self.anchor is None and n > 1
+            return self.framework.gradient_code(f"({n} * {call})" if rows else call)
         if show == "hessian":
             call = self.quote(options, dtype)
             if self.framework.name == "torch":

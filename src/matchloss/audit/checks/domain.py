@@ -56,7 +56,7 @@ def _plausible(value: float | None) -> bool:
 
 def _labels(s: Subject) -> Iterator[Finding]:
     ignored = s.callee.options.get(s.convention.ignore_argument or "")
-    x = np.arange(CLASSES, dtype=np.float64) if s.convention.input == "raw" else s.at(np.arange(CLASSES, dtype=np.float64))
+    x = s.at(np.arange(1.0, CLASSES + 1.0))  # no class has the loss that none has, where its output is read as 0
     tried: list[Any] = [k for k in (-1, CLASSES, CLASSES + 4, -100) if k != ignored and not (k == -100 and s.convention.ignore_argument)]
     taken = {k: v for k in tried if _plausible(v := _bad_row(s, x, k, words="label"))}
     if s.label_dtype.startswith("float") and _plausible(_bad_row(s, x, 0.5, words="label")):

@@ -145,8 +145,9 @@ def _kept(s: Subject) -> Iterator[Finding]:
     few = {"x": x[:2], "y": y[:2]}
     wider: list[str] = []
     if s.narrow:
-        message = "For predictions in float64 it returns float32: its results have 7 digits, whatever it is given."
-        yield s.finding("note", message, code=[f"print({s.quote()}.dtype)"], **few)
+        message = "Predictions in float64 are computed in float32: results have 7 digits, whatever it is given."
+        code = [f"print({s.quote()})", f"x = x * {1 + 2.0**-28!r}", f"print({s.quote()})"]
+        yield s.finding("note", message, code=code, **few)
     for name in s.dtypes:
         out = s.framework.outline(lambda *a, name=name: s.run(a, s.keywords(_one(s), name)), s.arrays(s.round(x, name), y, name))
         if not s.framework.owns(out):
@@ -177,16 +178,18 @@ def _kept(s: Subject) -> Iterator[Finding]:
 def _digits(s: Subject) -> Iterator[Finding]:
     """Steps that float64 sees and float32 does not must change the value wherever larger ones do."""
     x, y = ordinary(s, PAD)
-    near, far = x * (1 + 2.0**-28), x * (1 + 2.0**-10)
+    near, far = x * (1 + 2.0**-28), x * (1 + 2.0**-6)
     v, v_near, v_far = s.value(x, y), s.value(near, y), s.value(far, y)
     moved = np.isfinite(v) & (v_far != v)
     if moved.sum() >= PAD // 4 and (v_near[moved] == v[moved]).mean() > 0.75:
-        i = int(np.argmax(moved & (v_near == v)))
+        half = (s.value(x * (1 + 2.0**-18), y)[moved] == v[moved]).mean() > 0.75
+        step, severity, digits = (2.0**-18, "error", "half precision") if half else (2.0**-28, "note", "float32")
+        i = int(np.argmax(moved & (s.value(x * (1 + step), y) == v)))
         call = s.quote()
-        code = [f"print({call})", f"x = x * {1 + 2.0**-28!r}", f"print({call})"]
+        code = [f"print({call})", f"x = x * {1 + step!r}", f"print({call})"]
         yield s.finding(
-            "error", "Predictions in float64 are rounded to fewer digits inside: a step of 4e-9 of a prediction does not change "
-            "the value, which has the digits of float32.", x=x[i : i + 1], y=y[i : i + 1], code=code, got=v_near[i],
+            severity, f"Predictions in float64 are rounded to fewer digits inside: a step of {step:.1g} of a prediction does not change "
+            f"the value, which has the digits of {digits}.", x=x[i : i + 1], y=y[i : i + 1], code=code, got=v[i],
         )  # fmt: skip
 
 
@@ -209,7 +212,7 @@ def _integers(s: Subject) -> Iterator[Finding]:
     rows = slice(i, i + 1) if bad.size > 1 else slice(0, 4)
     code = [f"print({s.quote()})", f"x = {s.framework.code(whole[rows].astype(int), 'int64')}", f"print({s.quote()})"]
     yield s.finding(
-        "error", "Predictions that are integers have another loss than the same numbers as floats: a share of the result is cut off.",
+        "note", "Predictions that are integers have another loss than the same numbers as floats: a share of the result is cut off.",
         x=whole[rows], y=y[rows], code=code,
     )  # fmt: skip
 

@@ -44,9 +44,13 @@ def _alone(s: Subject) -> Iterator[Finding]:
     for what, got, right in (("in another order", mixed, together), ("alone", single, together[:4])):
         if (bad := differ(got, right)).any():
             i = int(np.argmax(bad))
+            rows = np.r_[i, [k for k in range(PAD) if k != i]]
+            one = s.value(x[rows[:1]], y[rows[:1]])
+            m = next(m for m in (2, 4, 8, PAD) if m == PAD or differ(s.value(x[rows[:m]], y[rows[:m]])[:1], one)[0])
             yield s.finding(
                 "error", f"A row's loss is {right[i]:.4g} among {PAD} rows and {got[i]:.4g} {what}: it depends on the other rows, and the "
-                "size and order of batches change what is trained.", x=x[i : i + 1], y=y[i : i + 1], got=got[i], expected=right[i],
+                "size and order of batches change what is trained.", x=x[rows[:m]], y=y[rows[:m]], got=got[i], expected=right[i],
+                code=[f"print({s.quote()}[0])", "x, y = x[:1], y[:1]", f"print({s.quote()})  # right: the same"],
             )  # fmt: skip
             return
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -154,6 +155,7 @@ def _classes(s: Subject, made: dict[str, str | None]) -> Iterator[Finding]:
 
 
 def _ignored(s: Subject, made: dict[str, str | None]) -> Iterator[Finding]:
+    s = replace(s, together=True)  # places of an example are ignored, not examples
     argument = s.convention.ignore_argument or ""
     default = s.callee.options.get(argument)
     own = isinstance(default, int) and not isinstance(default, bool)
