@@ -51,7 +51,7 @@ class Floor:
                 raw, size = np.empty((2, block.rows, *self.wide.shape[1:]))
                 matrix.predicted(block, self.wide, raw)
                 result = self.loss.evaluate(raw, block.y, block.w, value=False, hessian=self.loss.smooth)
-                absolute = replace(block, x=np.abs(block.x), offset=None if block.offset is None else np.abs(block.offset))
+                absolute = replace(block.mapped(np.abs), offset=None if block.offset is None else np.abs(block.offset))
                 matrix.predicted(absolute, np.abs(self.wide), size)
                 curve = 0.0 if result.hessian is None else np.abs(result.hessian) * size
                 matrix.add_gradient(absolute, np.abs(result.gradient) + curve, made)
@@ -147,4 +147,7 @@ def _ranges(f: Objective) -> Floats:
     low, high = f.source.sum(Ends(f.matrix))
     wide = np.ones(f.rows.width)
     wide[0], wide[1 : 1 + f.rows.q] = 0.0, high - low
+    if f.rows.sparse is not None:
+        least, most = f.rows.sparse.ends()
+        wide[f.matrix.thin] = most - least
     return wide[f.slots]

@@ -16,13 +16,14 @@ from matchloss.engine.arrays import as_weight
 from matchloss.linear.as_model import model_of
 from matchloss.linear.columns import is_frame
 from matchloss.linear.inputs import column_labels, numbers, refuse_infinite, refuse_mapping
+from matchloss.linear.methods import descends
 from matchloss.linear.model import write_model
 from matchloss.linear.objective import NotFinite
 from matchloss.linear.plan import Design, Missing, Number, learn_rows
-from matchloss.linear.rows import Floats, TableRows, of_array
-from matchloss.linear.solve import Options, Solution, as_offset, raw_of, solve
+from matchloss.linear.rows import Floats, TableRows, of_array, of_matrix
+from matchloss.linear.solve import Options, Solution, raw_of, solve
 from matchloss.linear.sources.learn import Spec
-from matchloss.linear.sparse import SparseRows, is_sparse, sparse_rows
+from matchloss.linear.sparse import is_sparse
 from matchloss.linear.summary import Summary
 from matchloss.losses import Loss
 
@@ -165,7 +166,7 @@ class Linear(BaseEstimator):
             check_consistent_length(X, y)
             if not is_sparse(X) and (X.size < CHECK_LATER or not self._loss().smooth):
                 refuse_infinite(X)
-            self.design_, rows = None, sparse_rows(X) if is_sparse(X) else of_array(X)
+            self.design_, rows = None, of_matrix(X) if is_sparse(X) else of_array(X)
         weight = as_weight(weight, (rows.n,))
         if weight is not None and not weight.any():
             raise ValueError("every sample_weight is zero: there is no row to fit to")
@@ -272,7 +273,7 @@ class Linear(BaseEstimator):
         """The solution, by the solvers of linear.solve if the penalty is a ridge or none."""
         options = {name: getattr(self, name) for name in ("l2", "fit_intercept", "tol", "max_passes", "method")}
         names = self._names()
-        if self._plain() and not isinstance(rows, SparseRows):
+        if self._plain() and not (self.method == "auto" and descends(loss, rows)):
             return solve(loss, rows, target, sample_weight=weight, offset=offset, outputs=outputs, names=names, **options)
         from matchloss.linear.penalties.asked import Asked
         from matchloss.linear.penalties.fit import problem, solve_penalised
@@ -312,15 +313,12 @@ class Linear(BaseEstimator):
             raise TypeError(f"{type(self).__name__} was fitted to a data frame with categories; X is {type(X).__name__}, not a data frame")
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False, reset=False, accept_sparse=SPARSE)
         if is_sparse(X):
-            return sparse_rows(X)
+            return of_matrix(X)
         refuse_infinite(X)
         return of_array(X)
 
     def _raw_of(self, rows: TableRows, intercept: Any, coef: Floats, offset: Any = None) -> Floats:
         centre = getattr(self, "_centre", None)
-        if isinstance(rows, SparseRows):
-            raw = rows.times(coef) + intercept
-            return raw if offset is None else raw + as_offset(offset, rows.n, None if raw.ndim == 1 else raw.shape[1])
         return raw_of(rows, intercept, coef, centre if centre is not None and len(centre) == len(coef) else None, offset)
 
     def __sklearn_is_fitted__(self) -> bool:

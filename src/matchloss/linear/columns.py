@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import narwhals.stable.v2 as nw
     import pyarrow as pa
 
+    from matchloss.linear.sparse import Floats
+
 Level = str | bool | int | float | None  # None: the level of missing values
 
 
@@ -38,6 +40,16 @@ class Coded:
     def kind(self) -> str:
         """Text, numbers or booleans; empty if no value is known."""
         return kind_of(self.values)
+
+
+@dataclass(frozen=True, eq=False)
+class Thin:
+    """A sparse column of numbers, or of booleans as 0 and 1: its entries, and 0 everywhere else."""
+
+    n: int
+    rows: NDArray[np.int32]  # of the entries, rising
+    values: Floats
+    booleans: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +75,21 @@ class Table:
         categories, and with `as_levels` for numbers too. ColumnError for dates, nested and all other types.
         """
         return _read(name, self.frame.get_column(self.labels[name]), as_levels)
+
+    def thin(self, name: str) -> Thin | None:
+        """A sparse column of pandas whose entries are few; None for any other column, which `read` reads."""
+        series = self.frame.get_column(self.labels[name])
+        held: Any = getattr(series.to_native(), "array", None) if series.implementation.is_pandas() else None
+        if not hasattr(held, "sp_index"):
+            return None
+        values, filled = held.sp_values, held.fill_value
+        whole = len(values) == len(held)  # entries everywhere, so that whatever fills the gaps has none to fill
+        if values.dtype.kind not in "iufb" or not (whole or filled == 0):
+            return None
+        there = np.flatnonzero(values)  # a NaN is an entry
+        if 2 * len(there) > len(held):
+            return None
+        return Thin(len(held), held.sp_index.to_int_index().indices[there], values[there].astype(np.float64), values.dtype.kind == "b")
 
 
 def open_table(frame: Any) -> Table:
@@ -123,6 +150,8 @@ def _read(name: str, series: nw.Series[Any], as_levels: bool) -> NDArray[Any] | 
         if values.dtype.kind in "iuf":  # sparse columns and long doubles
             values = values.astype(np.float64)
             return _coded(name, pa.array(values), False, str(series.to_native().dtype)) if as_levels else values
+        if values.dtype.kind == "b":
+            return _coded(name, pa.array(values), False, str(series.to_native().dtype))
     if (coded := _by_library(series)) is not None:
         return coded
     arrow, what = _to_arrow(name, series)

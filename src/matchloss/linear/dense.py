@@ -48,6 +48,8 @@ def dense(rows: TableRows) -> Floats:
     place[rows.slots] = np.arange(p)
     numbers = place[1 : 1 + rows.q]
     out[:, numbers] = rows.block(0, n, np.empty((n, rows.q)))
+    if rows.sparse is not None:
+        out[:, place[1 + rows.q : 1 + rows.q + rows.s]] = rows.sparse.x.toarray()
     for c, first in enumerate(rows.first):
         column = place[first + rows.codes[:, c]]
         there = np.flatnonzero(column >= 0)

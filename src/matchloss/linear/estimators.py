@@ -37,7 +37,8 @@ class LinearRegressor(RegressorMixin, Linear):
 
     Minimises sum(w * value(raw, y)) / sum(w) + l2 / 2 * |coef|^2, the intercept free. X (n, p): an array of numbers (float32 or
     float64, any layout, never copied), or a data frame (pandas, polars, pyarrow, ...), whose text, categorical and boolean columns
-    become integer codes: a coefficient for each level but the first. Numeric columns are not rescaled.
+    become integer codes: a coefficient for each level but the first. A sparse matrix of SciPy, and sparse columns of pandas, stay
+    sparse. Numeric columns are not rescaled.
 
     Parameters: `loss`, a name or a Loss (`ml.Pinball(0.9)`; of `ml.NegativeBinomial(size="estimate")` the likeliest size is found, which
     `loss_` has and `profile_` tells of); `l2` >= 0; `l1` >= 0 adds l1 |coef|, which sets coefficients to 0;
@@ -149,7 +150,7 @@ class LinearRegressor(RegressorMixin, Linear):
         loss = self._loss()
         domain = loss.target_domain
         tags.target_tags.positive_only = isinstance(domain, Interval) and domain.low == 0 and domain.high != 1
-        tags.input_tags.sparse = bool(loss.smooth and loss.convex)
+        tags.input_tags.sparse = True
         tags.regressor_tags.poor_score = loss.functional in FAR_FROM_THE_MEAN
         return tags
 
@@ -331,7 +332,7 @@ class LinearClassifier(ClassifierMixin, Linear):
         tags = super().__sklearn_tags__()
         loss = self._loss()
         tags.classifier_tags.multi_class = loss.family == "simplex"
-        tags.input_tags.sparse = bool(loss.smooth and loss.convex and loss.family != "simplex")
+        tags.input_tags.sparse = True
         return tags
 
 

@@ -1,4 +1,4 @@
-"""Products of a block of integer codes for raw predictions, gradients and Gram matrices: compiled loops, and the same in NumPy.
+"""Products of a block of codes, and of sparse entries, for raw predictions, gradients and Gram matrices: compiled loops, and in NumPy.
 
 A code stands for a one-hot column that is never formed: a product with it is a lookup, a transposed product an addition.
 """
@@ -7,14 +7,17 @@ A code stands for a one-hot column that is never formed: a product with it is a 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
-from typing import Any, NamedTuple
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.engine import threads
 from matchloss.engine.pointwise import COMPILE_FROM
+
+if TYPE_CHECKING:
+    from matchloss.linear.sparse import Entries
 
 Array = NDArray[Any]
 
@@ -154,3 +157,101 @@ def _compiled(kind: str) -> Kernels:
 def kernels(rows: int, codes: str = "int32") -> Kernels:
     """The kernels for passes over this many rows, with codes of this type, int32 or uint8; whether compiled depends on size alone."""
     return BY_NUMPY if rows < COMPILE_FROM else _made(codes)
+
+
+class SparseKernels(NamedTuple):
+    """Of a block's Entries. coef (s,) or (s, K); raw and error (r,) or (r, K); of a Gram matrix the lower triangle."""
+
+    gather: Callable[..., object]  # (entries, coef, raw): raw += the product
+    scatter: Callable[..., object]  # (entries, error, gradient): gradient += the transposed product
+    gram: Callable[..., object]  # (entries, start, codes, first, numbers, weight, gram): `start` is the first entry's slot
+
+
+def _sparse_gather(indptr, indices, data, coef, raw):
+    for i in range(raw.shape[0]):
+        z = raw[i]
+        for e in range(indptr[i], indptr[i + 1]):
+            z += data[e] * coef[indices[e]]
+        raw[i] = z
+
+
+def _sparse_scatter(indptr, indices, data, error, gradient):
+    for i in range(error.shape[0]):
+        for e in range(indptr[i], indptr[i + 1]):
+            gradient[indices[e]] += data[e] * error[i]
+
+
+def _sparse_gram(indptr, indices, data, start, codes, first, numbers, weight, gram):
+    for i in range(weight.shape[0]):
+        for e in range(indptr[i], indptr[i + 1]):
+            slot, v = start + indices[e], weight[i] * data[e]
+            row = gram[slot]
+            row[0] += v
+            for j in range(numbers.shape[1]):
+                row[1 + j] += v * numbers[i, j]
+            for d in range(indptr[i], e + 1):
+                row[start + indices[d]] += v * data[d]
+            for c in range(codes.shape[1]):
+                gram[first[c] + codes[i, c], slot] += v
+
+
+def _sparse_gather_by_scipy(entries: Entries, coef: Array, raw: Array) -> None:
+    raw += entries.matrix @ coef
+
+
+def _sparse_scatter_by_scipy(entries: Entries, error: Array, gradient: Array) -> None:
+    gradient += entries.matrix.T @ error
+
+
+def _sparse_gram_by_scipy(entries: Entries, start: int, codes: Array, first: Array, numbers: Array, weight: Array, gram: Array) -> None:
+    x, here = entries.matrix, slice(start, start + entries.columns)
+    weighted = (x.T * weight).tocsr()
+    gram[here, 0] += weighted.sum(axis=1)
+    gram[here, 1:start] += weighted @ numbers
+    gram[here, here] += (weighted @ x).toarray()
+    row = np.repeat(np.arange(len(weight)), np.diff(entries.indptr))
+    for c in range(codes.shape[1]):
+        np.add.at(gram, (first[c] + codes[row, c], start + entries.indices), weight[row] * entries.data)
+
+
+BY_SCIPY = SparseKernels(_sparse_gather_by_scipy, _sparse_scatter_by_scipy, _sparse_gram_by_scipy)
+
+
+def _in_turn(one: Callable[..., object], several: Callable[..., object], entries: Entries, given: Array, made: Array) -> None:
+    if made.ndim == 1:
+        one(entries.indptr, entries.indices, entries.data, given, made)
+    else:
+        several(entries, given, made)
+
+
+@cache
+def _made_sparse() -> SparseKernels:
+    with threads.FIRST_CALLS:
+        from numba.core import types
+
+        from matchloss.engine.cache import compiled, key
+        from matchloss.engine.elementary import FLAGS
+
+        def array(scalar: Any, dimensions: int, readonly: bool = True, layout: str = "C") -> Any:
+            return types.Array(scalar, dimensions, layout, readonly=readonly)
+
+        entries = array(types.int64, 1), array(types.int32, 1), array(types.float64, 1)
+        line, given = array(types.float64, 1, False), array(types.float64, 1)
+        categories = array(types.int32, 2), array(types.int64, 1)
+        numbers, square = array(types.float64, 2, True, "A"), array(types.float64, 2, False)
+        signatures = {
+            _sparse_gather: (*entries, given, line),
+            _sparse_scatter: (*entries, given, line),
+            _sparse_gram: (*entries, types.int64, *categories, numbers, given, square),
+        }
+        gather, scatter, gram = (compiled(k, f"linear{k.__name__}_{key(k)[:24]}", s, FLAGS) for k, s in signatures.items())
+        return SparseKernels(
+            partial(_in_turn, gather, _sparse_gather_by_scipy),
+            partial(_in_turn, scatter, _sparse_scatter_by_scipy),
+            lambda e, *rest: gram(e.indptr, e.indices, e.data, *rest),
+        )
+
+
+def sparse_kernels(rows: int) -> SparseKernels:
+    """The kernels of sparse columns for passes over this many rows."""
+    return BY_SCIPY if rows < COMPILE_FROM else _made_sparse()

@@ -14,8 +14,8 @@ from matchloss.linear.lbfgs import lbfgs
 from matchloss.linear.newton import newton
 from matchloss.linear.objective import Log, Measure, Objective, Suspected, full_hessian
 from matchloss.linear.passes import Gram, Matrix
-from matchloss.linear.rows import Floats
-from matchloss.linear.simplex import block_metric, start_metric
+from matchloss.linear.rows import Floats, TableRows
+from matchloss.linear.simplex import block_metric, start_metric, too_wide
 from matchloss.linear.sources.memory import Memory
 from matchloss.linear.sources.source import Block, added
 
@@ -32,6 +32,7 @@ FLOPS = 1e8  # below this, the full hessian of a simplex loss takes only millise
 MOST_COEFFICIENTS = 1000  # the largest P K for which a subsample's full hessian is computed
 SOME_NUMBERS = 16  # with so many numeric columns a hessian costs several gradient passes, so one serves many steps
 LARGE = 1 << 20  # rows of a sample that are enough to judge it by, where it is not in memory
+KINKED_COLUMNS = 10_000  # whose Gram matrices, of 800 MB, an interior point method factors
 STEPS = 10  # L-BFGS steps taken with that hessian
 MANY_NUMBERS = 100  # with more numeric columns even one hessian of all rows costs too much: the subsample's serves
 
@@ -55,6 +56,11 @@ def choose(f: Objective) -> str:
     if f.outputs is not None and f.loss.convex and f.rows.n * f.outputs**2 * max(100, f.size**2) <= FLOPS:
         return "newton"
     return "lbfgs"
+
+
+def descends(loss: Loss, rows: TableRows) -> bool:
+    """Whether a ridge is best fitted column by column, as L1 is: many sparse columns, of which no hessian is made."""
+    return rows.sparse is not None and len(rows.slots) > NEWTON_COLUMNS and loss.family != "simplex" and loss.smooth and loss.convex
 
 
 def eliminating(f: Objective) -> Objective:
@@ -170,10 +176,11 @@ def _telling(few: Objective) -> bool:
 def _subsampled(f: Objective) -> tuple[Floats, Metric | None, tuple[tuple[float, float, int], ...]]:
     """The optimum of a subsample (or of two, the second larger), its hessian's metric, and the passes. With few rows: only the start.
 
-    With categories no subsample is taken either: it would have few rows of a rare level, whose coefficient would start far off.
+    With categories or sparse columns no subsample is taken either: it would have few rows of a rare level, whose coefficient would
+    start far off.
     """
     step = _step(f, 20 * f.size)
-    if step == 1 or f.rows.levels:
+    if step == 1 or f.rows.rare:
         return f.start(), None, ()
     log, metric, theta = Log(50), None, None
     # `enough`: stop at this share of the first gradient norm. Solving a subsample more closely gains nothing.
@@ -218,7 +225,7 @@ def _lbfgs_pointwise(f: Objective, theta: Floats, tol: float, log: Log) -> Found
 
 def _lbfgs_simplex(f: Objective, theta: Floats, tol: float, log: Log) -> Found:
     metric = start_metric(f, theta)
-    few = f.strided(f.rows.n // SHORT_SUBSAMPLE) if f.rows.n >= SUBSAMPLE_FROM and not f.rows.levels else None
+    few = f.strided(f.rows.n // SHORT_SUBSAMPLE) if f.rows.n >= SUBSAMPLE_FROM and not f.rows.rare else None
     if few is not None and f.loss.convex and theta.size <= MOST_COEFFICIENTS and _telling(few):
         sub = Log(200)
         first, _ = lbfgs(few, few.measure(theta, sub), metric.solve, 1e-5, sub)
@@ -226,7 +233,7 @@ def _lbfgs_simplex(f: Objective, theta: Floats, tol: float, log: Log) -> Found:
         if not better.dependent.size:
             at, stuck = lbfgs(f, f.measure(first.theta, log), better.solve, tol, log)
             return Found(at, stuck, "L-BFGS with the hessian of a subsample", tuple(sub.steps))
-    renew = (lambda theta: block_metric(f, theta).solve) if f.loss.convex else None
+    renew = (lambda theta: block_metric(f, theta).solve) if f.loss.convex and not too_wide(f) else None
     at, stuck = lbfgs(f, f.measure(theta, log), metric.solve, tol, log, renew)
     return Found(at, stuck, "L-BFGS with the hessian's blocks" if renew else "L-BFGS")
 
@@ -234,6 +241,10 @@ def _lbfgs_simplex(f: Objective, theta: Floats, tol: float, log: Log) -> Found:
 def _by_interior_point(f: Objective, tol: float, log: Log) -> Found:
     from matchloss.linear.kinks import interior_point
 
+    if f.size > KINKED_COLUMNS:
+        raise ValueError(
+            f"{f.loss!r} has kinks: its method factors a matrix of all columns, up to {KINKED_COLUMNS:,}; there are {f.size:,}"
+        )
     if not f.independent:  # checking costs one Gram matrix, little beside the many that follow
         raise Suspected
     at, proven = interior_point(f, tol, log)

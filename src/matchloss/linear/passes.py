@@ -8,7 +8,7 @@ computes the loss.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from matchloss.engine import pointwise
 from matchloss.engine import rows as row_engine
-from matchloss.linear.kernels import Kernels, kernels
+from matchloss.linear.kernels import Kernels, SparseKernels, kernels, sparse_kernels
 from matchloss.linear.rows import Floats, TableRows
 from matchloss.linear.sources.memory import Memory
 from matchloss.linear.sources.source import Block, added, over_slabs
@@ -34,7 +34,7 @@ Second = Literal["none", "hessian", "part", "diagonal", "gram"]
 
 @dataclass(frozen=True, eq=False)
 class Matrix:
-    """The design matrix [1, numbers, one-hot levels] as products with wide vectors; see TableRows for their slots.
+    """The design matrix [1, numbers, sparse columns, one-hot levels] as products with wide vectors; see TableRows for their slots.
 
     Levels of one category never occur in the same row, so their block of a Gram matrix is diagonal. An `arrow` is a Gram matrix without
     the last category's columns; one column at the end holds that diagonal instead.
@@ -47,6 +47,16 @@ class Matrix:
     def kernels(self, block: Block) -> Kernels:
         """The loops for the categories, and for numbers if there are few."""
         return kernels(self.rows.n, block.codes.dtype.name)
+
+    @property
+    def sparse_kernels(self) -> SparseKernels:
+        """The loops for sparse columns."""
+        return sparse_kernels(self.rows.n)
+
+    @property
+    def thin(self) -> slice:
+        """The slots of the sparse columns."""
+        return slice(1 + self.rows.q, 1 + self.rows.q + self.rows.s)
 
     @cached_property
     def first(self) -> NDArray[np.int64]:
@@ -75,7 +85,8 @@ class Matrix:
 
     def slab(self, bytes_each: int) -> int:
         """Rows per slab, if each slab holds `bytes_each` bytes of results."""
-        most = max(1, min(MAX_SLABS, SLAB_BYTES // max(bytes_each, 1)))
+        bytes_each = max(bytes_each, 8 * self.rows.s * self.outputs, 1)  # a slab has a gradient too
+        most = max(1, min(MAX_SLABS, SLAB_BYTES // bytes_each))
         return max(SLAB_ROWS, -(-self.rows.n // most))
 
     def __getstate__(self) -> dict[str, object]:
@@ -140,6 +151,8 @@ class Matrix:
             self.kernels(block).gather(block.codes, self.first, block.x if few else block.x[:, :0], wide, out)
         elif self.rows.levels:
             self.kernels(block).gather_rows(block.codes, self.first, wide, out)
+        if block.sparse is not None:
+            self.sparse_kernels.gather(block.sparse, wide[self.thin], out)
 
     def predicted(self, block: Block, wide: Floats, out: Floats) -> None:
         """Writes the raw predictions of a block, with its offset."""
@@ -157,6 +170,8 @@ class Matrix:
             self.kernels(block).scatter(block.codes, self.first, block.x if few else block.x[:, :0], error, sink)
         elif self.rows.levels:
             self.kernels(block).scatter_rows(block.codes, self.first, error, sink)
+        if block.sparse is not None:
+            self.sparse_kernels.scatter(block.sparse, error, sink[self.thin])
 
     def add_gram(self, block: Block, weight: Floats, sink: Floats) -> None:
         """Adds a block to the lower triangle of the weighted Gram matrix."""
@@ -174,15 +189,17 @@ class Matrix:
         if self.few or self.rows.levels:
             place = np.empty(len(self.rows.levels), np.int64)
             self.kernels(block).gram(block.codes, self.first, x, factor, weight, self.few, place, sink)
+        if block.sparse is not None:
+            self.sparse_kernels.gram(block.sparse, 1 + q, block.codes, self.first, block.x, weight, sink)
 
     def add_diagonal(self, block: Block, weight: Floats, sink: Floats) -> None:
         """Adds a block to the diagonal alone of the weighted Gram matrix."""
-        self.add_gradient(replace(block, x=np.square(block.x)), weight, sink)
+        self.add_gradient(block.mapped(np.square), weight, sink)
 
     def grams(self, weights: Sequence[Floats], slots: NDArray[np.intp]) -> list[Floats]:
         """gram() of each of these weights, for the columns of `slots`. For few rows it is one product, of all pairs of columns."""
         n, size = self.rows.n, len(slots)
-        if self.rows.levels or n * size**2 > PRODUCTS:
+        if self.rows.rare or n * size**2 > PRODUCTS:
             return [self.gram(np.ascontiguousarray(weight))[np.ix_(slots, slots)] for weight in weights]
         x = np.concatenate([np.ones((n, 1)), self.rows.block(0, n, np.empty((n, self.rows.q)))], axis=1)[:, slots]
         i, j = np.tril_indices(size)

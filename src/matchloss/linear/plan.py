@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.errors import ShapeError
-from matchloss.linear.columns import Coded, ColumnError, Level, Table, kind_of, open_table
+from matchloss.linear.columns import Coded, ColumnError, Level, Table, Thin, kind_of, open_table
 from matchloss.linear.rows import Floats, TableRows
+from matchloss.linear.sparse import of_columns
 
 __all__ = ["Category", "ColumnError", "Design", "Level", "Number", "learn", "learn_rows"]
 
 Missing = Literal["error", "indicate"]
+Read = NDArray[Any] | Coded | Thin
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Design:
         """
         table = open_table(frame)
         table.require(column.name for column in self.columns)
-        return _assemble(table.n, ((c, table.read(c.name, isinstance(c, Category))) for c in self.columns))[1]
+        return _assemble(table.n, ((c, _thin(table, c) or table.read(c.name, isinstance(c, Category))) for c in self.columns))[1]
 
 
 def learn(frame: Any, categorical: Collection[str] = (), missing: Missing = "error", sample_weight: Any = None) -> Design:
@@ -99,6 +101,7 @@ def learn_rows(
     Declared categories (pandas' Categorical, polars' Enum, an ordered Arrow dictionary) keep their order, others are sorted.
     missing="error": a missing or infinite value raises a ValueError that names the column and row.
     missing="indicate": it becomes the (weighted) mean of the known numbers, with an indicator; in a column of levels, a level.
+    Sparse columns of pandas, numbers or booleans, stay sparse, but those of which more than half is not 0.
     ColumnError (a ValueError) for dates, nested and other types, and for a column of numbers without a single known one.
 
     >>> import polars as pl
@@ -117,15 +120,34 @@ def learn_rows(
     return _assemble(table.n, _learned(table, as_levels, missing == "indicate", weight))
 
 
-def _learned(
-    table: Table, as_levels: set[str], indicate: bool, weight: Floats | None
-) -> Iterator[tuple[Number | Category, NDArray[Any] | Coded]]:
+def _learned(table: Table, as_levels: set[str], indicate: bool, weight: Floats | None) -> Iterator[tuple[Number | Category, Read]]:
     for name in table.labels:
+        thin = None if indicate or name in as_levels else table.thin(name)
+        if thin is not None:
+            yield Category(name, _booleans(thin, weight), required=True) if thin.booleans else Number(name), thin
+            continue
         found = table.read(name, name in as_levels)
         if isinstance(found, Coded):
             yield _learn_category(name, found, indicate, weight), found
         else:
             yield _learn_number(name, found, weight) if indicate else Number(name), found
+
+
+def _booleans(thin: Thin, weight: Floats | None) -> tuple[Level, ...]:
+    """The levels of a sparse column of booleans, in rows of positive weight."""
+    there, rows = (len(thin.rows), thin.n) if weight is None else ((weight[thin.rows] > 0).sum(), (weight > 0).sum())
+    return tuple(value for value, seen in ((False, there < rows), (True, there > 0)) if seen)
+
+
+def _thin(table: Table, column: Number | Category) -> Thin | None:
+    """A learned column as a sparse one, if it can be: numbers without gaps, or booleans where both levels are known."""
+    thin = table.thin(column.name)
+    if thin is None:
+        return None
+    if isinstance(column, Category):
+        return thin if thin.booleans and column.levels == (False, True) else None
+    plain = not column.indicator and not thin.booleans and (column.fill is None or bool(np.isfinite(thin.values).all()))
+    return thin if plain else None
 
 
 def _learn_number(name: str, values: NDArray[Any], weight: Floats | None) -> Number:
@@ -161,15 +183,23 @@ def _learn_category(name: str, found: Coded, indicate: bool, weight: Floats | No
     return Category(name, (*known, None) if None in values else tuple(known), required=not indicate)
 
 
-def _assemble(n: int, columns: Iterable[tuple[Number | Category, NDArray[Any] | Coded]]) -> tuple[Design, TableRows]:
+def _assemble(n: int, columns: Iterable[tuple[Number | Category, Read]]) -> tuple[Design, TableRows]:
     """The design and rows from columns and their values, taken one at a time because a column's text is larger than its codes."""
-    entered: list[Number | Category] = []
+    entered: list[tuple[Number | Category, bool]] = []  # and whether it is sparse
     numbers: list[NDArray[Any]] = []
+    sparse: list[tuple[NDArray[Any], NDArray[Any]]] = []
     codes: list[NDArray[Any]] = []
     unseen: dict[str, int] = {}
     for column, found in columns:
-        entered.append(column)
-        if isinstance(column, Number):
+        thin = isinstance(found, Thin) and (isinstance(column, Number) or len(column.levels) == 2)
+        entered.append((column, thin))
+        if isinstance(found, Thin):
+            if thin:
+                _refuse_gaps(column.name, found.values, found.rows)
+                sparse.append((found.rows, found.values))
+            else:  # booleans all of one level
+                codes.append(np.zeros(n, np.uint8))
+        elif isinstance(column, Number):
             numbers += _enter_number(column, found)
         else:
             made, lost = _enter_category(column, found)
@@ -179,9 +209,9 @@ def _assemble(n: int, columns: Iterable[tuple[Number | Category, NDArray[Any] | 
     joined = np.empty((n, len(codes)), np.int32)
     for c, made in enumerate(codes):
         joined[:, c] = made
-    design = Design(tuple(entered))
-    levels = tuple(_width(column) for column in entered if isinstance(column, Category))
-    return design, TableRows(n, tuple(numbers), joined, levels, _slots(design), unseen)
+    levels = tuple(_width(column) for column, thin in entered if isinstance(column, Category) and not thin)
+    slots = _slots(entered, 1 + len(numbers), 1 + len(numbers) + len(sparse))
+    return Design(tuple(c for c, _ in entered)), TableRows(n, tuple(numbers), joined, levels, slots, unseen, sparse=of_columns(n, sparse))
 
 
 def _width(category: Category) -> int:
@@ -189,11 +219,15 @@ def _width(category: Category) -> int:
     return max(1, len(category.levels))
 
 
-def _slots(design: Design) -> NDArray[np.intp]:
-    number, level = 1, 1 + sum(len(c.names) for c in design.columns if isinstance(c, Number))
+def _slots(columns: Iterable[tuple[Number | Category, bool]], thin: int, level: int) -> NDArray[np.intp]:
+    """The slot of each coefficient: of numbers from 1, of sparse columns from `thin`, of levels from `level`, reference levels skipped."""
     slots: list[int] = []
-    for column in design.columns:
-        if isinstance(column, Number):
+    number = 1
+    for column, sparse in columns:
+        if sparse:
+            slots.append(thin)
+            thin += 1
+        elif isinstance(column, Number):
             slots += range(number, number + len(column.names))
             number += len(column.names)
         else:
@@ -208,10 +242,17 @@ def numbers_of(column: Number, found: NDArray[Any] | Coded) -> NDArray[Any]:
         if found.kind:
             raise ColumnError(f'column "{column.name}" has the type {found.type}; the model was trained on numbers there')
         found = np.full(len(found.places), np.nan)
-    if column.fill is None and found.dtype.kind not in "iu" and (gone := ~np.isfinite(found)).any():
-        row = int(gone.argmax())
-        raise _unusable(column.name, row, float(found[row]))
+    if column.fill is None and found.dtype.kind not in "iu":
+        _refuse_gaps(column.name, found)
     return found
+
+
+def _refuse_gaps(name: str, values: NDArray[Any], rows: NDArray[Any] | None = None) -> None:
+    """ValueError for the first value that is not finite; `rows`: that each stands in."""
+    gone = ~np.isfinite(values)
+    if gone.any():
+        place = int(gone.argmax())
+        raise _unusable(name, place if rows is None else int(rows[place]), float(values[place]))
 
 
 def level_codes(column: Category, found: NDArray[Any] | Coded) -> NDArray[np.int64]:

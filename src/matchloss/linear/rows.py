@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from matchloss.linear.sparse import Sparse, of_scipy
+
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
 
@@ -21,8 +23,8 @@ LOOK = 1_000  # this is judged from so many rows, or up to twice as many
 class TableRows:
     """Numeric columns, (n, q) in one array of any layout or a tuple of q arrays; codes (n, C); and each category's number of levels.
 
-    The wide vector of coefficients has a slot for the intercept, for each numeric column and for every level. Reference levels are
-    included, so that a code finds its slot by an addition, without a branch. `slots` are the free ones, in the design's order.
+    The wide vector of coefficients has a slot for the intercept, for each numeric column, each sparse one and every level. Reference
+    levels are included, so that a code finds its slot by an addition, without a branch. `slots` are the free ones, in the design's order.
     """
 
     n: int
@@ -32,6 +34,7 @@ class TableRows:
     slots: NDArray[np.intp]
     unseen: dict[str, int] = field(default_factory=dict)  # for each column, the number of rows with an unknown level
     shift: Floats | None = None  # (q,): subtracted from the numbers as they are read
+    sparse: Sparse | None = None  # further numbers, most of them 0
 
     @property
     def q(self) -> int:
@@ -39,14 +42,24 @@ class TableRows:
         return len(self.numbers) if isinstance(self.numbers, tuple) else self.numbers.shape[1]
 
     @property
+    def s(self) -> int:
+        """The number of sparse columns."""
+        return 0 if self.sparse is None else self.sparse.columns
+
+    @property
+    def rare(self) -> bool:
+        """Whether some columns are 0 in most rows, so that a subsample may know little of them."""
+        return bool(self.levels) or self.sparse is not None
+
+    @property
     def first(self) -> NDArray[np.int64]:
         """The slot of each category's reference level."""
-        return 1 + self.q + np.concatenate([[0], np.cumsum(self.levels, dtype=np.int64)])[: len(self.levels)].astype(np.int64)
+        return 1 + self.q + self.s + np.concatenate([[0], np.cumsum(self.levels, dtype=np.int64)])[: len(self.levels)].astype(np.int64)
 
     @property
     def width(self) -> int:
         """The total number of slots."""
-        return 1 + self.q + sum(self.levels)
+        return 1 + self.q + self.s + sum(self.levels)
 
     def block(self, start: int, stop: int, scratch: Floats) -> Floats:
         """The numbers of some rows minus the shift, (stop - start, q) in float64: a view where possible, otherwise in `scratch`."""
@@ -85,7 +98,7 @@ class TableRows:
 
     def far_means(self) -> Floats:
         """(q,): the approximate mean of each column that lies FAR from 0; 0 for all others, constant ones included."""
-        return far_means(self.strided(max(1, self.n // LOOK)), self._varying)
+        return far_means(self.strided(max(1, self.n // LOOK)), self._varying) if self.q else np.empty(0)
 
     def _varying(self, j: int) -> tuple[float, float] | None:
         column = self.numbers[j] if isinstance(self.numbers, tuple) else self.numbers[:, j]
@@ -117,8 +130,8 @@ class TableRows:
 
     def _pick(self, index: Any) -> TableRows:
         numbers = tuple(c[index] for c in self.numbers) if isinstance(self.numbers, tuple) else self.numbers[index]
-        codes = np.ascontiguousarray(self.codes[index])
-        return TableRows(len(codes), numbers, codes, self.levels, self.slots, shift=self.shift)
+        codes, sparse = np.ascontiguousarray(self.codes[index]), None if self.sparse is None else self.sparse[index]
+        return TableRows(len(codes), numbers, codes, self.levels, self.slots, shift=self.shift, sparse=sparse)
 
 
 def far_means(few: TableRows, varying: Callable[[int], tuple[float, float] | None]) -> Floats:
@@ -159,3 +172,16 @@ def moved(intercept: Floats, centre: Floats, coef: Floats) -> Floats:
 def of_array(x: NDArray[Any]) -> TableRows:
     """The rows of a matrix of numbers; nothing is copied."""
     return TableRows(x.shape[0], x, np.zeros((x.shape[0], 0), np.int32), (), np.arange(1, 1 + x.shape[1]))
+
+
+def of_matrix(x: Any) -> TableRows:
+    """The rows of a sparse matrix of SciPy, CSR or CSC; columns more than half full are made dense, and so are centred where that is due.
+
+    ValueError for a value that is not finite.
+    """
+    n, held = x.shape[0], of_scipy(x)
+    full = held.counts() > n / 2
+    thin = None if full.all() else held if not full.any() else of_scipy(held.x[:, np.flatnonzero(~full)])
+    numbers = held.x[:, np.flatnonzero(full)].toarray() if full.any() else np.empty((n, 0))
+    slots = np.where(full, np.cumsum(full), full.sum() + np.cumsum(~full))
+    return TableRows(n, numbers, np.zeros((n, 0), np.int32), (), slots, sparse=thin)

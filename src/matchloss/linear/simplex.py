@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from matchloss.linear import metric as metrics
@@ -9,9 +12,35 @@ from matchloss.linear.metric import Metric
 from matchloss.linear.objective import Objective
 from matchloss.linear.passes import Matrix
 from matchloss.linear.rows import Floats
+from matchloss.linear.sources.source import Block, added
 
 CERTAIN = 1e-4  # the share of the start's curvature that is added
 MOST_CURVES = 1 << 23  # limit on rows times classes whose second derivatives are held at once
+WIDE = 1500  # sparse columns of which no Gram matrix is made
+
+
+@dataclass(frozen=True, eq=False)
+class Diagonal:
+    """The diagonal alone of the Gram matrix, (width,)."""
+
+    matrix: Matrix
+    bytes = 0
+
+    def slab(self, blocks: Iterator[Block], rows: int) -> Floats:
+        """That of a slab."""
+        made = np.zeros(self.matrix.rows.width)
+        for block in blocks:
+            self.matrix.add_diagonal(block, np.ones(block.rows) if block.w is None else block.w, made)
+        return made
+
+    def join(self, parts: Sequence[Floats]) -> Floats:
+        """The sum of the slabs'."""
+        return added(parts, (self.matrix.rows.width,))
+
+
+def too_wide(f: Objective) -> bool:
+    """Whether metrics are diagonal because there are too many sparse columns for a Gram matrix."""
+    return f.rows.sparse is not None and f.size > WIDE
 
 
 def start_metric(f: Objective, theta: Floats) -> Metric:
@@ -22,6 +51,10 @@ def start_metric(f: Objective, theta: Floats) -> Metric:
     weights = np.maximum(share @ np.nan_to_num(curve), 1e-6)
     if not f.loss.convex or not (weights > 0).all():
         weights = np.full_like(weights, float(np.abs(weights).mean()) or 1.0)
+    if too_wide(f):
+        curves = (f.source.sum(Diagonal(f.matrix))[f.slots] / f.total)[:, None] * weights + f.ridge[:, None]
+        safe = np.where(curves > 0, curves, np.inf)
+        return Metric(lambda g: g / safe - (g / safe).mean(axis=1, keepdims=True), metrics.NONE)
     step = max(1, f.rows.n // max(50 * f.size, 20_000))
     made = metrics.of_product(_gram(f.strided(step), weights), weights, f.intercept)
     f.suspect(made)

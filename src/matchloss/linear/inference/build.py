@@ -17,7 +17,6 @@ from matchloss.linear.inference.information import Standing, Weights
 from matchloss.linear.objective import Log, Objective
 from matchloss.linear.rows import Floats, TableRows, moved
 from matchloss.linear.solve import blas_on_one_thread, objective
-from matchloss.linear.sparse import SparseRows
 
 if TYPE_CHECKING:
     from matchloss.linear.plan import Design
@@ -74,8 +73,6 @@ def infer_rows(
 ) -> Inference:
     """The same for rows as passes read them."""
     loss = fit.loss
-    if isinstance(rows, SparseRows):
-        raise DomainError("standard errors are there for dense columns and categories: pass X.toarray() to fit and inference")
     if weights not in ("repeat", "trials"):
         raise DomainError(f'weights is {weights!r}; allowed: "repeat" (a weight counts equal rows), "trials" (a row is a mean of so many)')
     if not loss.smooth:
@@ -228,7 +225,7 @@ def _levels_at_the_end(f: Objective) -> NDArray[np.bool_] | None:
     if not f.rows.levels or (f.outputs is None and not _has_an_end(f.loss)):
         return None
     weight = np.ones(f.rows.n) if f.weight is None else f.weight
-    start = 1 + f.rows.q
+    start = 1 + f.rows.q + f.rows.s
     mass = f.matrix.transposed(weight)[start:]
     if f.outputs is None:
         got = f.matrix.transposed(weight * f.target)[start:] / np.where(mass > 0, mass, 1)

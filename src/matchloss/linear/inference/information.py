@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from matchloss.linear.objective import Objective
 from matchloss.linear.passes import Matrix
@@ -121,6 +122,9 @@ def cluster_sums(rows: TableRows, error: Floats, cluster: NDArray[np.intp], coun
     x = rows.block(0, rows.n, np.empty((rows.n, rows.q)))
     for j in range(rows.q):
         made[:, 1 + j] = np.bincount(cluster, error * x[:, j], count)
+    if rows.sparse is not None:
+        each = sparse.csr_array((error, (cluster, np.arange(rows.n))), shape=(count, rows.n))
+        made[:, 1 + rows.q : 1 + rows.q + rows.s] = (each @ rows.sparse.x).toarray()
     for c, (first, levels) in enumerate(zip(rows.first, rows.levels, strict=True)):
         made[:, first : first + levels] = np.bincount(cluster * levels + rows.codes[:, c], error, count * levels).reshape(count, levels)
     return made
@@ -136,6 +140,8 @@ def row_variances(rows: TableRows, slots: NDArray[np.intp], covariance: Floats) 
             along = np.empty((block.stop - block.start, rows.width))
             design.raw(block, wide, along)
             each = along[:, 0] + np.einsum("ij,ij->i", block.x, along[:, 1 : 1 + rows.q])
+            if block.sparse is not None:
+                each += np.asarray(block.sparse.matrix.multiply(along[:, design.thin]).sum(axis=1)).ravel()
             if rows.levels:
                 each += np.take_along_axis(along, first + block.codes, axis=1).sum(axis=1)
             made[block.start : block.stop] = each

@@ -15,7 +15,6 @@ from matchloss.linear.penalties.fit import Problem, problem
 from matchloss.linear.penalties.path import Path, alphas_of, path
 from matchloss.linear.rows import Floats, TableRows
 from matchloss.linear.solve import Options, Solution, raw_of
-from matchloss.linear.sparse import SparseRows
 from matchloss.losses import Loss
 
 try:
@@ -103,8 +102,6 @@ class Searching(Linear):
 
     def _raw_at(self, rows: TableRows, s: Solution, offset: Floats | None) -> Floats:
         """The raw predictions of a solution."""
-        if isinstance(rows, SparseRows):
-            return rows.times(s.coef) + s.intercept + (0.0 if offset is None else offset)
         return raw_of(rows, s.intercept, s.coef, s.centre, offset)
 
     def _options(self) -> Options:

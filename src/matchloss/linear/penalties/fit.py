@@ -18,7 +18,6 @@ from matchloss.linear.penalties.working_sets import Wide, csc_of, working_sets
 from matchloss.linear.plan import Category, Design
 from matchloss.linear.rows import Floats, TableRows
 from matchloss.linear.solve import Options, Solution, blas_on_one_thread, objective
-from matchloss.linear.sparse import SparseRows
 
 if TYPE_CHECKING:
     from matchloss.losses import Loss
@@ -86,35 +85,29 @@ def problem(
     l1: bool,
 ) -> Problem:
     """The problem that is asked for; `l1`: whether it is one that can make coefficients 0. ValueError for what no solver takes."""
-    _refuse(loss, isinstance(rows, SparseRows))
+    _refuse(loss)
     columns = named(design, names)
     groups = grouped(asked, design, columns)
     lines = factors(asked, columns), *limits(asked, columns)
     rows, (factor, low, high), members = _with_all_levels(rows, design, columns.places, groups, lines)
     f = objective(loss, rows, target, weight, offset, 0.0, None, intercept)
     unit = penalty_of(factor, low, high, members, intercept)
-    wide = None
-    if isinstance(f.rows, SparseRows):
-        if groups:
-            raise ValueError("groups are there for dense columns and categories, not for sparse columns")
-        wide = Wide(f, f.rows.csc)
-    elif l1 and not groups and f.size > (GRAM_COLUMNS if not rows.levels else GRAM_LIMIT):
-        wide = Wide(f, csc_of(f.rows) if rows.levels else None)
+    wide, thin = None, rows.sparse is not None
+    if not groups and f.size > (GRAM_LIMIT if (rows.levels and not thin) or not l1 else GRAM_COLUMNS) and (l1 or thin):
+        wide = Wide(f, csc_of(f.rows) if rows.rare else None)
     elif f.size > GRAM_LIMIT:
         raise ValueError(f"groups, bounds and factors without l1 take up to {GRAM_LIMIT} columns; there are {f.size}")
     return Problem(f, unit, tuple(groups), tuple(index + int(intercept) for index in members), wide)
 
 
-def _refuse(loss: Loss, sparse: bool) -> None:
-    what = "sparse columns" if sparse else "l1, penalty_factor, groups and bounds"
+def _refuse(loss: Loss) -> None:
+    what = "l1, penalty_factor, groups and bounds"
     if loss.family == "simplex":
-        raise ValueError(
-            f"{what} are there for one raw prediction a row; {loss.name} of three classes or more has dense columns and l2 alone"
-        )
+        raise ValueError(f"{what} are there for one raw prediction a row; {loss.name} of three classes or more has l2 alone")
     if not loss.smooth:
-        raise ValueError(f"{what} need a loss without kinks: {loss!r} has dense columns and l2 alone")
+        raise ValueError(f"{what} need a loss without kinks: {loss!r} has l2 alone")
     if not loss.convex:
-        raise ValueError(f"{what} need a convex loss: {loss!r} has dense columns and l2 alone")
+        raise ValueError(f"{what} need a convex loss: {loss!r} has l2 alone")
 
 
 Lines = tuple[Floats, Floats, Floats]  # the factor of each coefficient, its least and its greatest value
@@ -129,8 +122,15 @@ def _with_all_levels(
     slots, (factor, low, high) = list(rows.slots), (list(line) for line in lines)
     extra: dict[Any, list[int]] = {}
     if design is not None:
+        thin = range(1 + rows.q, 1 + rows.q + rows.s)
         categories = [c for c in design.columns if isinstance(c, Category)]
-        for first, category in zip(rows.first, categories, strict=True):
+        sparse = [c.name for c in categories if places[c.name] and rows.slots[places[c.name][0]] in thin]
+        for group, members in groups.items():
+            if both := set(members).intersection(sparse):
+                raise ValueError(
+                    f"group {group!r} has {min(both)!r}, a sparse column of booleans: pass it as numbers, or as a dense column"
+                )
+        for first, category in zip(rows.first, [c for c in categories if c.name not in sparse], strict=True):
             if any(category.name in members for members in groups.values()) and len(category.levels) > 1:
                 own = places[category.name]
                 extra[category.name] = [len(slots)]
@@ -160,9 +160,8 @@ def solution(p: Problem, at: Measure, pen: Penalty, left: float, stuck: bool, op
     said = [] if converged else [f"Not converged: the KKT residual is {left:.1e}, above tol = {options.tol:g}. More passes may help."]
     coef, constant = at.theta[head:].copy(), at.theta[0] if head else np.zeros(())
     centre = np.zeros(len(coef))
-    if not isinstance(f.rows, SparseRows):
-        constant, centre = f.rows.uncentred(np.asarray(constant), coef)
-        coef, constant = folded(f.rows, coef, float(constant))
+    constant, centre = f.rows.uncentred(np.asarray(constant), coef)
+    coef, constant = folded(f.rows, coef, float(constant))
     return Solution(
         intercept=float(constant),
         coef=coef,

@@ -23,12 +23,11 @@ from matchloss.linear.penalties.newton import SHORT, prox_newton
 from matchloss.linear.penalties.penalty import Index, Penalty
 from matchloss.linear.rows import Floats, TableRows, of_array
 from matchloss.linear.solve import objective
+from matchloss.linear.sparse import Columns
 
 FIRST = {"sparse": 100, "dense": 20}  # columns of the first set: a Gram matrix costs their square
 INNER = 0.1  # of the residual that a Newton step leaves
 AT_ONCE = 512  # columns a thread takes
-
-Columns = tuple[Any, Any, Any]  # indptr, indices (int32), data
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +103,8 @@ class Wide:
 
 def csc_of(rows: TableRows) -> Columns:
     """All columns of the design as CSC, in the order of the coefficients: a level's is its rows, with ones."""
+    if rows.sparse is not None and rows.s == rows.width - 1:
+        return rows.sparse.csc
     place = np.full(rows.width, -1)
     place[rows.slots] = np.arange(len(rows.slots))
     parts: list[tuple[Any, Any]] = [(np.empty(0, np.int32), np.empty(0))] * len(rows.slots)
@@ -113,6 +114,11 @@ def csc_of(rows: TableRows) -> Columns:
             column = column if rows.shift is None else column - rows.shift[j]
             index = np.flatnonzero(column)
             parts[place[1 + j]] = index.astype(np.int32), column[index]
+    if rows.sparse is not None:
+        ends, index, data = rows.sparse.csc
+        for j, slot in enumerate(range(1 + rows.q, 1 + rows.q + rows.s)):
+            if place[slot] >= 0:
+                parts[place[slot]] = index[ends[j] : ends[j + 1]], data[ends[j] : ends[j + 1]]
     for c, (first, levels) in enumerate(zip(rows.first, rows.levels, strict=True)):
         codes = rows.codes[:, c]
         order, counts = np.argsort(codes, kind="stable").astype(np.int32), np.bincount(codes, minlength=levels)

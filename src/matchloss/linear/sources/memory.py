@@ -62,7 +62,8 @@ class Memory:
         for a in range(start, stop, height):
             b = min(a + height, stop)
             w, offset = (None if line is None else line[a:b] for line in (self.weight, self.offset))
-            yield Block(a, b, self.rows.block(a, b, scratch), self.rows.codes[a:b], self.target[a:b], w, offset)
+            thin = None if self.rows.sparse is None else self.rows.sparse.block(a, b)
+            yield Block(a, b, self.rows.block(a, b, scratch), self.rows.codes[a:b], self.target[a:b], w, offset, thin)
 
     def sum(self, term: Term[T]) -> T:
         """One pass over all rows, on threads."""

@@ -7,7 +7,7 @@ of each, and joins the parts in the order of the rows. So no loss, no kernel and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from matchloss.engine import threads
 from matchloss.linear.rows import Floats, TableRows
+from matchloss.linear.sparse import Entries
 
 if TYPE_CHECKING:
     from matchloss.linear.sources.memory import Memory
@@ -33,11 +34,16 @@ class Block:
     y: NDArray[Any]  # (r,) float64; labels (r,) int64 or distributions (r, K) for a simplex loss; empty if rows have no target
     w: Floats | None = None  # (r,); None: each weighs 1
     offset: Floats | None = None  # (r,) or (r, K), added to the raw predictions
+    sparse: Entries | None = None
 
     @property
     def rows(self) -> int:
         """How many."""
         return self.stop - self.start
+
+    def mapped(self, change: Callable[[Floats], Floats]) -> Block:
+        """With changed numbers; a 0 must stay one."""
+        return replace(self, x=change(self.x), sparse=None if self.sparse is None else self.sparse.mapped(change))
 
 
 class Layout(Protocol):
