@@ -129,6 +129,12 @@ def test_one_cause_is_one_finding() -> None:
     first, last = merged(found)
     assert sorted(first.touches) == ["hessian", "matching"]
     assert last.check == "cost"
+    apart = [Finding("reductions", "error", "a"), Finding("accuracy", "error", "b", cause="sums"), Finding("accuracy", "error", "c")]
+    first, sums = merged(apart)
+    assert first.touches == ("accuracy",) and sums.message == "b"
+    branch, declared = merged([*(Finding(c, "error", c, cause=w) for c, w in (("jumps", ""), ("accuracy", "cut-off"))),
+                               Finding("convex", "note", "declared", cause="declared")])  # fmt: skip
+    assert (branch.check, branch.touches, declared.check) == ("jumps", ("accuracy",), "convex")
 
 
 def rude(raw, target):  # type: ignore[no-untyped-def]

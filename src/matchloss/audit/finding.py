@@ -23,6 +23,7 @@ class Finding:
     counterexample: Mapping[str, Any] = field(default_factory=dict)  # names to numbers, strings and lists of them: input, got, expected
     snippet: str = ""  # Python that runs and shows it; it names the function `fn` where that cannot be imported
     touches: tuple[str, ...] = ()  # what else the same cause breaks: other dtypes, reductions, checks
+    cause: str = ""  # what a change would mend, where that is not what the check is named after; `causes` says what explains what
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,9 @@ def as_json(reports: Sequence[Report]) -> str:
 
 def as_data(report: Report) -> dict[str, Any]:
     """A report as plain data; NaN and infinities as text, which JSON does not have."""
-    made = asdict(report) | {"outcome": report.outcome, "reason": report.why if report.outcome == "not judged" else ""}
+    made: dict[str, Any] = asdict(report) | {"outcome": report.outcome, "reason": report.why if report.outcome == "not judged" else ""}
+    for finding in made["findings"]:
+        del finding["cause"]  # by which findings were merged
     return _plain(made)
 
 

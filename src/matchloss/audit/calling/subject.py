@@ -71,7 +71,8 @@ class Subject(Calls):
 
     def finding(
         self, severity: str, message: str, *, x: Any = None, y: Any = None, dtype: str = "float64", show: str = "value",
-        got: Any = None, expected: Any = None, code: list[str] | None = None, options: dict[str, Any] | None = None, **more: Any,
+        got: Any = None, expected: Any = None, code: list[str] | None = None, options: dict[str, Any] | None = None, cause: str = "",
+        **more: Any,
     ) -> Finding:  # fmt: skip
         """A finding with its counterexample and snippet. x, y: one row or a few; show: "value", "gradient" or "hessian", or `code`,
         lines that come after `x = ...` and `y = ...`. options: keywords of the call, NumPy arrays or plain values."""
@@ -87,7 +88,8 @@ class Subject(Calls):
             example["got"] = plain(got)
         if expected is not None:
             example["right"] = plain(expected)
-        return Finding("", severity, message, example, "" if x is None else self.snippet(x, y, dtype, show, got, expected, code, options))
+        snippet = "" if x is None else self.snippet(x, y, dtype, show, got, expected, code, options)
+        return Finding("", severity, message, example, snippet, cause=cause)
 
     def snippet(
         self, x: Any, y: Any, dtype: str, show: str, got: Any = None, expected: Any = None, code: list[str] | None = None,

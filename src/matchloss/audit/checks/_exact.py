@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from matchloss.audit.calling.subject import Subject, silence
-from matchloss.audit.checks._rows import Numbers, Rows, attempt, few
+from matchloss.audit.checks._rows import EPS, MAX, ROOM, TINY, Numbers, Rows, attempt, few, is_ordinary, largest, spread
+
+K = 16  # rounding errors of an ordinary formula, each of eps of its terms
 
 
 def known_value(s: Subject, rows: Rows, normalised: bool = True) -> Numbers | None:
@@ -38,9 +42,7 @@ def member_parts(s: Subject, what: str) -> Any:
 
 def known_gradient(s: Subject, rows: Rows) -> Numbers | None:
     """The member's gradient; None where that is not known."""
-    if s.member is None or s.convention.input != "raw":
-        return None
-    return _safely(s.member.gradient, rows)
+    return None if s.member is None or s.convention.input != "raw" else _safely(s.member.gradient, rows)
 
 
 def _safely(function: Any, rows: Rows) -> Numbers | None:
@@ -49,3 +51,33 @@ def _safely(function: Any, rows: Rows) -> Numbers | None:
             return np.asarray(few(function, rows), dtype=np.float64)
         except (ValueError, TypeError, NotImplementedError, ArithmeticError):
             return None
+
+
+@dataclass(frozen=True)
+class Lower:
+    """Results in a lower dtype, and float64's at the same stored predictions."""
+
+    dtype: str
+    rows: Rows
+    got: Numbers
+    right: Numbers
+    moved: Numbers  # how far the right one moves within rounding of the predictions
+    known: Any  # where the two can be compared
+    wrong: Any  # ordinary rows where they differ by more than the dtype can be blamed for
+
+
+def lower(s: Subject, what: str, rows_of: Callable[[str], Rows], terms: Callable[[Rows, Numbers], Numbers]) -> Iterator[Lower]:
+    """Value or gradient in each lower dtype, at rows of the dtype; terms: the size of the formula's terms."""
+    function = getattr(s, what)
+    for dtype in s.dtypes if "float64" in s.dtypes else ():
+        if dtype == "float64":
+            continue
+        rows = rows_of(dtype)
+        got, right = attempt(function, rows, dtype), attempt(function, rows)
+        if got is None or right is None:
+            continue
+        with silence():
+            error, moved = largest(np.abs(got - right)), spread(function, rows, right, EPS[dtype])
+            allowed = K * EPS[dtype] * terms(rows, right) + 4 * moved + TINY[dtype]
+            known = np.isfinite(error) & np.isfinite(allowed) & (largest(np.abs(right)) < MAX[dtype] / ROOM)
+            yield Lower(dtype, rows, got, right, moved, known, known & (error > allowed) & is_ordinary(s, rows, dtype))

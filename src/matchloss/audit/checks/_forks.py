@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import pickle
-import select
-import signal
-import time
+import multiprocessing
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from typing import Any
 
 from matchloss.audit.calling.subject import silence
@@ -17,55 +14,28 @@ LIMIT = 2.0  # seconds for the child, twice: a busy machine is no defect
 
 def in_child(call: Callable[[], Any]) -> Any:
     """What the call gives there; a text that says what happened where it gives nothing; None where processes cannot be forked."""
-    if not hasattr(os, "fork"):
+    if "fork" not in multiprocessing.get_all_start_methods() or multiprocessing.current_process().daemon:
         return None
-    found: Any = None
+    context = multiprocessing.get_context("fork")
     for _ in range(2):
-        found = _once(call)
-        if not isinstance(found, str) or found != "does not return":
-            break
-    return found
-
-
-def _once(call: Callable[[], Any]) -> Any:
-    read, write = os.pipe()
-    with silence():
-        child = os.fork()
-    if child == 0:
-        code = 1
+        ours, theirs = context.Pipe(duplex=False)
+        child = context.Process(target=_tell, args=(call, theirs), daemon=True)
+        with silence():
+            child.start()
+        theirs.close()
         try:
-            os.close(read)
-            with os.fdopen(write, "wb") as pipe:
-                pickle.dump(_tried(call), pipe)
-            code = 0
+            if ours.poll(LIMIT):
+                return ours.recv()
+        except EOFError:
+            return "ends the process"
         finally:
-            os._exit(code)
-    os.close(write)
-    try:
-        data = _all(read, time.monotonic() + LIMIT)
-    finally:
-        os.close(read)
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-    if data is None:
-        return "does not return"
-    return pickle.loads(data) if data else "ends the process"
+            child.kill()
+            child.join()
+    return "does not return"
 
 
-def _tried(call: Callable[[], Any]) -> Any:
+def _tell(call: Callable[[], Any], pipe: Connection) -> None:
     try:
-        return call()
+        pipe.send(call())
     except BaseException as error:
-        return f"raises {type(getattr(error, 'original', error)).__name__}"
-
-
-def _all(read: int, end: float) -> bytes | None:
-    """What comes until the other side closes; None if that takes too long."""
-    parts: list[bytes] = []
-    while (left := end - time.monotonic()) > 0:
-        if select.select([read], [], [], left)[0]:
-            part = os.read(read, 1 << 16)
-            if not part:
-                return b"".join(parts)
-            parts.append(part)
-    return None
+        pipe.send(f"raises {type(getattr(error, 'original', error)).__name__}")

@@ -183,13 +183,16 @@ def _class_lines(s: Subject) -> tuple[Lines, Numbers, Numbers]:
     return Lines(s, b, d, np.tile(np.repeat(y, k, axis=0), (n, *[1] * (y.ndim - 1)))), np.zeros(len(b)), h
 
 
-def compared(all_lines: Lines, function: Any, t: Numbers, h: Numbers, found: Numbers, tolerance: Any) -> tuple[Any, Slopes]:
-    """Where what is offered is not the derivative, also not by smaller steps; and the derivatives."""
-    seen = slopes(function(all_lines), t, h)
-    bad = np.isfinite(found) & ~seen.agrees(found, tolerance(found, seen.center))
+def compared(
+    along: Lines, of: str, t: Numbers, h: Numbers, found: Numbers, relative: float, absolute: float
+) -> tuple[NDArray[np.bool_], Slopes]:  # fmt: skip
+    """Where what is offered is not the derivative of "value" or "slope", also not by smaller steps; and the derivatives."""
+
+    def agrees(seen: Slopes, got: Numbers) -> NDArray[np.bool_]:
+        return seen.agrees(got, relative * (np.abs(got) + np.abs(seen.center)) + absolute)
+
+    seen = slopes(getattr(along, of), t, h)
+    bad = np.isfinite(found) & ~agrees(seen, found)
     if bad.any():
-        where = np.flatnonzero(bad)
-        again = slopes(function(all_lines.take(where)), t[where], h[where] / 256, 256.0)
-        fine = again.agrees(found[where], tolerance(found[where], again.center))
-        bad[where[fine]] = False
+        bad[bad] = ~agrees(slopes(getattr(along.take(bad), of), t[bad], h[bad] / 256, 256.0), found[bad])
     return bad, seen

@@ -211,6 +211,27 @@ def at(s: Subject, rows: Rows, i: int, dtype: str = "float64") -> str:
     return where[0].upper() + where[1:]
 
 
+def row(
+    s: Subject, severity: str, said: str, rows: Rows, i: int, show: str = "value", got: Any = None, right: Any = None,
+    dtype: str = "float64", **more: Any,
+) -> Finding:  # fmt: skip
+    """A finding about row i of all: `said` names the place as {at}, what is shown as {what}, and its numbers as {got} and {right}."""
+    got, right = (None if v is None else v[i] for v in (got, right))
+    message = said.format(at=at(s, rows, i, dtype), what=show, got=_or_none(got), right=_or_none(right))
+    return s.finding(
+        severity, message, x=rows.x[i : i + 1], y=rows.y[i : i + 1], dtype=dtype, show=show, got=got, expected=right, **more,
+    )  # fmt: skip
+
+
+def _or_none(v: Any) -> str:
+    return "" if v is None else text(v)
+
+
+def largest(v: Numbers) -> Numbers:
+    """Of each row the largest entry."""
+    return v.max(axis=1) if v.ndim > 1 else v
+
+
 def place(s: Subject, rows: Rows, i: int, dtype: str = "float64") -> str:
     """Where: 'at raw = 20, target 0'."""
     name = {"raw": "raw", "prediction": "prediction", "log_prediction": "log prediction"}[s.convention.input]

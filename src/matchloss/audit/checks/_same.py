@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from matchloss.audit.calling.subject import PAD, Malformed, Raised, Subject
+from matchloss.audit.checks._rows import EPS
 
 # Two results are the same number if they differ by no more than this, relative to the largest of them. A defect of structure is a factor,
 # a missing row, another row; sums in another order, other loops for other sizes and even a computation in float32 stay below it.
@@ -17,16 +18,17 @@ ROUGH = 2.0**-20
 def differ(a: Any, b: Any, dtype: str = "float64") -> Any:
     """Where a and b are not the same, row by row. NaN is the same as NaN, inf as inf."""
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    finite = np.concatenate([np.abs(a[np.isfinite(a)]).ravel(), np.abs(b[np.isfinite(b)]).ravel()])
+    largest = max((np.abs(v[np.isfinite(v)]).max(initial=0.0) for v in (a, b)), default=0.0)
+    both = np.isfinite(a) & np.isfinite(b)
     with np.errstate(invalid="ignore"):
-        far = np.abs(a - b) > max(ROUGH, 32 * eps(dtype)) * finite.max(initial=0.0)
-    unlike = (np.isnan(a) != np.isnan(b)) | ((np.isinf(a) | np.isinf(b)) & (a != b) & ~(np.isnan(a) | np.isnan(b)))
-    return unlike | (far & np.isfinite(a) & np.isfinite(b))
+        far = np.abs(a - b) > max(ROUGH, 32 * EPS[dtype]) * largest
+    return np.where(both, far, (a != b) & ~(np.isnan(a) & np.isnan(b)))
 
 
-def eps(dtype: str) -> float:
-    """The step of numbers about 1."""
-    return {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}[dtype]
+def first(bad: Any) -> slice | None:
+    """The first row of which anything is bad, as a slice; None if there is none."""
+    rows = np.asarray(bad).reshape(len(bad), -1).any(axis=1)
+    return slice(i := int(np.argmax(rows)), i + 1) if rows.any() else None
 
 
 def roles(s: Subject) -> dict[str, str | None]:
@@ -39,14 +41,8 @@ def roles(s: Subject) -> dict[str, str | None]:
     default = s.callee.options.get(c.reduction_argument)
     if isinstance(default, str) and default not in names and c.reduction != "none":
         names[c.reduction] = default  # it calls its mean something else
-    found = dict(names)
-    for role, name in names.items():
-        try:
-            if (np.size(s.framework.numbers(s.call(x, y, reduction=name))) == 1) == (role == "none"):
-                del found[role]
-        except Raised:
-            del found[role]
-    return found
+    sizes = {role: tolerant(lambda name=name: np.size(s.framework.numbers(s.call(x, y, reduction=name)))) for role, name in names.items()}
+    return {role: name for role, name in names.items() if sizes[role] is not None and (sizes[role] == 1) == (role != "none")}
 
 
 def of(role: str, v: Any) -> Any:
@@ -71,14 +67,9 @@ def attempt(call: str) -> list[str]:
     return ["try:", f"    print({call})", "except Exception as error:", "    print(type(error).__name__, error)"]
 
 
-def refused(call: str) -> list[str]:
-    """Python that shows what should be refused."""
-    return [f"print({call})", "# right: an error, or NaN"]
-
-
-def tolerant(call: Callable[[], Any]) -> Any:
+def tolerant(call: Callable[..., Any], *arguments: Any) -> Any:
     """What the call gives; None where the function raises or returns what is no loss."""
     try:
-        return call()
+        return call(*arguments)
     except (Raised, Malformed):
         return None

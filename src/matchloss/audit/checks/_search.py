@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,9 +24,12 @@ NEAR = 1e-3
 LEVEL = 1e-12
 
 
-def graded(promise: bool | None, otherwise: str) -> tuple[str, str]:
-    """The severity of a property that fails, and how the message starts: what a loss says of itself counts."""
-    return ("note", "declared: ") if promise is False else ("error", "against what is declared: ") if promise else (otherwise, "")
+def graded(promise: bool | None, finding: Finding) -> Finding:
+    """A finding that a property fails, with the severity that it has where the loss says of itself that it has the property, or not."""
+    if promise is None:
+        return finding
+    severity, start, cause = ("error", "against what is declared: ", "") if promise else ("note", "declared: ", "declared")
+    return replace(finding, severity=severity, message=start + finding.message, cause=cause)
 
 
 # --- least ----------------------------------------------------------------------------------------------------------------------
@@ -186,15 +189,12 @@ def slope(subject: Subject, x: Numbers, y: NDArray[Any]) -> Numbers:
     """The gradient: the function's own, or by differences of five points, good to about 1e-10 of the value."""
     if subject.differentiable:
         return subject.gradient(x, y)
-    if not subject.classes:
-        return _difference(subject, x, y, np.ones_like(x))
-    return np.stack([_difference(subject, x, y, np.broadcast_to(e, x.shape)) for e in np.eye(CLASSES)], axis=-1)
-
-
-def _difference(subject: Subject, x: Numbers, y: NDArray[Any], direction: Numbers) -> Numbers:
     h = 1e-3 if subject.convention.input == "raw" else 1e-3 * float(np.abs(x).min())
-    parts = [c * subject.value(x + k * h * direction, y) for k, c in ((-2, 1.0), (-1, -8.0), (1, 8.0), (2, -1.0))]
-    return sum(parts[1:], parts[0]) / (12 * h)
+    along = [
+        sum(c * subject.value(x + k * h * e, y) for k, c in ((-2, 1.0), (-1, -8.0), (1, 8.0), (2, -1.0))) / (12 * h)
+        for e in (np.eye(CLASSES) if subject.classes else [1.0])
+    ]
+    return np.stack(along, axis=-1) if subject.classes else np.asarray(along[0])
 
 
 # --- findings -----------------------------------------------------------------------------------------------------------------------
@@ -203,12 +203,10 @@ def _difference(subject: Subject, x: Numbers, y: NDArray[Any], direction: Number
 def rows_code(subject: Subject, shown: list[str]) -> list[str]:
     """Lines of a snippet: v, the loss of each row as a float, whatever the function reduces; then `shown`."""
     sign = "-" if subject.convention.sign < 0 else ""
-    other = [f"z{i}" for i in range(len(subject.convention.others))]
     if subject.per_row:
-        total = ".sum(-1)" if subject.elementwise else ""
-        return [f"v = [{sign}float(a) for a in {subject.quote()}{total}]", *shown]
+        return [f"v = [{sign}float(a) for a in {subject.quote()}{'.sum(-1)' if subject.elementwise else ''}]", *shown]
     part = "[i]" if subject.scalar else "[i : i + 1]"
-    others = [z if what == "identity" else z + part for z, what in zip(other, subject.convention.others, strict=True)]
+    others = [f"z{i}" if what == "identity" else f"z{i}{part}" for i, what in enumerate(subject.convention.others)]
     call = subject.callee.quote(subject.place("x" + part, "y" + part, others), {})
     return [f"v = [{sign}float({call}) for i in range(len(x))]", *shown]
 
@@ -218,19 +216,15 @@ def compared(
 ) -> Finding:  # fmt: skip
     """A finding whose snippet prints the (expected) loss at the right prediction, and at another where it is no greater."""
     used = [k for k in range(len(targets)) if weights[k]]
-    w = [round(float(weights[k]), 6) for k in used]
-    x = np.stack([right] * len(used) + [lower] * len(used))
-    y = np.concatenate([targets[used]] * 2)
-    v = subject.value(x, y)
-    n = len(used)
-    got = [float(np.dot(w, v[:n])), float(np.dot(w, v[n:]))]
-    if n == 1:
-        shown = ["print(v)"]
-    else:
-        shown = [f"w = {literal(w)}", *(f"print(sum(a * b for a, b in zip(w, v[{part}])))" for part in (f":{n}", f"{n}:"))]
-    shown.append(f"# {literal(plain(got))}: the second is no greater than the first, which is at the right prediction")
-    example = {"weights": w} if n > 1 else {}
-    return subject.finding(severity, message, x=x, y=y, code=rows_code(subject, shown), got=got, **example, **more)
+    w, n = [round(float(weights[k]), 6) for k in used], len(used)
+    x, y = np.stack([right] * n + [lower] * n), np.concatenate([targets[used]] * 2)
+    got = (subject.value(x, y).reshape(2, n) @ w).tolist()
+    if n > 1:
+        more["weights"] = w
+    sums = [f"w = {literal(w)}", *(f"print(sum(a * b for a, b in zip(w, v[{part}])))" for part in (f":{n}", f"{n}:"))]
+    shown = sums if n > 1 else ["print(v)"]
+    shown.append(f"# {literal(got)}: the second is no greater than the first, which is at the right prediction")
+    return subject.finding(severity, message, x=x, y=y, code=rows_code(subject, shown), got=got, **more)
 
 
 def sloping(subject: Subject, severity: str, message: str, x: Numbers, y: NDArray[Any], got: Any, right: Any) -> Finding:

@@ -24,32 +24,31 @@ def convex(subject: Subject) -> Iterator[Finding]:
     middle = (low + high) / 2
     n = len(y)
     f = subject.value(np.concatenate([low, middle, high]), np.concatenate([y, y, y])).reshape(3, n)
-    own = _negative(subject, middle, y) if subject.callee.hessian is not None else None
-    at = "raw" if subject.convention.input == "raw" else "a prediction of"
-    if own is not None:
-        severity, start = graded(subject.promises.convex, "warning")
+    at, promise = "raw" if subject.convention.input == "raw" else "a prediction of", subject.promises.convex
+    if subject.callee.hessian is not None and (own := _negative(subject, middle, y)) is not None:
         i, h = own
-        yield subject.finding(
-            severity, f"{start}at {at} {said(middle[i])} and target {said(y[i])} its second derivative is {h:.3g}: steps that "
-            "divide by it, Newton's or a booster's, go uphill there.", x=middle[i : i + 1], y=y[i : i + 1], show="hessian", got=h,
-        )  # fmt: skip
+        message = (
+            f"at {at} {said(middle[i])} and target {said(y[i])} its second derivative is {h:.3g}: steps that divide by it, Newton's or a "
+            "booster's, go uphill there."
+        )
+        shown = subject.finding("warning", message, x=middle[i : i + 1], y=y[i : i + 1], show="hessian", got=h)
+        yield graded(promise, shown)
         return
-    gap = f[1] - (f[0] + f[2]) / 2
-    size = np.abs(f).sum(axis=0)
+    gap, size = f[1] - (f[0] + f[2]) / 2, np.abs(f).sum(axis=0)
     scale = np.nanmedian(size[np.isfinite(size)]) if np.isfinite(size).any() else 0.0
     reach = np.abs(np.stack([low, high])).reshape(2, n, -1).max(axis=(0, 2)) * (1 + np.abs(y))
     above = np.isfinite(gap) & (gap > MATERIAL * size + 1e-9 * scale + 16 * np.finfo(float).eps * reach)
     if not above.any():
         return
     i = int(np.flatnonzero(above)[0])
-    severity, start = graded(subject.promises.convex, "note")
     here, mean = float(f[1, i]), float(f[0, i] + f[2, i]) / 2
-    shown = ["print(v[1], (v[0] + v[2]) / 2)", f"# {here!r} {mean!r}: in the middle, and the mean of the ends"]
-    yield subject.finding(
-        severity, f"{start}not convex: for target {said(y[i])} the loss at {at} {said(middle[i])} is {here:.4g}, above its mean {mean:.4g} "
-        f"at {said(low[i])} and {said(high[i])}. Where training ends may depend on where it starts.",
-        x=np.stack([low[i], middle[i], high[i]]), y=np.repeat(y[i], 3), code=rows_code(subject, shown), got=here, mean_of_ends=mean,
-    )  # fmt: skip
+    message = (
+        f"not convex: for target {said(y[i])} the loss at {at} {said(middle[i])} is {here:.4g}, above its mean {mean:.4g} at "
+        f"{said(low[i])} and {said(high[i])}. Where training ends may depend on where it starts."
+    )
+    code = rows_code(subject, ["print(v[1], (v[0] + v[2]) / 2)", f"# {here!r} {mean!r}: in the middle, and the mean of the ends"])
+    x = np.stack([low[i], middle[i], high[i]])
+    yield graded(promise, subject.finding("note", message, x=x, y=np.repeat(y[i], 3), code=code, got=here, mean_of_ends=mean))
 
 
 def _chords(subject: Subject) -> tuple[Numbers, Numbers, NDArray[Any]]:
@@ -97,16 +96,17 @@ def invariance(subject: Subject) -> Iterator[Finding]:
 
     Which class is called 0, and where a scale starts, is arbitrary; a loss that depends on it treats classes, labels or places unequally.
     """
+    if subject.kind in ("count", "positive"):
+        raise Skip("of counts and positive numbers nothing is expected")
     if subject.classes:
         yield from _permuted(subject)
-        if subject.convention.input == "raw":
-            yield from _shifted(subject)
-    elif subject.kind == "binary":
-        yield from _exchanged(subject)
-    elif subject.kind == "regression":
-        yield from _translated(subject)
-    else:
-        raise Skip("of counts and positive numbers nothing is expected")
+    for x, y, x2, y2, said_so in _moves(subject):
+        a, b = subject.value(x, y), subject.value(x2, y2)
+        if (bad := _differ(a, b)).any():
+            j = int(np.argmax(bad))
+            numbers = {"x": said(x[j]), "x2": said(x2[j]), "y": said(y[j]), "y2": said(y2[j]), "a": f"{a[j]:.4g}", "b": f"{b[j]:.4g}"}
+            yield _pair(subject, "note", said_so.format(**numbers), [x[j], x2[j]], [y[j], y2[j]], [a[j], b[j]])
+            return
 
 
 def _differ(a: Numbers, b: Numbers) -> NDArray[np.bool_]:
@@ -118,91 +118,62 @@ def _differ(a: Numbers, b: Numbers) -> NDArray[np.bool_]:
 
 
 def _pair(subject: Subject, severity: str, message: str, x: Any, y: Any, got: Any) -> Finding:
-    return subject.finding(severity, message, x=np.stack(x), y=np.stack(y), got=[float(g) for g in got],
-                           code=rows_code(subject, ["print(v)", f"# {[float(g) for g in got]!r}"]))  # fmt: skip
+    got = [float(g) for g in got]
+    code = rows_code(subject, ["print(v)", f"# {got!r}"])
+    return subject.finding(severity, message, x=np.stack(x), y=np.stack(y), got=got, code=code)
+
+
+Move = tuple[Numbers, NDArray[Any], Numbers, NDArray[Any], str]
+
+
+def _moves(subject: Subject) -> Iterator[Move]:
+    """Rows, rows that should have the same loss, and what to say of two that have not."""
+    if subject.classes and subject.convention.input == "raw":
+        x = np.concatenate([[[0.0, 1.0, 2.0]], np.round(subject.rng.normal(size=(7, CLASSES)) * 12) / 8])
+        y = np.arange(8) % CLASSES
+        for c in (1.0, -4.0, 32.0):
+            message = f"{c:g} added to the outputs of all classes changes the loss from {{a}} to {{b}}: each output is judged by itself, "
+            yield x, y, x + c, y, message + "so softmax is not how its predictions are read."
+    elif subject.kind == "binary":
+        if subject.convention.input == "log_prediction":
+            raise Skip("log probabilities of one of two labels have no mirror image")
+        x = subject.at(np.array([0.0, 1.0, -1.0, 2.0, -2.0, 0.5, 4.0, -4.0]))
+        message = "labels are treated unequally: the loss of a 1 at {x} is {a}, of a 0 at {x2} it is {b}. Which outcome is called 1 counts."
+        yield x, np.ones(len(x)), -x if subject.convention.input == "raw" else 1.0 - x, np.zeros(len(x)), message
+    elif subject.kind == "regression":
+        y = np.repeat(subject.targets(), 4)
+        x = y + np.tile([1.0, -1.0, 0.25, 3.0], len(y) // 4)
+        message = "the same error costs {a} at target {y} and {b} at {y2}: the loss depends on where the scale of the targets starts."
+        for c in (1.0, -8.0, 64.0):
+            yield x, y, x + c, y + c, message
 
 
 def _permuted(subject: Subject) -> Iterator[Finding]:
     u = np.concatenate([[[0.0, 1.0, 2.0]], np.round(subject.rng.normal(size=(11, CLASSES)) * 12) / 8])
     y = np.concatenate([np.arange(CLASSES), subject.rng.integers(0, CLASSES, 9)])
     u[:CLASSES] = u[0]
-    x, orders = subject.at(u), [np.array(o) for o in list(itertools.permutations(range(CLASSES)))[1:]]
-    moved_x = np.concatenate([x[:, o] for o in orders])
-    moved_y = np.concatenate([np.argsort(o)[y] for o in orders])
+    x, orders = subject.at(u), [list(o) for o in list(itertools.permutations(range(CLASSES)))[1:]]
+    moved_x, moved_y = np.concatenate([x[:, o] for o in orders]), np.concatenate([np.argsort(o)[y] for o in orders])
     base, moved = subject.value(x, y), subject.value(moved_x, moved_y).reshape(len(orders), len(y))
     wrong = np.stack([_differ(base, m) for m in moved])
     if wrong.any():
-        mirror = next(i for i, o in enumerate(orders) if (o == np.arange(CLASSES)[::-1]).all())
         i, j = (int(a) for a in np.argwhere(wrong)[0])
-        ordinal = not wrong[mirror].any()
-        message = ("the order of the classes counts, as in an ordinal loss: " if ordinal else "classes are treated unequally: ") + (
-            f"with classes and label {int(y[j])} in the order {tuple(int(a) for a in orders[i])} the loss is {moved[i, j]:.4g} instead of "
-            f"{base[j]:.4g}.")  # fmt: skip
-        k = i * len(y) + j
-        yield _pair(subject, "note" if ordinal else "warning", message, [x[j], moved_x[k]], [y[j], moved_y[k]], [base[j], moved[i, j]])
-        return
-    if not subject.differentiable:
-        return
-    g, turned = subject.gradient(x, y), subject.gradient(moved_x, moved_y).reshape(len(orders), *x.shape)
-    for order, m in zip(orders, turned, strict=True):
-        bad = np.flatnonzero(_differ(g[:, order], m))
-        if len(bad):
-            j = int(bad[0])
-            yield subject.finding(
-                "warning", f"the loss does not depend on the order of the classes, its gradient does: {said(m[j])} instead of "
-                f"{said(g[j][order])} in the order {tuple(int(a) for a in order)}.", x=x[j][order][None], y=np.argsort(order)[y[j : j + 1]],
-                show="gradient", got=m[j], expected=g[j][order],
-            )  # fmt: skip
-            return
-
-
-def _shifted(subject: Subject) -> Iterator[Finding]:
-    x = np.concatenate([[[0.0, 1.0, 2.0]], np.round(subject.rng.normal(size=(7, CLASSES)) * 12) / 8])
-    y = np.arange(8) % CLASSES
-    base = subject.value(x, y)
-    for c in (1.0, -4.0, 32.0):
-        moved = subject.value(x + c, y)
-        bad = np.flatnonzero(_differ(base, moved))
-        if len(bad):
-            j = int(bad[0])
-            yield _pair(
-                subject, "note", f"{c:g} added to the outputs of all classes changes the loss from {base[j]:.4g} to {moved[j]:.4g}: each "
-                "output is judged by itself, so softmax is not how its predictions are read.",
-                [x[j], x[j] + c], [y[j], y[j]], [base[j], moved[j]],
-            )  # fmt: skip
-            return
-
-
-def _exchanged(subject: Subject) -> Iterator[Finding]:
-    if subject.convention.input == "log_prediction":
-        raise Skip("log probabilities of one of two labels have no mirror image")
-    u = np.array([0.0, 1.0, -1.0, 2.0, -2.0, 0.5, 4.0, -4.0])
-    x = subject.at(u)
-    mirrored = -x if subject.convention.input == "raw" else 1.0 - x
-    ones, zeros = np.ones(len(u)), np.zeros(len(u))
-    a, b = subject.value(x, ones), subject.value(mirrored, zeros)
-    bad = np.flatnonzero(_differ(a, b))
-    if not len(bad):
-        return
-    j = int(bad[0])
-    yield _pair(
-        subject, "note", f"labels are treated unequally: the loss of a 1 at {said(x[j])} is {a[j]:.4g}, of a 0 at {said(mirrored[j])} it "
-        f"is {b[j]:.4g}. Which outcome is called 1 counts.", [x[j], mirrored[j]], [1.0, 0.0], [a[j], b[j]],
-    )  # fmt: skip
-
-
-def _translated(subject: Subject) -> Iterator[Finding]:
-    y = np.repeat(subject.targets(), 4)
-    x = y + np.tile([1.0, -1.0, 0.25, 3.0], len(y) // 4)
-    base = subject.value(x, y)
-    for c in (1.0, -8.0, 64.0):
-        moved = subject.value(x + c, y + c)
-        bad = np.flatnonzero(_differ(base, moved))
-        if len(bad):
-            j = int(bad[0])
-            yield _pair(
-                subject, "note", f"the same error costs {base[j]:.4g} at target {said(y[j])} and {moved[j]:.4g} at {said(y[j] + c)}: the "
-                "loss depends on where the scale of the targets starts.",
-                [x[j], x[j] + c], [y[j], y[j] + c], [base[j], moved[j]],
-            )  # fmt: skip
-            return
+        ordinal = not wrong[orders.index([*range(CLASSES)][::-1])].any()
+        message = (
+            f"{'the order of the classes counts, as in an ordinal loss' if ordinal else 'classes are treated unequally'}: with classes and "
+            f"label {int(y[j])} in the order {tuple(orders[i])} the loss is {moved[i, j]:.4g} instead of {base[j]:.4g}."
+        )
+        k, severity = i * len(y) + j, "note" if ordinal else "warning"
+        yield _pair(subject, severity, message, [x[j], moved_x[k]], [y[j], moved_y[k]], [base[j], moved[i, j]])
+    elif subject.differentiable:
+        g, turned = subject.gradient(x, y), subject.gradient(moved_x, moved_y).reshape(len(orders), *x.shape)
+        for order, m in zip(orders, turned, strict=True):
+            if (bad := _differ(g[:, order], m)).any():
+                j = int(np.argmax(bad))
+                message = (
+                    f"the loss does not depend on the order of the classes, its gradient does: {said(m[j])} instead of {said(g[j][order])} "
+                    f"in the order {tuple(order)}."
+                )
+                row, label = x[j][order][None], np.argsort(order)[y[j : j + 1]]
+                yield subject.finding("warning", message, x=row, y=label, show="gradient", got=m[j], expected=g[j][order])
+                return

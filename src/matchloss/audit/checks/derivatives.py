@@ -8,26 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from matchloss.audit.calling.subject import Subject, silence
+from matchloss.audit.calling.subject import Subject
 from matchloss.audit.checks._check import Skip
+from matchloss.audit.checks._exact import lower
 from matchloss.audit.checks._lines import TOLERANCE, compared, lines
-from matchloss.audit.checks._rows import (
-    EPS,
-    FAILS,
-    MAX,
-    ROOM,
-    TINY,
-    Numbers,
-    Rows,
-    at,
-    attempt,
-    is_ordinary,
-    one_of,
-    ordinary,
-    spread,
-    text,
-    unit,
-)
+from matchloss.audit.checks._rows import FAILS, Numbers, Rows, at, attempt, largest, one_of, ordinary, row, text, unit
 from matchloss.audit.finding import Finding
 
 
@@ -56,8 +41,7 @@ def _against_differences(s: Subject, one: float) -> Iterator[Finding]:
     along, t, h = lines(s)
     try:
         found = along.slope(t)
-        bad, seen = compared(along, lambda some: some.value, t, h, found,
-                              lambda got, right: TOLERANCE * (np.abs(got) + np.abs(right)) + 1e-7 * one)  # fmt: skip
+        bad, seen = compared(along, "value", t, h, found, TOLERANCE, 1e-7 * one)
     except FAILS as error:
         raise Skip(f"it refuses a prediction: {error}") from error
     if not bad.any():
@@ -67,50 +51,39 @@ def _against_differences(s: Subject, one: float) -> Iterator[Finding]:
     steady = bad & (np.abs(seen.center) > 1e-3 * one)
     ratio = found[steady] / seen.center[steady] if steady.any() else np.array([])
     share = bad.sum() / max(1, (np.abs(found) + np.abs(seen.center) > 1e-3 * one).sum())
+    how = "training does not follow the value that it reports"
     if ratio.size > 3 and share > 0.5 and np.ptp(ratio) < 1e-4 * np.abs(ratio).max():
-        how = (
-            f"it is {text(ratio.mean())} times the slope everywhere"
-            if ratio.mean() > 0
-            else f"it has the wrong sign ({text(ratio.mean())} times)"
-        )
+        times = text(ratio.mean())
+        how = f"it is {times} times the slope everywhere" if ratio.mean() > 0 else f"it has the wrong sign ({times} times)"
     elif found[i] == 0:
         how = "it is 0 where the value changes, so that nothing is learned there"
-    else:
-        how = "training does not follow the value that it reports"
-    axis = "" if not s.classes else f" along {text(along.direction[i])}"
-    message = f"{at(s, rows, i)} the gradient{axis} is {text(found[i])}, but the value's slope is {text(seen.center[i])}: {how}."
-    yield s.finding("error", message, x=rows.x[i : i + 1], y=rows.y[i : i + 1], show="gradient", got=found[i], expected=seen.center[i])
+    axis = f" along {text(along.direction[i])}" if s.classes else ""
+    message = f"{{at}} the gradient{axis} is {{got}}, but the value's slope is {{right}}: {how}."
+    yield row(s, "error", message, rows, i, "gradient", found, seen.center)
 
 
 def _in_lower_dtypes(s: Subject, one: float) -> Iterator[Finding]:
     """The gradient of each lower dtype against float64's at the same stored x."""
     along, t, _ = lines(s)
-    told: list[tuple[Finding, str, str]] = []
-    for dtype in s.dtypes:
-        if dtype == "float64" or "float64" not in s.dtypes:
-            continue
-        raw = along.rows(t)
+    raw = along.rows(t)
+
+    def rows_of(dtype: str) -> Rows:
         rows = Rows(s.round(raw.x, dtype), raw.y if raw.y.ndim == 1 or not s.soft else s.round(raw.y, dtype))
-        if s.convention.input != "raw" and s.kind != "regression":
-            inside = (rows.x != 0) & ((rows.x < 1) | (s.kind in ("count", "positive")))
-            rows = rows.take(inside.reshape(len(rows), -1).all(axis=1))
-        got, goal = attempt(s.gradient, rows, dtype), attempt(s.gradient, rows)
-        if got is None or goal is None:
-            continue
-        with silence():
-            error, size = np.abs(got - goal), np.abs(goal)
-            if error.ndim > 1:
-                error, size = error.max(axis=1), size.max(axis=1)
-            y = np.ones(len(rows)) if s.classes else np.abs(rows.y)
-            allowed = 16 * EPS[dtype] * (one * (1 + y) + size) + 4 * spread(s.gradient, rows, goal, EPS[dtype]) + TINY[dtype]
-            bad = np.isfinite(error) & np.isfinite(allowed) & (size < MAX[dtype] / ROOM) & (error > allowed) & is_ordinary(s, rows, dtype)
-        if bad.any():
-            i = rows.simplest(bad)
-            dead = "it is 0, so that nothing is learned there" if not got[i].any() else f"beyond what {dtype} can be blamed for"
-            message = f"{at(s, rows, i, dtype)} the gradient is {text(got[i])}, in float64 {text(goal[i])}: {dead}."
-            x, y = rows.x[i : i + 1], rows.y[i : i + 1]
-            shown = s.finding("error", message, x=x, y=y, dtype=dtype, show="gradient", got=got[i], expected=goal[i])
-            told.append((shown, "gradient", dtype))
+        if s.convention.input == "raw" or s.kind == "regression":
+            return rows
+        inside = (rows.x != 0) & ((rows.x < 1) | (s.kind in ("count", "positive")))
+        return rows.take(inside.reshape(len(rows), -1).all(axis=1))
+
+    def terms(rows: Rows, right: Numbers) -> Numbers:
+        return one * (1 + (np.ones(len(rows)) if s.classes else np.abs(rows.y))) + largest(np.abs(right))
+
+    told: list[tuple[Finding, str, str]] = []
+    for a in lower(s, "gradient", rows_of, terms):
+        if a.wrong.any():
+            i = a.rows.simplest(a.wrong)
+            dead = f"beyond what {a.dtype} can be blamed for" if a.got[i].any() else "it is 0, so that nothing is learned there"
+            message = f"{{at}} the gradient is {{got}}, in float64 {{right}}: {dead}."
+            told.append((row(s, "error", message, a.rows, i, "gradient", a.got, a.right, a.dtype), "gradient", a.dtype))
     yield from one_of(told)
 
 
@@ -129,13 +102,13 @@ def _forward(s: Subject, one: float) -> Iterator[Finding]:
     if not wrong.any():
         return
     i = rows.simplest(wrong) if s.per_row else 0
-    some = rows.take(slice(i, i + 1)) if s.per_row else rows
-    where = at(s, rows, i) if s.per_row else f"Over {len(rows)} ordinary rows"
+    some, v = (rows.take(slice(i, i + 1)), v[i : i + 1]) if s.per_row else (rows, v)
+    where, along = (at(s, rows, i), f" along {text(v[0])}") if s.per_row else (f"Over {len(rows)} ordinary rows", "")
     message = (
-        f"{where} the forward-mode derivative (jvp){f' along {text(v[i])}' if s.per_row else ''} is {text(forward[i])}, by reverse mode "
-        f"{text(reverse[i])}: whatever uses tangents (Hessian products, sensitivity) is silently wrong."
+        f"{where} the forward-mode derivative (jvp){along} is {text(forward[i])}, by reverse mode {text(reverse[i])}: whatever uses "
+        "tangents (Hessian products, sensitivity) is silently wrong."
     )
-    code = _tangent_code(s, v[i : i + 1] if s.per_row else v, forward[i], reverse[i])
+    code = _tangent_code(s, v, forward[i], reverse[i])
     yield s.finding("error", message, x=some.x, y=some.y, got=forward[i], expected=reverse[i], code=code)
 
 
@@ -159,17 +132,14 @@ def _both_modes(s: Subject, rows: Rows, v: Numbers) -> tuple[Numbers, Numbers] |
 
 def _forward_at_mask(s: Subject) -> Iterator[Finding]:
     """A forward derivative that is NaN where the gradient is a number: a class at -inf."""
-    if not s.classes or s.convention.input != "raw":
+    if not s.classes or s.convention.input != "raw" or not s.per_row:
         return
     rows, v = Rows(np.array([[-np.inf, 0.0, 1.0]]), np.array([1])), np.array([[0.0, 1.0, 0.0]])
-    if not s.per_row:
-        return
     reverse, forward = attempt(s.gradient, rows), attempt(lambda x, y: s.tangent(x, y, v), rows)
-    if reverse is None or forward is None or not np.isfinite(reverse).all() or np.isfinite(forward).all():
-        return
-    right = float(reverse[0, 1])
-    message = f"{at(s, rows, 0)} the forward-mode derivative (jvp) is {text(forward[0])}, by reverse mode {text(right)}."
-    yield s.finding("warning", message, x=rows.x, y=rows.y, got=forward[0], expected=right, code=_tangent_code(s, v, forward[0], right))
+    if reverse is not None and forward is not None and np.isfinite(reverse).all() and not np.isfinite(forward).all():
+        code = _tangent_code(s, v, forward[0], reverse[0, 1])
+        message = "{at} the forward-mode derivative (jvp) is {got}, by reverse mode {right}."
+        yield row(s, "warning", message, rows, 0, "value", forward, reverse[:, 1], code=code)
 
 
 def _tangent_code(s: Subject, v: Numbers, got: Any, right: Any) -> list[str]:
@@ -198,7 +168,11 @@ def _in_other(s: Subject, i: int) -> Iterator[Finding]:
         )
         names = ["x" if k == i else f"z{k}" for k in range(len(c.others))]
         options = {c.reduction_argument: "'none'"} if c.reduction_argument else {}
-        call_text = s.callee.quote(s.place("prediction", "y", names), options)
-        code = ["prediction = x", f"x = {s.framework.code(np.array([z]), 'float64', True)}", *s.framework.gradient_code(call_text)]
-        code.append(f"# {float(got)!r}; right: {float(right)!r}")
+        slope = s.framework.gradient_code(s.callee.quote(s.place("prediction", "y", names), options))
+        code = [
+            "prediction = x",
+            f"x = {s.framework.code(np.array([z]), 'float64', True)}",
+            *slope,
+            f"# {float(got)!r}; right: {float(right)!r}",
+        ]
         yield s.finding("error", message, x=np.array([x0]), y=np.array([y]), further=z, got=got, expected=right, code=code)

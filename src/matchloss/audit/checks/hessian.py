@@ -10,7 +10,7 @@ import numpy as np
 from matchloss.audit.calling.subject import Subject, silence
 from matchloss.audit.checks._check import Skip
 from matchloss.audit.checks._lines import TOLERANCE, Lines, Slopes, compared, lines, slopes
-from matchloss.audit.checks._rows import FAILS, Numbers, Rows, at, attempt, text, unit
+from matchloss.audit.checks._rows import FAILS, Numbers, Rows, attempt, row, text, unit
 from matchloss.audit.finding import Finding
 
 
@@ -26,7 +26,6 @@ def hessian(subject: Subject) -> Iterator[Finding]:
     if not subject.has_hessian:
         raise Skip("it has no second derivative")
     one = unit(subject)
-    own = subject.callee.hessian is not None
     along, t, h = lines(subject)
     if subject.has_hessian == "diagonal":
         axis = (np.abs(along.direction).sum(axis=1) == 1) & (np.abs(along.direction).max(axis=1) == 1)
@@ -39,21 +38,21 @@ def hessian(subject: Subject) -> Iterator[Finding]:
         if _not_derivative(subject, along, t, h, one):
             raise Skip("its gradient is not the derivative of its value")
         found = along.bend(t)
-        bad, seen = compared(along, lambda some: some.slope, t, h, found,
-                              lambda got, right: 10 * TOLERANCE * (np.abs(got) + np.abs(right)) + 1e-5 * one)  # fmt: skip
+        bad, seen = compared(along, "slope", t, h, found, 10 * TOLERANCE, 1e-5 * one)
     except FAILS as error:
         raise Skip(f"it refuses a prediction: {error}") from error
     rows = along.rows(t)
     missing = ~np.isfinite(found) & np.isfinite(seen.center) & (seen.center_error < 1e-3 * (np.abs(seen.center) + one))
     if missing.any():
         i = rows.simplest(missing)
-        far = np.abs(rows.x[i]).max() >= 100
-        yield subject.finding(
-            "note" if far else "error", f"{at(subject, rows, i)} the second derivative is {text(found[i])}, where "
-            f"{text(seen.center[i])} is right: methods that use curvature end in NaN{' if predictions get there' if far else ''}.",
-            x=rows.x[i : i + 1], y=rows.y[i : i + 1], show="hessian", got=found[i], expected=seen.center[i])  # fmt: skip
+        severity, ending = ("note", " if predictions get there.") if np.abs(rows.x[i]).max() >= 100 else ("error", ".")
+        message = "{at} the second derivative is {got}, where {right} is right: methods that use curvature end in NaN" + ending
+        yield row(subject, severity, message, rows, i, "hessian", found, seen.center)
     if bad.any():
-        yield _wrong_hessian(subject, along, t, h, rows, found, seen, bad, own)
+        i = rows.simplest(bad & ~seen.kinks) if (bad & ~seen.kinks).any() else rows.simplest(bad)
+        severity, why = _wrong(subject, along, t, h, rows, found, seen, bad)
+        message = "{at} the hessian is {got}, where the gradient's slope is {right}: " + why
+        yield row(subject, severity, message, rows, i, "hessian", found, seen.center)
     yield from _masked(subject)
 
 
@@ -79,44 +78,35 @@ def _stale(s: Subject, along: Lines, t: Numbers) -> Iterator[Finding]:
     if moved.any():
         i = rows.simplest(moved)
         message = (
-            f"{at(s, rows, i)} the hessian is {text(two[i])} after a gradient at other predictions, and {text(one[i])} after "
-            "one here: it is a stale one, kept from an earlier call."
+            "{at} the hessian is {got} after a gradient at other predictions, and {right} after one here: it is a stale one, kept from an "
+            "earlier call."
         )
-        x, z = rows.x[i : i + 1], other.x[i : i + 1]
-        first = s.callee.quote(s.place("z", "y", []), {}, "gradient")
+        z, first = other.x[i : i + 1], s.callee.quote(s.place("z", "y", []), {}, "gradient")
         code = [f"z = {s.framework.code(z, 'float64')}", f"print({first})", f"print({s.quote(method='hessian')})"]
         code.append(f"# {text(two[i])}; right: {text(one[i])}")
-        yield s.finding("error", message, x=x, y=rows.y[i : i + 1], got=two[i], expected=one[i], before=z, code=code)
+        yield row(s, "error", message, rows, i, "hessian", two, one, before=z, code=code)
 
 
-def _wrong_hessian(
-    s: Subject, along: Lines, t: Numbers, h: Numbers, rows: Rows, found: Numbers, seen: Slopes, bad: Any, own: bool
-) -> Finding:
-    """What a hessian is that is not the second derivative."""
-    i = rows.simplest(bad & ~seen.kinks) if (bad & ~seen.kinks).any() else rows.simplest(bad)
-    numbers = f"{at(s, rows, i)} the hessian is {text(found[i])}, where the gradient's slope is {text(seen.center[i])}"
-    parts: dict[str, Any] = {"x": rows.x[i : i + 1], "y": rows.y[i : i + 1], "show": "hessian", "got": found[i], "expected": seen.center[i]}
-    where = np.flatnonzero(bad)
-    beside = np.ones(len(where), dtype=bool)
+def _wrong(s: Subject, along: Lines, t: Numbers, h: Numbers, rows: Rows, found: Numbers, seen: Slopes, bad: Any) -> tuple[str, str]:
+    """The severity of a hessian that is not the second derivative, and what it is."""
+    some, beside = along.take(bad), np.ones(int(bad.sum()), dtype=bool)
     for side in (2.0**-10, -(2.0**-10)):
-        near = t[where] * (1 + side) + (side if s.convention.input == "raw" else 0)
-        some = along.take(where)
-        again = slopes(some.slope, near, h[where] * 2.0**-9)
+        near = t[bad] * (1 + side) + (side if s.convention.input == "raw" else 0)
+        again = slopes(some.slope, near, h[bad] * 2.0**-9)
         beside &= again.agrees(some.bend(near), 1e-4 * np.abs(again.center) + 1e-7)
     if beside.all():
-        return s.finding("note", f"{numbers}: at this single point; beside it the two agree.", **parts)
-    factor = _factor(found, seen) if own else None
-    if factor is not None:
-        return s.finding("error", f"{numbers}: it is {factor:.4g} times that everywhere, and steps are 1 / {factor:.4g} as long.", **parts)
-    if own and (found >= 0).all() and (found[bad] > 0).all():
-        if (seen.center[bad] <= 1e-9).all() or (seen.center < -1e-9).any():
-            return s.finding("note", f"{numbers}: a positive number stands in where the second derivative is 0 or negative.", **parts)
-        if _same_for_targets(s, rows, found) and not _same_for_targets(s, rows, seen.center):
-            return s.finding("note", f"{numbers}: it is the same for every target, as an expected (Fisher) curvature is.", **parts)
-        if (found >= seen.center - 8 * seen.center_error - 1e-6).all():
-            how = "it is an upper bound, or was meant to be exact and is too large: steps are shorter than Newton's."
-            return s.finding("warning", f"{numbers}: {how}", **parts)
-    return s.finding("error", f"{numbers}: Newton steps and boosted trees go the wrong length.", **parts)
+        return "note", "at this single point; beside it the two agree."
+    if s.callee.hessian is not None:
+        if (factor := _factor(found, seen)) is not None:
+            return "error", f"it is {factor:.4g} times that everywhere, and steps are 1 / {factor:.4g} as long."
+        if (found >= 0).all() and (found[bad] > 0).all():
+            if (seen.center[bad] <= 1e-9).all() or (seen.center < -1e-9).any():
+                return "note", "a positive number stands in where the second derivative is 0 or negative."
+            if _same_for_targets(s, rows, found) and not _same_for_targets(s, rows, seen.center):
+                return "note", "it is the same for every target, as an expected (Fisher) curvature is."
+            if (found >= seen.center - 8 * seen.center_error - 1e-6).all():
+                return "warning", "it is an upper bound, or was meant to be exact and is too large: steps are shorter than Newton's."
+    return "error", "Newton steps and boosted trees go the wrong length."
 
 
 def _factor(found: Numbers, seen: Slopes) -> float | None:
@@ -145,11 +135,8 @@ def _masked(s: Subject) -> Iterator[Finding]:
     """NaN in the second derivative of a row in which a class that is not the label is at -inf."""
     if not s.classes or s.convention.input != "raw":
         return
-    x, y = np.array([[-np.inf, 0.0, 1.0]]), np.array([1])
-    rows = Rows(x, y)
-    value = attempt(s.value, rows)
-    found = attempt(s.hessian, rows)
-    if value is None or found is None or not np.isfinite(value).all() or not np.isnan(found).any():
-        return
-    message = f"{at(s, rows, 0)} the value is {text(value[0])}, which is right, but the second derivative is NaN."
-    yield s.finding("warning", message, x=x, y=y, show="hessian", got=found[0])
+    rows = Rows(np.array([[-np.inf, 0.0, 1.0]]), np.array([1]))
+    value, found = attempt(s.value, rows), attempt(s.hessian, rows)
+    if value is not None and found is not None and np.isfinite(value).all() and np.isnan(found).any():
+        message = f"{{at}} the value is {text(value[0])}, which is right, but the second derivative is NaN."
+        yield row(s, "warning", message, rows, 0, "hessian", found)

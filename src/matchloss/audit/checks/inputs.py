@@ -14,12 +14,6 @@ from matchloss.audit.checks._check import Skip
 from matchloss.audit.checks._same import attempt, differ, of, ordinary, tolerant
 from matchloss.audit.finding import Finding
 
-
-def _one(s: Subject) -> str | None:
-    """The reduction to ask for: none where it can be."""
-    return "none" if s.convention.reduction_argument else None
-
-
 # --- shapes ----------------------------------------------------------------------------------------------------------------------
 
 
@@ -45,11 +39,8 @@ def shapes(subject: Subject) -> Iterator[Finding]:
             if got is None or np.isnan(got).all() or (got.size == right.size and not differ(got.ravel(), right.ravel()).any()):
                 continue
             gives = f"returns {got.ravel()[0]:.4g} instead of {right.ravel()[0]:.4g}"
-        message = (
-            f"Shapes {a.shape} against {b.shape} broadcast in silence ({gives}): every prediction meets every target, and a model learns "
-            "their mean."
-        )
-        yield _shown(s, "note", message, a, b, got, right)
+        every = "every prediction meets every target, and a model learns their mean."
+        yield _shown(s, "note", f"Shapes {a.shape} against {b.shape} broadcast in silence ({gives}): {every}", a, b, got, right)
         break
     yield from _counts(s, x, y)
 
@@ -59,7 +50,7 @@ def _shape(s: Subject, x: Any, y: Any) -> tuple[int, ...] | None:
     try:
         arrays = _place(s, x, y)
         s.journal(f"{s.quote()} with predictions of shape {np.shape(x)} and targets of shape {np.shape(y)}")
-        return tuple(np.shape(s.framework.outline(lambda *a: s.run(a, s.keywords(_one(s))), arrays)))
+        return tuple(np.shape(s.framework.outline(lambda *a: s.run(a, s.keywords("none")), arrays)))
     except (Raised, TypeError, ValueError):
         return None
 
@@ -67,57 +58,57 @@ def _shape(s: Subject, x: Any, y: Any) -> tuple[int, ...] | None:
 def _answer(s: Subject, x: Any, y: Any) -> Any:
     """The numbers of that; None where it refuses."""
     try:
-        return s.framework.numbers(s.run(_place(s, x, y), s.keywords(_one(s))))
+        return s.framework.numbers(s.run(_place(s, x, y), s.keywords("none")))
     except (Raised, TypeError, ValueError):
         return None
 
 
+def _kept(s: Subject, y: Any) -> tuple[Any, str]:
+    """Targets of any shape as the function calls them, and their dtype."""
+    t = s.encode(y)
+    labels = s.classes and s.hard and np.asarray(y).dtype.kind == "i"
+    return t, (s.label_dtype or "int64") if labels else s.target_dtype(t, "float64")
+
+
 def _place(s: Subject, x: Any, y: Any) -> tuple[Any, ...]:
     """The function's arguments from arrays of any shape."""
-    x, t = np.asarray(x), s.encode(y)
-    kept = (s.label_dtype or "int64") if s.classes and s.hard and np.asarray(y).dtype.kind == "i" else s.target_dtype(t, "float64")
-    others = [s._other(o, len(x) if x.ndim else 1, "float64") for o in s.convention.others]
-    return s.place(s.framework.array(x, "float64"), s.framework.array(t, kept), others)
+    others = [s._other(o, len(x) if np.ndim(x) else 1, "float64") for o in s.convention.others]
+    return s.place(s.framework.array(np.asarray(x), "float64"), s.framework.array(*_kept(s, y)), others)
 
 
 def _counts(s: Subject, x: Any, y: Any) -> Iterator[Finding]:
     """Targets of another number of rows than the predictions."""
-    few, many = "2 targets for 3 predictions", "3 targets for 2 predictions"
-    pairs = [(many, x[:2], y), (few, x, y[:2]), ("one target for 3 predictions", x, y[:1])]
+    pairs = [("3 targets for 2 predictions", x[:2], y), ("2 targets for 3 predictions", x, y[:2])]
+    pairs.append(("one target for 3 predictions", x, y[:1]))
     if s.classes and s.soft:
         hot = np.eye(CLASSES)[y]
-        pairs.append(("3 by 2 numbers as 2 distributions of 3 classes", x[:2], hot[:2].T))
-        pairs.append(("one distribution for 3 predictions", x, hot[:1]))
+        pairs += [("3 by 2 numbers as 2 distributions of 3 classes", x[:2], hot[:2].T), ("one distribution for 3 predictions", x, hot[:1])]
     for words, a, b in pairs:
         shape = _shape(s, a, b)
         if shape is None or (shape == () and not np.isfinite(_answer(s, a, b)).all()):
             continue
-        lone = words.startswith("one") and (shape == () or shape[0] == len(a))
-        severity, does = "note", "it serves them all" if lone else f"the result has shape {shape}, and no error says so"
+        severity, does = "note", f"the result has shape {shape}, and no error says so"
+        if words.startswith("one") and (shape == () or shape[0] == len(a)):
+            does = "it serves them all"
         if shape and shape[0] > len(a):
             severity = "warning"
             does = f"the result has shape {shape}, though its last row has no prediction: it may have read memory that is not the array's"
-        shapes = f"{np.shape(a)} against {np.shape(s.encode(b))}"
-        yield _shown(s, severity, f"It takes {words} ({shapes}): {does}.", a, b, None, None)
+        yield _shown(s, severity, f"It takes {words} ({np.shape(a)} against {np.shape(s.encode(b))}): {does}.", a, b, None, None)
         return
 
 
 def _shown(s: Subject, severity: str, message: str, a: Any, b: Any, got: Any, right: Any) -> Finding:
     """A finding about shapes, with code that makes the arrays as they are."""
-    f = s.framework
-    t = s.encode(b)
-    kept = (s.label_dtype or "int64") if s.classes and s.hard and np.asarray(b).dtype.kind == "i" else s.target_dtype(t, "float64")
-    code = [f"x = {f.code(np.asarray(a), 'float64')}", f"y = {f.code(t.astype(int) if kept.startswith('int') else t, kept)}"]
-    code += [
-        f"z{i} = {f.code(np.eye(CLASSES) if w == 'identity' else np.ones(len(a)), 'float64')}" for i, w in enumerate(s.convention.others)
-    ]
+    f, (t, kept) = s.framework, _kept(s, b)
     lines = s.snippet(np.zeros((1, CLASSES)) if s.classes else np.zeros(1), np.zeros(1, int), "float64", "value", code=[]).split("\n")
-    head = [line for line in lines if not line.startswith(("x =", "y =", "z0 =", "z1 ="))]
+    lines = [line for line in lines if not line.startswith(("x =", "y =", "z0 =", "z1 ="))]
+    lines += [f"x = {f.code(np.asarray(a), 'float64')}", f"y = {f.code(t.astype(int) if kept.startswith('int') else t, kept)}"]
+    for i, what in enumerate(s.convention.others):
+        lines.append(f"z{i} = {f.code(np.eye(CLASSES) if what == 'identity' else np.ones(len(a)), 'float64')}")
     example: dict[str, Any] = {"prediction": np.asarray(a).tolist(), "target": np.asarray(t).tolist()}
-    if got is not None:
-        example |= {"got": got.tolist(), "right": right.tolist()}
-    made = [*head, *code, f"print({s.quote()})", *([] if right is None else [f"# right: {literal(right)}"])]
-    return Finding("", severity, message, example, "\n".join(made))
+    example |= {} if got is None else {"got": got.tolist(), "right": right.tolist()}
+    lines += [f"print({s.quote()})", *([] if right is None else [f"# right: {literal(right)}"])]
+    return Finding("", severity, message, example, "\n".join(lines))
 
 
 # --- dtype -----------------------------------------------------------------------------------------------------------------------
@@ -130,121 +121,103 @@ def dtype(subject: Subject) -> Iterator[Finding]:
     A loss that falls to a narrower type loses small errors; one that leaves the framework, the gradient of all that was before it.
     """
     s = subject
-    yield from _kept(s)
+    if not s.scalar:
+        yield from _returned(s)
     if "float64" in s.dtypes:
         yield from _digits(s)
-    yield from _integers(s)
-    yield from _foreign(s)
+    if not s.scalar:
+        yield from _integers(s)
+        yield from _foreign(s)
 
 
-def _kept(s: Subject) -> Iterator[Finding]:
+def _returned(s: Subject) -> Iterator[Finding]:
     """The dtype of the result is that of the predictions."""
-    if s.scalar:
-        return
     x, y = ordinary(s, PAD)
-    few = {"x": x[:2], "y": y[:2]}
+    few: dict[str, Any] = {"x": x[:2], "y": y[:2]}
+    printed = [f"print({s.quote()}.dtype)"]
     wider: list[str] = []
     if s.narrow:
         message = "Predictions in float64 are computed in float32: results have 7 digits, whatever it is given."
-        code = [f"print({s.quote()})", f"x = x * {1 + 2.0**-28!r}", f"print({s.quote()})"]
-        yield s.finding("note", message, code=code, **few)
+        yield s.finding("note", message, code=[f"print({s.quote()})", f"x = x * {1 + 2.0**-28!r}", f"print({s.quote()})"], **few)
     for name in s.dtypes:
-        out = s.framework.outline(lambda *a, name=name: s.run(a, s.keywords(_one(s), name)), s.arrays(s.round(x, name), y, name))
+        out = s.framework.outline(lambda *a, name=name: s.run(a, s.keywords("none", name)), s.arrays(s.round(x, name), y, name))
         if not s.framework.owns(out):
             made = f"{type(out).__module__.split('.')[0]}.{type(out).__name__}".removeprefix("builtins.")
-            message = (
-                f"For arrays of {s.framework.name} it returns a {made}: the result has no gradient, and a model before it learns nothing."
-            )
+            so = "the result has no gradient, and a model before it learns nothing."
+            message = f"For arrays of {s.framework.name} it returns a {made}: {so}"
             yield s.finding("warning", message, code=[f"print(type({s.quote()}))"], **few)
             return
         returned = s.framework.dtype_of(out)
         if name == "float64" and returned in ("float16", "bfloat16"):
             message = f"For predictions in float64 it returns {returned}: digits are lost that no setting brings back."
-            yield s.finding("error", message, code=[f"print({s.quote()}.dtype)"], **few)
+            yield s.finding("error", message, code=printed, cause="digits", **few)
         elif np.ndim(out) and returned == "float64" and name != "float64":  # the width of a single number costs nothing
             wider.append(name)
     if wider:
         message = f"For predictions in {wider[0]} it returns float64: what follows takes twice the memory, or more."
-        yield s.finding(
-            "note", message, x=s.round(x[:2], wider[0]), y=y[:2], dtype=wider[0], code=[f"print({s.quote(dtype=wider[0])}.dtype)"]
-        )
+        code = [f"print({s.quote(dtype=wider[0])}.dtype)"]
+        yield s.finding("note", message, x=s.round(x[:2], wider[0]), y=y[:2], dtype=wider[0], code=code)
     if s.framework.differentiable and s.callee.gradient is None and not s.differentiable:
-        message = (
-            f"Its result has no gradient in {s.framework.name}: it leaves the framework on the way, and a model before it learns nothing."
-        )
-        yield s.finding("warning", message, show="gradient", **few)
+        leaves = "it leaves the framework on the way, and a model before it learns nothing."
+        yield s.finding("warning", f"Its result has no gradient in {s.framework.name}: {leaves}", show="gradient", **few)
 
 
 def _digits(s: Subject) -> Iterator[Finding]:
     """Steps that float64 sees and float32 does not must change the value wherever larger ones do."""
     x, y = ordinary(s, PAD)
-    near, far = x * (1 + 2.0**-28), x * (1 + 2.0**-6)
-    v, v_near, v_far = s.value(x, y), s.value(near, y), s.value(far, y)
-    moved = np.isfinite(v) & (v_far != v)
-    if moved.sum() >= PAD // 4 and (v_near[moved] == v[moved]).mean() > 0.75:
-        half = (s.value(x * (1 + 2.0**-18), y)[moved] == v[moved]).mean() > 0.75
-        step, severity, digits = (2.0**-18, "error", "half precision") if half else (2.0**-28, "note", "float32")
-        i = int(np.argmax(moved & (s.value(x * (1 + step), y) == v)))
-        call = s.quote()
-        code = [f"print({call})", f"x = x * {1 + step!r}", f"print({call})"]
-        yield s.finding(
-            severity, f"Predictions in float64 are rounded to fewer digits inside: a step of {step:.1g} of a prediction does not change "
-            f"the value, which has the digits of {digits}.", x=x[i : i + 1], y=y[i : i + 1], code=code, got=v[i],
-        )  # fmt: skip
+    v, near, half, far = (s.value(x * (1 + step), y) for step in (0.0, 2.0**-28, 2.0**-18, 2.0**-6))
+    moved = np.isfinite(v) & (far != v)
+    if moved.sum() >= PAD // 4 and (near[moved] == v[moved]).mean() > 0.75:
+        step, severity, digits, same = 2.0**-28, "note", "float32", near == v
+        if (half[moved] == v[moved]).mean() > 0.75:
+            step, severity, digits, same = 2.0**-18, "error", "half precision", half == v
+        i = int(np.argmax(moved & same))
+        message = (
+            f"Predictions in float64 are rounded to fewer digits inside: a step of {step:.1g} of a prediction does not change the value, "
+            f"which has the digits of {digits}."
+        )
+        code = [f"print({s.quote()})", f"x = x * {1 + step!r}", f"print({s.quote()})"]
+        yield s.finding(severity, message, x=x[i : i + 1], y=y[i : i + 1], code=code, got=v[i], cause="digits")
 
 
 def _integers(s: Subject) -> Iterator[Finding]:
-    if s.convention.input != "raw" or s.scalar or s.framework.pads:  # JAX makes them floats by itself
+    if s.convention.input != "raw" or s.framework.pads:  # JAX makes them floats by itself
         return
     x, y = ordinary(s, PAD)
     whole, y = np.round(3 * x), np.resize([t for t in s.targets() if t == int(t)], PAD)
-    t = s.encode(y)
-    right = s.framework.numbers(s.call(whole, y, reduction=_one(s)))
-    arrays = s.place(
-        s.framework.array(whole, "int64"),
-        s.framework.array(t, s.target_dtype(t, "float64")),
-        [s._other(o, PAD, "float64") for o in s.convention.others],
-    )
-    out = tolerant(lambda: s.framework.numbers(s.run(arrays, s.keywords(_one(s)))))
+    right, t = s.framework.numbers(s.call(whole, y, reduction="none")), s.encode(y)
+    others = [s._other(o, PAD, "float64") for o in s.convention.others]
+    arrays = s.place(s.framework.array(whole, "int64"), s.framework.array(t, s.target_dtype(t, "float64")), others)
+    out = tolerant(lambda: s.framework.numbers(s.run(arrays, s.keywords("none"))))
     if out is None or out.shape != right.shape or not (bad := np.atleast_1d(differ(out, right, "float16"))).any():
         return
-    i = int(np.argmax(bad))
-    rows = slice(i, i + 1) if bad.size > 1 else slice(0, 4)
+    rows = slice(int(np.argmax(bad)), int(np.argmax(bad)) + 1) if bad.size > 1 else slice(0, 4)
+    message = "Predictions that are integers have another loss than the same numbers as floats: a share of the result is cut off."
     code = [f"print({s.quote()})", f"x = {s.framework.code(whole[rows].astype(int), 'int64')}", f"print({s.quote()})"]
-    yield s.finding(
-        "note", "Predictions that are integers have another loss than the same numbers as floats: a share of the result is cut off.",
-        x=whole[rows], y=y[rows], code=code,
-    )  # fmt: skip
+    yield s.finding("note", message, x=whole[rows], y=y[rows], code=code)
 
 
 def _foreign(s: Subject) -> Iterator[Finding]:
     """Tensors given to a function of NumPy's arrays."""
-    if s.framework.name != "numpy" or s.scalar:
+    x, y = ordinary(s, 4)
+    t = s.encode(y)
+    if s.framework.name != "numpy" or not s.loaded or (s.classes and t.ndim == 1):
         return
-    for name in s.loaded[:1]:
-        f = framework(name)
-        x, y = ordinary(s, 4)
-        t = s.encode(y)
-        if s.classes and t.ndim == 1:
-            return
-        wide = "float32" if f.pads else "float64"
-        others = [f.array(np.ones(4), wide) for _ in s.convention.others]
-        arrays = s.place(f.array(x, wide), f.array(t, wide), others)
-        out = tolerant(lambda f=f, arrays=arrays: _within(s, f, arrays, s.keywords("none")))
-        if out is None or f.owns(out):
-            return
-        code = [f.imports, f"x = {f.code(x, wide)}", f"y = {f.code(t, wide)}"]
-        code += [f"z{i} = {f.code(np.ones(4), wide)}" for i in range(len(others))]
-        message = (
-            f"It takes arrays of {name} and returns NumPy's: there is no gradient behind the result, so it is a score, not a loss, for a "
-            f"model in {name}."
-        )
-        yield s.finding("note", message, x=x, y=y, code=[*code, f"print(type({s.quote()}))"])
-
-
-def _within(s: Subject, f: Any, arrays: Any, keywords: Any) -> Any:
+    f = framework(s.loaded[0])
+    wide = "float32" if f.pads else "float64"
+    others = [f.array(np.ones(4), wide) for _ in s.convention.others]
+    arrays = s.place(f.array(x, wide), f.array(t, wide), others)
     with f.context():
-        return s.run(arrays, keywords)
+        out = tolerant(s.run, arrays, s.keywords("none"))
+    if out is None or f.owns(out):
+        return
+    message = (
+        f"It takes arrays of {f.name} and returns NumPy's: there is no gradient behind the result, so it is a score, not a loss, for a "
+        f"model in {f.name}."
+    )
+    code = [f.imports, f"x = {f.code(x, wide)}", f"y = {f.code(t, wide)}"]
+    code += [f"z{i} = {f.code(np.ones(4), wide)}" for i in range(len(others))]
+    yield s.finding("note", message, x=x, y=y, code=[*code, f"print(type({s.quote()}))"])
 
 
 # --- layout ----------------------------------------------------------------------------------------------------------------------
@@ -257,10 +230,8 @@ def layout(subject: Subject) -> Iterator[Finding]:
     Slices of data, mapped files and last batches are such arrays.
     """
     s = subject
-    if s.scalar:
-        raise Skip("it takes one row at a time")
-    if s.framework.pads:
-        raise Skip("arrays of its framework have one layout")
+    if s.scalar or s.framework.pads:
+        raise Skip("it takes one row at a time" if s.scalar else "arrays of its framework have one layout")
     yield from _views(s)
     yield from _sizes(s)
     yield from _empty(s)
@@ -269,14 +240,13 @@ def layout(subject: Subject) -> Iterator[Finding]:
 def _views(s: Subject) -> Iterator[Finding]:
     x, y = ordinary(s, PAD)
     arrays = s.arrays(x, y, "float64")
-    right = np.atleast_1d(s.framework.numbers(s.run(arrays, s.keywords(_one(s)))))
+    right = np.atleast_1d(s.framework.numbers(s.run(arrays, s.keywords("none"))))
     wrong, refused = [], []
     for words, change, code in s.framework.views:
-        changed = tuple(change(a) for a in arrays)
         try:
-            out = np.atleast_1d(s.framework.numbers(s.run(changed, s.keywords(_one(s)))))
+            out = np.atleast_1d(s.framework.numbers(s.run(tuple(change(a) for a in arrays), s.keywords("none"))))
         except Raised as error:
-            refused.append((words, code, error))
+            refused.append((words, code, type(error.original).__name__))
             continue
         if out.shape != right.shape or differ(out, right).any():
             wrong.append((words, code))
@@ -286,9 +256,8 @@ def _views(s: Subject) -> Iterator[Finding]:
         again = [f"print({s.quote()})", code.format("x"), code.format("y"), f"print({s.quote()})"]
         yield s.finding("error", message, x=x[:4], y=y[:4], code=again)
     if refused:
-        words, code, error = refused[0]
-        every = " or ".join(w for w, _, _ in refused)
-        message = f"Arrays that are {every} raise {type(error.original).__name__}: slices of data must be copied first."
+        _, code, raised = refused[0]
+        message = f"Arrays that are {' or '.join(w for w, _, _ in refused)} raise {raised}: slices of data must be copied first."
         yield s.finding("note", message, x=x[:4], y=y[:4], code=[code.format("x"), code.format("y"), *attempt(s.quote())])
 
 
@@ -307,7 +276,7 @@ def _sizes(s: Subject) -> Iterator[Finding]:
             return  # what is so slow has no blocks
         start = time.thread_time()
         rows = np.arange(n) % PAD
-        got = np.atleast_1d(s.convention.sign * s.framework.numbers(s.call(x[rows], y[rows], reduction=_one(s))))
+        got = np.atleast_1d(s.convention.sign * s.framework.numbers(s.call(x[rows], y[rows], reduction="none")))
         got = got.sum(axis=1) if s.elementwise and got.shape == (n, CLASSES) else got
         got = got.reshape(n) if role == "none" and got.size == n else got  # of any layout
         seconds = time.thread_time() - start
@@ -316,35 +285,26 @@ def _sizes(s: Subject) -> Iterator[Finding]:
         right = v[rows] if role == "none" else np.atleast_1d(of(role, v[rows]))
         bad = differ(got, right) if got.shape == right.shape else np.array([True])
         if bad.any():
-            yield _sized(s, x, y, n, role, int(np.argmax(bad)), got)
+            yield _sized(s, x, y, n, role, int(np.argmax(bad)))
             return
 
 
-def _sized(s: Subject, x: Any, y: Any, n: int, role: str, i: int, got: Any) -> Finding:
-    what = f"row {i:,}" if role == "none" else f"the {role}"
-    few = slice(i % PAD, i % PAD + 1) if role == "none" else slice(0, 4)
-    last = f"[{i}]" if role == "none" else ""
-    again = [f"x = {_tiled(s, 'x', n)}", f"y = {_tiled(s, 'y', n)}", f"print({s.quote()}{last})"]
-    return s.finding(
-        "error", f"Of {n:,} rows, {what} is not as among {PAD}: batches of that size are wrong.", x=x[few], y=y[few], rows=n,
-        code=[f"print({s.quote()})", *again],
-    )  # fmt: skip
-
-
-def _tiled(s: Subject, name: str, n: int) -> str:
-    """Python that repeats the rows of an array until there are n."""
-    return f"{name}[{s.framework.module}.arange({n}) % len({name})]"
+def _sized(s: Subject, x: Any, y: Any, n: int, role: str, i: int) -> Finding:
+    what, few, last = (f"row {i:,}", slice(i % PAD, i % PAD + 1), f"[{i}]") if role == "none" else (f"the {role}", slice(0, 4), "")
+    again = [f"{a} = {a}[{s.framework.module}.arange({n}) % len({a})]" for a in ("x", "y")]  # the rows, until there are n
+    message = f"Of {n:,} rows, {what} is not as among {PAD}: batches of that size are wrong."
+    code = [f"print({s.quote()})", *again, f"print({s.quote()}{last})"]
+    return s.finding("error", message, x=x[few], y=y[few], rows=n, code=code)
 
 
 def _empty(s: Subject) -> Iterator[Finding]:
     """No rows are no error of the caller's: the last shard of a data set may have none."""
     x, y = ordinary(s, 2)
-    out = tolerant(lambda: s.framework.numbers(s.call(x[:0], y[:0], reduction=_one(s))))
+    out = tolerant(lambda: s.framework.numbers(s.call(x[:0], y[:0], reduction="none")))
     if out is None:
         return
-    expected = (0, CLASSES) if s.elementwise else (0,)
     if s.per_row:
-        if out.shape not in (expected, ()):
+        if out.shape not in ((0, CLASSES) if s.elementwise else (0,), ()):
             yield s.finding("note", f"No rows have {out.size} losses (shape {out.shape}).", x=x[:0], y=y[:0])
     elif out.size and np.isfinite(out).all() and out.ravel()[0] != 0:
         yield s.finding("note", f"The {s.convention.reduction} over no rows is {out.ravel()[0]:.4g}.", x=x[:0], y=y[:0])

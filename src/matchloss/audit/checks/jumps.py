@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from matchloss.audit.calling.subject import Subject, silence
 from matchloss.audit.checks._lines import Lines, slopes
-from matchloss.audit.checks._rows import FAILS, Numbers, Rows, at, ordinary, place, slow, text, unit
+from matchloss.audit.checks._rows import FAILS, Numbers, Rows, at, ordinary, place, row, slow, text, unit
 from matchloss.audit.finding import Finding
 
 PARTS, CUTS = 8, 13  # an interval is cut into so many parts, so often
@@ -36,43 +37,66 @@ def _along_raw(s: Subject) -> Iterator[Finding]:
     along, edges = _intervals(s)
     one = unit(s)
     try:
-        found = _narrowed(along.value, along, edges)
+        low, high, jump, size = _narrowed("value", along, edges)
     except FAILS:
         return
-    low, high, jump, size = found
     broken = jump > JUMP * (one + size)
-    broken[broken] = _stays(along.take(broken), low[broken], high[broken])
     if broken.any():
-        yield _value_jump(s, along, low, high, broken)
-    if s.differentiable:
-        low, high, jump, size = _narrowed(along.slope, along, edges)
-        told, before, after = np.flatnonzero(jump > 1e-6 * (one + size)), np.zeros(len(low)), np.zeros(len(low))
-        if told.size:  # beside a single point, at which the gradient may be any number
-            aside = 1e-9 * np.maximum(1.0, np.abs(low[told])) if s.convention.input == "raw" else 1e-9 * np.abs(low[told])
-            before[told], after[told] = along.take(told).slope(np.array([low[told] - aside, high[told] + aside]))
-        kinks = (np.abs(after - before) > 1e-6 * (one + size)) & ~_near(low, high, broken, found)
-    else:  # the slopes on both sides of where the value bends most
-        told = np.flatnonzero(np.isfinite(size))
-        some, whole = along.take(told), s.convention.input == "raw" or s.kind == "regression"
-        shares = s.convention.input == "prediction" and (s.kind == "binary" or s.classes)
-        room = np.minimum(low[told], 1 - high[told]) if shares else np.abs(low[told])
-        h = np.maximum(1.0, np.abs(low[told])) / 256 if whole else np.abs(room) / 8
-        left, right = slopes(some.value, low[told], h), slopes(some.value, high[told], h)
-        before, after = np.zeros(len(low)), np.zeros(len(low))
-        before[told], after[told] = left.left, right.right
-        kinks = np.zeros(len(low), dtype=bool)
-        with silence():
-            error = 16 * (left.left_error + right.right_error) + 1e-3 * (one + np.abs(left.left) + np.abs(right.right))
-            kinks[told] = np.abs(left.left - right.right) > error
-        kinks &= ~_near(low, high, broken, found)
+        broken[broken] = _stays(along.take(broken), low[broken], high[broken])
+    if broken.any():
+        rows = along.rows(np.round(low, 6))
+        i = rows.simplest(broken)
+        two = _sides(along, low, high, i)
+        value = s.value(two.x, two.y)
+        message = (
+            f"{at(s, rows, i)} the value jumps from {text(value[0])} to {text(value[1])}: its pieces do not meet there, and no gradient "
+            "tells of it."
+        )
+        yield s.finding("error", message, x=two.x, y=two.y, got=value)
+    told_at = low[broken]
+    bent = _by_gradient(s, along, edges, one) if s.differentiable else _by_differences(s, along, low, high, size, one)
+    low, high, before, after, kinks = bent
+    for a in told_at:  # a kink where a jump of the value has been told
+        kinks &= np.abs(low - a) > 1e-3 * max(1.0, abs(a))
     if kinks.any():
-        yield from _kink(s, along, low, high, kinks, before, after)
+        yield _kink(s, along, low, high, kinks, before, after)
+
+
+Kinks = tuple[Numbers, Numbers, Numbers, Numbers, NDArray[np.bool_]]  # two sides, the slopes there, and where they differ
+
+
+def _by_gradient(s: Subject, along: Lines, edges: Numbers, one: float) -> Kinks:
+    """Where the gradient jumps; beside a single point, at which it may be any number."""
+    low, high, jump, size = _narrowed("slope", along, edges)
+    told, before, after = np.flatnonzero(jump > 1e-6 * (one + size)), np.zeros(len(low)), np.zeros(len(low))
+    if told.size:
+        aside = 1e-9 * (np.maximum(1.0, np.abs(low[told])) if s.convention.input == "raw" else np.abs(low[told]))
+        before[told], after[told] = along.take(told).slope(np.array([low[told] - aside, high[told] + aside]))
+    return low, high, before, after, np.abs(after - before) > 1e-6 * (one + size)
+
+
+def _by_differences(s: Subject, along: Lines, low: Numbers, high: Numbers, size: Numbers, one: float) -> Kinks:
+    """Where the slopes of the value differ on both sides of where it bends most."""
+    told, before, after = np.flatnonzero(np.isfinite(size)), np.zeros(len(low)), np.zeros(len(low))
+    some, whole = along.take(told), s.convention.input == "raw" or s.kind == "regression"
+    shares = s.convention.input == "prediction" and (s.kind == "binary" or s.classes)
+    room = np.minimum(low[told], 1 - high[told]) if shares else np.abs(low[told])
+    h = np.maximum(1.0, np.abs(low[told])) / 256 if whole else np.abs(room) / 8
+    left, right = slopes(some.value, low[told], h), slopes(some.value, high[told], h)
+    before[told], after[told], kinks = left.left, right.right, np.zeros(len(low), dtype=bool)
+    with silence():
+        error = 16 * (left.left_error + right.right_error) + 1e-3 * (one + np.abs(left.left) + np.abs(right.right))
+        kinks[told] = np.abs(left.left - right.right) > error
+    return low, high, before, after, kinks
+
+
+def _sides(along: Lines, low: Numbers, high: Numbers, i: int) -> Rows:
+    """The two rows between which line i jumps."""
+    return Rows(along.take([i]).x(np.array([[low[i]], [high[i]]])).reshape(2, *along.base.shape[1:]), along.y[[i, i]])
 
 
 def _stays(some: Lines, low: Numbers, high: Numbers) -> NDArray[np.bool_]:
     """Whether a jump of the value stays as its interval shrinks: on a steep slope it halves with it."""
-    if not len(low):
-        return np.zeros(0, dtype=bool)
     before, after = some.value(np.array([low, high]))
     whole = np.abs(after - before)
     for _ in range(8):
@@ -82,14 +106,6 @@ def _stays(some: Lines, low: Numbers, high: Numbers) -> NDArray[np.bool_]:
         low, high = np.where(left, low, middle), np.where(left, middle, high)
         before, after = np.where(left, before, value), np.where(left, value, after)
     return np.abs(after - before) > whole / 2
-
-
-def _near(low: Numbers, high: Numbers, broken: Any, found: Any) -> Any:
-    """Whether a kink is where a jump of the value has been told."""
-    near = np.zeros(len(low), dtype=bool)
-    for a in found[0][broken]:
-        near |= np.abs(low - a) <= 1e-3 * max(1.0, abs(a))
-    return near
 
 
 def _intervals(s: Subject) -> tuple[Lines, Numbers]:
@@ -133,19 +149,19 @@ def _class_intervals(s: Subject, low: Numbers, high: Numbers) -> tuple[Lines, Nu
     )
 
 
-def _narrowed(function: Callable[[Numbers], Numbers], along: Lines, edges: Numbers) -> tuple[Numbers, Numbers, Numbers, Numbers]:
-    """For each line the ends of a narrow interval, the jump across it and the size of the values there; 0 for lines that are given up."""
+def _narrowed(of: str, along: Lines, edges: Numbers) -> tuple[Numbers, Numbers, Numbers, Numbers]:
+    """For each line the ends of a narrow interval, the jump of its "value" or "slope" across it and the size there; 0 where given up."""
     low, high = edges[0].copy(), edges[1].copy()
     n, chosen, some, s = len(low), np.arange(len(low)), along, along.s
     keep, first = (2, 0) if slow(s) else (5, 0) if not s.per_row else (5, 1) if s.framework.pads else (48, 1)
     for k in range(CUTS):
         a, w = low[chosen], (high - low)[chosen]
-        which, telling = _section(_of(function, along, some), a, w)
+        which, telling = _section(getattr(some, of), a, w)
         low[chosen], high[chosen] = a + w * which / PARTS, a + w * (which + 1) / PARTS
         if k == first:
             chosen = chosen[np.sort(np.argsort(-telling, kind="stable")[:keep])]
             some = along.take(chosen)
-    f = _of(function, along, some)(np.array([low[chosen], high[chosen]]))
+    f = getattr(some, of)(np.array([low[chosen], high[chosen]]))
     jump, big = np.zeros(n), np.full(n, np.inf)
     with silence():
         jump[chosen] = np.nan_to_num(np.abs(f[1] - f[0]), nan=0.0, posinf=0.0)
@@ -166,38 +182,23 @@ def _section(function: Callable[[Numbers], Numbers], a: Numbers, w: Numbers) -> 
     return excess.argmax(axis=0), np.where(np.isfinite(size), telling, 0.0)
 
 
-def _of(function: Any, along: Lines, some: Lines) -> Callable[[Numbers], Numbers]:
-    """The same function of some of the lines."""
-    return function if some is along else getattr(some, function.__name__)
-
-
-def _value_jump(s: Subject, along: Lines, low: Numbers, high: Numbers, broken: Any) -> Finding:
-    rows = along.rows(np.round(low, 6))
-    i = rows.simplest(broken)
-    two = Rows(along.take([i]).x(np.array([[low[i]], [high[i]]])).reshape(2, *along.base.shape[1:]), along.y[[i, i]])
-    value = s.value(two.x, two.y)
-    message = (
-        f"{at(s, rows, i)} the value jumps from {text(value[0])} to {text(value[1])}: its pieces do not meet there, and no "
-        "gradient tells of it."
-    )
-    return s.finding("error", message, x=two.x, y=two.y, got=value)
-
-
-def _kink(s: Subject, along: Lines, low: Numbers, high: Numbers, kinks: Any, before: Numbers, after: Numbers) -> Iterator[Finding]:
+def _kink(s: Subject, along: Lines, low: Numbers, high: Numbers, kinks: Any, before: Numbers, after: Numbers) -> Finding:
     """A jump of the gradient: a kink where the value's slope jumps with it, else a gradient that is none."""
-    rows = along.rows(np.round(low, 6))
+    rows, smooth = along.rows(np.round(low, 6)), s.promises.smooth
     wrong = _untrue(s, along, low, high, kinks)
     i = rows.simplest(wrong if wrong.any() else kinks)
-    two = Rows(along.take([i]).x(np.array([[low[i]], [high[i]]])).reshape(2, *along.base.shape[1:]), along.y[[i, i]])
-    said = s.promises.smooth
-    numbers = f"{place(s, rows, i)} the gradient jumps from {text(before[i])} to {text(after[i])}"
-    numbers = f"declared: {numbers}" if said is False else numbers[0].upper() + numbers[1:]
-    why = "though the loss declares to be smooth." if said else "a kink, where steps may go back and forth."
-    why = "but the value's slope does not: on one side it is not the derivative." if wrong.any() else why
+    where = f"declared: {place(s, rows, i)}" if smooth is False else at(s, rows, i)
+    severity, why = "note", "a kink, where steps may go back and forth."
+    if smooth:
+        severity, why = "warning", "though the loss declares to be smooth."
+    if wrong.any():
+        severity, why = "error", "but the value's slope does not: on one side it is not the derivative."
+    two, got = _sides(along, low, high, i), np.array([before[i], after[i]]) if s.differentiable and not s.classes else None
+    message = f"{where} the gradient jumps from {text(before[i])} to {text(after[i])}: {why}"
+    cause = "" if wrong.any() or smooth is not False else "declared"
     show = "gradient" if s.differentiable else "value"
-    got = np.array([before[i], after[i]]) if s.differentiable and not s.classes else None
-    severity = "error" if wrong.any() else "warning" if said else "note"
-    yield replace(s.finding(severity, f"{numbers}: {why}", x=two.x, y=two.y, show=show, got=got), check="gradient" if wrong.any() else "")
+    finding = s.finding(severity, message, x=two.x, y=two.y, show=show, got=got, cause=cause)
+    return replace(finding, check="gradient" if wrong.any() else "")
 
 
 def _untrue(s: Subject, along: Lines, low: Numbers, high: Numbers, kinks: Any) -> NDArray[np.bool_]:
@@ -222,46 +223,32 @@ BESIDE = (1e-3, 1e-5, 1e-7)
 
 def _between_parameters(s: Subject) -> Iterator[Finding]:
     """Jumps as a number among the options passes a special value."""
-    roles = {
-        s.convention.weight_argument,
-        s.convention.class_weight_argument,
-        s.convention.ignore_argument,
-        s.convention.reduction_argument,
-    }
+    c = s.convention
+    roles = {c.weight_argument, c.class_weight_argument, c.ignore_argument, c.reduction_argument}
     for name, default in s.callee.options.items():
         if isinstance(default, float) and np.isfinite(default) and name not in roles:
-            for p in dict.fromkeys((float(default), *SPECIAL)):
-                found = _parameter_jump(s, name, p)
-                if found is not None:
-                    yield found
-                    break
+            found = (_parameter_jump(s, name, p) for p in dict.fromkeys((float(default), *SPECIAL)))
+            yield from itertools.islice((f for f in found if f is not None), 1)
 
 
 def _parameter_jump(s: Subject, name: str, p: float) -> Finding | None:
     rows = ordinary(s, 64 if s.framework.pads else 24)
     here = _response(s, rows, {name: p})
-    if here is None:
-        return None
     for side in (1, -1) if p else (1,):  # 0 is mostly an end
-        beside = [_response(s, rows, {name: p + side * d}) for d in BESIDE]
-        if any(b is None for b in beside):
+        beside = [b for d in BESIDE if (b := _response(s, rows, {name: p + side * d})) is not None]
+        if here is None or len(beside) < len(BESIDE):
             continue
-        far = [np.abs(b[0] - here[0]) for b in beside if b is not None]
-        noise = max(float((b[1]).max()) for b in (here, *beside) if b is not None) * 1e-13
+        far = [np.abs(b[0] - here[0]) for b in beside]
+        noise = max(float(b[1].max()) for b in (here, *beside)) * 1e-13
         with silence():
-            jump = far[2] > np.maximum(1e-5 * (1 + np.abs(here[0])), 0.5 * far[0]) + noise
-        jump &= far[2] > 0.5 * far[1]
+            jump = (far[2] > np.maximum(1e-5 * (1 + np.abs(here[0])), 0.5 * far[0]) + noise) & (far[2] > 0.5 * far[1])
         if jump.any():
-            each = jump.reshape(len(rows), -1).any(axis=1)
-            i = rows.simplest(each)
-            near = beside[2]
-            assert near is not None
             message = (
-                f"{at(s, rows, i)} the {here[2]} is {text(here[0][i])} at {name} = {p:g} and {text(near[0][i])} at {name} = "
-                f"{p + side * BESIDE[2]!r}: another loss at that one value."
+                f"{{at}} the {here[2]} is {{got}} at {name} = {p:g} and {{right}} at {name} = {p + side * BESIDE[2]!r}: another loss at "
+                "that one value."
             )
-            return s.finding("warning", message, x=rows.x[i : i + 1], y=rows.y[i : i + 1], show="value", options={name: p}, got=here[0][i],
-                             expected=near[0][i])  # fmt: skip
+            i = rows.simplest(jump.reshape(len(rows), -1).any(axis=1))
+            return row(s, "warning", message, rows, i, "value", here[0], beside[2][0], options={name: p})
     return None
 
 

@@ -9,21 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.audit.calling.subject import CLASSES, Subject
-from matchloss.audit.checks._search import (
-    LEVEL,
-    MATERIAL,
-    NEAR,
-    Numbers,
-    compared,
-    crossed,
-    graded,
-    least_row,
-    line,
-    reading,
-    refined,
-    said,
-    shift_free,
-)
+from matchloss.audit.checks import _search as find
+from matchloss.audit.checks._search import LEVEL, MATERIAL, NEAR, Numbers, compared, crossed, graded, reading, said
 from matchloss.audit.finding import Finding
 
 ALIKE = 0.03  # predictions this far from the target, for targets about 1, are not meant when we say "near"
@@ -85,14 +72,14 @@ class Valley:
 
 
 def _valleys(subject: Subject, y: NDArray[Any]) -> Iterator[Valley]:
-    read, u = reading(subject), line(subject)
+    read, u = reading(subject), find.line(subject)
     f, p = crossed(subject, u, y), read.predict(subject.at(u))
     for k, target in enumerate(y):
         dips = 1 + np.flatnonzero((f[k, 1:-1] <= f[k, :-2]) & (f[k, 1:-1] <= f[k, 2:]) & np.isfinite(f[k, 1:-1]))
         chosen = np.unique([f[k].argmin(), *dips[np.argsort(f[k, dips], kind="stable")][:4]])
         one = np.ones((len(chosen), 1))
         low, high = u[np.maximum(chosen - 1, 0)], u[np.minimum(chosen + 1, len(u) - 1)]
-        at, value = refined(subject, y[k : k + 1], one, low, high)
+        at, value = find.refined(subject, y[k : k + 1], one, low, high)
         truth = _where(subject, read.predict, u, p, float(target))
         points = np.concatenate([u, at, truth])
         order = np.argsort(points, kind="stable")
@@ -123,7 +110,7 @@ def _row_valleys(subject: Subject, y: NDArray[Any]) -> Iterator[Valley]:
         valley = Valley(label, u, p, f[k], False)
         if valley.is_off:
             quick = subject.per_row and not subject.framework.pads
-            at, value = least_row(lambda z, k=k: crossed(subject, z, y[k : k + 1])[0], 1, shift_free(subject), quick)
+            at, value = find.least_row(lambda z, k=k: crossed(subject, z, y[k : k + 1])[0], 1, find.shift_free(subject), quick)
             valley = Valley(label, np.concatenate([u, at]), np.concatenate([p, reading(subject).predict(subject.at(at))]),
                             np.concatenate([f[k], value]), False)  # fmt: skip
         yield valley
@@ -132,7 +119,7 @@ def _row_valleys(subject: Subject, y: NDArray[Any]) -> Iterator[Valley]:
 def _shown(subject: Subject, severity: str, message: str, v: Valley, at: int) -> Finding:
     assert v.right is not None
     x = subject.at(v.u[[v.right, at]])
-    return compared(subject, severity, message, x[0], x[1], np.array([v.y]), [1.0])
+    return graded(subject.promises.zero_iff_right, compared(subject, severity, message, x[0], x[1], np.array([v.y]), [1.0]))
 
 
 def _target(subject: Subject, y: Any) -> str:
@@ -146,21 +133,20 @@ def _predicted(subject: Subject, v: Valley, at: int) -> str:
 
 
 def _off(subject: Subject, v: Valley) -> Finding | None:
-    if not v.is_off:
+    if not v.is_off or v.right is None:
         return None
-    assert v.right is not None
     wrong = subject.kind in ("regression", "count", "positive") or (subject.classes and v.p[v.best].argmax() != int(v.y))
-    severity, start = graded(subject.promises.zero_iff_right, "error" if wrong or _pulled(subject) else "note")
-    return _shown(
-        subject, severity, f"{start}the loss of {_target(subject, v.y)} is least {_predicted(subject, v, v.best)}: {v.least:.4g}, and "
-        f"{v.f[v.right]:.4g} where the prediction is right. A model that fits perfectly does not predict the targets.", v, v.best,
-    )  # fmt: skip
+    message = (
+        f"the loss of {_target(subject, v.y)} is least {_predicted(subject, v, v.best)}: {v.least:.4g}, and {v.f[v.right]:.4g} where the "
+        "prediction is right. A model that fits perfectly does not predict the targets."
+    )
+    return _shown(subject, "error" if wrong or _pulled(subject) else "note", message, v, v.best)
 
 
 def _pulled(subject: Subject) -> bool:
     """Whether outputs that are said to be of classes have a best size, as with a penalty on them: a shift of all matters, though no output
     is judged by itself. A smoothed label leaves shifts alone."""
-    if not subject.classes or subject.convention.input != "raw" or "kind" not in subject.given or shift_free(subject):
+    if not subject.classes or subject.convention.input != "raw" or "kind" not in subject.given or find.shift_free(subject):
         return False
     corners = np.array([[0.0, 0, 0], [0.75, 0, 0], [0, -0.5, 0], [0.75, -0.5, 0]])
     v = subject.value(corners, np.full(4, 2))
@@ -168,27 +154,25 @@ def _pulled(subject: Subject) -> bool:
 
 
 def _flat(subject: Subject, v: Valley) -> Finding | None:
-    at = v.elsewhere(together=True)
-    if at is None:
+    if v.elsewhere(together=True) is None:
         return None
     edge = int(max(np.flatnonzero(v.low), key=lambda i: v.off[i]))
-    severity, start = graded(subject.promises.zero_iff_right, "note")
     how = "raw " + said(v.u[edge]) + ", " if subject.convention.input == "raw" and subject.kind != "regression" else ""
-    return _shown(
-        subject, severity, f"{start}the loss of {_target(subject, v.y)} is as small at {how}a predicted {said(v.p[edge])} as where the "
-        "prediction is right: such rows teach nothing more.", v, edge,
-    )  # fmt: skip
+    message = (
+        f"the loss of {_target(subject, v.y)} is as small at {how}a predicted {said(v.p[edge])} as where the prediction is right: such "
+        "rows teach nothing more."
+    )
+    return _shown(subject, "note", message, v, edge)
 
 
 def _second(subject: Subject, v: Valley) -> Finding | None:
-    at = v.elsewhere(together=False)
-    if at is None:
+    if (at := v.elsewhere(together=False)) is None:
         return None
-    severity, start = graded(subject.promises.zero_iff_right, "warning")
-    return _shown(
-        subject, severity, f"{start}the loss of {_target(subject, v.y)} has a second minimum, {_predicted(subject, v, at)}, as low as the "
-        "right one: training may end there and report a perfect fit.", v, at,
-    )  # fmt: skip
+    message = (
+        f"the loss of {_target(subject, v.y)} has a second minimum, {_predicted(subject, v, at)}, as low as the right one: training may "
+        "end there and report a perfect fit."
+    )
+    return _shown(subject, "warning", message, v, at)
 
 
 def _higher(subject: Subject, v: Valley) -> Finding | None:
@@ -200,10 +184,9 @@ def _higher(subject: Subject, v: Valley) -> Finding | None:
     if not wide:
         return None
     at = int(min(wide, key=lambda i: v.off[i]))
-    return subject.finding(
-        "note", f"the loss of {_target(subject, v.y)} has further, higher minima, such as {_predicted(subject, v, at)}: a model "
-        "that starts there stays there.", x=subject.at(v.u[[v.right, at]]), y=np.array([v.y, v.y]), got=f[[v.right, at]],
-    )  # fmt: skip
+    message = f"the loss of {_target(subject, v.y)} has further, higher minima, such as {_predicted(subject, v, at)}"
+    x, y = subject.at(v.u[[v.right, at]]), np.array([v.y, v.y])
+    return subject.finding("note", f"{message}: a model that starts there stays there.", x=x, y=y, got=f[[v.right, at]])
 
 
 def _not_all_zero(subject: Subject, valleys: list[Valley]) -> Iterator[Finding]:

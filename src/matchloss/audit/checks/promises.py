@@ -13,6 +13,8 @@ from matchloss.audit.checks._check import Skip
 from matchloss.audit.checks._search import MATERIAL, Numbers, graded, reading, said, slope, sloping
 from matchloss.audit.finding import Finding
 
+MIXED = np.array([[0.5, 0.5], [0.75, 0.25], [0.25, 0.75], [0.875, 0.125]])  # of two labels
+
 
 def linear(subject: Subject) -> Iterator[Finding]:
     """L(x, t) = sum over k of t_k L(x, k) + a term without x, for every mixed target t: the gradient is affine in the target.
@@ -21,27 +23,26 @@ def linear(subject: Subject) -> Iterator[Finding]:
     """
     promise = subject.promises.linear_in_target
     if subject.soft:
-        weights = subject.distributions(8) if subject.classes else _mixtures()
+        weights = subject.distributions(8) if subject.classes else MIXED
         labels, t = subject.targets(), weights if subject.classes else weights[:, 1]
     elif promise and subject.kind in ("regression", "count", "positive"):
-        labels = np.array([0.5, 4.5])
-        weights = _mixtures()
+        whole = subject.label_dtype.startswith("int") or subject.kind == "count"
+        weights, labels = MIXED, np.array([0.0, 8.0] if whole else [0.5, 4.5])
         t = weights @ labels
-        if subject.label_dtype.startswith("int") or subject.kind == "count":
-            labels, t = np.array([0.0, 8.0]), weights @ [0.0, 8.0]
     else:
         raise Skip("it takes no mixed targets" if subject.kind in ("binary", "multiclass") else "its targets are numbers, not mixtures")
-    worst = _bias(subject, weights, labels, t)
+    pure = np.eye(CLASSES) if subject.classes else labels
+    worst = _bias(subject, weights, pure, t)
     if worst is None:
         return
     x, i, mean, got = worst
-    severity, start = graded(promise, "error" if _is_not_itself(subject, t[i]) else "note")
-    rows = np.eye(CLASSES) if subject.classes else labels
-    yield sloping(
-        subject, severity, f"{start}at a target of {said(t[i])} the gradient is {said(got)}, and {said(mean)} on average over labels "
-        "drawn from it: mixed targets and sampled labels train different models.",
-        np.stack([x] * (1 + len(rows))), np.concatenate([t[i : i + 1], rows]), got, mean,
-    )  # fmt: skip
+    message = (
+        f"at a target of {said(t[i])} the gradient is {said(got)}, and {said(mean)} on average over labels drawn from it: mixed targets "
+        "and sampled labels train different models."
+    )
+    severity = "error" if _is_not_itself(subject, t[i]) else "note"
+    x, y = np.stack([x] * (1 + len(pure))), np.concatenate([t[i : i + 1], pure])
+    yield graded(promise, sloping(subject, severity, message, x, y, got, mean))
 
 
 def _is_not_itself(subject: Subject, t: Any) -> bool:
@@ -54,32 +55,23 @@ def _is_not_itself(subject: Subject, t: Any) -> bool:
     return bool(true < certain)
 
 
-def _mixtures() -> Numbers:
-    p = np.array([0.5, 0.25, 0.75, 0.125])
-    return np.stack([1 - p, p], axis=1)
-
-
-def _bias(subject: Subject, weights: Numbers, labels: NDArray[Any], t: Numbers) -> tuple[Any, int, Any, Any] | None:
+def _bias(subject: Subject, weights: Numbers, pure: NDArray[Any], t: Numbers) -> tuple[Any, int, Any, Any] | None:
     """Where the mean of the gradients at labels is furthest from that at the mixture: x, the mixture's place, both; None if it is not."""
     u = np.array([0.0, 1.0, -1.0, 2.5, -2.5, 4.0, -4.0, 0.5])
     if subject.classes:
         u = np.round(subject.rng.normal(size=(8, CLASSES)) * 12) / 8
-    x, n = subject.at(u), len(u)
-    pure = np.eye(CLASSES) if subject.classes and t.ndim > 1 else np.asarray(labels)
-    targets = np.concatenate([pure, t])
-    g = slope(subject, np.concatenate([x] * len(targets)), np.repeat(targets, n, axis=0)).reshape(len(targets), *x.shape)
+    x, targets = subject.at(u), np.concatenate([pure, t])
+    g = slope(subject, np.concatenate([x] * len(targets)), np.repeat(targets, len(u), axis=0)).reshape(len(targets), *x.shape)
     at_labels, at_mixtures = g[: len(pure)], g[len(pure) :]
-    worst = None
-    for i, w in enumerate(weights):
-        got = at_mixtures[i]
+    worst, far = None, 10 * MATERIAL
+    for i, (w, got) in enumerate(zip(weights, at_mixtures, strict=True)):
         mean = np.tensordot(w, at_labels, axes=1)
-        size = np.tensordot(w, np.abs(at_labels), axes=1) + np.abs(got) + MATERIAL
-        gap = np.nan_to_num(np.abs(got - mean) / size)
-        gap = gap.max(axis=1) if subject.classes else gap
+        gap = np.nan_to_num(np.abs(got - mean) / (np.tensordot(w, np.abs(at_labels), axes=1) + np.abs(got) + MATERIAL))
+        gap = gap.reshape(len(u), -1).max(axis=1)
         j = int(gap.argmax())
-        if gap[j] > 10 * MATERIAL and (worst is None or gap[j] > 2 * worst[0]):
-            worst = (gap[j], (x[j], i, mean[j], got[j]))
-    return None if worst is None else worst[1]
+        if gap[j] > far:
+            far, worst = 2 * gap[j], (x[j], i, mean[j], got[j])
+    return worst
 
 
 def matching(subject: Subject) -> Iterator[Finding]:
@@ -90,25 +82,27 @@ def matching(subject: Subject) -> Iterator[Finding]:
     if subject.convention.input != "raw":
         raise Skip("it takes predictions, and the error signal is of raw ones")
     x, y = _crossed_rows(subject)
-    read, g = reading(subject), slope(subject, x, y)
-    t = np.eye(CLASSES)[y.astype(int)] if subject.classes else y
-    difference = read.predict(x) - t
+    difference = reading(subject).predict(x) - (np.eye(CLASSES)[y.astype(int)] if subject.classes else y)
+    g = slope(subject, x, y)
     size = np.abs(g) + np.abs(difference) + 1e-3
     if (np.abs(g - difference) <= 10 * MATERIAL * size).all():
         return
-    severity, start = graded(subject.promises.matching, "note")
     factor = float((g * difference).sum() / (difference * difference).sum())
     scaled = np.abs(g - factor * difference) <= 10 * MATERIAL * (np.abs(g) + abs(factor) * (np.abs(difference) + 1e-3))
     off = np.abs(difference) / (1.0 if subject.classes else 1 + np.abs(y))
     gap = np.nan_to_num(np.abs(g - difference) / size * (off > 0.1)).reshape(len(x), -1).max(axis=1)
     i = int(np.flatnonzero(gap >= gap.max() / 2)[0])
-    if factor > 0 and scaled.all():
-        message = (f"the error signal is {factor:.4g} times prediction - target: with a learning rate tuned for the plain difference, "
-                   f"steps are {factor:.4g} times as long.")  # fmt: skip
-    else:
-        message = (f"not a matching loss: at raw {said(x[i])} and target {said(y[i])} the gradient is {said(g[i])}, where prediction - "
-                   f"target is {said(difference[i])}{_dying(subject, g, difference)}.")  # fmt: skip
-    yield sloping(subject, severity, start + message, x[i : i + 1], y[i : i + 1], g[i], difference[i])
+    message = (
+        f"the error signal is {factor:.4g} times prediction - target: with a learning rate tuned for the plain difference, steps are "
+        f"{factor:.4g} times as long."
+    )
+    if factor <= 0 or not scaled.all():
+        message = (
+            f"not a matching loss: at raw {said(x[i])} and target {said(y[i])} the gradient is {said(g[i])}, where prediction - target is "
+            f"{said(difference[i])}{_dying(subject, g, difference)}."
+        )
+    shown = sloping(subject, "note", message, x[i : i + 1], y[i : i + 1], g[i], difference[i])
+    yield graded(subject.promises.matching, shown)
 
 
 def _crossed_rows(subject: Subject) -> tuple[Numbers, NDArray[Any]]:
@@ -121,7 +115,6 @@ def _crossed_rows(subject: Subject) -> tuple[Numbers, NDArray[Any]]:
 
 def _dying(subject: Subject, g: Numbers, difference: Numbers) -> str:
     """Whether rows that are surely wrong hardly pull."""
-    if subject.kind != "binary":
-        return ""
     wrong = np.abs(difference) > 0.99
-    return "; rows that are surely wrong hardly pull" if wrong.any() and np.abs(g[wrong]).max() < 0.1 else ""
+    dies = subject.kind == "binary" and wrong.any() and np.abs(g[wrong]).max() < 0.1
+    return "; rows that are surely wrong hardly pull" if dies else ""

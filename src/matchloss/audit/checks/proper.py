@@ -9,23 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.audit.calling.subject import CLASSES, Subject, usual
-from matchloss.audit.checks._search import (
-    LEVEL,
-    MATERIAL,
-    NEAR,
-    Numbers,
-    Reading,
-    compared,
-    crossed,
-    graded,
-    least,
-    least_row,
-    line,
-    mixed,
-    reading,
-    said,
-    shift_free,
-)
+from matchloss.audit.checks import _search as find
+from matchloss.audit.checks._search import LEVEL, MATERIAL, NEAR, Numbers, Reading, compared, crossed, graded, mixed, reading, said
 from matchloss.audit.finding import Finding
 
 TRUTHS = np.array([0.1, 0.25, 0.4, 0.6, 0.75, 0.9])
@@ -51,7 +36,7 @@ def proper(subject: Subject) -> Iterator[Finding]:
 
 def _binary(subject: Subject, read: Reading) -> Iterator[Finding]:
     y, w = np.array([0.0, 1.0]), np.stack([1 - TRUTHS, TRUTHS], axis=1)
-    u, value = least(subject, y, w)
+    u, value = find.least(subject, y, w)
     p = read.predict(subject.at(u))
     if np.abs(p - TRUTHS).max() <= NEAR:
         yield from _other_link(subject, u, usual("binary", u), TRUTHS)
@@ -62,13 +47,14 @@ def _binary(subject: Subject, read: Reading) -> Iterator[Finding]:
     if not worse.any():  # flat there: the truth is among the best
         return
     i = int(np.flatnonzero(worse)[0])
-    raw = subject.convention.input == "raw"
-    severity, start = graded(subject.promises.proper, "note" if raw else "error" if _sharper(subject, u, p) else "warning")
-    severity, why = _why(subject, u, p, severity)
-    message = (f"{start}where {TRUTHS[i] * 100:g} of 100 are positive, the expected loss is least at a predicted {said(p[i])}: "
-               f"{value[i]:.4g}, and {at_truth[i]:.4g} at the truth. {why}")  # fmt: skip
+    severity = "note" if subject.convention.input == "raw" else "error" if _sharper(subject, u, p) else "warning"
+    message = (
+        f"where {TRUTHS[i] * 100:g} of 100 are positive, the expected loss is least at a predicted {said(p[i])}: {value[i]:.4g}, and "
+        f"{at_truth[i]:.4g} at the truth. {_why(subject, u, p)}"
+    )
     x = subject.at(np.array([truth[i], u[i]]))
-    yield compared(subject, severity, message, x[0], x[1], y, w[i], truth=float(TRUTHS[i]), least=float(p[i]))
+    shown = compared(subject, severity, message, x[0], x[1], y, w[i], truth=float(TRUTHS[i]), least=float(p[i]))
+    yield graded(subject.promises.proper, shown)
 
 
 def _sharper(subject: Subject, u: Numbers, p: Numbers) -> bool:
@@ -77,22 +63,20 @@ def _sharper(subject: Subject, u: Numbers, p: Numbers) -> bool:
     return {"kind", "input"} <= subject.given and bool((np.abs(p - 0.5) > np.abs(TRUTHS - 0.5)).all() and np.diff(u).min() > NEAR)
 
 
-def _why(subject: Subject, u: Numbers, p: Numbers, severity: str) -> tuple[str, str]:
+def _why(subject: Subject, u: Numbers, p: Numbers) -> str:
     """What one can still read from such a loss."""
     if np.diff(u).min() <= NEAR:
-        return severity, "Different frequencies have the same best prediction: nothing read from it is a probability."
-    logit = np.log(TRUTHS / (1 - TRUTHS))
-    inside = (p > 0) & (p < 1)
-    if not inside.all():
-        return severity, "What is predicted is no probability."
-    q = np.log(p / (1 - p))
+        return "Different frequencies have the same best prediction: nothing read from it is a probability."
+    if not ((p > 0) & (p < 1)).all():
+        return "What is predicted is no probability."
+    logit, q = np.log(TRUTHS / (1 - TRUTHS)), np.log(p / (1 - p))
     a, b = np.polyfit(q, logit, 1)
     if np.abs(a * q + b - logit).max() <= 10 * MATERIAL:
         if abs(a - 1) <= NEAR:
-            return severity, f"As if positive rows counted {np.exp(-b):.3g} times."
+            return f"As if positive rows counted {np.exp(-b):.3g} times."
         if abs(b) <= NEAR and subject.convention.input == "raw":
-            return severity if severity == "error" else "note", f"The probability is sigmoid({a:.3g} raw)."
-    return severity, "What is predicted is in the right order, but is no probability."
+            return f"The probability is sigmoid({a:.3g} raw)."
+    return "What is predicted is in the right order, but is no probability."
 
 
 def _other_link(subject: Subject, u: Numbers, read: Numbers, truths: Numbers) -> Iterator[Finding]:
@@ -102,15 +86,16 @@ def _other_link(subject: Subject, u: Numbers, read: Numbers, truths: Numbers) ->
     i, link = len(u) - 1, "softmax" if subject.classes else "sigmoid"
     law = f"classes come as {said(truths[i])}" if subject.classes else f"{truths[i] * 100:g} of 100 are positive"
     y = np.arange(CLASSES) if subject.classes else np.array([0.0, 1.0])
-    yield subject.finding(
-        "note", f"proper, but not with the {link}: where {law} the expected loss is least at raw {said(u[i])}, and {link} makes that "
-        f"{said(read[i])}. Probabilities are read by the loss's own link.", x=np.stack([u[i]] * len(y)), y=y, truth=truths[i], least=u[i],
-    )  # fmt: skip
+    message = (
+        f"proper, but not with the {link}: where {law} the expected loss is least at raw {said(u[i])}, and {link} makes that "
+        f"{said(read[i])}. Probabilities are read by the loss's own link."
+    )
+    yield subject.finding("note", message, x=np.stack([u[i]] * len(y)), y=y, truth=truths[i], least=u[i])
 
 
 def _inverse(subject: Subject, read: Reading, p: Numbers) -> Numbers:
     """The raw predictions read as p, the nearest there are."""
-    low, high = np.full(len(p), line(subject)[0]), np.full(len(p), line(subject)[-1])
+    low, high = np.full(len(p), find.line(subject)[0]), np.full(len(p), find.line(subject)[-1])
     for _ in range(60 if read.how != "matching" else 30):
         middle = (low + high) / 2
         above = read.predict(subject.at(middle)) >= p
@@ -122,7 +107,7 @@ def _classes(subject: Subject, read: Reading) -> Iterator[Finding]:
     labels = np.arange(CLASSES)
     quick = subject.per_row and not subject.framework.pads
     truths = ROWS if quick else ROWS[:2]
-    u, value = least_row(lambda z: _of_labels(subject, z, labels, truths), len(truths), shift_free(subject), quick)
+    u, value = find.least_row(lambda z: _of_labels(subject, z, labels, truths), len(truths), find.shift_free(subject), quick)
     p = read.predict(subject.at(u))
     gap = np.abs(p - truths).max(axis=1)
     if gap.max() <= 2 * NEAR:
@@ -134,11 +119,12 @@ def _classes(subject: Subject, read: Reading) -> Iterator[Finding]:
     if not worse.any():  # flat there: the truth is among the best
         return
     i = int(np.flatnonzero(worse)[0])
-    severity, start = graded(subject.promises.proper, "note" if subject.convention.input == "raw" else "warning")
-    message = (f"{start}where classes come as {said(truths[i])}, the expected loss is least at a predicted {said(p[i])}: {value[i]:.4g}, "
-               f"and {at_truth[i]:.4g} at the truth. Probabilities read from it are not those of the data.")  # fmt: skip
-    x = subject.at(np.stack([truth[i], u[i]]))
-    yield compared(subject, severity, message, x[0], x[1], labels, truths[i], least=p[i])
+    message = (
+        f"where classes come as {said(truths[i])}, the expected loss is least at a predicted {said(p[i])}: {value[i]:.4g}, and "
+        f"{at_truth[i]:.4g} at the truth. Probabilities read from it are not those of the data."
+    )
+    severity, x = "note" if subject.convention.input == "raw" else "warning", subject.at(np.stack([truth[i], u[i]]))
+    yield graded(subject.promises.proper, compared(subject, severity, message, x[0], x[1], labels, truths[i], least=p[i]))
 
 
 def _of_labels(subject: Subject, u: Numbers, labels: NDArray[Any], truths: Numbers) -> Numbers:
@@ -159,20 +145,19 @@ def _link(subject: Subject, p: Numbers) -> Numbers:
 
 def _numbers(subject: Subject, read: Reading) -> Iterator[Finding]:
     y = np.array([0.5 if subject.kind == "positive" else 0.0, 1.0, 4.0, 16.0])
-    u, _ = least(subject, y, WEIGHTS)
+    u, _ = find.least(subject, y, WEIGHTS)
     p, means = read.predict(subject.at(u)), WEIGHTS @ y
     off = np.abs(p - means) > NEAR * means
     if not off.any():
         return
     i = int(np.flatnonzero(off)[0])
-    severity, start = graded(subject.promises.proper, "note")
     used = np.flatnonzero(WEIGHTS[i])
     law = ", ".join(said(a) for a in y[used]) + " (" + ", ".join(f"{100 * a:g}" for a in WEIGHTS[i, used]) + " of 100)"
-    message = (f"{start}where targets are {law} the expected loss is least at {said(p[i])}, and their mean is {said(means[i])}: "
-               f"{_elicited(subject, read, y, p)}.")  # fmt: skip
-    truth = _inverse(subject, read, means[i : i + 1])
-    x = subject.at(np.array([truth[0], u[i]]))
-    yield compared(subject, severity, message, x[0], x[1], y, WEIGHTS[i], mean=float(means[i]), least=float(p[i]))
+    message = f"where targets are {law} the expected loss is least at {said(p[i])}, and their mean is {said(means[i])}"
+    message = f"{message}: {_elicited(subject, read, y, p)}."
+    x = subject.at(np.array([_inverse(subject, read, means[i : i + 1])[0], u[i]]))
+    shown = compared(subject, "note", message, x[0], x[1], y, WEIGHTS[i], mean=float(means[i]), least=float(p[i]))
+    yield graded(subject.promises.proper, shown)
 
 
 def _elicited(subject: Subject, read: Reading, y: Numbers, p: Numbers) -> str:

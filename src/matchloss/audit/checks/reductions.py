@@ -9,7 +9,7 @@ import numpy as np
 
 from matchloss.audit.calling.subject import CLASSES, PAD, Subject
 from matchloss.audit.checks._check import Skip
-from matchloss.audit.checks._same import differ, named, of, ordinary, roles, tolerant
+from matchloss.audit.checks._same import differ, first, named, of, ordinary, roles, tolerant
 from matchloss.audit.finding import Finding
 
 
@@ -25,10 +25,9 @@ def reductions(subject: Subject) -> Iterator[Finding]:
     made = roles(s)
     yield from _alone(s)
     x, y = ordinary(s, PAD)
-    v = s.value(x, y)
     for role in ("sum", "mean"):
         if role in made:
-            yield from _reduced(s, role, made[role], x, y, v)
+            yield from _reduced(s, role, made[role], x, y)
     yield from _default(s, made, x, y)
 
 
@@ -42,64 +41,62 @@ def _alone(s: Subject) -> Iterator[Finding]:
     mixed[order] = s.value(x[order], y[order])
     single = np.concatenate([s.value(x[i : i + 1], y[i : i + 1]) for i in range(4)])
     for what, got, right in (("in another order", mixed, together), ("alone", single, together[:4])):
-        if (bad := differ(got, right)).any():
-            i = int(np.argmax(bad))
-            rows = np.r_[i, [k for k in range(PAD) if k != i]]
-            one = s.value(x[rows[:1]], y[rows[:1]])
-            m = next(m for m in (2, 4, 8, PAD) if m == PAD or differ(s.value(x[rows[:m]], y[rows[:m]])[:1], one)[0])
-            yield s.finding(
-                "error", f"A row's loss is {right[i]:.4g} among {PAD} rows and {got[i]:.4g} {what}: it depends on the other rows, and the "
-                "size and order of batches change what is trained.", x=x[rows[:m]], y=y[rows[:m]], got=got[i], expected=right[i],
-                code=[f"print({s.quote()}[0])", "x, y = x[:1], y[:1]", f"print({s.quote()})  # right: the same"],
-            )  # fmt: skip
+        if row := first(differ(got, right)):
+            message = (
+                f"A row's loss is {right[row][0]:.4g} among {PAD} rows and {got[row][0]:.4g} {what}: it depends on the other rows, and the "
+                "size and order of batches change what is trained."
+            )
+            rows = np.r_[row.start, np.delete(np.arange(PAD), row.start)]
+            one, sizes = s.value(x[row], y[row]), (2, 4, 8, PAD)
+            m = next(m for m in sizes if m == PAD or differ(s.value(x[rows[:m]], y[rows[:m]])[:1], one)[0])
+            code = [f"print({s.quote()}[0])", "x, y = x[:1], y[:1]", f"print({s.quote()})  # right: the same"]
+            yield s.finding("error", message, x=x[rows[:m]], y=y[rows[:m]], got=got[row][0], expected=right[row][0], code=code)
             return
 
 
-def _reduced(s: Subject, role: str, name: str | None, x: Any, y: Any, v: Any) -> Iterator[Finding]:
-    got, right = np.float64(s.total(x, y, name)), of(role, v)
-    if differ(got, right):
-        few = next(slice(0, m) for m in (2, 3, 4, 8, PAD) if m == PAD or differ(np.float64(s.total(x[:m], y[:m], name)), of(role, v[:m])))
-        shown = {"x": x[few], "y": y[few], "options": named(s, name), "expected": of(role, v[few]), "got": s.total(x[few], y[few], name)}
-        if role == "mean" and s.classes and not differ(got, right / CLASSES):
-            yield s.finding(
-                "warning", f"The mean is over all {CLASSES} entries of each row, 1/{CLASSES} of the mean over rows: the mean is not the "
-                "divergence that a row has, and the step size depends on the number of classes.", **shown,
-            )  # fmt: skip
-            return
-        mean = role == "sum" and not differ(got, v.mean())
-        what = "is the mean" if mean else f"is {got / right:.4g} times that of the rows' own values" if right else "is not that of the rows"
-        yield s.finding("error", f"The {role} over {PAD} rows {what}: batches of another size train with another step.", **shown)
-    elif s.framework.differentiable and s.callee.gradient is None and s.differentiable:
-        yield from _reduced_gradient(s, role, name, x, y)
+def _reduced(s: Subject, role: str, name: str | None, x: Any, y: Any) -> Iterator[Finding]:
+    v = s.value(x, y)
+
+    def both(m: int) -> tuple[Any, Any]:
+        return np.float64(s.total(x[:m], y[:m], name)), of(role, v[:m])
+
+    got, right = both(PAD)
+    if not differ(got, right):
+        if s.framework.differentiable and s.callee.gradient is None and s.differentiable:
+            yield from _reduced_gradient(s, role, name, x, y)
+        return
+    few = next(m for m in (2, 3, 4, 8, PAD) if m == PAD or differ(*both(m)))
+    severity, ending = "error", "batches of another size train with another step."
+    what = f"is {got / right:.4g} times that of the rows' own values" if right else "is not that of the rows"
+    if role == "sum" and not differ(got, v.mean()):
+        what = "is the mean"
+    elif role == "mean" and s.classes and not differ(got, right / CLASSES):
+        severity, what = "warning", f"is over all {CLASSES} entries of each row, 1/{CLASSES} of the mean over rows"
+        ending = "the mean is not the divergence that a row has, and the step size depends on the number of classes."
+    shown = {"options": named(s, name), "got": both(few)[0], "expected": both(few)[1]}
+    yield s.finding(severity, f"The {role} over {PAD} rows {what}: {ending}", x=x[:few], y=y[:few], **shown)
 
 
 def _reduced_gradient(s: Subject, role: str, name: str | None, x: Any, y: Any) -> Iterator[Finding]:
     total = s.of_prediction(x, y, "float64", s.keywords(name), lambda out: out.sum())
     got = s.convention.sign * s.framework.numbers(s._guarded(s.framework.gradient, total, s.framework.array(x, "float64")))
     right = s.gradient(x, y) / (PAD if role == "mean" else 1)
-    bad = differ(got, right).reshape(PAD, -1).any(axis=1)
-    if bad.any():
-        i = int(np.argmax(bad))
-        yield s.finding(
-            "error", f"The gradient of the {role} is not the {role} of the rows' gradients: reducing inside or outside trains two models.",
-            x=x[i : i + 1], y=y[i : i + 1], show="gradient", options=named(s, name), got=got[i], expected=right[i],
-        )  # fmt: skip
+    if row := first(differ(got, right)):
+        message = f"The gradient of the {role} is not the {role} of the rows' gradients: reducing inside or outside trains two models."
+        shown = {"options": named(s, name), "got": got[row][0], "expected": right[row][0]}
+        yield s.finding("error", message, x=x[row], y=y[row], show="gradient", **shown)
 
 
 def _default(s: Subject, made: dict[str, str | None], x: Any, y: Any) -> Iterator[Finding]:
     argument = s.convention.reduction_argument
     default = s.callee.options.get(argument) if argument else None
-    if not isinstance(default, str):
+    if argument is None or not isinstance(default, str):
         return
-    plain, named = s.framework.numbers(s.call(x, y)), s.framework.numbers(s.call(x, y, reduction=default))
-    if plain.shape != named.shape or differ(plain, named).any():
+    plain, called = s.framework.numbers(s.call(x, y)), s.framework.numbers(s.call(x, y, reduction=default))
+    if plain.shape != called.shape or differ(plain, called).any():
         yield s.finding("error", f"A plain call is not that with {argument}={default!r}, its documented default.", x=x[:2], y=y[:2])
-    for role in ("mean", "sum"):
-        if role in made or argument is None:
-            continue
-        out = tolerant(lambda role=role: s.call(x, y, reduction=role))
+    for role in (r for r in ("mean", "sum") if r not in made):
+        out = tolerant(s.call, x, y, "float64", role)
         if out is not None and np.size(s.framework.numbers(out)) > 1:
-            yield s.finding(
-                "warning", f"{argument}={role!r} is taken without a word and returns a value a row: a misspelt reduction is no error.",
-                x=x[:2], y=y[:2], options={argument: role},
-            )  # fmt: skip
+            message = f"{argument}={role!r} is taken without a word and returns a value a row: a misspelt reduction is no error."
+            yield s.finding("warning", message, x=x[:2], y=y[:2], options={argument: role})
