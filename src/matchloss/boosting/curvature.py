@@ -63,7 +63,15 @@ def curvature_of(loss: Loss, table: Table, given: Given = None) -> Curvature | N
 
 
 def _as_curvature(given: str | tuple[str, float] | Curvature) -> Curvature:
-    return given if isinstance(given, Curvature) else Curvature(given) if isinstance(given, str) else Curvature(*given)
+    if isinstance(given, Curvature):
+        return given
+    if isinstance(given, str):
+        return Curvature(given)
+    try:
+        name, factor = given[0], float(given[1])
+    except (TypeError, ValueError, IndexError):
+        raise DomainError(f'curvature is {given!r}; allowed: one of {", ".join(CURVATURES)}, or with a factor, as ("exact", 2.0)') from None
+    return Curvature(name, factor)
 
 
 def _general(loss: Loss) -> Curvature:

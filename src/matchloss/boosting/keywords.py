@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from matchloss.boosting.losses import refuse_distributions
+from matchloss.boosting.losses import check_labels
 
 C = TypeVar("C", bound=type)
 
@@ -33,14 +33,23 @@ def with_keywords_of(parent: type, without: str = "") -> Callable[[C], C]:
     return decorate
 
 
-def one_label_a_row(cls: C) -> C:
-    """Lets a classifier's `fit`, whose signature stays the host's, refuse rows of distributions in words that help."""
-    fit: Any = cls.fit  # pyright: ignore[reportAttributeAccessIssue]
+def before_fit(check: Callable[..., None]) -> Callable[[C], C]:
+    """Lets `check(model, X, y, ...)` look at what `fit` gets, whose signature stays the host's: scikit-learn routes by it."""
 
-    @functools.wraps(fit)
-    def checked(self: Any, X: Any, y: Any = None, *more: Any, **given: Any) -> Any:
-        refuse_distributions(y, cls.__name__)
-        return fit(self, X, y, *more, **given)
+    def decorate(cls: C) -> C:
+        fit: Any = cls.fit  # pyright: ignore[reportAttributeAccessIssue]
 
-    setattr(cls, "fit", checked)  # noqa: B010
-    return cls
+        @functools.wraps(fit)
+        def checked(self: Any, X: Any, y: Any = None, *more: Any, **given: Any) -> Any:
+            check(self, X, y, *more, **given)
+            return fit(self, X, y, *more, **given)
+
+        setattr(cls, "fit", checked)  # noqa: B010
+        return cls
+
+    return decorate
+
+
+def one_label_a_row(model: Any, X: Any, y: Any, *_: Any, **__: Any) -> None:
+    """For `before_fit`: missing labels and rows of distributions are refused in words that help."""
+    check_labels(y, type(model).__name__)

@@ -12,16 +12,25 @@ from sklearn.utils import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 
 from matchloss.boosting.curvature import Given
-from matchloss.boosting.keywords import one_label_a_row, with_keywords_of
-from matchloss.boosting.links import link_of
-from matchloss.boosting.losses import describe, gives_probabilities, loss_of, loss_of_labels, loss_of_number, probabilities
-from matchloss.lightgbm._plan import Plan, plan
-from matchloss.lightgbm._train import METRIC
+from matchloss.boosting.frames import refuse_columns
+from matchloss.boosting.keywords import before_fit, one_label_a_row, with_keywords_of
+from matchloss.boosting.losses import (
+    as_numbers,
+    check_watched,
+    describe,
+    gives_probabilities,
+    loss_of,
+    loss_of_labels,
+    loss_of_number,
+    probabilities,
+)
+from matchloss.lightgbm._plan import Plan, own_metrics, plan, refuse_words
 from matchloss.losses import Loss, SimplexLoss
 from matchloss.losses._labels import places
 
 Array = NDArray[Any]
 OWN = ("loss", "curvature")
+KEEPS = "X.to_pandas() keeps categories"
 
 
 class _OfLoss(lightgbm.LGBMModel):
@@ -43,7 +52,7 @@ class _OfLoss(lightgbm.LGBMModel):
         made: Plan | None = self.__dict__.get("_plan")
         if stage == "fit" and made is not None:
             params |= {name: value for name, value in made.params.items() if name != "objective"}
-            if not any(self._other_params.get(name) for name in METRIC):
+            if not own_metrics(self._other_params, made):
                 params["metric"] = None if made.objective is not None else "None"
         return params
 
@@ -52,10 +61,12 @@ class _OfLoss(lightgbm.LGBMModel):
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, init_score: Any = None, **given: Any) -> Self:
         """Fits the trees to X (n, p), y (n,) and sample_weight (n,); the keywords are LightGBM's."""
+        refuse_columns(X, "LightGBM", KEEPS)
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         target = np.asarray(y)
         loss = self._loss_of(target)
+        target = target if isinstance(self, lightgbm.LGBMClassifier) else as_numbers(y)
         params = {name: value for name, value in self._as_host().get_params().items() if value is not None}
         classes = self._n_classes if isinstance(loss, SimplexLoss) else None
         starts = init_score is None and given.get("init_model") is None
@@ -64,8 +75,9 @@ class _OfLoss(lightgbm.LGBMModel):
         self._objective = self._plan.objective or self._plan.params["objective"]
         if given.get("eval_metric") is None or given.get("eval_metric") == []:
             given["eval_metric"] = self._plan.metric
-        elif self._plan.objective is not None and link_of(loss) != "identity":
-            self._refuse_words(given["eval_metric"], loss)
+        else:
+            refuse_words(given["eval_metric"], self._plan)
+        check_watched(loss, _labels(**given), classes)
         if starts and self._plan.start is not None:
             init_score = self._plan.init_score(len(target))
             if given.get("eval_init_score") is None:
@@ -78,6 +90,11 @@ class _OfLoss(lightgbm.LGBMModel):
         del self._plan
         return self
 
+    def predict(self, X: Any, *args: Any, **keywords: Any) -> Any:
+        """What LightGBM predicts."""
+        refuse_columns(X, "LightGBM", KEEPS)
+        return super().predict(X, *args, **keywords)
+
     def _weights(self, y: Array, weight: Any) -> Array | None:
         """The weights of rows times those of their classes."""
         balance = self._class_weight if self._class_weight is not None else self.class_weight
@@ -87,14 +104,6 @@ class _OfLoss(lightgbm.LGBMModel):
             return w
         of_class = compute_sample_weight(balance, y)
         return of_class if w is None else w * of_class
-
-    @staticmethod
-    def _refuse_words(metric: Any, loss: Loss) -> None:
-        words = [m for m in (metric if isinstance(metric, list) else [metric]) if isinstance(m, str)]
-        if words:
-            raise ValueError(
-                f"LightGBM would compute its metric {words[0]!r} from the raw predictions of {loss.name}, before the link; pass a function"
-            )
 
 
 def _labels(eval_set: Any = None, eval_y: Any = None, **_: Any) -> list[Any]:
@@ -146,7 +155,7 @@ def _has_probabilities(model: Any) -> bool:
     return gives_probabilities(loss_of(model.loss))
 
 
-@one_label_a_row
+@before_fit(one_label_a_row)
 @with_keywords_of(lightgbm.LGBMClassifier)
 class LGBMClassifier(lightgbm.LGBMClassifier, _OfLoss):
     """lightgbm.LGBMClassifier, which minimises any loss of labels.
@@ -177,12 +186,12 @@ class LGBMClassifier(lightgbm.LGBMClassifier, _OfLoss):
     def predict(self, X: Any, raw_score: bool = False, **keywords: Any) -> Any:
         """The likeliest class of each row, or raw predictions. Keywords and shapes are LightGBM's."""
         plain = raw_score or keywords.get("pred_leaf") or keywords.get("pred_contrib")
-        found = lightgbm.LGBMModel.predict(self, X, raw_score=True if not plain else raw_score, **keywords)
+        found = _OfLoss.predict(self, X, raw_score=True if not plain else raw_score, **keywords)
         return found if plain else self.classes_[places(self.loss_, np.asarray(found))]
 
     @available_if(_has_probabilities)
     def predict_proba(self, X: Any, raw_score: bool = False, **keywords: Any) -> Any:
         """The probability of each class, (n, K), or raw predictions."""
         plain = raw_score or keywords.get("pred_leaf") or keywords.get("pred_contrib")
-        found = lightgbm.LGBMModel.predict(self, X, raw_score=True if not plain else raw_score, **keywords)
+        found = _OfLoss.predict(self, X, raw_score=True if not plain else raw_score, **keywords)
         return found if plain else probabilities(self.loss_, np.asarray(found))

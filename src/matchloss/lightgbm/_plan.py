@@ -26,6 +26,9 @@ from matchloss.losses.regression import Pinball
 
 KNOWN = (4, 7), (4, 7)
 STEP = 0.7  # poisson_max_delta_step, by whose exponential LightGBM's Poisson multiplies the curvature
+BOOSTING = ("boosting", "boosting_type", "boost")
+METRIC = ("metric", "metrics", "metric_types")
+NO_METRIC = ("", "none", "null", "na", "custom")
 OBJECTIVE = ("objective", "objective_type", "app", "application", "loss")
 LINKS: dict[Link, str] = {
     "identity": "regression",
@@ -82,6 +85,28 @@ def host_objective(loss: Loss) -> dict[str, Any]:
     return {"objective": "quantile", "alpha": loss.alpha} if isinstance(loss, Pinball) else {"objective": "regression_l1"}
 
 
+def own_metrics(params: Mapping[str, Any], made: Plan) -> list[str]:
+    """The metrics that LightGBM is asked for by its parameters; ValueError where it would compute them before the link."""
+    listed = [each for name in METRIC for each in _words(params.get(name)) if each.lower() not in NO_METRIC]
+    refuse_words(listed, made)
+    return listed
+
+
+def refuse_words(metric: Any, made: Plan) -> None:
+    """ValueError for a metric of LightGBM's, named by a word, that it would compute from raw predictions, before the link."""
+    words = [each for each in (metric if isinstance(metric, list) else [metric]) if isinstance(each, str)]
+    if words and made.objective is not None and link_of(made.loss) != "identity":
+        raise ValueError(
+            f"LightGBM would compute its metric {words[0]!r} from the raw predictions of {made.loss.name}, before the link; leave it out, "
+            "so that the mean loss is watched, or pass a function"
+        )
+
+
+def _words(given: Any) -> list[str]:
+    listed = given.split(",") if isinstance(given, str) else given if isinstance(given, (list, tuple, set)) else []
+    return [str(each).strip() for each in listed]
+
+
 def plan(params: Mapping[str, Any], loss: Loss, given: Given, target: Any, weight: Any, classes: int | None, starts: bool) -> Plan:
     """How to train this loss on these targets. starts: whether rows start at the start score, and at nothing that a person gave.
 
@@ -93,6 +118,10 @@ def plan(params: Mapping[str, Any], loss: Loss, given: Given, target: Any, weigh
             raise ValueError(f"params has the {name} {params[name]!r} beside the loss {loss!r}; give one of them")
     if params.get("is_unbalance") or params.get("unbalance"):
         raise ValueError("is_unbalance is of LightGBM's own objectives; class_weight or scale_pos_weight do the same")
+    if given is not None or loss.stand_in != "none":
+        random_forest = [name for name in BOOSTING if params.get(name) in ("rf", "random_forest")]
+        if random_forest:
+            raise ValueError(f"{random_forest[0]} is {params[random_forest[0]]!r}: LightGBM's forests take its own objectives only")
     if params.get("linear_tree") or params.get("linear_trees"):
         raise ValueError("linear_tree has no leaf values to add the start score to")
     y, w = as_rows(loss, target, weight, float(params.get("scale_pos_weight") or 1))

@@ -10,13 +10,11 @@ import lightgbm
 import numpy as np
 
 from matchloss.boosting.curvature import Given, curvature_of
-from matchloss.boosting.losses import loss_of, refuse_distributions
+from matchloss.boosting.losses import check_watched, loss_of, refuse_distributions
 from matchloss.errors import DomainError
 from matchloss.lightgbm._objective import LGBMMetric, LGBMObjective
-from matchloss.lightgbm._plan import Plan, curvatures, plan
+from matchloss.lightgbm._plan import METRIC, Plan, curvatures, own_metrics, plan
 from matchloss.losses import Loss, SimplexLoss
-
-METRIC = ("metric", "metrics", "metric_types")
 
 
 def train(
@@ -38,11 +36,9 @@ def train(
     The start score stands in the leaves of the first tree, where LightGBM's `boost_from_average` puts its own, and the model's text
     names one of LightGBM's objectives with the loss's link, so that a saved model predicts in the target's units without matchloss; raw,
     if LightGBM has no such link (probit, sparsemax, your own), or with keep_training_booster, whose booster goes on by
-    `update(fobj=objective(loss))`. The loss's mean is the metric of
-    `valid_sets`, unless `feval` is given. Labels of K classes ask for params["num_class"]. A data set with an `init_score` of its own
-    starts there.
-    `curvature` is what leaves divide by ("exact", "fisher", "majorizer", "absolute", "unit", or one of these with a factor), by default
-    LightGBM's own where it has the loss.
+    `update(fobj=objective(loss))`. The loss's mean is the metric of `valid_sets`, unless `feval` or params["metric"] is given. Labels of K
+    classes ask for params["num_class"]. A data set with an `init_score` of its own starts there. `curvature` is what leaves divide by
+    ("exact", "fisher", "majorizer", "absolute", "unit", or one of these with a factor), by default LightGBM's own where it has the loss.
 
     Raises DomainError for a target outside the loss's domain and for a gradient that is not finite, ValueError for parameters that do
     not go with the loss.
@@ -70,7 +66,9 @@ def train(
     starts = init_model is None and held(train_set, "init_score") is None
     made = plan(params, found, curvature, target, held(train_set, "weight"), classes if classes > 1 else None, starts)
     told = dict(params) | made.params | ({} if made.objective is None else {"objective": made.objective})
-    if feval is None:
+    labels = [held(each, "label") for each in valid_sets or () if each is not train_set]
+    check_watched(found, [each for each in labels if each is not None], classes if classes > 1 else None)
+    if not own_metrics(params, made) and feval is None:
         feval = made.metric
         told = {name: value for name, value in told.items() if name not in METRIC} | {"metric": "None"}
     with started(made, train_set, *(valid_sets or ())):

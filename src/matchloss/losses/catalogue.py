@@ -25,13 +25,16 @@ FAMILIES = ("regression", "binary", "positive", "simplex")  # the catalogue's or
 def get(name: str, **parameters: float) -> Loss:
     """The loss with this catalogue name, or with another library's name for the same loss; "huber(delta=2)" gives parameters as well.
 
-    Raises ValueError for an unknown name (the message suggests the nearest ones), DomainError for a parameter outside its range.
+    Raises ValueError for an unknown name (the message suggests the nearest ones), DomainError for a parameter outside its range, TypeError
+    for what is no name.
 
     >>> import matchloss as ml
     >>> ml.get("tweedie", power=1.2), ml.get("huber(delta=2)"), ml.get("binary:logistic"), ml.get("mse")
     (Tweedie(power=1.2), Huber(delta=2.0), Logistic(), SquaredError())
     """
-    name, written = with_parameters(str(name))
+    if not isinstance(name, str):
+        raise TypeError(_no_name(name))
+    name, written = with_parameters(name)
     known = {alias: cls for cls in CATALOGUE.values() for alias in cls.aliases} | CATALOGUE
     cls = known.get(name)
     if cls is None:
@@ -43,6 +46,14 @@ def get(name: str, **parameters: float) -> Loss:
         near = difflib.get_close_matches(str(name), known, n=3)
         raise ValueError(f"no loss is called {name!r}" + (f"; near it: {', '.join(near)}" if near else ""))
     return cls(**{**written, **parameters})
+
+
+def _no_name(given: object) -> str:
+    """What to say of something that stands where a loss belongs, and is neither a loss nor a name."""
+    if isinstance(given, type) and issubclass(given, Loss):
+        return f"the loss is the class {given.__name__}; an instance is meant: {given.__name__}()"
+    how = " (a function becomes a loss as a subclass of PointwiseLoss, or by match)" if callable(given) else ""
+    return f"the loss is {given!r}; allowed: a Loss, or a name such as 'poisson' or 'pinball(alpha=0.9)'{how}"
 
 
 def called(name: str) -> str:

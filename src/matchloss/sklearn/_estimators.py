@@ -10,19 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier as HostClassifier
 from sklearn.ensemble import HistGradientBoostingRegressor as HostRegressor
+from sklearn.utils import check_consistent_length
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from matchloss.boosting.curvature import Curvature, Given, curvature_of
-from matchloss.boosting.keywords import one_label_a_row, with_keywords_of
+from matchloss.boosting.keywords import before_fit, one_label_a_row, with_keywords_of
 from matchloss.boosting.losses import (
+    as_numbers,
     check_target,
+    check_watched,
+    decisions,
     describe,
     gives_probabilities,
     loss_of,
     loss_of_labels,
     loss_of_number,
 )
+from matchloss.engine.arrays import as_weight
 from matchloss.losses import Loss, SimplexLoss
 from matchloss.losses._labels import places
 from matchloss.losses.regression import Pinball
@@ -32,6 +37,17 @@ from matchloss.sklearn._written import write
 OPTIONS = {"loss": [str, Loss], "curvature": [str, tuple, Curvature, None]}
 
 
+def _check_rows(model: Any, X: Any, y: Any, sample_weight: Any = None, *, y_val: Any = None, **_: Any) -> None:
+    """DomainError with its row for a target that the loss does not take; scikit-learn would name none."""
+    loss, target = model._chosen(), as_numbers(y)
+    check_consistent_length(X, target, sample_weight)
+    check_target(
+        loss, target.reshape(-1) if target.ndim == 2 and target.shape[1] == 1 else target, as_weight(sample_weight, target.shape[:1])
+    )
+    check_watched(loss, [] if y_val is None else [y_val])
+
+
+@before_fit(_check_rows)
 @with_keywords_of(HostRegressor)
 class HistGradientBoostingRegressor(HostRegressor):
     """scikit-learn's HistGradientBoostingRegressor, which minimises any loss of one raw prediction a row.
@@ -66,10 +82,14 @@ class HistGradientBoostingRegressor(HostRegressor):
         loss = loss_of_number(self.loss)
         return replace(loss, alpha=self.quantile) if isinstance(loss, Pinball) and self.quantile is not None else loss
 
+    def _encode_y(self, y: Any, **_: Any) -> NDArray[np.float64]:
+        """y was checked by the loss, whose words name the row; scikit-learn's own check is by the loss's name."""
+        self.n_trees_per_iteration_ = 1
+        return y.astype(np.float64, copy=False)
+
     def _finalize_sample_weight(self, sample_weight: Any, y: NDArray[Any]) -> Any:
         """scikit-learn asks for this once it has read y and before it asks for the loss."""
         loss = self._chosen()
-        check_target(loss, y, sample_weight)
         _use(self, loss, None, sample_weight is not None)
         return sample_weight
 
@@ -96,7 +116,7 @@ def _has_probabilities(model: Any) -> bool:
     return gives_probabilities(loss_of(model.loss))
 
 
-@one_label_a_row
+@before_fit(one_label_a_row)
 @with_keywords_of(HostClassifier)
 class HistGradientBoostingClassifier(HostClassifier):
     """scikit-learn's HistGradientBoostingClassifier, which minimises any loss of labels.
@@ -143,9 +163,7 @@ class HistGradientBoostingClassifier(HostClassifier):
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Raw predictions: (n, K), or (n,) for two classes."""
         raw = self._raw_predict(X)
-        if self.loss_.family == "simplex":
-            return raw[:, 1] - raw[:, 0] if raw.shape[1] == 2 else raw
-        return raw[:, 0]
+        return decisions(self.loss_, raw)
 
     @available_if(_has_probabilities)
     def predict_proba(self, X: Any) -> NDArray[Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from matchloss.boosting.losses import place_of
 from matchloss.losses import CATALOGUE, Loss, SimplexLoss
 from matchloss.losses.catalogue import get
 from matchloss.scoring._catalogue import CATALOGUE as SCORES
@@ -28,8 +29,8 @@ class Scorer:
     def __call__(self, estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Minus the weighted mean over the rows. DomainError for a prediction that the loss or the score does not take."""
         y = np.asarray(y)
-        if hasattr(estimator, "classes_"):
-            y = _codes(estimator.classes_, y)
+        if _has_classes(estimator):
+            y = place_of(y, estimator.classes_)
         if isinstance(self.judge, Loss):
             return -float(self.judge(_raw(self.judge, estimator, X), y, sample_weight))
         forecast = estimator.predict_proba(X) if self.judge.of_labels else estimator.predict(X)
@@ -59,11 +60,15 @@ def scorer(judge: str | Loss, level: float | None = None) -> Scorer:
     return Scorer(loss)
 
 
+def _has_classes(estimator: Any) -> bool:
+    return np.size(getattr(estimator, "classes_", ())) > 0  # CatBoost's regressor has an empty list of them
+
+
 def _raw(loss: Loss, estimator: Any, X: Any) -> NDArray[Any]:
     """The raw predictions that the loss takes."""
     if loss.functional == "mode":
         return np.asarray(estimator.decision_function(X))
-    if not hasattr(estimator, "classes_"):
+    if not _has_classes(estimator):
         return np.asarray(loss.link(np.asarray(estimator.predict(X))))
     p = np.asarray(estimator.predict_proba(X))
     if isinstance(loss, SimplexLoss):
@@ -71,13 +76,3 @@ def _raw(loss: Loss, estimator: Any, X: Any) -> NDArray[Any]:
     if p.shape[1] != 2:
         raise ValueError(f"{loss.name} takes two classes; the estimator has {p.shape[1]}")
     return np.asarray(loss.link(p[:, 1]))
-
-
-def _codes(classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.intp]:
-    """The place of each label among the estimator's classes; ValueError for one that is not there."""
-    found = np.searchsorted(classes, y).clip(0, len(classes) - 1)
-    strange = classes[found] != y
-    if strange.any():
-        row = int(np.argmax(strange))
-        raise ValueError(f"y[{row}] is {y[row]!r}; the estimator knows {classes.tolist()}")
-    return found

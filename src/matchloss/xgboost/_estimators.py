@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, Self
 
 import numpy as np
 import xgboost
 from numpy.typing import NDArray
+from sklearn.utils import check_consistent_length
 from sklearn.utils.metaestimators import available_if
 from xgboost.sklearn import _wrap_evaluation_matrices, get_model_categories
 
@@ -14,14 +16,19 @@ from matchloss.boosting.curvature import Given
 from matchloss.boosting.keywords import with_keywords_of
 from matchloss.boosting.links import link_of
 from matchloss.boosting.losses import (
+    as_numbers,
+    check_labels,
+    check_target,
+    check_watched,
+    decisions,
     describe,
     gives_probabilities,
     loss_of,
     loss_of_labels,
     loss_of_number,
     probabilities,
-    refuse_distributions,
 )
+from matchloss.engine.arrays import as_weight
 from matchloss.losses import Loss, SimplexLoss
 from matchloss.losses._labels import places
 from matchloss.xgboost._train import train
@@ -31,42 +38,86 @@ Array = NDArray[Any]
 
 
 class _OfLoss(xgboost.XGBModel):
-    """What both estimators share: parameters, and fitting by `train`."""
+    """What both estimators share: parameters, fitting by `train`, and the loss that stands in a file."""
 
     loss: str | Loss
     curvature: Given
+    n_classes_: int
 
     def _wrapper_params(self) -> set[str]:
         return super()._wrapper_params() | OWN
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The parameters: XGBoost's without the objective, whose place the loss takes."""
+        return {name: value for name, value in super().get_params(deep).items() if name != "objective"}
+
+    def set_params(self, **params: Any) -> Self:
+        """Sets parameters. ValueError for an objective, whose place the loss takes."""
+        _refuse_objective(params)
+        super().set_params(**params)
+        return self
 
     def get_xgb_params(self) -> dict[str, Any]:
         """XGBoost's parameters, without the objective: the loss takes its place."""
         return {name: value for name, value in super().get_xgb_params().items() if name != "objective"}
 
-    def _fit_loss(self, loss: Loss, classes: int | None, X: Any, y: Any, given: dict[str, Any]) -> None:
-        """Fits the trees as XGBoost's own `fit` does, but for the objective and the start score."""
+    def load_model(self, fname: Any) -> None:
+        """Loads a model file, and the loss whose name stands in it where it is one of the catalogue."""
+        super().load_model(fname)
+        named = self.get_booster().attr("matchloss")
+        if named:
+            with contextlib.suppress(ValueError):  # a person's own has no name that leads to it: the one given stays
+                self.loss = loss_of(named)
+
+    def _loss_for(self, y: Any, weight: Any) -> Loss:
+        """The loss for these targets, which are checked; XGBoost would name no row."""
+        raise NotImplementedError
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        sample_weight: Any = None,
+        base_margin: Any = None,
+        eval_set: Any = None,
+        verbose: bool | int | None = True,
+        xgb_model: Any = None,
+        sample_weight_eval_set: Any = None,
+        base_margin_eval_set: Any = None,
+        feature_weights: Any = None,
+    ) -> Self:
+        """Fits the trees to X (n, p), y (n,) and sample_weight (n,) as XGBoost's own `fit` does, but for objective and start score.
+
+        The keywords are XGBoost's. A classifier's labels are 0 to K-1.
+        """
+        check_consistent_length(X, y)
+        loss = self._loss_for(y, sample_weight)
+        classes = self.n_classes_ if isinstance(loss, SimplexLoss) else None
+        check_watched(loss, [labels for _, labels in eval_set or []], classes)
         with xgboost.config_context(verbosity=self.verbosity):
             params = {name: value for name, value in self.get_xgb_params().items() if value is not None}
-            if isinstance(loss, SimplexLoss):
-                params["num_class"] = classes
-            going_on, own_metric, params, feature_weights = self._configure_fit(
-                given.pop("xgb_model"), params, given.pop("feature_weights")
-            )
+            params |= {} if classes is None else {"num_class": classes}
+            going_on, own_metric, params, feature_weights = self._configure_fit(xgb_model, params, feature_weights)
             going_on, feature_types = get_model_categories(X, going_on, self.feature_types)  # pyright: ignore[reportArgumentType]
-            verbose, found = given.pop("verbose"), {}
+            found: dict[str, Any] = {}
             matrix, evals = _wrap_evaluation_matrices(
                 missing=self.missing,
                 X=X,
                 y=y,
                 group=None,
                 qid=None,
+                sample_weight=sample_weight,
+                base_margin=base_margin,
                 feature_weights=feature_weights,
+                eval_set=eval_set,
+                sample_weight_eval_set=sample_weight_eval_set,
+                base_margin_eval_set=base_margin_eval_set,
                 eval_group=None,
                 eval_qid=None,
                 create_dmatrix=self._create_dmatrix,
                 enable_categorical=self.enable_categorical,
                 feature_types=feature_types,
-                **given,
             )
             self._Booster = train(
                 params,
@@ -83,6 +134,12 @@ class _OfLoss(xgboost.XGBModel):
                 callbacks=self.callbacks,
             )
             self._set_evaluation_result(found)
+        return self
+
+
+def _refuse_objective(given: dict[str, Any]) -> None:
+    if "objective" in given:
+        raise ValueError(f"objective is {given['objective']!r}, and these classes take a loss in its place: loss=")
 
 
 @with_keywords_of(xgboost.XGBModel, without="objective")
@@ -105,27 +162,15 @@ class XGBRegressor(_OfLoss, xgboost.XGBRegressor):
     """
 
     def __init__(self, loss: str | Loss = "squared_error", *, curvature: Given = None, **keywords: Any) -> None:
+        _refuse_objective(keywords)
         super().__init__(**keywords)
         self.loss, self.curvature = loss, curvature
 
-    def fit(
-        self,
-        X: Any,
-        y: Any,
-        *,
-        sample_weight: Any = None,
-        base_margin: Any = None,
-        eval_set: Any = None,
-        verbose: bool | int | None = True,
-        xgb_model: Any = None,
-        sample_weight_eval_set: Any = None,
-        base_margin_eval_set: Any = None,
-        feature_weights: Any = None,
-    ) -> Self:
-        """Fits the trees to X (n, p), y (n,) and sample_weight (n,); the keywords are XGBoost's."""
-        given = {name: value for name, value in locals().items() if name not in ("self", "X", "y", "__class__")}
-        self._fit_loss(loss_of_number(self.loss), None, X, y, given)
-        return self
+    def _loss_for(self, y: Any, weight: Any) -> Loss:
+        loss, target = loss_of_number(self.loss), as_numbers(y)
+        w = None if weight is None else as_weight(weight, target.shape[:1])
+        check_target(loss, target, w if w is None or target.ndim == 1 else np.broadcast_to(w[:, None], target.shape))
+        return loss
 
     def predict(self, X: Any, *, output_margin: bool = False, **keywords: Any) -> Array:
         """Predictions in the target's units, or raw. Keywords and shapes are XGBoost's."""
@@ -159,37 +204,22 @@ class XGBClassifier(_OfLoss, xgboost.XGBClassifier):
     (array([0, 2]), array([[0., 0., 1.]], dtype=float32))
     """
 
-    n_classes_: int
-
     def __init__(self, loss: str | Loss = "cross_entropy", *, curvature: Given = None, **keywords: Any) -> None:
+        _refuse_objective(keywords)
         super().__init__(**keywords)
         self.loss, self.curvature = loss, curvature
 
-    def fit(
-        self,
-        X: Any,
-        y: Any,
-        *,
-        sample_weight: Any = None,
-        base_margin: Any = None,
-        eval_set: Any = None,
-        verbose: bool | int | None = True,
-        xgb_model: Any = None,
-        sample_weight_eval_set: Any = None,
-        base_margin_eval_set: Any = None,
-        feature_weights: Any = None,
-    ) -> Self:
-        """Fits the trees to X (n, p), labels y (n,) from 0 to K-1, and sample_weight (n,); the keywords are XGBoost's."""
-        given = {name: value for name, value in locals().items() if name not in ("self", "X", "y", "__class__")}
-        refuse_distributions(y, "XGBClassifier")
+    def _loss_for(self, y: Any, weight: Any) -> Loss:
+        check_labels(y, "XGBClassifier")
         classes = np.unique(np.asarray(y))
         if len(classes) > 1 and not np.array_equal(classes, np.arange(len(classes))):
             raise ValueError(
                 f"XGBoost takes the labels 0..K-1; y has {classes[:10].tolist()}: sklearn.preprocessing.LabelEncoder makes them"
             )
         self.n_classes_ = len(classes)
-        self._fit_loss(self._loss(), self.n_classes_, X, y, given)
-        return self
+        if weight is not None:
+            as_weight(weight, np.shape(y)[:1])
+        return self._loss()
 
     def _loss(self) -> Loss:
         return loss_of_labels(self.loss, self.n_classes_)
@@ -198,6 +228,11 @@ class XGBClassifier(_OfLoss, xgboost.XGBClassifier):
         """The likeliest class of each row, or raw predictions. Keywords and shapes are XGBoost's."""
         raw = xgboost.XGBModel.predict(self, X, output_margin=True, **keywords)
         return raw if output_margin else places(self._loss(), raw)
+
+    def decision_function(self, X: Any) -> Array:
+        """Raw predictions: (n, K), or (n,) for two classes."""
+        raw = self.predict(X, output_margin=True)
+        return decisions(self._loss(), raw)
 
     @available_if(_has_probabilities)
     def predict_proba(self, X: Any, **keywords: Any) -> Array:

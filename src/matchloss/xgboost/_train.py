@@ -8,7 +8,7 @@ from typing import Any
 import xgboost
 
 from matchloss.boosting.curvature import Given
-from matchloss.boosting.losses import loss_of
+from matchloss.boosting.losses import as_text, loss_of
 from matchloss.errors import DomainError
 from matchloss.losses import Loss
 from matchloss.xgboost._objective import XGBMetric, XGBObjective
@@ -53,7 +53,7 @@ def train(
     booster = xgboost.train(
         made.params, dtrain, num_boost_round, obj=made.objective, custom_metric=custom_metric, xgb_model=xgb_model, **keywords
     )
-    booster.set_attr(matchloss=repr(found))
+    booster.set_attr(matchloss=as_text(found))
     return booster
 
 

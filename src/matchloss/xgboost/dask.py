@@ -10,7 +10,7 @@ import xgboost
 from numpy.typing import NDArray
 
 from matchloss.boosting.curvature import Given
-from matchloss.boosting.losses import loss_of
+from matchloss.boosting.losses import as_text, loss_of
 from matchloss.boosting.versions import missing
 from matchloss.losses import Loss
 from matchloss.xgboost._plan import plan
@@ -48,7 +48,7 @@ def train(
     result = host.train(
         client, made.params, dtrain, num_boost_round, obj=made.objective, custom_metric=custom_metric, xgb_model=xgb_model, **keywords
     )
-    result["booster"].set_attr(matchloss=repr(found))
+    result["booster"].set_attr(matchloss=as_text(found))
     return result
 
 
