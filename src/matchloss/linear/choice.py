@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from matchloss.errors import ShapeError
 from matchloss.linear.dense import Problem, Structured, Terms, newton, take_out, warn_of
-from matchloss.linear.inference.structured import StructuredInference
-from matchloss.linear.rows import Floats
+from matchloss.linear.inference.structured import Kind, StructuredInference
+from matchloss.linear.rows import Floats, TableRows
+from matchloss.linear.structured_columns import columns_for
 from matchloss.losses.structured import Choice, ChoiceSets
 from matchloss.losses.structured._ragged import groups_of, starts_of
 
 SEPARATED = "a combination of columns tells the chosen from the rest of every set"
+HELD = 5  # blocks of the size of X, where X is dense
 STEP = 1e-5  # of differences of the exact gradient, where several of a set are chosen
 
 
@@ -40,52 +42,59 @@ class ConditionalLogit(Structured):
         """Fits the model; returns self. y and groups may be names of columns of X, which are then no features."""
         X, given = self._take_out(X, y=y, groups=groups)
         _check_shapes(**given)
-        x = self._learn(X, given["y"].size)
+        rows = self._learn(X, given["y"].size)
         order, sets = _sets(**given)
         self.n_sets_, self.n_idle_ = sets.indptr.size - 1, sets.idle
         if sets.idle == self.n_sets_:
             raise ValueError(f"in each of the {self.n_sets_} sets none or all are chosen: nothing is compared")
         if sets.idle:
             warn_of(f"in {sets.idle} of {self.n_sets_} sets none or all are chosen: they say nothing")
-        problem = self._problem(x, order, sets)
+        problem = self._problem(rows, order, sets)
         found = newton(problem.at, problem.null, self._names(), SEPARATED)
         return self._keep(found, found.theta)
 
-    def inference(self, X: Any, y: Any, groups: Any) -> StructuredInference:
+    def inference(self, X: Any, y: Any, groups: Any, *, kind: Kind | None = None, cluster: Any = None) -> StructuredInference:
         """How sure the coefficients are, on the rows that the model was fitted to, given as to `fit`: an estimator keeps no rows.
 
-        bse, conf_int, wald_test, lr_test, summary, llf, aic, bic. Raises what `fit` raises for bad rows.
+        bse, conf_int, wald_test, lr_test, summary, llf, aic, bic. kind: see StructuredInference; a unit is a set, and cluster (n,) has a
+        label for each row that joins sets, such as those of a person. Raises what `fit` raises for bad rows.
         """
-        X, given = take_out(X, y=y, groups=groups)
+        X, given = take_out(X, y=y, groups=groups, cluster=cluster)
+        cluster = given.pop("cluster")
         _check_shapes(**given)
         order, sets = _sets(**given)
-        return self._infer(X, given["y"].size, lambda x: self._problem(x, order, sets), Choice())
+        how = ("repeat", kind, cluster)
+        return self._infer(X, given["y"].size, lambda rows: self._problem(rows, order, sets), Choice(), how)
 
-    def _problem(self, x: Floats, order: NDArray[np.int64], sets: ChoiceSets) -> Problem:
+    def _problem(self, rows: TableRows, order: NDArray[np.int64], sets: ChoiceSets) -> Problem:
         loss, indptr = Choice(), sets.indptr
         sizes = np.diff(indptr)
-        rows = np.ascontiguousarray(x[order])
-        rows -= np.repeat(np.add.reduceat(rows, indptr[:-1]) / sizes[:, None], sizes, axis=0)  # constants of a set change nothing
+        unit = np.repeat(np.arange(sizes.size), sizes)
+        x = columns_for(rows, HELD).take(order).within(indptr)  # constants of a set change nothing
 
         def gradient(b: Floats) -> Floats:
-            return rows.T @ loss.terms(rows @ b, sets, None)[1]
+            return x.transposed(loss.terms(x.times(b), sets, None)[1])
 
         def at(b: Floats) -> Terms:
-            value, g, p = loss.terms(rows @ b, sets, None)
-            slope = rows.T @ g
+            value, g, p = loss.terms(x.times(b), sets, None)
+            slope = x.transposed(g)
             if np.isnan(p).any():
                 turned = [(gradient(b + d) - gradient(b - d)) / (2 * STEP) for d in STEP * np.eye(b.size)]
                 return float(value.sum()), slope, (np.array(turned) + np.transpose(turned)) / 2
-            means = np.add.reduceat(p[:, None] * rows, indptr[:-1])
-            away = (rows - np.repeat(means, sizes, axis=0)) * np.sqrt(p)[:, None]
-            return float(value.sum()), slope, away.T @ away
+            return float(value.sum()), slope, x.spread(p, indptr)
 
-        return Problem(at, np.zeros(x.shape[1]), float(sizes.size - sets.idle), "Sets:")
+        def scores(b: Floats) -> Floats:
+            return x.sums(loss.terms(x.times(b), sets, None)[1], unit, sizes.size)
+
+        of_rows = np.empty(order.size, np.intp)
+        of_rows[order] = unit
+        live = np.ones(sizes.size)
+        return Problem(at, np.zeros(len(rows.slots)), float(sizes.size - sets.idle), "Sets:", scores, live, of_rows)
 
     def predict_proba(self, X: Any, groups: Any) -> Floats:
         """The probability (n,) that each row is the one chosen of its set."""
         X, given = take_out(X, groups=groups)
-        v, labels = self._block(X) @ self.coef_, given["groups"]
+        v, labels = self._raw(X), given["groups"]
         if labels.shape != v.shape:
             raise ShapeError(f"groups has shape {labels.shape}; X has {v.size} rows")
         order, indptr = groups_of(labels)

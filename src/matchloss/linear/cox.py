@@ -9,10 +9,13 @@ from numpy.typing import NDArray
 
 from matchloss.errors import DomainError
 from matchloss.linear.dense import Problem, Structured, newton, take_out, weights_of
-from matchloss.linear.inference.structured import StructuredInference
+from matchloss.linear.inference.structured import Kind, StructuredInference, Weights
 from matchloss.linear.rows import Floats
+from matchloss.linear.structured_columns import dense
 from matchloss.losses.structured import Cox, RiskSets
+from matchloss.losses.structured.cox import back
 
+HELD = 6  # blocks of the size of X: X, its rows in order, weighted, and sums at event times
 ORDERED = "some combination of columns tells in advance who is the next to have the event"
 
 
@@ -38,6 +41,7 @@ class CoxRegression(Structured):
            [0.017, 0.   ]])
     """
 
+    heading: ClassVar[str] = "Cox regression"
     state: ClassVar[tuple[str, ...]] = ("centre_", "strata_", "baseline_times_", "baseline_hazard_", "n_events_")
 
     def __init__(self, ties: str = "efron") -> None:
@@ -50,7 +54,7 @@ class CoxRegression(Structured):
         """
         X, given = self._take_out(X, time=time, event=event, entry=entry, strata=strata, sample_weight=sample_weight)
         risk = _risk_sets(**given)
-        x = self._learn(X, risk.n, given["sample_weight"])
+        x = dense(self._learn(X, risk.n, given["sample_weight"]), HELD)
         self.centre_ = _mean(x, risk)
         problem = self._problem(x, risk)
         found = newton(problem.at, problem.null, self._names(), ORDERED)
@@ -64,27 +68,42 @@ class CoxRegression(Structured):
         return self
 
     def inference(
-        self, X: Any, time: Any, event: Any, entry: Any = None, strata: Any = None, sample_weight: Any = None
+        self,
+        X: Any,
+        time: Any,
+        event: Any,
+        entry: Any = None,
+        strata: Any = None,
+        sample_weight: Any = None,
+        *,
+        weights: Weights = "repeat",
+        kind: Kind | None = None,
+        groups: Any = None,
     ) -> StructuredInference:
         """How sure the coefficients are, on the rows that the model was fitted to, given as to `fit`: an estimator keeps no rows.
 
-        bse, conf_int, wald_test, lr_test, summary, llf, aic, bic. A weight counts equal rows. Raises what `fit` raises for bad rows.
+        bse, conf_int, wald_test, lr_test, summary, llf, aic, bic. `weights`, `kind` and `groups`: see StructuredInference; groups may be
+        the name of a column. Raises what `fit` raises for bad rows.
         """
-        X, given = take_out(X, time=time, event=event, entry=entry, strata=strata, sample_weight=sample_weight)
+        X, given = take_out(X, time=time, event=event, entry=entry, strata=strata, sample_weight=sample_weight, groups=groups)
+        groups = given.pop("groups")
         risk = _risk_sets(**given)
-        return self._infer(X, risk.n, lambda x: self._problem(x, risk), Cox(self.ties))
+        return self._infer(X, risk.n, lambda rows: self._problem(dense(rows, HELD), risk), Cox(self.ties), (weights, kind, groups))
 
     def _problem(self, x: Floats, risk: RiskSets) -> Problem:
         loss, rows = Cox(self.ties), np.ascontiguousarray((x - _mean(x, risk))[risk.order])
-        return Problem(lambda b: loss.newton(rows @ b, rows, risk), np.zeros(x.shape[1]), float(risk.deaths.sum()), "Events:")
+        return Problem(
+            lambda b: loss.newton(rows @ b, rows, risk), np.zeros(x.shape[1]), float(risk.deaths.sum()), "Events:",
+            lambda b: back(loss.scores(rows @ b, rows, risk), risk), back(risk.w, risk),
+        )  # fmt: skip
 
     def predict(self, X: Any) -> Floats:
         """Log hazard ratios x b (n,), against a row of zeros, as scikit-survival's."""
-        return self._block(X) @ self.coef_
+        return self._raw(X)
 
     def predict_partial_hazard(self, X: Any) -> Floats:
         """Hazard ratios (n,) against a row at the mean of the training rows, as lifelines'."""
-        return np.exp((self._block(X) - self.centre_) @ self.coef_)
+        return np.exp(self._raw(X, self.centre_))
 
     def predict_cumulative_hazard(self, X: Any, times: Any = None, strata: Any = None) -> Floats:
         """Cumulative hazards (n, times), at `times` or the training's event times; strata (n,): the stratum of each row of X.

@@ -1,4 +1,4 @@
-"""What the trainers of structured losses share: a dense block of all columns, columns named by the person, Newton's method, summaries."""
+"""What the trainers of structured losses share: columns named by the person, Newton's method, summaries, inference."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from matchloss.errors import ShapeError
 from matchloss.linear.columns import open_table
 from matchloss.linear.inference.build import columns_of
 from matchloss.linear.inference.frames import library_of
-from matchloss.linear.inference.structured import StructuredInference, infer
+from matchloss.linear.inference.structured import Kind, StructuredInference, Weights, infer
 from matchloss.linear.inputs import column_labels, is_frame, refuse_infinite, refuse_mapping
 from matchloss.linear.plan import Design, Number, learn_rows
 from matchloss.linear.rows import Floats, TableRows, of_array
+from matchloss.linear.solve import raw_of
 from matchloss.linear.summary import Summary
 from matchloss.losses.structured import StructuredLoss
 
@@ -30,31 +31,9 @@ except ImportError as error:
     raise ImportError('the estimators need scikit-learn: pip install "matchloss[linear]"') from error
 
 TABLE = "an array of numbers (n, p), or a data frame (pandas, polars, pyarrow, ...)"
-LARGEST = 8 << 30  # bytes of a dense block
 DEPENDENT = 1e-11  # least eigenvalue of a hessian scaled to a diagonal of 1 below which columns count as linearly dependent
 CONVERGED = 1e-22  # of the value: the decrease that a Newton step still promises, twice
 Terms = tuple[float, Floats, Floats]  # value, gradient, hessian
-
-
-def dense(rows: TableRows) -> Floats:
-    """All columns as one block (n, p) in float64, levels as 0 and 1; ValueError that says its size if it is larger than 8 GB."""
-    n, p = rows.n, len(rows.slots)
-    if 8 * n * p > LARGEST:
-        raise ValueError(
-            f"{n:,} rows of {p:,} coefficients make a dense block of {8 * n * p / 2**30:.1f} GB; at most {LARGEST >> 30} GB is made: "
-            "drop columns of many levels, or sample rows"
-        )
-    out, place = np.zeros((n, p)), np.full(rows.width, -1)
-    place[rows.slots] = np.arange(p)
-    numbers = place[1 : 1 + rows.q]
-    out[:, numbers] = rows.block(0, n, np.empty((n, rows.q)))
-    if rows.sparse is not None:
-        out[:, place[1 + rows.q : 1 + rows.q + rows.s]] = rows.sparse.x.toarray()
-    for c, first in enumerate(rows.first):
-        column = place[first + rows.codes[:, c]]
-        there = np.flatnonzero(column >= 0)
-        out[there, column[there]] = 1.0
-    return out
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +54,9 @@ class Problem:
     null: Floats  # theta of no columns, from which Newton's method starts
     count: float  # of observations
     counted: str  # what is counted, as a summary calls it
+    scores: Callable[[Floats], Floats]  # theta to the gradients of independent units, such as rows: (units, theta.size)
+    units: Floats  # the weight of each
+    unit: NDArray[np.intp] | None = None  # (n,): which of them a row belongs to, where they are no rows
     turn: Floats | None = None  # the estimates are turn @ theta, for columns that are not centred
 
 
@@ -147,6 +129,7 @@ class Structured(BaseEstimator):
     objective_: float
     n_steps_: int
     named_: dict[str, str]  # the columns that fit took by name, such as {"time": "week"}
+    heading: ClassVar[str] = ""  # of a summary with standard errors, where the loss's title will not do
     state: ClassVar[tuple[str, ...]] = ()  # the fitted attributes that a file holds beside the coefficients
 
     def _take_out(self, X: Any, **given: Any) -> tuple[Any, dict[str, Any]]:
@@ -154,8 +137,8 @@ class Structured(BaseEstimator):
         self.named_ = {name: x for name, x in given.items() if isinstance(x, str)}
         return take_out(X, **given)
 
-    def _learn(self, X: Any, n: int, sample_weight: Any = None) -> Floats:
-        """X as a dense block of n rows; sets scikit-learn's attributes about the columns."""
+    def _learn(self, X: Any, n: int, sample_weight: Any = None) -> TableRows:
+        """X as n rows; sets scikit-learn's attributes about the columns."""
         refuse_mapping("X", X, TABLE)
         if is_frame(X):
             names = column_labels(X)
@@ -169,28 +152,35 @@ class Structured(BaseEstimator):
             X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False)
             refuse_infinite(X)
             self.design_, rows = None, of_array(X)
-        return _as_many(dense(rows), n)
+        return _as_many(rows, n)
 
-    def _block(self, X: Any) -> Floats:
+    def _rows(self, X: Any) -> TableRows:
         """X for prediction: a frame's columns are found by name, in any order, and others ignored."""
         check_is_fitted(self, "coef_")
         if self.design_ is not None and is_frame(X):
             rows = self.design_.rows(X)
             for name, count in rows.unseen.items():
                 warnings.warn(f"{count} rows have a level of {name} that was not in training: they count as the reference", stacklevel=3)
-            return dense(rows)
+            return rows
         if self.design_ is not None and not all(isinstance(column, Number) for column in self.design_.columns):
             raise TypeError(f"{type(self).__name__} was fitted to a data frame with categories; X is {type(X).__name__}, not a data frame")
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False, reset=False)
         refuse_infinite(X)
-        return dense(of_array(X))
+        return of_array(X)
 
-    def _infer(self, X: Any, n: int, problem: Callable[[Floats], Problem], loss: StructuredLoss) -> StructuredInference:
-        """The inference of these n rows; `problem` makes of their dense block what was minimised."""
+    def _raw(self, X: Any, centre: Floats | None = None) -> Floats:
+        """X b, (n,); with a centre (p,) that of X less it."""
+        rows = self._rows(X)
+        return raw_of(rows, 0.0 if centre is None else -float(centre @ self.coef_), self.coef_, centre)
+
+    def _infer(
+        self, X: Any, n: int, problem: Callable[[TableRows], Problem], loss: StructuredLoss, how: tuple[Weights, Kind | None, Any]
+    ) -> StructuredInference:
+        """The inference of these n rows; `problem` makes of them what was minimised. how: weights, kind and groups."""
         params, names = self._estimates()
-        block = _as_many(self._block(X), n)
+        rows = _as_many(self._rows(X), n)
         columns = columns_of(self.design_) if self.design_ else {}
-        return infer(problem(block), params, names, columns, f"{loss.title} regression", repr(loss), library_of(X))
+        return infer(problem(rows), params, names, columns, self.heading or loss.title, repr(loss), library_of(X), how)
 
     def _estimates(self) -> tuple[Floats, tuple[str, ...]]:
         """All that was estimated, and its names."""
@@ -243,10 +233,10 @@ class Structured(BaseEstimator):
         return hasattr(self, "coef_")
 
 
-def _as_many(block: Floats, n: int) -> Floats:
-    if len(block) != n:
-        raise ShapeError(f"X has {len(block)} rows, and what is to be learned {n}")
-    return block
+def _as_many(rows: TableRows, n: int) -> TableRows:
+    if rows.n != n:
+        raise ShapeError(f"X has {rows.n} rows, and what is to be learned {n}")
+    return rows
 
 
 def warn_of(message: str) -> None:

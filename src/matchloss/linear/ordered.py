@@ -13,12 +13,14 @@ from scipy import special
 from matchloss.errors import DomainError
 from matchloss.linear.columns import open_table
 from matchloss.linear.dense import Problem, Structured, Terms, check_is_fitted, newton, weights_of
-from matchloss.linear.inference.structured import StructuredInference
+from matchloss.linear.inference.structured import Kind, StructuredInference, Weights
 from matchloss.linear.inputs import is_frame
-from matchloss.linear.rows import Floats
+from matchloss.linear.rows import Floats, TableRows
+from matchloss.linear.structured_columns import Coded, columns_for
 from matchloss.losses.structured import OrderedLogit, OrderedProbit
 from matchloss.losses.structured.ordered import per_threshold
 
+HELD = 3  # blocks of the size of X, where X is dense
 SEPARATED = "a combination of columns separates the labels"
 LOSSES = {"logit": OrderedLogit(), "probit": OrderedProbit()}
 
@@ -52,13 +54,13 @@ class OrderedRegressor(Structured):
         X, y = _without_target(X, y)
         codes, self.classes_ = _coded(y, self.classes)
         weight = weights_of(sample_weight, codes.size)
-        x = self._learn(X, codes.size, weight)
+        rows = self._learn(X, codes.size, weight)
         counts = np.bincount(codes, weight, self.classes_.size)
         if self.classes_.size < 2 or not (counts > 0).all():
             missing = self.classes_[int(np.argmin(counts > 0))] if self.classes_.size > 1 else self.classes_[0]
             what = "it is the only label" if self.classes_.size < 2 else "no row has it, so that its thresholds would coincide"
             raise ValueError(f"label {missing!s}: {what}")
-        problem, p = self._problem(x, codes, weight), x.shape[1]
+        problem, p = self._problem(rows, codes, weight), len(rows.slots)
         names = [*self._names(), *(f"threshold {k}" for k in range(problem.null.size - p))]
         found = newton(problem.at, problem.null, names, SEPARATED, fits=lambda theta: bool((np.diff(theta[p:]) > 0).all()))
         assert problem.turn is not None
@@ -67,49 +69,63 @@ class OrderedRegressor(Structured):
         self.covariance_ = problem.turn @ found.covariance @ problem.turn.T
         return self
 
-    def inference(self, X: Any, y: Any, sample_weight: Any = None) -> StructuredInference:
+    def inference(
+        self, X: Any, y: Any, sample_weight: Any = None, *, weights: Weights = "repeat", kind: Kind | None = None, groups: Any = None
+    ) -> StructuredInference:
         """How sure coefficients and thresholds are, on the rows that the model was fitted to, given as to `fit`: it keeps no rows.
 
-        bse, conf_int, wald_test, lr_test, summary, llf, aic, bic; thresholds are called "low|high", as R's polr does. A weight counts
-        equal rows. DomainError for a label that is not among `classes_`.
+        bse, conf_int, wald_test, lr_test, summary, llf, aic, bic; thresholds are called "low|high", as R's polr does. `weights`, `kind`
+        and `groups`: see StructuredInference. DomainError for a label that is not among `classes_`.
         """
         X, y = _without_target(X, y)
         check_is_fitted(self, "coef_")
         codes = _coded(y, self.classes_.tolist())[0]
         weight = weights_of(sample_weight, codes.size)
-        return self._infer(X, codes.size, lambda x: self._problem(x, codes, weight), self._loss())
+        return self._infer(X, codes.size, lambda rows: self._problem(rows, codes, weight), self._loss(), (weights, kind, groups))
 
     def _estimates(self) -> tuple[Floats, tuple[str, ...]]:
         cuts = tuple(f"{low}|{high}" for low, high in pairwise(self.classes_.tolist()))
         return np.concatenate([self.coef_, self.thresholds_]), (*self._names(), *cuts)
 
-    def _problem(self, x: Floats, codes: NDArray[np.int64], weight: Floats | None) -> Problem:
-        loss, counts = self._loss(), np.bincount(codes, weight, self.classes_.size)
-        centre = x.mean(0) if weight is None else weight @ x / weight.sum()
-        rows, p = np.ascontiguousarray(x - centre), x.shape[1]
+    def _problem(self, rows: TableRows, codes: NDArray[np.int64], weight: Floats | None) -> Problem:
+        loss, counts, p, n = self._loss(), np.bincount(codes, weight, self.classes_.size), len(rows.slots), codes.size
+        x, units = columns_for(rows, HELD), np.ones(n) if weight is None else weight
+        centre = x.transposed(units) / units.sum()
+        if isinstance(x, Coded):
+            centre[rows.slots > rows.q] = 0.0  # levels stay as they are
+        x = x.centred(centre)
         below = counts.cumsum()[:-1] / counts.sum()
         start = np.concatenate([np.zeros(p), special.logit(below) if self.link == "logit" else special.ndtri(below)])
+        K = self.classes_.size - 1
+
+        def terms(theta: Floats) -> Floats:
+            made = loss.terms(x.times(theta[:p]), theta[p:], codes)[1]
+            return made if weight is None else made * weight
+
+        def by_threshold(lower: Floats, upper: Floats) -> Floats:
+            made = np.zeros((n, K + 2))
+            made[np.arange(n), codes], made[np.arange(n), codes + 1] = lower, upper
+            return made[:, 1:-1]
 
         def at(theta: Floats) -> Terms:
-            y, terms = loss.terms(rows @ theta[:p], theta[p:], codes)
-            terms = terms if weight is None else terms * weight
-            value, lower, upper, aa, ab, bb, g, h = terms
-            K = theta.size - p
-            mixed = np.zeros((y.size, K + 2))  # minus the second derivatives in eta and a threshold
-            mixed[np.arange(y.size), y], mixed[np.arange(y.size), y + 1] = aa + ab, bb + ab
-            between = np.bincount(y, ab, K + 1)[1:-1]
-            corner = np.diag(per_threshold(y, aa, bb, K)) + np.diag(between, 1) + np.diag(between, -1)
-            side = -(rows.T @ mixed[:, 1:-1])
-            gradient = np.concatenate([rows.T @ g, per_threshold(y, lower, upper, K)])
-            return float(value.sum()), gradient, np.block([[rows.T @ (h[:, None] * rows), side], [side.T, corner]])
+            value, lower, upper, aa, ab, bb, g, h = terms(theta)
+            between = np.bincount(codes, ab, K + 1)[1:-1]
+            corner = np.diag(per_threshold(codes, aa, bb, K)) + np.diag(between, 1) + np.diag(between, -1)
+            side = -x.transposed(by_threshold(aa + ab, bb + ab))
+            gradient = np.concatenate([x.transposed(g), per_threshold(codes, lower, upper, K)])
+            return float(value.sum()), gradient, np.block([[x.gram(h), side], [side.T, corner]])
+
+        def scores(theta: Floats) -> Floats:
+            _, lower, upper, _, _, _, g, _ = terms(theta)
+            return np.hstack([x.sums(g, np.arange(n), n), by_threshold(lower, upper)])
 
         turn = np.eye(start.size)
         turn[p:, :p] = centre  # thresholds of rows that are not centred
-        return Problem(at, start, float(counts.sum()), "Observations:", turn)
+        return Problem(at, start, float(counts.sum()), "Observations:", scores, units, turn=turn)
 
     def predict_proba(self, X: Any) -> Floats:
         """The probability of each label of `classes_`, (n, K)."""
-        return self._loss().predict((self._block(X) @ self.coef_, self.thresholds_))
+        return self._loss().predict((self._raw(X), self.thresholds_))
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The likeliest label of each row (n,)."""

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, special
 
-from matchloss.errors import DomainError, ShapeError
+from matchloss.errors import DomainError
 from matchloss.linear.inference.estimates import Estimates, Kind, Measure, check_alpha
-from matchloss.linear.inference.information import Standing
+from matchloss.linear.inference.information import Standing, clusters_of
 from matchloss.linear.inference.prediction import Predictions, predictions
 from matchloss.linear.inference.residuals import residuals
 from matchloss.linear.inference.testing import Test, chi_squared, f_test
@@ -242,7 +242,7 @@ class Inference(Estimates):
             raise DomainError(f'"{kind}" divides by n - p; there are {n:g} rows and {p} coefficients')
         if kind == "HC1":
             return inverse @ self._meat @ inverse * (n / (n - p))
-        cluster, count = self._clusters(groups)
+        cluster, count = clusters_of(groups, self.given, self.rows)
         return inverse @ self.standing.clustered(cluster, count) @ inverse * (count / (count - 1) * (n - 1) / (n - p))
 
     @cached_property
@@ -286,21 +286,6 @@ class Inference(Estimates):
         made = made.copy()
         made[~self.kept], made[:, ~self.kept] = np.nan, np.nan
         return made
-
-    def _clusters(self, groups: Any) -> tuple[NDArray[np.intp], int]:
-        if groups is None:
-            raise ValueError('kind="cluster" needs groups=, a label for each row of X')
-        labels = np.asarray(groups)
-        if labels.shape != (self.given,):
-            raise ShapeError(f"groups has shape {labels.shape}; {self.given} rows ask for ({self.given},)")
-        labels = labels if self.rows is None else labels[self.rows]
-        missing = np.array([v is None or v != v for v in labels.tolist()]) if labels.dtype.kind in "Of" else np.zeros(0, bool)
-        if missing.any():
-            raise ValueError(f"groups, row {int(missing.argmax())}: a missing label; every row belongs to a group")
-        kinds, cluster = np.unique(labels.astype(str) if labels.dtype.kind == "O" else labels, return_inverse=True)
-        if len(kinds) < 2:
-            raise DomainError("groups has a single label: a clustered covariance needs two groups or more, and is sound from about 40")
-        return cluster, len(kinds)
 
 
 def null_raw(f: Objective) -> Floats:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from matchloss.errors import DomainError, ShapeError
 from matchloss.linear.objective import Objective
 from matchloss.linear.passes import Matrix
 from matchloss.linear.rows import Floats, TableRows
@@ -128,6 +129,23 @@ def cluster_sums(rows: TableRows, error: Floats, cluster: NDArray[np.intp], coun
     for c, (first, levels) in enumerate(zip(rows.first, rows.levels, strict=True)):
         made[:, first : first + levels] = np.bincount(cluster * levels + rows.codes[:, c], error, count * levels).reshape(count, levels)
     return made
+
+
+def clusters_of(groups: Any, n: int, rows: NDArray[np.intp] | None = None) -> tuple[NDArray[np.intp], int]:
+    """Labels of n rows as numbers from 0, of `rows` alone where they are given, and how many labels there are."""
+    if groups is None:
+        raise ValueError('kind="cluster" needs groups=, a label for each row of X')
+    labels = np.asarray(groups)
+    if labels.shape != (n,):
+        raise ShapeError(f"groups has shape {labels.shape}; {n} rows ask for ({n},)")
+    labels = labels if rows is None else labels[rows]
+    missing = np.array([v is None or v != v for v in labels.tolist()]) if labels.dtype.kind in "Of" else np.zeros(0, bool)
+    if missing.any():
+        raise ValueError(f"groups, row {int(missing.argmax())}: a missing label; every row belongs to a group")
+    kinds, cluster = np.unique(labels.astype(str) if labels.dtype.kind == "O" else labels, return_inverse=True)
+    if len(kinds) < 2:
+        raise DomainError("groups has a single label: a clustered covariance needs two groups or more, and is sound from about 40")
+    return cluster, len(kinds)
 
 
 def row_variances(rows: TableRows, slots: NDArray[np.intp], covariance: Floats) -> Floats:

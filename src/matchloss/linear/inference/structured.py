@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.errors import DomainError
-from matchloss.linear.inference.estimates import Estimates, Kind
+from matchloss.linear.inference.estimates import Estimates
+from matchloss.linear.inference.information import clusters_of
 from matchloss.linear.inference.testing import Test, chi_squared
 from matchloss.linear.rows import Floats
 
 if TYPE_CHECKING:
     from matchloss.linear.dense import Problem
 
+Kind = Literal["observed", "HC0", "HC1", "cluster"]
+Weights = Literal["repeat", "sampling"]
 AWAY = 0.01  # standard errors: a Newton step that moves an estimate by more says that these rows are others
 
 
@@ -23,9 +27,15 @@ AWAY = 0.01  # standard errors: a Newton step that moves an estimate by more say
 class StructuredInference(Estimates):
     """Standard errors, tests and intervals of a fitted trainer on the rows it was fitted to. `model.inference(X, ...)` makes it.
 
-    Covariances are the inverse of the loss's hessian in the coefficients ("observed"). `nobs`, which `bic` and `df_resid` take, counts
-    what says something: events of Cox's model, as R's BIC does, sets of choices of which some but not all are chosen, and the weights of
-    ordered labels. `llnull` is the log likelihood of no columns. `params` of ordered labels has the thresholds at its end.
+    Covariances, with A the loss's hessian in the coefficients and s the gradient of a unit, are by `kind`:
+    "observed"  A^-1
+    "HC0"       A^-1 (sum of s s') A^-1, as R's `robust=TRUE`; "HC1" times n / (n - k), n the number of units
+    "cluster"   the same with s summed over the rows of one label of `groups`, as R's `cluster`
+    A unit is a row, or a set of choices; of Cox's model s is the row's score residual, which counts what it adds to the risk sets of
+    others. `weights`: "repeat" takes a row of weight 3 as three equal rows, "sampling" as one row that stands for three, for which only
+    the robust kinds hold. `nobs`, which `bic` and `df_resid` take, counts what says something: events of Cox's model, as R's BIC does,
+    sets of choices of which some but not all are chosen, and the weights of ordered labels. `llnull` is the log likelihood of no columns.
+    `params` of ordered labels has the thresholds at its end. Sources: White (1982); Lin and Wei (1989).
 
     >>> from matchloss.linear import CoxRegression
     >>> dose, week, died = [[3.0], [1.0], [0.0], [2.0], [1.0], [1.0]], [5, 8, 12, 16, 20, 23], [1, 1, 0, 1, 1, 0]
@@ -48,8 +58,12 @@ class StructuredInference(Estimates):
     value: float  # minus the log likelihood
     llnull: float
     inverse: Floats = field(repr=False)
+    problem: Problem = field(repr=False)
+    theta: Floats = field(repr=False)
     notes: tuple[str, ...] = ()
-    kind: Kind = "observed"
+    weights: Weights = "repeat"
+    kind: Kind = "observed"  # pyright: ignore[reportIncompatibleVariableOverride]
+    groups: Any = field(default=None, repr=False)
 
     @property
     def nobs(self) -> float:  # noqa: D102
@@ -63,11 +77,59 @@ class StructuredInference(Estimates):
     def llf(self) -> float:  # noqa: D102
         return -self.value
 
-    def covariance(self, kind: Kind | None = None, groups: Any = None) -> Floats:
-        """The inverse of the hessian, (k, k). DomainError for another kind than "observed"."""
-        if kind not in (None, "observed"):
-            raise DomainError(f'the kind of covariance is {kind!r}; allowed for losses of structures: "observed"')
-        return self.inverse
+    def covariance(self, kind: Kind | None = None, groups: Any = None) -> Floats:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The covariance (k, k) by `kind`, by default the one that this object was made with.
+
+        DomainError for another kind, and for "HC1" of no more units than coefficients; ValueError for missing labels of groups.
+        """
+        kind = self.kind if kind is None else kind
+        if kind not in get_args(Kind):
+            raise DomainError(f"the kind of covariance is {kind!r}; allowed for losses of structures: {', '.join(get_args(Kind))}")
+        if kind == "observed":
+            if self.weights == "sampling":
+                raise DomainError('weights="sampling" have no "observed" covariance; allowed: HC0, HC1, cluster')
+            return self.inverse
+        scores, factor = self._scores, 1.0
+        if kind == "cluster":
+            label, count = self._clusters(self.groups if groups is None else groups)
+            joined = np.zeros((count, scores.shape[1]))
+            np.add.at(joined, label, scores)
+            scores = joined
+        elif self.weights == "repeat":
+            scores = scores / np.sqrt(np.maximum(self.problem.units, 1e-300))[:, None]  # w rows of s / w each
+        if kind == "HC1":
+            n, k = float(self.problem.units.sum()) if self.weights == "repeat" else len(scores), self.df_model
+            if n <= k:
+                raise DomainError(f'"HC1" divides by n - k; there are {n:g} units and {k} coefficients')
+            factor = n / (n - k)
+        spread = scores @ self.inverse
+        return factor * (spread.T @ spread)
+
+    def using(self, kind: Kind, groups: Any = None) -> StructuredInference:
+        """The same with another kind of covariance for everything that follows: bse, summary, tests, intervals."""
+        made = replace(self, kind=kind, groups=self.groups if groups is None else groups)
+        made.covariance()
+        return made
+
+    @cached_property
+    def _scores(self) -> Floats:
+        """Gradients of units in the estimates, (units, k)."""
+        made, turn = self.problem.scores(self.theta), self.problem.turn
+        return made if turn is None else np.asarray(np.linalg.solve(turn.T, made.T).T, np.float64)
+
+    def _clusters(self, groups: Any) -> tuple[NDArray[np.intp], int]:
+        """The cluster of each unit, and how many there are."""
+        unit = self.problem.unit
+        label, count = clusters_of(groups, len(self.problem.units) if unit is None else unit.size)
+        if unit is None:
+            return label, count
+        made = np.empty(len(self.problem.units), np.intp)
+        made[unit] = label
+        apart = made[unit] != label
+        if apart.any():
+            i = int(apart.argmax())
+            raise DomainError(f"row {i} and another row of its set have different labels of a cluster; a set belongs to one")
+        return made, count
 
     def lr_test(self, smaller: StructuredInference) -> Test:
         """Whether the coefficients that a `smaller` model of the same rows lacks are 0, by the likelihood ratio: chi-squared."""
@@ -81,16 +143,27 @@ class StructuredInference(Estimates):
 
 
 def infer(
-    problem: Problem, params: Floats, names: tuple[str, ...], columns: dict[str, list[int]], title: str, loss: str, backend: str
+    problem: Problem,
+    params: Floats,
+    names: tuple[str, ...],
+    columns: dict[str, list[int]],
+    title: str,
+    loss: str,
+    backend: str,
+    how: tuple[Weights, Kind | None, Any] = ("repeat", None, None),
 ) -> StructuredInference:
-    """The StructuredInference of estimates on the rows of `problem`."""
+    """The StructuredInference of estimates on the rows of `problem`. how: weights, kind and groups."""
+    weights, kind, groups = how
+    if weights not in get_args(Weights):
+        raise DomainError(f"weights is {weights!r}; allowed: {', '.join(get_args(Weights))}")
     turn = np.eye(params.size) if problem.turn is None else problem.turn
-    value, gradient, hessian = problem.at(np.asarray(np.linalg.solve(turn, params), np.float64))
+    theta = np.asarray(np.linalg.solve(turn, params), np.float64)
+    value, gradient, hessian = problem.at(theta)
     inverse = np.linalg.inv(hessian)
     away = float(np.max(np.abs(inverse @ gradient) / np.sqrt(np.diagonal(inverse))))
     away_said = f"These rows' optimum is up to {away:.2g} standard errors away: pass those that the model was fitted to."
     made = turn @ inverse @ turn.T
-    return StructuredInference(
+    found = StructuredInference(
         names=names,
         params=params,
         kept=np.ones(params.size, bool),
@@ -103,5 +176,10 @@ def infer(
         value=value,
         llnull=-problem.at(problem.null)[0],
         inverse=(made + made.T) / 2,
+        problem=problem,
+        theta=theta,
         notes=(away_said,) if away > AWAY else (),
+        weights=weights,
     )
+    default: Kind = "cluster" if groups is not None else "HC0" if weights == "sampling" else "observed"
+    return found.using(kind or default, groups)

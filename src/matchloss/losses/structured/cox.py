@@ -116,6 +116,27 @@ class Cox(StructuredLoss):
         loop("cox", "means_at_events")(sums.rest, sums.tied, target.deaths, target.death_weight, self.ties == "efron", means)
         return float(self._value(eta, target, sums).sum()), x.T @ net, x.T @ (expected[:, None] * x) - means.T @ means
 
+    def scores(self, eta: Floats, x: Floats, target: RiskSets) -> Floats:
+        """What each row adds to the gradient in the coefficients of x (n, p), less what it adds to the others' expected x: it sums to
+        that gradient, and its squares to a robust covariance's (Lin and Wei 1989). Rows of eta, x and the result in target's order.
+        """
+        sums = self._sums(eta, target, x)
+        net, _, e = self._signal(eta, target, sums)
+        d, died, own = target.deaths, target.died, target.high[target.died]
+        means, at = np.empty((d.sum(), x.shape[1])), np.repeat(np.arange(d.size), d)
+        loop("cox", "means_at_events")(sums.rest, sums.tied, d, target.death_weight, self.ties == "efron", means)
+        c = 1 - (np.arange(at.size) - np.repeat(np.cumsum(d) - d, d)) / d[at] if self.ties == "efron" else np.ones(at.size)
+        root = np.sqrt(target.death_weight / d)[at]
+        den = sums.rest[at, 0] + c * sums.tied[at, 0]
+        made = net[:, None] * x
+        for j in range(x.shape[1]):
+            each = root * means[:, j] / den
+            through, before = _collect(target, np.asarray(np.bincount(at, each, d.size), np.float64), sums.shift)
+            through[died] = before[died] + np.bincount(at, c * each, d.size)[own]
+            made[:, j] -= target.w * e * through
+            made[died, j] += target.w[died] * (np.bincount(at, means[:, j] / root, d.size) / d)[own]
+        return made
+
     def observed(self, raw: Any, target: RiskSets) -> Array:
         """The deaths of each row: its weight where an event ended it, otherwise 0."""
         return back(target.w * target.died, target)
