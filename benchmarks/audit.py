@@ -54,15 +54,16 @@ def named(findings: Iterable[Any]) -> set[str]:
 
 
 def called(pairs: Iterable[Pair]) -> dict[str, list[str]]:
-    """Titles by how they were called: "rightly", "wrongly", "not judged", and "left": rightly not judged, as there is no reading."""
-    found: dict[str, list[str]] = {"rightly": [], "wrongly": [], "not judged": [], "left": []}
+    """Titles by how they were called: "rightly", "wrongly", "not judged", "left": rightly not judged, as there is no reading, and "whole":
+    those that have none by rows, called as losses of a whole batch."""
+    found: dict[str, list[str]] = {"rightly": [], "wrongly": [], "not judged": [], "left": [], "whole": []}
     for case, result in pairs:
         if not isinstance(case, Case):
             continue
         if result.get("convention") is None:
             how = "left" if case.reading is None else "not judged"
         elif case.reading is None:
-            how = "wrongly"
+            how = "whole" if case.whole and result["convention"].get("structure") == "batch" else "wrongly"
         else:
             how = "wrongly" if result["wrong parts"] else "rightly"
         found[how].append(case.title)
@@ -93,6 +94,9 @@ def functions_table(pairs: Sequence[Pair], twins: Sequence[Pair]) -> Table:
     made.add(Line("called wrongly, of all", share(len(by["wrongly"]), len(pairs)), 2.0, unit=" %", digits=1, detail=some(by["wrongly"])))
     made.add(Line("not judged, of those with a reading", share(len(by["not judged"]), readable), unit=" %", digits=1,
                   detail=some(by["not judged"])))  # fmt: skip
+    whole = sum(isinstance(case, Case) and case.whole for case, _ in pairs)
+    made.add(Line("judged as losses of a whole batch, of those", share(len(by["whole"]), whole), unit=" %", digits=1,
+                  detail=some(by["whole"])))  # fmt: skip
     every = [(case, f) for case, result in pairs for f in errors(result) if isinstance(case, Case)]
     false = [f"{case.title}: {f['check']}" for case, f in every if not is_true(case, f)]
     false += [f"{twin.title}: {f['check']}" for twin, result in twins for f in errors(result)]

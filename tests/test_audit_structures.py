@@ -72,7 +72,7 @@ def test_losses_of_rows_are_no_structures() -> None:
 
     losses = (functional.mse_loss, functional.cross_entropy, functional.margin_ranking_loss, torch.nn.TripletMarginLoss())
     for fn in (*losses, masked, 3, dict):
-        assert structure_of(fn, frameworks=("torch",)) is None
+        assert structure_of(fn, loaded=("torch",)) is None
 
 
 def test_a_person_may_say_it_and_a_kind_of_rows_goes_before(capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,7 +82,7 @@ def test_a_person_may_say_it_and_a_kind_of_rows_goes_before(capsys: pytest.Captu
     def net(scores: Any, labels: Any) -> Any:
         return torch.where(labels > 1.0, scores.logsumexp(1, keepdim=True) - scores, 0.0).sum()
 
-    assert structure_of(net, frameworks=("torch",)) is None
+    assert structure_of(net, loaded=("torch",)) is None
     report = audited(net, structure="lists")
     assert report.outcome == "sound" and report.convention is not None and report.convention.structure == "lists"
     assert audited(net, kind="regression").convention != report.convention

@@ -70,6 +70,7 @@ class Case:
     method: str = ""  # of an instance
     why: str = ""
     wrong: tuple[Wrong, ...] = ()
+    whole: bool = False  # of a whole batch: it may be judged as one
 
     @property
     def title(self) -> str:

@@ -92,7 +92,7 @@ def inside_the_log(m: Maths, p: Any, target: Any, s: float) -> Any:
 
 def soft_power(m: Maths, logits: Any, distribution: Any, s: float) -> Any:
     rows = distribution ** (1 + s) * (m.logsumexp(logits)[:, None] - logits)
-    return m.total(m.where(distribution > 0, rows, m.zeros_like(rows)), 1)  # of a masked logit 0 * inf is NaN
+    return m.total(m.where(distribution != 0, rows, m.zeros_like(rows)), 1)  # of a masked logit 0 * inf is NaN
 
 
 def short_normaliser(m: Maths, logits: Any, labels: Any, s: float) -> Any:

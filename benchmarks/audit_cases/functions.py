@@ -114,8 +114,14 @@ KERAS_CASES = (
             ),
         ),
     ),
-    Case("keras", KERAS + "dice", None, why=COUPLED),
-    Case("keras", KERAS + "cosine_similarity", None, why="it compares directions of vectors; no distribution, no label, no number"),
+    Case("keras", KERAS + "dice", None, why=COUPLED, whole=True),
+    Case(
+        "keras",
+        KERAS + "cosine_similarity",
+        None,
+        why="it compares directions of vectors; no distribution, no label, no number",
+        whole=True,
+    ),
 )
 
 TORCHMETRICS_CASES = (
@@ -175,7 +181,7 @@ TORCHMETRICS_CASES = (
         None,
         why="a batch with one prediction outside of [0, 1] is sent through a sigmoid as a whole: rows depend on each other",
     ),
-    Case("torchmetrics", TM + "regression:r2_score", None, why=COUPLED),
+    Case("torchmetrics", TM + "regression:r2_score", None, why=COUPLED, whole=True),
 )
 
 SKLEARN_CASES = (
@@ -203,9 +209,9 @@ SKLEARN_CASES = (
         ),
     ),
     Case("scikit-learn", SK + "brier_score_loss", label(TARGET_FIRST, input="prediction"), {"labels": [0, 1]}),
-    Case("scikit-learn", SK + "r2_score", None, why=COUPLED),
-    Case("scikit-learn", SK + "median_absolute_error", None, why=COUPLED),
-    Case("scikit-learn", SK + "root_mean_squared_error", None, why=COUPLED),
+    Case("scikit-learn", SK + "r2_score", None, why=COUPLED, whole=True),
+    Case("scikit-learn", SK + "median_absolute_error", None, why=COUPLED, whole=True),
+    Case("scikit-learn", SK + "root_mean_squared_error", None, why=COUPLED, whole=True),
     Case("scikit-learn", SK + "zero_one_loss", None, why="its predictions are labels, not numbers"),
 )
 
@@ -242,8 +248,9 @@ KORNIA_CASES = (
             ),
         ),
     ),
-    Case("kornia", KORNIA + "dice_loss", None, why=COUPLED),
-    Case("kornia", KORNIA + "lovasz_hinge_loss", None, why=COUPLED),
+    # Was written down as coupled. Of a softmax, over all classes and pixels, it is the mean over pixels of 1 - p(label), and so it is read.
+    Case("kornia", KORNIA + "dice_loss", classes("labels", shapes="(N, C, H, W) and (N, H, W)")),
+    Case("kornia", KORNIA + "lovasz_hinge_loss", None, why=COUPLED, whole=True),
 )
 
 SMP_CASES = (
@@ -286,8 +293,8 @@ SMP_CASES = (
             ),
         ),
     ),
-    Case("segmentation_models_pytorch", SMP + "DiceLoss", None, {"mode": "binary"}, why=COUPLED),
-    Case("segmentation_models_pytorch", SMP + "JaccardLoss", None, {"mode": "multiclass"}, why=COUPLED),
+    Case("segmentation_models_pytorch", SMP + "DiceLoss", None, {"mode": "binary"}, why=COUPLED, whole=True),
+    Case("segmentation_models_pytorch", SMP + "JaccardLoss", None, {"mode": "multiclass"}, why=COUPLED, whole=True),
     Case(
         "segmentation_models_pytorch",
         SMP + "SoftCrossEntropyLoss",
@@ -343,14 +350,14 @@ MONAI_CASES = (
     ),
     Case("monai", MONAI + ".focal_loss:sigmoid_focal_loss", label(reduction="none")),
     Case("monai", MONAI + ".focal_loss:softmax_focal_loss", classes("distributions", reduction="none", shapes="(N, C) and (N, C)")),
-    Case("monai", MONAI + ":DiceLoss", None, {"sigmoid": True}, why=COUPLED),
-    Case("monai", MONAI + ":ContrastiveLoss", None, why=EMBEDDINGS),
+    Case("monai", MONAI + ":DiceLoss", None, {"sigmoid": True}, why=COUPLED, whole=True),
+    Case("monai", MONAI + ":ContrastiveLoss", None, why=EMBEDDINGS, whole=True),
 )  # fmt: skip
 
 STATSMODELS_CASES = (
     Case("statsmodels", SM + "mse", number("either")),
     Case("statsmodels", SM + "meanabs", number("either")),
-    Case("statsmodels", SM + "rmse", None, why=COUPLED),
+    Case("statsmodels", SM + "rmse", None, why=COUPLED, whole=True),
     Case("statsmodels", SM + "bias", None, why="a signed mean difference: it has no minimum"),
     Case(
         "statsmodels",
@@ -375,16 +382,16 @@ STATSMODELS_CASES = (
 )
 
 LIFELINES_CASES = (
-    Case("lifelines", LIFE + "utils:concordance_index", None, why=COUPLED),
-    Case("lifelines", LIFE + "utils.concordance:somers_d", None, why=COUPLED),
-    Case("lifelines", LIFE + "utils:pearson_correlation", None, why=COUPLED),
+    Case("lifelines", LIFE + "utils:concordance_index", None, why=COUPLED, whole=True),
+    Case("lifelines", LIFE + "utils.concordance:somers_d", None, why=COUPLED, whole=True),
+    Case("lifelines", LIFE + "utils:pearson_correlation", None, why=COUPLED, whole=True),
     Case("lifelines", LIFE + "statistics:logrank_test", None, why=SURVIVAL),
     Case("lifelines", LIFE + "utils:qth_survival_times", None, why="it reads a curve at given levels"),
 )
 
 METRIC_LEARNING_CASES = (
     *(
-        Case("pytorch-metric-learning", PML + name, None, why=EMBEDDINGS)
+        Case("pytorch-metric-learning", PML + name, None, why=EMBEDDINGS, whole=True)
         for name in ("ContrastiveLoss", "TripletMarginLoss", "NTXentLoss", "MultiSimilarityLoss")
     ),
     Case(

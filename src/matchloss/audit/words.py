@@ -77,6 +77,7 @@ STRUCTURES = {
     "cox": "log hazards, times, events",
     "lists": "scores of lists, their order",
     "pairs": "features of pairs",
+    "batch": "predictions and targets of a whole batch, which depend on each other",
 }
 INPUTS = {
     "raw": {"regression": "predictions", "binary": "logits", "multiclass": "logits", "count": "raw outputs", "positive": "raw outputs"},
@@ -127,7 +128,8 @@ def keywords(convention: Convention) -> list[str]:
 
 def returns(convention: Convention) -> str:
     """What comes back in words."""
-    said = "values of whole groups" if convention.structure else RETURNS[convention.reduction]
+    groups = "one value for all" if convention.structure == "batch" else "values of whole groups"
+    said = groups if convention.structure else RETURNS[convention.reduction]
     said = said if not convention.part else f"{said} as its {convention.part}"
     return said if convention.sign == 1 else f"{said}, of which more is better"
 

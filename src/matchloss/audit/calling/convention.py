@@ -16,7 +16,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "sign": (1, -1),  # type: ignore[dict-item]
     "layout": ("rows", "N,1", "N,C,L", "N,C,H,W", "N,L,C", "N,H,W,C"),  # rows: (N,), or (N, C) of classes
     "host": ("", "xgboost", "lightgbm", "catboost"),
-    "structure": ("", "ctc", "crf", "cox", "lists", "pairs"),
+    "structure": ("", "ctc", "crf", "cox", "lists", "pairs", "batch"),
 }
 LAYOUTS = {  # how many axes stand before and after that of the classes
     "rows": (0, 0), "N,1": (0, 1), "N,C,L": (0, 1), "N,C,H,W": (0, 2), "N,L,C": (1, 0), "N,H,W,C": (2, 0),

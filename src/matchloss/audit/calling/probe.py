@@ -72,6 +72,10 @@ def subject_of(
     return _Search(base, known, [known["framework"]] if "framework" in known else frameworks_of(fn, frameworks)).found()
 
 
+class Undecided(Unprobable):
+    """Two ways fit, and a person has to say which it is."""
+
+
 class _Search:
     """Readings tried one after another, and why those were not taken that were tried last."""
 
@@ -136,17 +140,17 @@ class _Search:
     def _decided(self, s: Subject) -> Subject:
         """The reading itself, where no other one fits as well that gives other values."""
         c = s.convention
-        if "order" not in self.known and len(_orders(s.callee)) > 1 and c.others != ("identity",):
+        if "order" not in self.known and len(orders_of(s.callee)) > 1 and c.others != ("identity",):
             other = replace(s, convention=replace(c, order=ORDERS[1 - ORDERS.index(c.order)]))
             if _differs(s, other, self.known):
-                raise Unprobable(
+                raise Undecided(
                     f"two readings fit equally well, a prediction first and a target first, and give different values. "
                     f'--set order="{ORDERS[0]}" or --set order="{ORDERS[1]}" decides'
                 )
         if c.sign < 0 and "sign" not in self.known and s.framework.differentiable:
             if "kind" in self.known:
                 return replace(s, convention=replace(c, sign=1))
-            raise Unprobable(
+            raise Undecided(
                 "it is greatest where the prediction is right: as a score that is right, as a loss it sends training away. "
                 "--set sign=-1 (a score) or --set sign=1 (a loss) decides"
             )
@@ -194,7 +198,7 @@ def _picked(s: Subject, part: str) -> Subject:
     return replace(s, callee=callee, convention=replace(Convention("regression"), part=part))
 
 
-def _orders(callee: Callee) -> Sequence[str]:
+def orders_of(callee: Callee) -> Sequence[str]:
     """Orders of prediction and target, the likelier first; one alone where the names of the arguments tell."""
     names = [name.lower() for name in callee.parameters][:2]
     hints = [(any(t in n for t in TARGETS) or n == "y") - any(p in n for p in PREDICTIONS) for n in names]
@@ -213,7 +217,7 @@ def _attempts(callee: Callee, known: dict[str, Any], names: Sequence[str]) -> It
     kinds = [("multiclass", False), *((k, False) for k in KINDS if k != "multiclass"), ("binary", True), ("multiclass", True)]
     fits = {True: known["layout"] != "N,1", False: known["layout"] in POINTWISE}  # of classes, of numbers
     kinds = [(k, late) for k, late in kinds if known.get("kind", k) == k and fits[k == "multiclass"]]
-    orders = [known["order"]] if "order" in known else _orders(callee)
+    orders = [known["order"]] if "order" in known else orders_of(callee)
     for name, order, other, (kind, late) in itertools.product(names, orders, [known["others"]] if "others" in known else others, kinds):
         for input, sign in itertools.product(_choice(known, "input"), _choice(known, "sign")):
             if kind == "regression" and input != "raw" and "input" not in known:

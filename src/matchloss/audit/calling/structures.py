@@ -141,7 +141,7 @@ def stacked(parts: Sequence[Array], fill: float, more: int = 0) -> Array:
     return np.stack([np.concatenate([p, np.full((longest - len(p), *p.shape[1:]), fill, p.dtype)]) for p in parts])
 
 
-def structure_of(fn: Any, form: str = "", frameworks: Sequence[str] = (), seed: int = 0) -> Structure | None:
+def structure_of(fn: Any, form: str = "", loaded: Sequence[str] = (), seed: int = 0) -> Structure | None:
     """The loss of a structure that a function is; None where it is none. form: of FORMS, where a person says it."""
     try:
         if isinstance(fn, type) and hasattr(fn, "forward"):
@@ -158,7 +158,7 @@ def structure_of(fn: Any, form: str = "", frameworks: Sequence[str] = (), seed: 
             continue
         logs, module = roles["raw"].lower().startswith("log_"), hasattr(fn, "register_forward_hook")
         first = not getattr(fn, "batch_first", not module) if name == "crf" else name == "ctc" and "padding" not in roles["frames"]
-        for library in ("torch",) if module else (*frameworks, "numpy"):
+        for library in ("torch",) if module else (*loaded, "numpy"):
             for event in ("bool", "float64") if name == "cox" else ("bool",):
                 tried = Structure(callee_of(fn), name, roles, framework(library), event, 1, seed, first, logs and name == "ctc")
                 if sign := _sign(tried):

@@ -99,10 +99,10 @@ class Slopes:
             return np.abs(self.left - self.right) > 16 * error + 1e-6 * (np.abs(self.left) + np.abs(self.right))
 
 
-def slopes(function: Callable[[Numbers], Numbers], t: Numbers, h: Numbers, scale: float = 1.0) -> Slopes:
+def slopes(function: Callable[[Numbers], Numbers], t: Numbers, h: Numbers, scale: float = 1.0, eps: float = 2.0**-52) -> Slopes:
     """By Richardson's extrapolation of differences with steps h, h / 2, ... (Ridders 1982); function: of an array of columns like t.
 
-    scale: of the loss's own lengths, in steps of 8 h.
+    scale: of the loss's own lengths, in steps of 8 h. eps: of the numbers that the function computes in, at least.
     """
     step = h * 0.5 ** np.arange(STEPS)[:, None]
     up, down, little = t + step, t - step, 2.0**-20 * np.maximum(1.0, np.abs(t)) * np.minimum(1.0, 8 * scale * h)
@@ -111,7 +111,7 @@ def slopes(function: Callable[[Numbers], Numbers], t: Numbers, h: Numbers, scale
     with silence():  # a loss that is computed in less than float64 shows by what neighbours differ
         rough = np.abs(found[-2] - 2 * at + found[-1])
         known = np.isfinite(rough) & (at != 0) & (np.abs(t) <= 32)
-        common = max(2.0**-52, float(np.quantile(rough[known] / np.abs(at[known]), 0.75)) if known.any() else 0.0)
+        common = max(eps, float(np.quantile(rough[known] / np.abs(at[known]), 0.75)) if known.any() else 0.0)
         usual = float(np.median(np.abs(at[np.isfinite(at)]))) if np.isfinite(at).any() else 0.0
         noise = 4 * (common * np.maximum(np.maximum(np.abs(above), np.abs(below)), usual if common > 1e-8 else 0.0) + np.nan_to_num(rough))
         center = _extrapolated((above - below) / (up - down), 4.0, noise / step)
@@ -191,8 +191,9 @@ def compared(
     def agrees(seen: Slopes, got: Numbers) -> NDArray[np.bool_]:
         return seen.agrees(got, relative * (np.abs(got) + np.abs(seen.center)) + absolute)
 
-    seen = slopes(getattr(along, of), t, h)
+    eps = 2.0**-23 if along.s.narrow else 2.0**-52
+    seen = slopes(getattr(along, of), t, h, eps=eps)
     bad = np.isfinite(found) & ~agrees(seen, found)
     if bad.any():
-        bad[bad] = ~agrees(slopes(getattr(along.take(bad), of), t[bad], h[bad] / 256, 256.0), found[bad])
+        bad[bad] = ~agrees(slopes(getattr(along.take(bad), of), t[bad], h[bad] / 256, 256.0, eps), found[bad])
     return bad, seen

@@ -8,20 +8,22 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
+from matchloss.audit.calling.batches import Batch, batch_of
 from matchloss.audit.calling.convention import Convention
 from matchloss.audit.calling.frameworks import CLASSES, framework
 from matchloss.audit.calling.metrics import Metric
 from matchloss.audit.calling.objectives import Boosted, NotOne, boosted_of
-from matchloss.audit.calling.probe import Unprobable, subject_of
+from matchloss.audit.calling.probe import Undecided, Unprobable, subject_of
 from matchloss.audit.calling.structures import Structure, structure_of
 from matchloss.audit.calling.subject import Malformed, Raised, Subject
-from matchloss.audit.checks import objectives, structures
+from matchloss.audit.checks import batches, objectives, structures
 from matchloss.audit.checks._check import Skip
 from matchloss.audit.finding import CheckResult, Finding
 from matchloss.audit.table import CHECKS
@@ -171,9 +173,11 @@ def perform(task: Task, tell: Callable[[Call], None], guarded: bool) -> Iterator
     try:
         kind, form = task.options.get("kind"), task.options.get("structure", "")
         structured = kind == "structured" or bool(form)
-        structure = structure_of(target, form, loaded, task.seed) if structured or kind is None else None
+        find = batch_of if form == "batch" else partial(structure_of, form=form)
+        structure = find(target, loaded=loaded, seed=task.seed) if structured or kind is None else None
         if structured and structure is None:
-            raise NotOne("its arguments have not the names of a loss of structures, or a call with such arguments fails")
+            names = "its arguments have not the names of a loss of structures, or a call with such arguments fails"
+            raise NotOne("it is no loss of a whole batch: its rows do not depend on each other" if form == "batch" else names)
         boosted = boosted_of(target, kind, task.options.get("host"), task.seed) if structure is None else None
     except NotOne as error:
         yield Unjudged(str(error))
@@ -192,7 +196,8 @@ def perform(task: Task, tell: Callable[[Call], None], guarded: bool) -> Iterator
         options = {name: value for name, value in task.options.items() if name not in ("metric", "host")}
         subject = subject_of(target, seed=task.seed, journal=journal, frameworks=loaded, **options)
     except Unprobable as error:
-        yield Unjudged(str(error))
+        batch = None if isinstance(error, Undecided) or task.options.get("kind") else batch_of(target, loaded, task.seed)
+        yield from [Unjudged(str(error))] if batch is None else _of_structure(task, batch)
         return
     except (*FAILURES, SystemExit) as error:
         yield Unjudged(f"it {said(error)}")
@@ -238,9 +243,12 @@ def _of_structure(task: Task, structure: Structure) -> Iterator[Event]:
     yield Probed(convention, "", _versions(structure.callee.call, library))
 
     def checks(name: str) -> Iterator[Iterator[Finding]]:
-        if (check := structures.CHECKS.get(name)) is None:
+        if isinstance(structure, Batch) and name in batches.CHECKS:
+            yield batches.CHECKS[name](structure)
+        elif isinstance(structure, Batch) or name not in structures.CHECKS:
             raise Skip("it is of losses of rows")
-        yield check(structure)
+        else:
+            yield structures.CHECKS[name](structure)
 
     yield from _each(task, checks)
 
