@@ -116,11 +116,18 @@ class CTC(StructuredLoss):
         value, gradient = np.empty(many), np.empty_like(z)
         run: Callable[..., int] = loop("ctc", "sequence", z.dtype.name)
         rows, frames = target.rows, target.frame_lengths.tolist()
+        room = (2, max(frames, default=0), 2 * max((row.size for row in rows), default=0) + 3)
+        spare: list[tuple[Array, Array]] = []  # scratch that no thread is using; fresh memory is slow
 
         def work(start: int, stop: int) -> int:
             bad = -1
+            try:
+                scratch = spare.pop()
+            except IndexError:
+                scratch = np.empty(room), np.empty(room, np.int64)
             for n in range(start, stop):
-                found = run(z, rows[n], frames[n], self.blank, from_logits, graded, inner[n], n, value, gradient) if scale[n] else 0
+                given = z, rows[n], frames[n], self.blank, from_logits, graded, inner[n], n, *scratch
+                found = run(*given, value, gradient) if scale[n] else 0
                 if found == NO_ALIGNMENT and not self.zero_infinity:
                     bad = n if bad < 0 else bad
                 elif found or not scale[n]:
@@ -128,6 +135,7 @@ class CTC(StructuredLoss):
                     gradient[frames[n] :, n] = 0.0
                 elif not plain[n]:
                     gradient[:, n] *= scale[n]
+            spare.append(scratch)
             return bad
 
         bad = threads.over_blocks(many, 1, work)

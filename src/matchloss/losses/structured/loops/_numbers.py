@@ -10,10 +10,10 @@ from math import inf
 from typing import Any
 
 import numpy as np
-from numba.core import types
+from llvmlite import ir
+from numba.core import cgutils, types
 from numba.extending import overload
 
-from matchloss.engine import elementary
 from matchloss.engine.compiled import COMPILED
 from matchloss.engine.elementary import (
     EXP_SERIES,
@@ -27,20 +27,24 @@ from matchloss.engine.elementary import (
     exp32,
     float_of_bits,
     inlined,
+    intrinsic,
     log,
     log1p,
     log1p_unit,
 )
 from matchloss.engine.row_steps import CHUNK, summing
+from matchloss.engine.row_steps import largest_of as largest
 
 __all__ = [
     "CHUNK",
+    "LINE",
     "LN2",
     "NONE",
     "add3",
     "exp",
     "exp_of",
     "exps",
+    "fetch",
     "inlined",
     "largest",
     "log",
@@ -52,9 +56,10 @@ __all__ = [
 ]
 __all__ += ["reads", "sigmoid", "softplus", "summing", "times_two_to", "wide_exp", "wide_exps"]
 
-sigmoid, softplus, maximum = COMPILED.sigmoid, COMPILED.softplus, elementary.maximum
+sigmoid, softplus = COMPILED.sigmoid, COMPILED.softplus
 LN2 = 0.6931471805599453
 NONE = -(1 << 40)  # the exponent of 0, whatever m is
+LINE = 16  # entries of float32 in a line of the processor's cache
 
 
 def reads(scalar: Any, dimensions: int) -> Any:
@@ -67,6 +72,22 @@ def made(scalar: Any, dimensions: int) -> Any:
     return types.Array(scalar, dimensions, "C")
 
 
+@intrinsic
+def fetch(typingctx, x, j):
+    """Asks the processor to bring entry j of x, a C-ordered vector that will be read soon, into its cache."""
+
+    def generate(context, builder, signature, arguments):
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        place, i32 = builder.bitcast(builder.gep(data, [arguments[1]]), cgutils.voidptr_t), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, i32, i32, i32])
+        read, into_all_levels, data_cache = i32(0), i32(3), i32(1)
+        prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(prefetch, [place, read, into_all_levels, data_cache])
+        return context.get_dummy_value()
+
+    return types.void(x, j), generate
+
+
 def exp_of(x):
     """e^x for x <= 0, in the precision of x."""
     raise NotImplementedError("only compiled loops call this")
@@ -77,15 +98,6 @@ def _exp_of(x):  # numba compares its parameters with those of the functions tha
     if x == types.float32:
         return lambda x: exp32(x)
     return lambda x: exp(x)
-
-
-@summing
-def largest(x):
-    """The largest entry; NaN where there is one."""
-    big = x[0]
-    for j in range(x.size):
-        big = maximum(big, x[j])
-    return big
 
 
 @summing

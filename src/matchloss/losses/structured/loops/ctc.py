@@ -9,7 +9,7 @@ leaves is again a sum of positive numbers.
 
 from __future__ import annotations
 
-from math import inf
+from math import inf, nan
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,12 @@ from numba.core import types
 
 from matchloss.losses.structured.loops._numbers import (
     CHUNK,
+    LINE,
     LN2,
     NONE,
     add3,
     exp_of,
+    fetch,
     inlined,
     largest,
     log,
@@ -38,9 +40,9 @@ NO_ALIGNMENT, NOT_A_NUMBER = 1, 2
 
 @inlined
 def forward(m, k, m0, k0, skip, pm, pk):
-    """The states of m, k from those of the frame before, which start two states earlier."""
-    for s in range(m.size):
-        m[s], k[s] = add3(m0[s + 2], k0[s + 2], m0[s + 1], k0[s + 1], m0[s], k0[s] + skip[s], pm[s], pk[s])
+    """The states of m, k, which start at entry 2, from those of the frame before."""
+    for s in range(pm.size):
+        m[s + 2], k[s + 2] = add3(m0[s + 2], k0[s + 2], m0[s + 1], k0[s + 1], m0[s], k0[s] + skip[s], pm[s], pk[s])
 
 
 @inlined
@@ -110,30 +112,44 @@ def leaving(am, ak, g, at, skip, frames, top, rest, scale):
                 g[t, at[q]] = kept[q - low]
     ended = 0.0  # alignments that stop before the last label
     for s in range(states - 2):
-        ended += times_two_to(am[-1, s + 2], min(ak[-1, s + 2], 0))
+        ended += times_two_to(am[frames - 1, s + 2], min(ak[frames - 1, s + 2], 0))
     return lost, ended
 
 
 @summing
-def exps_and_rest(z, g):
-    """e^(z - largest) into g; where the largest is, what it is, and the sum of the others, in the row's own precision by chunks."""
-    big, top, rest = largest(z), 0, 0.0
-    if not abs(big) < inf:
-        return -1, big, rest
-    while z[top] != big:
-        top += 1
+def exps_and_total(z, big, g, ahead):
+    """e^(z - big) into g, and their sum, in the row's own precision by chunks.
+
+    ahead: the sequence's next row. It lies a whole frame further on in memory, where the processor does not look for it by itself.
+    """
+    total = 0.0
     for a in range(0, z.size, CHUNK):
-        x, y = z[a : a + CHUNK], g[a : a + CHUNK]
-        part = big - big
+        for j in range(a, min(a + CHUNK, z.size), LINE):
+            fetch(ahead, j)
+        x, y, part = z[a : a + CHUNK], g[a : a + CHUNK], big - big
         for j in range(x.size):
             y[j] = exp_of(x[j] - big)
-        if a <= top < a + CHUNK:
-            y[top - a] = 0
         for j in range(x.size):
             part += y[j]
-        rest += np.float64(part)
+        total += np.float64(part)
+    return total
+
+
+@inlined
+def exps_and_rest(z, g, ahead):
+    """e^(z - largest) into g; what the largest is, the sum of the others (NaN if it is not finite), and where it is if p > 1/2, or -1."""
+    big, top = largest(z), 0
+    if not abs(big) < inf:
+        return big, nan, -1
+    total = exps_and_total(z, big, g, ahead)
+    if total >= 2.0:
+        return big, total - 1.0, -1
+    while z[top] != big:
+        top += 1
+    g[top] = 0
+    rest = mass_of(g)
     g[top] = 1
-    return top, big, rest
+    return big, rest, top
 
 
 @inlined
@@ -143,18 +159,20 @@ def multiply(g, factor):
         g[j] = g[j] * factor
 
 
-def sequence(z, labels, frames, blank, from_logits, graded, scale, n, value, gradient):
-    """Sequence n of z (T, N, C): its value, and scale times its gradient; 0, NO_ALIGNMENT or NOT_A_NUMBER; `gradient` is scratch too."""
+def sequence(z, labels, frames, blank, from_logits, graded, scale, n, mantissas, exponents, value, gradient):
+    """Sequence n of z (T, N, C): its value, and scale times its gradient; 0, NO_ALIGNMENT or NOT_A_NUMBER; `gradient` is scratch too.
+
+    mantissas, exponents: scratch for two lattices, (2, at least frames, at least 2 labels + 3).
+    """
     size, states = labels.size, 2 * labels.size + 1
+    pm, pk, am, ak = mantissas[0], exponents[0], mantissas[1], exponents[1]
     at, skip = np.full(states, blank), np.full(states + 2, NONE)
     at[1::2] = labels
     for i in range(1, size):
         if labels[i] != labels[i - 1]:
             skip[2 * i + 1] = 0
     x, xm, xk = np.empty(size + 1), np.empty(size + 1), np.empty(size + 1, np.int64)
-    pm, pk = np.empty((frames, states)), np.empty((frames, states), np.int64)
-    am, ak = np.ones((frames, states + 2)), np.full((frames, states + 2), NONE)
-    rest, top = np.zeros(frames), np.zeros(frames, np.int64)
+    rest, top = np.zeros(frames), np.full(frames, -1)
     factor = np.empty(1, gradient.dtype)  # a number stored here has the gradient's precision
     gradient[frames:, n] = 0
     if frames == 0:
@@ -163,8 +181,8 @@ def sequence(z, labels, frames, blank, from_logits, graded, scale, n, value, gra
     for t in range(frames):
         shift = 0.0
         if from_logits:
-            top[t], big, rest[t] = exps_and_rest(z[t, n], gradient[t, n])
-            if top[t] < 0:
+            big, rest[t], top[t] = exps_and_rest(z[t, n], gradient[t, n], z[min(t + 1, frames - 1), n])
+            if not rest[t] < inf:
                 return NOT_A_NUMBER
             shift = np.float64(big) + log1p(rest[t])
             factor[0] = scale / (1.0 + rest[t])
@@ -177,14 +195,18 @@ def sequence(z, labels, frames, blank, from_logits, graded, scale, n, value, gra
         if not largest(x) < inf:
             return NOT_A_NUMBER
         wide_exps(x, xm, xk)
-        spread(xm, xk, pm[t], pk[t])
-        low, high = max(0, states - 2 * (frames - t)), min(states, 2 * t + 2)
-        if t == 0:
-            am[0, low + 2 : high + 2], ak[0, low + 2 : high + 2] = pm[0, low:high], pk[0, low:high]
+        spread(xm, xk, pm[t, :states], pk[t, :states])
+        am[t, :2], ak[t, :2] = 1.0, NONE
+        if t > 0:
+            forward(am[t], ak[t], am[t - 1], ak[t - 1], skip, pm[t, :states], pk[t, :states])
         else:
-            m, k, p, q = am[t, low + 2 : high + 2], ak[t, low + 2 : high + 2], pm[t, low:high], pk[t, low:high]
-            forward(m, k, am[t - 1, low : high + 2], ak[t - 1, low : high + 2], skip[low:high], p, q)
-    zm, zk = add3(am[-1, -1], ak[-1, -1], am[-1, -2], ak[-1, -2], 0.0, NONE, 1.0, 0)
+            am[0], ak[0] = 1.0, NONE
+            for s in range(min(2, states)):
+                am[0, s + 2], ak[0, s + 2] = pm[0, s], pk[0, s]
+        for s in range(states - 2 * (frames - t)):  # too far from the last label
+            ak[t, s + 2] = NONE
+    last, end = frames - 1, states + 1
+    zm, zk = add3(am[last, end], ak[last, end], am[last, end - 1], ak[last, end - 1], 0.0, NONE, 1.0, 0)
     if zk == NONE:
         return NO_ALIGNMENT
     value[n] = -(log(zm) + zk * LN2)
@@ -197,17 +219,17 @@ def sequence(z, labels, frames, blank, from_logits, graded, scale, n, value, gra
     posterior = np.empty(states)
     for t in range(frames - 1, -1, -1):
         if t == frames - 1:
-            bm[max(0, states - 2) :], bk[max(0, states - 2) :] = 1.0, 0
+            bk[max(0, states - 2) :] = 0
         else:
-            products(bm, bk, pm[t + 1], pk[t + 1], w, wk)
+            products(bm, bk, pm[t + 1, :states], pk[t + 1, :states], w, wk)
             step_back(bm, bk, w, wk, skip)
-        posteriors(am[t, 2:], ak[t, 2:], bm, bk, 1.0 / zm, zk, posterior)
+        posteriors(am[t, 2 : states + 2], ak[t, 2 : states + 2], bm, bk, 1.0 / zm, zk, posterior)
         g = gradient[t, n]
         blanks, others = apart(posterior, labels, top[t])
         g[blank] -= blanks * scale
         for i in range(size):
             g[labels[i]] -= posterior[2 * i + 1] * scale
-        if from_logits and rest[t] < 1.0:
+        if top[t] >= 0:
             g[top[t]] = (others + (blanks if top[t] != blank else 0.0)) * scale - rest[t] * (scale / (1.0 + rest[t]))
     return 0
 
@@ -215,7 +237,7 @@ def sequence(z, labels, frames, blank, from_logits, graded, scale, n, value, gra
 def signature(real: Any) -> tuple[Any, ...]:
     """The types of `sequence`'s arguments where scores are of this type."""
     i, yes, f = types.int64, types.boolean, types.float64
-    return reads(real, 3), reads(i, 1), i, i, yes, yes, f, i, made(f, 1), made(real, 3)
+    return reads(real, 3), reads(i, 1), i, i, yes, yes, f, i, made(f, 3), made(i, 3), made(f, 1), made(real, 3)
 
 
 LOOPS = {"sequence": (sequence, signature)}
