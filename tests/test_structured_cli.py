@@ -44,7 +44,7 @@ def test_fits_of_structured_losses(people: Path, tmp_path: Path, capsys: Any) ->
     said = ran(capsys, "fit", people, "--loss", "ordered_probit", "--target", "grade", "--drop", "week,died,trip,took", "--out", out)
     kept = rows.drop_nulls().select("grade", "age", "n")
     assert "30 rows with a missing value left out" in said
-    with pytest.raises(ValueError, match="constant: n"):  # one level is left: nothing to learn from n
+    with pytest.raises(ValueError, match="constant, so that no coefficient can be found: n"):  # one level is left: nothing to learn from n
         OrderedRegressor("probit").fit(kept.with_columns(n=pl.lit(1.0)), "grade")
     assert np.allclose(load(out).coef_, OrderedRegressor("probit").fit(kept.drop("n"), "grade").coef_)
 
@@ -56,6 +56,12 @@ def test_fits_of_structured_losses(people: Path, tmp_path: Path, capsys: Any) ->
         (("--loss", "cox", "--time", "weak", "--event", "died"), "did you mean week?"),
         (("--loss", "cox", "--time", "week", "--event", "died", "--target", "age"), "--loss cox takes no --target"),
         (("--loss", "cox", "--time", "week", "--event", "died", "--l2", "1"), "--l2 is not for --loss cox"),
+        (("--loss", "cox", "--time", "week", "--event", "died", "--folds", "3"), "--folds is not for --loss cox"),
+        (("--loss", "cox", "--time", "week", "--event", "died", "--order", "a,b"), "--order is for the labels of ordered_logit"),
+        (("--loss", "ordered", "--target", "grade", "--param", "ties=efron"), "--param is for the ties of --loss cox"),
+        (("--loss", "ordered", "--target", "n"), "n is text without an order: --order says it, from lowest to highest, of a"),
+        (("--loss", "ordered", "--target", "grade", "--keep", "aged"), "--keep aged: there is no such column; did you mean age?"),
+        (("--target", "age", "--order", "a,b"), "--order is for --loss cox, conditional_logit or ordered_logit"),
         (("--target", "age", "--time", "week"), "--time is for --loss cox"),
         ((), "--target is missing"),
     ],
@@ -79,23 +85,8 @@ def test_cards(capsys: Any) -> None:
 
 def test_predictions_of_the_files_that_fit_wrote(people: Path, tmp_path: Path, capsys: Any) -> None:
     out, to, rows = tmp_path / "model.json", tmp_path / "out.parquet", pl.read_csv(people)
-    ran(
-        capsys,
-        "fit",
-        people,
-        "--loss",
-        "cox",
-        "--time",
-        "week",
-        "--event",
-        "died",
-        "--strata",
-        "took",
-        "--drop",
-        "trip,grade,n",
-        "--out",
-        out,
-    )
+    cox = ("--loss", "cox", "--time", "week", "--event", "died", "--strata", "took", "--drop", "trip,grade,n", "--out", out)
+    ran(capsys, "fit", people, *cox)
     fresh = rows.with_columns(age=pl.when(pl.int_range(60) == 7).then(None).otherwise("age"))
     fresh.write_csv(tmp_path / "fresh.csv")
     said = ran(capsys, "predict", out, tmp_path / "fresh.csv", "--out", to, "--times", "5,20.5", "--key", "trip")
@@ -139,7 +130,50 @@ def test_predictions_of_the_files_that_fit_wrote(people: Path, tmp_path: Path, c
 
 
 def test_a_fit_without_a_maximum_is_one_message(people: Path, capsys: Any) -> None:
-    rows = pl.read_csv(people).with_columns(rank=pl.col("week").rank())
+    rows = pl.read_csv(people).with_columns(rank=pl.col("week").rank() / 4)
     rows.write_csv(people)
     code, out, err = matchloss(capsys, "fit", people, "--loss", "cox", "--time", "week", "--event", "died", "--drop", "n")
     assert code == 1 and out == "" and "the likelihood has no maximum" in err and err.count("\n") == 1
+
+
+def widest(said: str, folder: Path) -> int:
+    """Columns of the widest line that names no file."""
+    return max(len(line) for line in said.splitlines() if str(folder) not in line)
+
+
+def test_real_choices_and_labels_from_a_file_to_predictions(tmp_path: Path, capsys: Any) -> None:
+    from statsmodels.datasets import anes96, modechoice
+
+    modes: Any = modechoice.load_pandas().data
+    voters: Any = anes96.load_pandas().data
+    pl.from_pandas(modes).write_csv(tmp_path / "modes.csv")
+    out, to = tmp_path / "model.json", tmp_path / "out.csv"
+    how = ("--loss", "clogit", "--target", "choice", "--group", "individual", "--categorical", "mode")
+    code, _, err = matchloss(capsys, "fit", tmp_path / "modes.csv", *how)
+    assert code == 1 and "constant within every set, so that no coefficient can be found: hinc, psize" in err
+    said = ran(capsys, "fit", tmp_path / "modes.csv", *how, "--drop", "hinc,psize", "--summary", "--out", out)
+    assert widest(said, tmp_path) <= 80 and "Sets:" in said and "mode = 4" in said
+    model: Any = load(out)
+    assert model.coef_[3] == pytest.approx(-0.10365, abs=5e-6)  # Greene's published coefficient of the terminal time
+    ran(capsys, "predict", out, tmp_path / "modes.csv", "--out", to)
+    assert pl.read_csv(to)["prediction"].sum() == 210
+
+    table = pl.from_pandas(voters).with_row_index("row_id")
+    table = table.with_columns(party=pl.col("PID").cast(pl.Int64).replace_strict(dict(enumerate("abcdefg")))).drop("PID", "vote")
+    table.write_csv(tmp_path / "voters.csv")
+    how = ("--loss", "ordered", "--target", "party", "--order", "a,b,c,d,e,f,g")
+    said = ran(capsys, "fit", tmp_path / "voters.csv", *how, "--out", out)
+    assert "row_id is left out: whole numbers that count the rows; --keep row_id takes it all the same." in " ".join(said.split())
+    assert "a|b" in said and widest(said, tmp_path) <= 80 and "1452.65" in said  # statsmodels' log likelihood
+    ran(capsys, "predict", out, tmp_path / "voters.csv", "--out", to, "--key", "row_id")
+    assert pl.read_csv(to).columns == ["row_id", "prediction", *(f"probability_{label}" for label in "abcdefg")]
+
+
+def test_ties_and_numbers_that_are_names(people: Path, tmp_path: Path, capsys: Any) -> None:
+    out, rows = tmp_path / "model.json", pl.read_csv(people)
+    pl.read_csv(people).with_columns(pl.col("week").ceil()).write_csv(people)
+    how = ("--loss", "cox", "--time", "week", "--event", "died", "--drop", "trip,took,n", "--categorical", "grade", "--out", out)
+    ran(capsys, "fit", people, *how, "--param", "ties=breslow")
+    kept = rows.select(pl.col("week").ceil(), "died", "age", "grade")
+    assert (load(out).coef_ == CoxRegression("breslow", ["grade"]).fit(kept, "week", "died").coef_).all()
+    assert load(out).coef_names_.tolist() == ["age", "grade = 2", "grade = 3"]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from matchloss.commands.options import Dask, Data, Pictures, learns_from_a_table
-from matchloss.commands.tools import check_folder, check_writable, on_cluster, parameters_in, progress, write_pictures
+from matchloss.commands.tools import check_folder, check_writable, names_in, on_cluster, parameters_in, progress, write_pictures
 from matchloss.errors import UsageError
 
 
@@ -33,6 +33,7 @@ def fit(
     entry: Annotated[str | None, typer.Option(help="With --loss cox: when each row comes under observation.")] = None,
     strata: Annotated[str | None, typer.Option(help="With --loss cox: a column whose values have baselines of their own.")] = None,
     group: Annotated[str | None, typer.Option(help="With --loss conditional_logit: which set each row belongs to.")] = None,
+    order: Annotated[str, typer.Option(help="With --loss ordered_logit: the labels from lowest to highest, with commas between.")] = "",
     table: dict[str, Any],
     missing: Annotated[str, typer.Option(help="Rows with missing values: error, drop, or indicate.")] = "indicate",
     summary: Annotated[bool, typer.Option("--summary", help="Standard errors, p values and intervals of a linear model too.")] = False,
@@ -46,7 +47,7 @@ def fit(
 ) -> None:
     """Fit a model under one loss, and score it on rows that a model did not see."""
     from matchloss.fit import run, text
-    from matchloss.fit.structured import fit_structured, is_trained
+    from matchloss.fit.structured import is_trained
     from matchloss.linear.model import name_of
     from matchloss.models.saved import write_model
     from matchloss.names import modules_from_here
@@ -61,29 +62,17 @@ def fit(
     structured = {"time": time, "event": event, "entry": entry, "strata": strata, "group": group}
     if loss is not None and is_trained(loss):
         beyond = {
-            "--param": param,
-            "--l1": l1,
-            "--l2": l2,
-            "--formula": formula,
-            "--offset": offset,
-            "--summary": summary,
-            "--memory": memory,
-            "--dask": dask,
-            "--report": report,
-            "--pictures": pictures,
-        }
-        said = next((name for name, x in {**beyond, "--resume": resume, "--model": model != "linear"}.items() if x), None)
+            "--l1": l1, "--l2": l2, "--formula": formula, "--offset": offset, "--memory": memory, "--dask": dask, "--report": report,
+            "--pictures": pictures, "--scratch": scratch, "--resume": resume, "--model": model != "linear", "--folds": table["folds"],
+            "--split": table["split"] != "auto", "--exposure": table["exposure"], "--rows": table["rows"],
+            "--dates": table["dates"] != "drop", "--counts": table["counts"] is not None, "--missing": missing != "indicate",
+        }  # fmt: skip
+        said = next((name for name, x in beyond.items() if x), None)
         if said:
             raise UsageError(f"{said} is not for --loss {loss}, a loss of structures")
-        own = {name: table[name] for name in ("weight", "drop", "encoding")}
-        fitted = fit_structured(data, loss, target=target, **structured, **own)
-        print(f"\n{fitted.model.summary_}\n\n  {fitted.rows:,} rows of {data}")
-        for note in fitted.notes:
-            print(f"  {note}")
-        if out:
-            fitted.model.save(out)
-            print(f"\nThe model: {out.resolve()}")
-        return
+        own = {name: table[name] for name in ("weight", "drop", "keep", "categorical", "encoding")}
+        given: dict[str, Any] = {"target": target, "order": names_in(order), "ties": _ties(loss, param or []), **structured, **own}
+        return _structured(data, loss, given, summary, out)
     if formula is not None:
         from matchloss.tables.formula import target_of
 
@@ -92,9 +81,9 @@ def fit(
         target = target_of(formula)
     if target is None:
         raise UsageError("--target is missing: it names the column to predict")
-    stray = next((name for name, column in structured.items() if column is not None), None)
+    stray = next((name for name, column in (structured | {"order": order or None}).items() if column is not None), None)
     if stray:
-        raise UsageError(f"--{stray} is for --loss cox or conditional_logit")
+        raise UsageError(f"--{stray} is for --loss cox, conditional_logit or ordered_logit")
     beyond = {"--memory": memory, "--scratch": scratch, "--resume": resume}
     said = next((name for name, given in beyond.items() if given), None)
     if dask and said:
@@ -142,3 +131,33 @@ def fit(
         from matchloss.report.fit_page import fit_charts
 
         write_pictures(pictures, fit_charts([found]))
+
+
+def _ties(loss: str, param: list[str]) -> str:
+    """How Cox's model takes ties: --param ties=breslow."""
+    found = [value for name, _, value in (option.partition("=") for option in param) if name.strip() == "ties"]
+    if len(found) < len(param) or (found and not loss.startswith("cox")):
+        raise UsageError(f"--param is for the ties of --loss cox (ties=efron or ties=breslow), not for --loss {loss}")
+    return found[-1].strip() if found else "efron"
+
+
+def _structured(data: str, loss: str, given: dict[str, Any], summary: bool, out: Path | None) -> None:
+    from matchloss.fit.structured import fit_structured, structured_text
+    from matchloss.tables.words import plural
+    from matchloss.terminal import console, sentence
+    from matchloss.urls import located
+
+    with progress() as tell:
+        tell(f"reading {data}")
+        fitted = fit_structured(located(data), loss, **given)
+    console().print()
+    console().print(structured_text(fitted.model, data, coefficients=not summary))
+    print()
+    console().print(sentence(f"{plural(fitted.rows, 'row')} of {data}."))
+    for note in fitted.notes:
+        console().print(sentence(note))
+    if summary:
+        print(f"\n{fitted.infer().summary()}")
+    if out:
+        fitted.model.save(out)
+        print(f"\nThe model: {out.resolve()}")

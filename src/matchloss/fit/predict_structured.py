@@ -12,6 +12,7 @@ import polars as pl
 
 from matchloss.fit.predict import PREDICTION, PROBABILITY, Predicted
 from matchloss.linear import ConditionalLogit, CoxRegression, OrderedRegressor
+from matchloss.linear.ordered import label_text
 from matchloss.linear.plan import Design, Number
 from matchloss.tables.batches import check_ending, writing
 from matchloss.tables.errors import DataError
@@ -94,7 +95,7 @@ def _columns(model: Structured, rows: pl.DataFrame, by: str | None, times: Seque
         return pl.DataFrame({PREDICTION: model.predict(x, labels), PROBABILITY.rstrip("_"): model.predict_proba(x, labels)})
     if isinstance(model, OrderedRegressor):
         p = model.predict_proba(x)
-        each = {f"{PROBABILITY}{label}": p[:, k] for k, label in enumerate(model.classes_.tolist())}
+        each = {f"{PROBABILITY}{label_text(label)}": p[:, k] for k, label in enumerate(model.classes_.tolist())}
         return pl.DataFrame({PREDICTION: model.classes_[p.argmax(axis=1)]} | each)
     assert isinstance(model, CoxRegression)
     made = {PREDICTION: model.predict(x), "hazard_ratio": model.predict_partial_hazard(x)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +15,15 @@ from matchloss.losses.structured import NAMES
 from matchloss.tables.errors import DataError
 from matchloss.tables.frames import open_data
 from matchloss.tables.recode import clean
+from matchloss.tables.roles import LEFT_OUT, role_of
 from matchloss.tables.words import plural, suggest
 from matchloss.terminal import blocks, facts, plain, width
 
 if TYPE_CHECKING:
     from matchloss.linear.dense import Structured
+    from matchloss.linear.inference.structured import StructuredInference
 
-ROLES = {"y": "target", "groups": "sets", "sample_weight": "weights"}
+ROLES = {"y": "target", "groups": "group", "sample_weight": "weight"}
 TRAINED = ("cox", "conditional_logit", "ordered_logit", "ordered_probit")
 
 
@@ -37,6 +39,7 @@ class StructuredFit:
     model: Structured
     rows: int
     notes: tuple[str, ...]
+    infer: Callable[[], StructuredInference]  # its standard errors, on the rows that it was fitted to
 
 
 def fit_structured(
@@ -50,13 +53,18 @@ def fit_structured(
     strata: str | None = None,
     group: str | None = None,
     weight: str | None = None,
+    order: Sequence[str] = (),
+    ties: str = "efron",
     drop: Collection[str] = (),
+    keep: Collection[str] = (),
+    categorical: Collection[str] = (),
     encoding: str | None = None,
 ) -> StructuredFit:
     """Fits the trainer of a structured loss to a table, whose columns are named. Rows with a missing value are left out, and counted.
 
-    Cox: time and event, perhaps entry, strata and weight. conditional_logit: target (1: chosen) and group. ordered_logit and
-    ordered_probit: target, perhaps weight; text in the order of a declared categorical, or of numbers. DataError for columns.
+    Cox: time and event, perhaps entry, strata and weight; ties. conditional_logit: target (1: chosen) and group. ordered_logit and
+    ordered_probit: target, perhaps weight; text in the order of a declared categorical or of `order`, the labels from lowest to highest.
+    Ids, times, free text and columns of one value are left out and said, unless `keep` names them. DataError for columns.
     """
     name = NAMES[loss].name
     given = {"target": target, "time": time, "event": event, "entry": entry, "strata": strata, "group": group, "weight": weight}
@@ -67,44 +75,74 @@ def fit_structured(
             raise DataError(f"--loss {name} needs --{option}, a column")
         if option not in takes and column is not None:
             raise DataError(f"--loss {name} takes no --{option}; it takes {', '.join(f'--{o}' for o in takes)}")
+    if order and "ordered" not in name:
+        raise DataError(f"--order is for the labels of ordered_logit and ordered_probit, not for --loss {name}")
     read = open_data(data, encoding)
-    frame = read.table
     named = {option: column for option, column in given.items() if column is not None}
-    for option, column in [*named.items(), *(("drop", column) for column in drop)]:
-        if column not in frame.columns:
-            raise DataError(f"--{option} {column}: there is no such column{suggest(column, frame.columns)}")
-    frame = frame.drop([column for column in drop if column not in named.values()])
-    frame = clean(frame, target or "", set(named.values()), read.comma).table
+    asked = [*named.items(), *((how, c) for how, cs in (("drop", drop), ("keep", keep), ("categorical", categorical)) for c in cs)]
+    for option, column in asked:
+        if column not in read.table.columns:
+            raise DataError(f"--{option} {column}: there is no such column{suggest(column, read.table.columns)}")
+    frame = read.table.drop([column for column in drop if column not in named.values()])
+    cleaned = clean(frame, target or "", {*named.values(), *categorical}, read.comma)
+    frame, left = _entering(cleaned.table, set(named.values()), set(keep), set(categorical))
     whole = frame.drop_nulls().filter(pl.all_horizontal(pl.selectors.float().is_not_nan())) if frame.width else frame
-    notes = (f"{plural(len(frame) - len(whole), 'row')} with a missing value left out",) if len(whole) < len(frame) else ()
+    gone = (f"{plural(len(frame) - len(whole), 'row')} with a missing value left out.",) if len(whole) < len(frame) else ()
+    notes = (*read.said, *cleaned.said, *cleaned.alerts, *left, *gone)
+    if whole.is_empty():
+        raise DataError(f"{read.name}: no row has a value in every column; --drop leaves columns out")
+    levels = tuple(column for column in categorical if column in whole.columns)
+    estimator, rows, arguments, options = _trainer(name, whole, named, order, ties, levels)
     try:
-        made = _fitted(name, whole, named)
+        made = estimator.fit(rows, **arguments, **options)
     except DomainError:
         raise
     except ValueError as error:  # no maximum, dependent columns, classes without rows: said of the columns, by name
         raise DataError(f"{read.name}: {error}") from error
-    return StructuredFit(made, len(whole), notes)
+    return StructuredFit(made, len(whole), notes, lambda: made.inference(rows, **arguments, **options))
 
 
-def _fitted(name: str, whole: pl.DataFrame, named: dict[str, str]) -> Structured:
-    """The trainer of this loss, fitted to complete rows."""
+def _entering(frame: pl.DataFrame, named: set[str], keep: set[str], categorical: set[str]) -> tuple[pl.DataFrame, list[str]]:
+    """The frame without columns that cannot be features, and a sentence for each of these."""
+    out, said = [], []
+    for column in frame.select(pl.exclude(named)):
+        found = role_of(column, column.name in categorical)
+        if found.role in ("number", "category") or (column.name in keep and found.role in LEFT_OUT):
+            continue
+        out.append(column.name)
+        answer = f"; --keep {column.name} takes it all the same" if found.role in LEFT_OUT else ""
+        said.append(f"{column.name} is left out: {found.why}{answer}.")
+    return frame.drop(out), said
+
+
+def _trainer(
+    name: str, whole: pl.DataFrame, named: dict[str, str], order: Sequence[str], ties: str, categorical: tuple[str, ...]
+) -> tuple[Any, pl.DataFrame, dict[str, Any], dict[str, Any]]:
+    """The trainer of this loss, its rows, and the columns that its methods take by name."""
     from matchloss.linear import ConditionalLogit, CoxRegression, OrderedRegressor
 
     target, weight = named.get("target"), named.get("weight")
     if name == "cox":
-        optional = {key: named.get(key) for key in ("entry", "strata")} | {"sample_weight": named.get("weight")}
-        return CoxRegression().fit(whole, named["time"], named["event"], **optional)
+        optional = {key: named.get(key) for key in ("entry", "strata")} | {"sample_weight": weight}
+        return CoxRegression(ties, categorical), whole, {"time": named["time"], "event": named["event"]}, optional
     if name == "conditional_logit":
-        return ConditionalLogit().fit(whole, target, named["group"])
-    features = whole.drop([column for column in (weight,) if column])
+        return ConditionalLogit(categorical), whole, {"y": target, "groups": named["group"]}, {}
+    labels = whole[str(target)]
+    if labels.dtype == pl.String and not order:
+        found = labels.unique().sort().to_list()
+        raise DataError(f"{target} is text without an order: --order says it, from lowest to highest, of {', '.join(found[:8])}")
+    classes: list[Any] | None = list(order) or None
+    if classes and labels.dtype.is_numeric():
+        classes = [float(label) for label in classes]
     weights = None if weight is None else whole[weight].to_numpy()
-    return OrderedRegressor(name.removeprefix("ordered_")).fit(features, str(target), weights)
+    rows = whole.drop([weight] if weight else [])
+    return OrderedRegressor(name.removeprefix("ordered_"), classes, categorical), rows, {"y": target}, {"sample_weight": weights}
 
 
-def structured_text(model: Structured, source: str) -> Group:
-    """The card of a model: which columns it was fitted with, how the fit ended, its coefficients."""
+def structured_text(model: Structured, source: str, coefficients: bool = True) -> Group:
+    """The card of a model: which columns it was fitted with, how the fit ended, and its coefficients."""
     summary, named = model.summary_, {ROLES.get(role, role): column for role, column in model.named_.items()}
     (head, *rows), most = summary.rows(), width() // 2
     body = [(" ".join(name[i : i + most] for i in range(0, len(name), most)), *cells) for name, *cells in map(tuple, rows)]
     parts = [Text(plain(f"{summary.title}, by {source}"), style="bold"), facts(summary.facts | named)]
-    return Group(*parts, Text(), blocks([tuple(head), *body], width()))
+    return Group(*parts, Text(), blocks([tuple(head), *body], width())) if coefficients else Group(*parts)

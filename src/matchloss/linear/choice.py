@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Self
 
 import numpy as np
@@ -17,6 +18,7 @@ from matchloss.losses.structured._ragged import groups_of, starts_of
 
 SEPARATED = "a combination of columns tells the chosen from the rest of every set"
 HELD = 5  # blocks of the size of X, where X is dense
+CONSTANT = "within every set"
 STEP = 1e-5  # of differences of the exact gradient, where several of a set are chosen
 
 
@@ -25,9 +27,10 @@ class ConditionalLogit(Structured):
 
     X (n, p): an array, or a data frame with categories, a row for each alternative; y (n,): 1 for the chosen, else 0; groups (n,): which
     set each row belongs to. Several of a set may be chosen (Chamberlain's fixed effects); sets of which none or all are chosen say
-    nothing and are counted in `n_idle_`, with a warning. Attributes: `coef_`, `coef_names_`, `covariance_`, `objective_`, `n_steps_`,
-    `n_sets_`, `n_idle_`. Raises DomainError for y, ValueError for columns that are constant within every set, for dependent ones, and
-    where the likelihood has no maximum. Sources: McFadden (1974); Chamberlain (1980).
+    nothing and are counted in `n_idle_`, with a warning. categorical: columns of numbers that are names of levels. Attributes: `coef_`,
+    `coef_names_`, `covariance_`, `objective_`, `n_steps_`, `n_sets_`, `n_idle_`. Raises DomainError for y, ValueError for columns that
+    are constant within every set, for dependent ones, and where the likelihood has no maximum.
+    Sources: McFadden (1974); Chamberlain (1980).
 
     >>> from matchloss.linear import ConditionalLogit
     >>> price, trip = [[1.0], [2.0], [3.0], [1.0], [2.0], [4.0]], [1, 1, 2, 2, 3, 3]
@@ -37,6 +40,9 @@ class ConditionalLogit(Structured):
     """
 
     state = ("n_sets_", "n_idle_")
+
+    def __init__(self, categorical: Collection[str] = ()) -> None:
+        self.categorical = categorical
 
     def fit(self, X: Any, y: Any, groups: Any) -> Self:
         """Fits the model; returns self. y and groups may be names of columns of X, which are then no features."""
@@ -50,7 +56,7 @@ class ConditionalLogit(Structured):
         if sets.idle:
             warn_of(f"in {sets.idle} of {self.n_sets_} sets none or all are chosen: they say nothing")
         problem = self._problem(rows, order, sets)
-        found = newton(problem.at, problem.null, self._names(), SEPARATED)
+        found = newton(problem.at, problem.null, self._names(), SEPARATED, constant=CONSTANT)
         return self._keep(found, found.theta)
 
     def inference(self, X: Any, y: Any, groups: Any, *, kind: Kind | None = None, cluster: Any = None) -> StructuredInference:

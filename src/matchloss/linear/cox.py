@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -11,7 +12,7 @@ from matchloss.errors import DomainError
 from matchloss.linear.dense import Problem, Structured, newton, take_out, weights_of
 from matchloss.linear.inference.structured import Kind, StructuredInference, Weights
 from matchloss.linear.rows import Floats
-from matchloss.linear.structured_columns import dense
+from matchloss.linear.structured_columns import Dense, dense
 from matchloss.losses.structured import Cox, RiskSets
 from matchloss.losses.structured.cox import back
 
@@ -23,10 +24,11 @@ class CoxRegression(Structured):
     """Cox's proportional hazards: the hazard at time t is h0(t) e^(x b), each stratum with an h0 of its own.
 
     Minimises the negative log partial likelihood, ties by "efron" or "breslow", by Newton's method with its exact hessian. X (n, p): an
-    array, or a data frame whose text, categorical and boolean columns become 0 and 1 for each level but the first. There is no intercept:
-    it is in h0. Attributes: `coef_` (p,), log hazard ratios; `coef_names_`; `covariance_`, the inverse of the hessian; `objective_`,
-    minus the log likelihood; `n_steps_`; `strata_`, `baseline_times_`, `baseline_hazard_`: for each stratum the event times and the steps
-    of the cumulative hazard of a row at the mean of X, by Breslow's estimator; `centre_` (p,), that mean.
+    array, or a data frame whose text, categorical and boolean columns, and those of numbers that `categorical` names, become 0 and 1 for
+    each level but the first. There is no intercept: it is in h0. Attributes: `coef_` (p,), log hazard ratios; `coef_names_`;
+    `covariance_`, the inverse of the hessian; `objective_`, minus the log likelihood; `n_steps_`; `strata_`, `baseline_times_`,
+    `baseline_hazard_`: for each stratum the event times and the steps of the cumulative hazard of a row at the mean of X, by Breslow's
+    estimator; `centre_` (p,), that mean.
     Raises DomainError for events, times, entries and weights that are not allowed, ValueError for dependent columns and where the
     likelihood has no maximum. Sources: Cox (1972); Efron (1977); Breslow (1974).
 
@@ -44,8 +46,9 @@ class CoxRegression(Structured):
     heading: ClassVar[str] = "Cox regression"
     state: ClassVar[tuple[str, ...]] = ("centre_", "strata_", "baseline_times_", "baseline_hazard_", "n_events_")
 
-    def __init__(self, ties: str = "efron") -> None:
+    def __init__(self, ties: str = "efron", categorical: Collection[str] = ()) -> None:
         self.ties = ties
+        self.categorical = categorical
 
     def fit(self, X: Any, time: Any, event: Any, entry: Any = None, strata: Any = None, sample_weight: Any = None) -> Self:
         """Fits the model; returns self. time (n,), event (n,) 0 or 1; entry (n,): when each row comes under observation, before its time.
@@ -91,7 +94,7 @@ class CoxRegression(Structured):
         return self._infer(X, risk.n, lambda rows: self._problem(dense(rows, HELD), risk), Cox(self.ties), (weights, kind, groups))
 
     def _problem(self, x: Floats, risk: RiskSets) -> Problem:
-        loss, rows = Cox(self.ties), np.ascontiguousarray((x - _mean(x, risk))[risk.order])
+        loss, rows = Cox(self.ties), Dense(x).centred(_mean(x, risk)).take(risk.order).x
         return Problem(
             lambda b: loss.newton(rows @ b, rows, risk), np.zeros(x.shape[1]), float(risk.deaths.sum()), "Events:",
             lambda b: back(loss.scores(rows @ b, rows, risk), risk), back(risk.w, risk),

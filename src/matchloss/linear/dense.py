@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -64,12 +64,25 @@ class NoMinimum(ValueError):
     """The loss has no minimum, or more than one; the message says which columns are to blame."""
 
 
-def newton(at: Callable[[Floats], Terms], start: Floats, names: list[str], separated: str, steps: int = 60, fits: Any = None) -> Found:
+def newton(
+    at: Callable[[Floats], Terms],
+    start: Floats,
+    names: list[str],
+    separated: str,
+    steps: int = 60,
+    fits: Callable[[Floats], bool] | None = None,
+    constant: str = "",
+) -> Found:
     """Minimises a convex value by Newton's method, steps halved until the value falls and `fits(theta)` holds.
 
-    NoMinimum where columns are linearly dependent, or where the value has no minimum; `separated` says what that means.
+    NoMinimum where columns are constant (perhaps only `constant`, such as within every set) or linearly dependent, or where the value has
+    no minimum; `separated` says what that means.
     """
     theta, (value, g, h) = start, at(start)
+    flat = np.flatnonzero(~(np.diagonal(h) > 0))
+    if flat.size:
+        many = f"{', '.join(names[j] for j in flat[:6])}{f' and {flat.size - 6} more' if flat.size > 6 else ''}"
+        raise NoMinimum(f"constant{constant and f' {constant}'}, so that no coefficient can be found: {many}")
     for step in range(steps):
         move = _step(h, g, names, None if step == 0 else separated)
         if g @ move <= CONVERGED * value:  # of the value, which goes to 0 where labels are separated
@@ -96,7 +109,7 @@ def _step(hessian: Floats, gradient: Floats, names: list[str], separated: str | 
     if not least[0] > DEPENDENT:
         share = np.abs(vectors[:, 0])
         blamed = [name for name, s in zip(names, share, strict=False) if s > 0.05 * share.max()][:6]
-        told = f"columns are linearly dependent, or constant: {', '.join(blamed)}" if separated is None else separated
+        told = f"columns are linearly dependent: {', '.join(blamed)}" if separated is None else separated
         raise NoMinimum(f"the likelihood has no {'single ' if separated is None else ''}maximum: {told}")
     return np.linalg.solve(scaled, gradient / d) / d
 
@@ -123,6 +136,7 @@ def _plain(x: Any) -> NDArray[Any]:
 class Structured(BaseEstimator):
     """What the trainers share: reading X as a dense block, the summary, saving."""
 
+    categorical: Collection[str]
     coef_: Floats
     design_: Design | None
     covariance_: Floats
@@ -144,7 +158,7 @@ class Structured(BaseEstimator):
             names = column_labels(X)
             if not names:
                 raise ValueError("X is a data frame without columns of its own: 0 feature(s), of which at least 1 is needed")
-            self.design_, rows = learn_rows(X, sample_weight=sample_weight)
+            self.design_, rows = learn_rows(X, self.categorical, sample_weight=sample_weight)
             self.n_features_in_ = len(self.design_.columns)
             if all(isinstance(name, str) for name in names):
                 self.feature_names_in_ = np.array(names, dtype=object)
@@ -183,7 +197,7 @@ class Structured(BaseEstimator):
         return infer(problem(rows), params, names, columns, self.heading or loss.title, repr(loss), library_of(X), how)
 
     def _estimates(self) -> tuple[Floats, tuple[str, ...]]:
-        """All that was estimated, and its names."""
+        """All that was estimated, and its names: coefficients, and perhaps thresholds."""
         return self.coef_, tuple(self._names())
 
     def _names(self) -> list[str]:
@@ -209,9 +223,9 @@ class Structured(BaseEstimator):
         check_is_fitted(self, "coef_")
         ended = f"converged in {self.n_steps_} Newton steps"
         facts = self._facts() | {"negative log likelihood": f"{self.objective_:.6f}", "ended": ended}
-        errors = np.sqrt(np.diag(self.covariance_))[: self.coef_.size] if self.covariance_.size else np.full(self.coef_.size, np.nan)
-        values = np.column_stack([self.coef_, errors, self.coef_ / errors])
-        return Summary(repr(self), facts, tuple(self._names()), values, ("coef", "se", "z"), intercept=False)
+        params, names = self._estimates()
+        errors = np.sqrt(np.diag(self.covariance_))
+        return Summary(repr(self), facts, names, np.column_stack([params, errors, params / errors]), ("coef", "se", "z"), intercept=False)
 
     def _repr_html_(self) -> str:
         return self.summary_._repr_html_() if self.__sklearn_is_fitted__() else repr(self)

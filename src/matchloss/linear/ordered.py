@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar, Self
 
@@ -30,7 +30,8 @@ class OrderedRegressor(Structured):
 
     X (n, p): an array, or a data frame with categories. y (n,): numbers, or an ordered categorical (pandas Categorical, polars Enum);
     text needs `classes`, the labels in their order. There is no intercept: it is in the thresholds.
-    Parameters: link, "logit" or "probit"; classes, the labels from lowest to highest, None: those of y. Attributes: `coef_` (p,),
+    Parameters: link, "logit" or "probit"; classes, the labels from lowest to highest, None: those of y; categorical, columns of numbers
+    that are names of levels. Attributes: `coef_` (p,),
     `thresholds_` (K - 1,), `classes_`, `covariance_` of coefficients and thresholds, `coef_names_`, `objective_`, `n_steps_`.
     Raises ValueError for a label that is not among classes, a class without rows, dependent columns, and separated labels.
     Sources: McCullagh (1980); Pratt (1981).
@@ -43,9 +44,10 @@ class OrderedRegressor(Structured):
 
     state: ClassVar[tuple[str, ...]] = ("thresholds_", "classes_")
 
-    def __init__(self, link: str = "logit", classes: Sequence[Any] | None = None) -> None:
+    def __init__(self, link: str = "logit", classes: Sequence[Any] | None = None, categorical: Collection[str] = ()) -> None:
         self.link = link
         self.classes = classes
+        self.categorical = categorical
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fits the model; returns self. y may be the name of a column of X. sample_weight (n,), a number >= 0 a row."""
@@ -84,7 +86,7 @@ class OrderedRegressor(Structured):
         return self._infer(X, codes.size, lambda rows: self._problem(rows, codes, weight), self._loss(), (weights, kind, groups))
 
     def _estimates(self) -> tuple[Floats, tuple[str, ...]]:
-        cuts = tuple(f"{low}|{high}" for low, high in pairwise(self.classes_.tolist()))
+        cuts = tuple(f"{low}|{high}" for low, high in pairwise(map(label_text, self.classes_.tolist())))
         return np.concatenate([self.coef_, self.thresholds_]), (*self._names(), *cuts)
 
     def _problem(self, rows: TableRows, codes: NDArray[np.int64], weight: Floats | None) -> Problem:
@@ -142,10 +144,12 @@ class OrderedRegressor(Structured):
         return LOSSES[self.link]
 
     def _facts(self) -> dict[str, str]:
-        cuts = ", ".join(
-            f"{low}|{high}: {cut:.5g}" for low, high, cut in zip(self.classes_, self.classes_[1:], self.thresholds_, strict=False)
-        )
-        return {"loss": repr(self._loss()), "thresholds": cuts}
+        return {"loss": repr(self._loss()), "labels": ", ".join(map(label_text, self.classes_.tolist()))}
+
+
+def label_text(label: Any) -> str:
+    """A label as people write it: 2 for 2.0."""
+    return f"{label:g}" if isinstance(label, float) else str(label)
 
 
 def _without_target(X: Any, y: Any) -> tuple[Any, Any]:

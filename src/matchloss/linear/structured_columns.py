@@ -50,11 +50,12 @@ class Dense:
 
     def centred(self, centre: Floats) -> Dense:
         """Less `centre`, which has one entry a column."""
-        return Dense(self.x - centre)
+        return Dense(_exact(self.x - centre, self.x))
 
     def within(self, groups: Groups) -> Dense:
         """Less the mean of each group, which a loss of groups does not see."""
-        return Dense(self.x - np.repeat(np.add.reduceat(self.x, groups[:-1]) / np.diff(groups)[:, None], np.diff(groups), axis=0))
+        means = np.add.reduceat(self.x, groups[:-1]) / np.diff(groups)[:, None]
+        return Dense(_exact(self.x - np.repeat(means, np.diff(groups), axis=0), self.x))
 
     def spread(self, p: Floats, groups: Groups) -> Floats:
         """The covariance of rows drawn from each group with probabilities p, summed over groups."""
@@ -119,6 +120,13 @@ class Coded:
 
 
 Columns = Dense | Coded
+
+
+def _exact(centred: Floats, x: Floats) -> Floats:
+    """0 in columns that are constant but for rounding: what is left of them would pass for a column."""
+    if len(x):
+        centred[:, np.abs(centred).max(axis=0) <= 1e-14 * np.abs(x).max(axis=0)] = 0.0
+    return centred
 
 
 def columns_for(rows: TableRows, held: int) -> Columns:

@@ -104,7 +104,7 @@ class OrderedLogit(Ordered):
     """
 
     name: ClassVar[str] = "ordered_logit"
-    aliases: ClassVar[tuple[str, ...]] = ("proportional_odds", "polr", "ordinal_logistic")
+    aliases: ClassVar[tuple[str, ...]] = ("ordered", "proportional_odds", "polr", "ordinal_logistic")
     title: ClassVar[str] = "Ordered logit"
     equation: ClassVar[str] = "softplus(-b) + softplus(a) - log(1 - e^-(b - a))"
     error_signal: ClassVar[str] = "1 - F(b) - F(a) in eta"
