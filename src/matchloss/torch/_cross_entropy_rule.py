@@ -17,7 +17,7 @@ from matchloss.engine.row_text import Jet, Options
 from matchloss.engine.rows import SMALL, Stats, run_labels, run_mixture
 from matchloss.losses.simplex import CrossEntropy
 from matchloss.torch import _autograd
-from matchloss.torch._autograd import Rule
+from matchloss.torch._rule import Rule
 from matchloss.torch._targets import BadRow
 from matchloss.torch._tensors import TORCH, TORCH_ROWS, WHOLE, empty_like, loss_dtype, numbers
 

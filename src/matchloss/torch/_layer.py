@@ -14,10 +14,10 @@ from torch import Tensor
 from matchloss.engine import threads
 from matchloss.engine.rows import Stats
 from matchloss.torch import _products
-from matchloss.torch._autograd import Slopes
 from matchloss.torch._cross_entropy import per_row
 from matchloss.torch._cross_entropy_rule import CrossEntropyRule, losses_of, weights_of
 from matchloss.torch._plain import batched
+from matchloss.torch._rule import Slopes
 from matchloss.torch._targets import BadRow, Target, Targets, refuse_row
 from matchloss.torch._tensors import WHOLE, empty, loss_dtype
 

@@ -22,8 +22,9 @@ from matchloss.engine.row_text import Parts, parts
 from matchloss.errors import DomainError
 from matchloss.losses import Loss, PointwiseLoss, SimplexLoss
 from matchloss.torch import _autograd
-from matchloss.torch._autograd import Product, Rule
+from matchloss.torch._autograd import Product
 from matchloss.torch._plain import readable
+from matchloss.torch._rule import Rule
 from matchloss.torch._tensors import TORCH, TORCH_ROWS, empty, empty_like, line, solve, whole
 
 CODES = {torch.float32: "f4", torch.float64: "f8"}
