@@ -6,17 +6,17 @@ A page may hold `<!-- generated: NAME -->`; FILLINGS has the names. PAGES are ma
 from __future__ import annotations
 
 import ast
-import importlib
 import importlib.util
-import inspect
 import re
 import sys
 from collections.abc import Callable
 from dataclasses import fields
 from html import escape
 from pathlib import Path
-from types import ModuleType
 from typing import Any
+
+from docstrings import cell, code, plain, prose, split_docstring  # MkDocs finds modules beside this one
+from reference import reference
 
 import matchloss as ml
 import matchloss.audit as auditing
@@ -25,10 +25,6 @@ from matchloss.audit import words
 from matchloss.audit.calling.convention import CHOICES
 from matchloss.audit.table import CHECKS
 from matchloss.engine.namespaces import NUMPY, NUMPY_ROWS, Namespace, RowReductions
-from matchloss.linear import LinearClassifier, LinearRegressor
-from matchloss.linear.model import Model, read_model, write_model
-from matchloss.linear.plan import learn, learn_rows
-from matchloss.linear.solve import raw_of, solve
 
 ROOT = Path(__file__).parent.parent
 FAMILIES = {
@@ -67,28 +63,6 @@ MEANING = {
     "first_max": "true at the first of a row's largest entries, and there alone",
     "iterate": "`iterate(step, state, limit)`: state, going = step(state) while any entry of going is true, `limit` times at most",
 }
-
-
-def plain(text: str) -> str:
-    """Text that Markdown leaves as it is, but for `code`."""
-    parts = re.split(r"(`[^`\n]+`)", text)
-    return "".join(part if i % 2 else re.sub(r"([\\`*_{}\[\]#|])", r"\\\1", escape(part, quote=False)) for i, part in enumerate(parts))
-
-
-def code(text: str) -> str:
-    """A formula in HTML."""
-    return f"<code>{escape(text, quote=False)}</code>"
-
-
-def cell(text: str) -> str:
-    """A formula in a cell of a table."""
-    return code(text).replace("|", "&#124;")
-
-
-def split_docstring(thing: Any) -> tuple[str, str]:
-    """The prose and the example of a docstring."""
-    prose, _, example = (inspect.getdoc(thing) or "").partition(">>>")
-    return prose.strip(), (">>>" + example).strip() if example else ""
 
 
 def catalogue() -> str:
@@ -174,12 +148,6 @@ def checks() -> str:
     return f'<div class="wide checks"><table><thead>{head}</thead><tbody>{"".join(lines)}</tbody></table></div>'
 
 
-def prose(text: str) -> str:
-    """A docstring's sentence in HTML, its `code` as code."""
-    parts = re.split(r"`([^`]+)`", text)
-    return "".join(code(part) if i % 2 else escape(part, quote=False) for i, part in enumerate(parts))
-
-
 def severities() -> str:
     """What an error, a warning and a note are."""
     return "| severity | what it is |\n|---|---|\n" + "\n".join(f"| {name} | {plain(said)} |" for name, said in words.SEVERITY.items())
@@ -212,6 +180,7 @@ SAID = {
     "host": "of a booster's objective: whose it is",
     "objective": "of a booster's objective: how it is called",
     "layout": "the axes of predictions; targets have the same, labels of classes all but C",
+    "structure": "of a structured loss: what it is a loss of",
     "part": "what of the result is the loss, as Python after the call",
 }
 NAME = "a name, or `none`"
@@ -227,101 +196,6 @@ def counted() -> str:
     """How many losses there are, and how many of them match."""
     rows = ml.losses()
     return f"{len(rows)} losses, {sum(bool(row['matching']) for row in rows)} of them matching at their default parameters."
-
-
-def reference() -> str:
-    """The public names, from their docstrings."""
-    parts = [
-        "# Reference\n\nMade from the docstrings. The losses themselves are in [the catalogue](catalogue.md).",
-        "## The catalogue as data",
-        *(entry(f"ml.{f.__name__}", f) for f in (ml.get, ml.losses, ml.match) if inspect.isfunction(f)),
-        "## What every loss can do",
-        plain(split_docstring(ml.Loss)[0]),
-        *(entry(f"loss.{name}", getattr(ml.Loss, name)) for name in METHODS),
-        "### Properties\n\n" + property_table(),
-        "## What simplex losses can do besides",
-        entry("loss.hessian_product", ml.SimplexLoss.hessian_product),
-        "## Linear models\n\n[Fit a model](fit.md) is their guide.",
-        *estimator_entries(LinearRegressor),
-        *estimator_entries(LinearClassifier),
-        "## Models as files, and what estimators are made of",
-        entry("matchloss.linear.model.Model", Model, signature=False),
-        *(entry(f"{f.__module__}.{f.__name__}", f) for f in (read_model, write_model, solve, raw_of, learn, learn_rows)),
-        "## Boosted trees\n\n[Boosted trees](boosting.md) is their guide.",
-        *(
-            entry(f"{host.__name__}.{name}", getattr(host, name))
-            for host in hosts_of_trees()
-            for name in host.__all__
-            if name != "TreesError"
-        ),
-        "## Audits\n\n[What a loss promises](audit.md) is their guide.",
-        *(entry(f"matchloss.audit.{f.__name__}", f) for f in (auditing.audit, auditing.assert_sound)),
-        *(entry(f"matchloss.audit.{cls.__name__}", cls, signature=False) for cls in AUDIT_WORDS),
-        "## Words of the contract",
-        *(entry(f"ml.{cls.__name__}", cls, signature=False) for cls in WORDS),
-        "## Scores\n\n" + plain((inspect.getdoc(scoring) or "").strip()),
-        *(entry(f"matchloss.scoring.{name}", getattr(scoring, name)) for name in scoring.__all__ if callable(getattr(scoring, name))),
-    ]
-    return "\n\n".join(parts)
-
-
-def hosts_of_trees() -> list[ModuleType]:
-    """Our modules of those hosts that are installed where the pages are made."""
-    names = [name for name in ("sklearn", "xgboost", "lightgbm", "catboost") if importlib.util.find_spec(name)]
-    return [importlib.import_module(f"matchloss.{name}") for name in names]
-
-
-AUDIT_WORDS = (auditing.Report, auditing.Finding, auditing.CheckResult, auditing.Convention)
-WORDS = (ml.Evaluation, ml.Interval, ml.Simplex, ml.DomainError, ml.ShapeError)
-METHODS = (
-    "evaluate", "__call__", "value", "gradient", "hessian", "divergence", "predict", "link", "best_constant",
-)  # fmt: skip
-ESTIMATOR_METHODS = ("fit", "predict", "predict_proba", "decision_function")
-PROPERTIES = {
-    "parameters": "the constructor's arguments",
-    "target_domain": "the set of targets: an `Interval`, or a `Simplex`",
-    "raw_domain": "the set of raw outputs",
-    "functional": "what minimising the expected loss elicits: mean, median, quantile, ...",
-    "matching": "the gradient is `predict(raw) - target`",
-    "proper": "the expected loss is least exactly where the prediction is the target's mean",
-    "convex": "convex in raw",
-    "linear_in_target": "the gradient is affine in the target",
-    "smooth": "the gradient is continuous in raw",
-    "zero_iff_right": "the divergence is 0 exactly where the prediction is the target",
-}
-
-
-def estimator_entries(estimator: type) -> list[str]:
-    """An estimator and its methods."""
-    name = estimator.__name__
-    methods = [method for method in ESTIMATOR_METHODS if hasattr(estimator, method)]
-    return [entry(f"matchloss.linear.{name}", estimator), *(entry(f"{name}.{method}", getattr(estimator, method)) for method in methods)]
-
-
-def property_table() -> str:
-    """The attributes of a loss."""
-    assert all(hasattr(ml.Loss, name) for name in PROPERTIES)
-    return "| attribute | meaning |\n|---|---|\n" + "\n".join(f"| `loss.{name}` | {words} |" for name, words in PROPERTIES.items())
-
-
-def entry(name: str, thing: Any, signature: bool = True) -> str:
-    """A heading, the signature, and the docstring."""
-    shown = name.replace(".__call__", "")
-    prose, example = split_docstring(thing)
-    lines = [f"### {plain(shown)} {{ #{re.sub('[^a-z]+', '-', name.lower()).strip('-')} }}"]
-    if signature:
-        lines.append(f"```python\n{shown}{spelled(thing)}\n```")
-    lines.append(plain(prose))
-    if example:
-        lines.append(f"```pycon\n{example}\n```")
-    return "\n\n".join(lines)
-
-
-def spelled(thing: Any) -> str:
-    """A signature without annotations: the words say what is meant."""
-    given = inspect.signature(thing)
-    kept = [p.replace(annotation=inspect.Parameter.empty) for name, p in given.parameters.items() if name != "self"]
-    return str(given.replace(parameters=kept, return_annotation=inspect.Signature.empty))
 
 
 def mission_tests(folder: Path = ROOT / "tests") -> dict[str, list[tuple[str, str]]]:
