@@ -8,9 +8,8 @@ means of 70,000 rows in half types.
 
 from __future__ import annotations
 
-from typing import Any
-
 from benchmarks.audit_cases.case import Case, Reading, Wrong, names
+from benchmarks.audit_cases.readings import LABELS, classes, label, number, positive
 
 KERAS, TM, SM = "keras.losses:", "torchmetrics.functional.", "statsmodels.tools.eval_measures:"
 SK, KORNIA, SMP = "sklearn.metrics:", "kornia.losses:", "segmentation_models_pytorch.losses:"
@@ -25,34 +24,9 @@ SUMMED = Wrong(
     "(lambda *rows: type(fn)(reduction='sum')(*rows) == type(fn)()(*rows))(tensor([[1.0], [2.0]]), tensor([[1.0], [0.0]])).item()",
     told=True,
 )
-LABELS = names("labels, numbers, labels or distributions")
 COUPLED = "a score of the whole batch: a row's share in it depends on the other rows"
 EMBEDDINGS = "its first argument are embeddings, which it compares with each other; there is no prediction of the label"
 SURVIVAL = "a statistic of two samples, not a loss of a prediction"
-
-
-def number(order: str = "prediction, target", reduction: str = "mean", **more: Any) -> Reading:
-    """A loss of any number."""
-    return Reading(names("regression"), names("numbers"), names("raw, prediction"), order, names(reduction), **more)
-
-
-def positive(order: str = "prediction, target", reduction: str = "mean", **more: Any) -> Reading:
-    """A loss of a positive number or a count, of its mean."""
-    return Reading(names("positive, count"), names("numbers"), names("prediction"), order, names(reduction), **more)
-
-
-def label(order: str = "prediction, target", reduction: str = "mean", input: str = "raw", **more: Any) -> Reading:
-    """A loss of one of two labels."""
-    return Reading(names("binary"), LABELS, names(input), order, names(reduction), **more)
-
-
-def classes(
-    target: str, order: str = "prediction, target", reduction: str = "mean", input: str = "raw", shapes: str = "(N, C) and (N,)"
-) -> Reading:
-    """A loss of one of C labels."""
-    return Reading(names("multiclass"), names(target), names(input), order, names(reduction), shapes=shapes)
-
-
 ROWS = "torch.full((70000,), 2.0, dtype=torch.float16), torch.ones(70000, dtype=torch.float16)"
 HALF_MEAN = Wrong(
     names("reductions, finite, dtype, accuracy"),
