@@ -11,9 +11,11 @@ import pytest
 import matchloss as ml
 import matchloss.lightgbm as mlgb
 import matchloss.xgboost as mx
-from boosted import tumours, wines
+import sweeps
+from boosted import table, tumours, wines
 from cases import DEFAULTS, label
 from matchloss.boosting.curvature import curvature_of
+from matchloss.boosting.start import start_scores
 from matchloss.linear import LinearClassifier
 from matchloss.losses import SimplexLoss
 from tree_hosts import HOSTS, Host
@@ -37,6 +39,22 @@ def test_a_loss_whose_hessian_is_0_names_what_stands_in_for_it(loss: Any) -> Non
         assert (chosen is None) == (loss.stand_in == "none")
         if chosen is not None and chosen.name == "majorizer":
             assert (loss.hessian(raw, target, "majorizer") > 0).all()
+
+
+@pytest.mark.parametrize("loss", [loss for loss in DEFAULTS if loss.name != "sine_squared"], ids=label)  # minima are everywhere
+@pytest.mark.parametrize("host", HOSTS, ids=lambda host: host.title)
+def test_every_loss_trains(host: Host, loss: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweeps.spare_loops(monkeypatch)
+    labels = loss.family == "simplex" or loss.target_domain.high == 1
+    by_row = host.title == "CatBoost" and loss.family == "simplex"  # it is called for each row
+    X, y = wines() if by_row else table(loss)
+    given = host.quick | host.learning | ({"iterations": 4, "learning_rate": 0.5} if by_row else {})
+    model = (host.classifier if labels else host.regressor)(loss, **given).fit(X, y)
+    raw = host.raw(model, X)
+    constant = np.broadcast_to(start_scores(loss, y) if raw.ndim == 2 else start_scores(loss, y)[0], raw.shape)
+    assert loss.divergence(raw, y).mean() < 0.85 * loss.divergence(constant, y).mean()
+    prediction = model.predict_proba(X) if labels and loss.functional != "mode" else model.predict(X)
+    assert np.isfinite(prediction).all()
 
 
 class MyPinball(ml.Pinball):

@@ -8,8 +8,10 @@ from typing import Any
 
 import catboost
 import lightgbm
+import numpy as np
 import sklearn
 import xgboost
+from numpy.typing import NDArray
 
 import matchloss.catboost
 import matchloss.lightgbm
@@ -23,7 +25,7 @@ from matchloss.xgboost import _plan as xgboost_plan
 
 @dataclass(frozen=True)
 class Host:
-    """A host: its two classes, keywords that make them quick, the keyword that says how many trees, and where its versions stand."""
+    """A host: its two classes, keywords that make them quick and that let them learn, the one for the number of trees, its versions."""
 
     title: str
     version: str
@@ -32,7 +34,16 @@ class Host:
     regressor: Any
     classifier: Any
     quick: dict[str, Any]
+    learning: dict[str, Any]
     trees: str
+
+    def raw(self, model: Any, X: Any) -> NDArray[Any]:
+        """Raw predictions, (n,) or (n, K)."""
+        if self.title == "scikit-learn":
+            found = model._raw_predict(X)
+            return found[:, 0] if found.shape[1] == 1 else found
+        words = {"XGBoost": {"output_margin": True}, "LightGBM": {"raw_score": True}, "CatBoost": {"prediction_type": "RawFormulaVal"}}
+        return np.asarray(model.predict(X, **words[self.title]))
 
     def watched(self, X: Any, y: Any) -> dict[str, Any]:
         """What `fit` takes to evaluate on these rows."""
@@ -50,6 +61,7 @@ HOSTS = [
         matchloss.xgboost.XGBRegressor,
         matchloss.xgboost.XGBClassifier,
         {"n_estimators": 3, "max_depth": 2, "n_jobs": 1},
+        {"max_depth": 3, "n_estimators": 8},
         "n_estimators",
     ),
     Host(
@@ -60,6 +72,7 @@ HOSTS = [
         matchloss.lightgbm.LGBMRegressor,
         matchloss.lightgbm.LGBMClassifier,
         {"n_estimators": 3, "n_jobs": 1, "verbose": -1},
+        {"num_leaves": 8, "n_estimators": 8},
         "n_estimators",
     ),
     Host(
@@ -70,6 +83,7 @@ HOSTS = [
         matchloss.catboost.CatBoostRegressor,
         matchloss.catboost.CatBoostClassifier,
         {"iterations": 3, "thread_count": 1, "verbose": False, "allow_writing_files": False},
+        {"iterations": 8, "depth": 3, "learning_rate": 0.2},
         "iterations",
     ),
     Host(
@@ -80,6 +94,7 @@ HOSTS = [
         matchloss.sklearn.HistGradientBoostingRegressor,
         matchloss.sklearn.HistGradientBoostingClassifier,
         {"max_iter": 3},
+        {"max_iter": 8, "max_leaf_nodes": 8},
         "max_iter",
     ),
 ]

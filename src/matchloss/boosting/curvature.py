@@ -62,6 +62,17 @@ def curvature_of(loss: Loss, table: Table, given: Given = None) -> Curvature | N
     return chosen
 
 
+def curvature_to_call(loss: Loss, table: Table, given: Given, host: str) -> Curvature:
+    """The curvature of an objective for people who call the host themselves; DomainError for a loss whose leaves must be renewed."""
+    chosen = curvature_of(loss, table, given)
+    if chosen is None:
+        raise DomainError(
+            f"{loss!r} has no curvature, and its leaves must be renewed: matchloss's estimators leave it to {host}; "
+            'curvature="unit" goes down the gradient alone'
+        )
+    return chosen
+
+
 def _as_curvature(given: str | tuple[str, float] | Curvature) -> Curvature:
     if isinstance(given, Curvature):
         return given

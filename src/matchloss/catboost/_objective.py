@@ -7,10 +7,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from matchloss.boosting.curvature import EXACT, Curvature, Given, curvature_of
+from matchloss.boosting.curvature import EXACT, Curvature, Given, curvature_to_call
 from matchloss.boosting.losses import loss_of
 from matchloss.boosting.objective import Objective
-from matchloss.errors import DomainError
 from matchloss.losses import Loss, SimplexLoss
 
 Array = NDArray[Any]
@@ -121,12 +120,7 @@ def objective(loss: str | Loss, curvature: Given = None) -> CatObjective | CatCl
     (objective(Poisson(), curvature='exact'), objective(Huber(delta=1.0), curvature='unit'))
     """
     found = loss_of(loss)
-    chosen = curvature_of(found, {}, curvature)
-    if chosen is None:
-        raise DomainError(
-            f'{found!r} has no curvature, and its leaves must be renewed: the estimators leave it to CatBoost; curvature="unit" goes down '
-            "the gradient alone"
-        )
+    chosen = curvature_to_call(found, {}, curvature, "CatBoost")
     return CatClassObjective(found, chosen) if isinstance(found, SimplexLoss) else CatObjective(found, chosen)
 
 

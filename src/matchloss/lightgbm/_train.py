@@ -9,9 +9,8 @@ from typing import Any
 import lightgbm
 import numpy as np
 
-from matchloss.boosting.curvature import Given, curvature_of
+from matchloss.boosting.curvature import Given, curvature_to_call
 from matchloss.boosting.losses import check_watched, loss_of, refuse_distributions
-from matchloss.errors import DomainError
 from matchloss.lightgbm._objective import LGBMMetric, LGBMObjective
 from matchloss.lightgbm._plan import METRIC, Plan, curvatures, own_metrics, plan
 from matchloss.losses import Loss, SimplexLoss
@@ -112,12 +111,7 @@ def objective(loss: str | Loss, curvature: Given = None, classes: int | None = N
     (objective(CrossEntropy(), curvature='1.5 x exact'), objective(Huber(delta=1.0), curvature='unit'))
     """
     found = loss_of(loss)
-    chosen = curvature_of(found, curvatures({}, classes), curvature)
-    if chosen is None:
-        raise DomainError(
-            f'{found!r} has no curvature, and its leaves must be renewed: train and the estimators leave it to LightGBM; curvature="unit" '
-            "goes down the gradient alone"
-        )
+    chosen = curvature_to_call(found, curvatures({}, classes), curvature, "LightGBM")
     return LGBMObjective(found, chosen)
 
 

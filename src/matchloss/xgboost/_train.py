@@ -7,12 +7,11 @@ from typing import Any
 
 import xgboost
 
-from matchloss.boosting.curvature import Given
+from matchloss.boosting.curvature import Given, curvature_to_call
 from matchloss.boosting.losses import as_text, loss_of
-from matchloss.errors import DomainError
 from matchloss.losses import Loss
 from matchloss.xgboost._objective import XGBMetric, XGBObjective
-from matchloss.xgboost._plan import curvature_in, plan
+from matchloss.xgboost._plan import CURVATURES, plan
 
 
 def train(
@@ -68,12 +67,7 @@ def objective(loss: str | Loss, curvature: Given = None) -> XGBObjective:
     (objective(Poisson(), curvature='2.01375 x exact'), objective(Huber(delta=1.0), curvature='unit'))
     """
     found = loss_of(loss)
-    chosen = curvature_in(found, {}, curvature)
-    if chosen is None:
-        raise DomainError(
-            f'{found!r} has no curvature, and its leaves must be renewed: train and the estimators leave it to XGBoost; curvature="unit" '
-            "goes down the gradient alone"
-        )
+    chosen = curvature_to_call(found, CURVATURES, curvature, "XGBoost")
     return XGBObjective(found, chosen)
 
 
