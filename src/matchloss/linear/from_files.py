@@ -8,6 +8,7 @@ import math
 import os
 import re
 import tempfile
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -185,12 +186,15 @@ def read_all(table: Table, seen: Seen, store: Scratch, memory: int, tell: Callab
     began = last = time.perf_counter()
     rows = _batch_rows(table, memory)
     workers = min(threads.count(), len(table.tasks))
+    compacting = threading.Semaphore(max(1, workers // 2))  # while the others decode: more would wait for Python's lock
 
     def one(task: Task) -> None:
         nonlocal last
         numbers = itertools.count()
         for batch, place in task.batches(rows):
-            for arrays in seen.take(batch, place):
+            with compacting:
+                pieces = list(seen.take(batch, place))
+            for arrays in pieces:
                 store.append((place.part, *task.key, next(numbers)), arrays)
             now = time.perf_counter()
             if now - last > OFTEN:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from matchloss.linear.columns import Coded, level, open_table
+from matchloss.linear.columns import Coded, Level, level, open_table
+from matchloss.linear.sources.levels import FEW
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BATCH = 1 << 16  # rows that are made compact at once: with more, columns leave the cache, and Arrow holds more memory
+BATCH = 1 << 17  # rows that are made compact at once: with fewer, threads wait for Python's lock; with more, Arrow holds more memory
 DENSE = 1 << 12  # integers from 0 to below this are looked up instead of hashed: a quarter of the price
 
 
@@ -62,7 +64,7 @@ def _of_arrow(column: pa.Array, as_levels: bool) -> NDArray[Any] | Coded | None:
             values: NDArray[Any] = np.from_dlpack(column)
             top = int(values.view(values.dtype.str.replace("i", "u")).max())  # of values below 0 the highest bit is set
             if top < DENSE:
-                return Coded(values, tuple(range(top + 1)), False, str(kind))
+                return Coded(values, _whole(top + 1), False, str(kind))
     elif not (kinds.is_string(kind) or kinds.is_large_string(kind) or kinds.is_boolean(kind) or kinds.is_dictionary(kind)):
         return None
     if kinds.is_boolean(kind) and not column.null_count:
@@ -72,8 +74,28 @@ def _of_arrow(column: pa.Array, as_levels: bool) -> NDArray[Any] | Coded | None:
     inner = column.type.value_type
     if not (kinds.is_string(inner) or kinds.is_large_string(inner) or kinds.is_boolean(inner) or kinds.is_integer(inner)):
         return None
-    known, places = [level(value) for value in column.dictionary.to_pylist()], column.indices
+    known, places = _levels(column.dictionary), column.indices
     if places.null_count:
         places = places.cast(pa.int64()).fill_null(len(known))
-        known.append(None)
-    return Coded(np.from_dlpack(places), tuple(known), column.type.ordered, str(kind))
+        known = (*known, None)
+    return Coded(np.from_dlpack(places), known, column.type.ordered, str(kind))
+
+
+def _levels(dictionary: pa.Array) -> tuple[Level, ...]:
+    """The levels in a dictionary."""
+    if len(dictionary) > FEW or dictionary.null_count or dictionary.offset:
+        return tuple(level(value) for value in dictionary.to_pylist())
+    return _levels_of(dictionary.type, len(dictionary), tuple(bytes(buffer) for buffer in dictionary.buffers()[1:]))
+
+
+@lru_cache(FEW)
+def _levels_of(kind: pa.DataType, n: int, buffers: tuple[bytes, ...]) -> tuple[Level, ...]:
+    """The same by their bytes: batches of a row group have the same ones, again and again."""
+    import pyarrow as pa
+
+    return tuple(level(value) for value in pa.Array.from_buffers(kind, n, [None, *map(pa.py_buffer, buffers)]).to_pylist())
+
+
+@lru_cache(FEW)
+def _whole(n: int) -> tuple[Level, ...]:
+    return tuple(range(n))

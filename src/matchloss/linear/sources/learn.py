@@ -18,7 +18,8 @@ from matchloss.errors import DomainError
 from matchloss.linear.columns import Coded, ColumnError, kind_of
 from matchloss.linear.plan import Missing
 from matchloss.linear.sources.batches import as_batches, names_of, read
-from matchloss.linear.sources.levels import Levels, finite, in_row, in_rows
+from matchloss.linear.sources.levels import Levels, in_row, in_rows, without_value
+from matchloss.linear.sources.narrow import narrow
 
 _lock = threading.Lock()  # held while levels are numbered: threads read several files into one Seen
 
@@ -71,16 +72,17 @@ class Numbers:
     low: float = math.inf
     high: float = -math.inf
 
-    def take(self, values: NDArray[Any]) -> None:
-        """Counts the values of a batch."""
+    @classmethod
+    def of(cls, values: NDArray[Any]) -> Numbers:
+        """What these values show."""
+        rows = len(values)
         if values.dtype.kind == "f":
             finite = np.isfinite(values)
             if not finite.all():
-                self.gaps += len(values) - int(finite.sum())
                 values = values[finite]
-        if len(values):
-            self.known += len(values)
-            self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
+        if not len(values):
+            return cls(0, rows)
+        return cls(len(values), rows - len(values), float(values.min()), float(values.max()))
 
     def join(self, other: Numbers) -> None:
         """Adds what other rows showed."""
@@ -170,20 +172,21 @@ class Seen:
 
     def _number(self, name: str, found: NDArray[Any], place: Place, kept: NDArray[np.intp] | None) -> NDArray[Any]:
         self._same_kind(name, "numbers", place)
+        found = narrow(found)
         if self.spec.missing == "error" and found.dtype.kind == "f" and not np.isfinite(found).all():
             raise unknown(name, int(np.argmin(np.isfinite(found))), found, place)
-        values = narrow(found if kept is None else found[kept])
-        seen = self._about(name, Numbers)
+        values = found if kept is None else found[kept]
+        seen, shown = self._about(name, Numbers), Numbers.of(values)
         with _lock:
-            seen.take(values)
+            seen.join(shown)
         return values
 
     def _category(self, name: str, found: Coded, place: Place, kept: NDArray[np.intp] | None) -> tuple[Coded, NDArray[Any]]:
         """The rows' levels, and the number of each."""
         kind = kind_of(found.values)
         self._same_kind(name, "levels that are numbers" if kind == "numbers" else kind, place)
-        if self.spec.missing == "error" and None in (gone := [finite(value) for value in found.values]):
-            wrong = np.array([value is None for value in gone])[found.places]
+        if self.spec.missing == "error" and (gone := without_value(found.values)) is not None:
+            wrong = gone[found.places]
             if wrong.any():
                 raise unknown(name, int(wrong.argmax()), None, place)
         if kept is not None:
@@ -210,8 +213,7 @@ class Seen:
         if isinstance(found, Coded):
             if not self.spec.labels:
                 raise ColumnError(f'the target "{name}" has the type {found.type}: LinearClassifier takes labels')
-            wrong = np.array([finite(value) is None for value in found.values], bool)
-            if wrong.any() and (at := wrong[found.places]).any():
+            if (gone := without_value(found.values)) is not None and (at := gone[found.places]).any():
                 raise ColumnError(f'the target "{name}" has no value in {place.row(int(at.argmax()))}; every row needs one')
             with _lock:
                 seen = self.target = self.target or Levels()
@@ -234,10 +236,11 @@ class Seen:
                 raise DomainError(
                     f'the target "{name}" is {values[i]} in {place.row(i if kept is None else int(kept[i]))}; allowed: {allowed}'
                 )
+        shown = Numbers.of(values)
         with _lock:
             seen = self.target = self.target or Numbers()
             assert isinstance(seen, Numbers)
-            seen.take(values)
+            seen.join(shown)
         return values
 
     def about(self) -> dict[str, Numbers | Levels]:
@@ -283,17 +286,6 @@ def _unpacked(packed: Any) -> Any:
         declared = None if packed["declared"] is None else tuple(packed["declared"])
         return Levels({level: k for k, level in enumerate(packed["levels"])}, declared, 1)
     return Numbers(*packed)
-
-
-def narrow(values: NDArray[Any]) -> NDArray[Any]:
-    """Integers in the least type that holds them, all others as they are: each is the same number in float64."""
-    if values.dtype.kind not in "iu" or not len(values):
-        return np.ascontiguousarray(values)
-    top = int(values.view(values.dtype.str.replace("i", "u")).max())  # of values below 0 the highest bit is set
-    if top < 256:
-        return values.astype(np.uint8)
-    low, high = np.min_scalar_type(int(values.min())), np.min_scalar_type(int(values.max()))
-    return np.ascontiguousarray(values.astype(np.promote_types(low, high), copy=False))
 
 
 def unknown(name: str, i: int, values: NDArray[Any] | None, place: Place) -> ColumnError:

@@ -7,7 +7,7 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from matchloss.engine import threads
 from matchloss.engine.pointwise import COMPILE_FROM
 from matchloss.linear.columns import Coded, Level
+
+FEW = 1 << 8  # values of a batch: so many are kept with their numbers, for batches of a row group have the same ones
 
 _lock = threading.Lock()  # held while levels are numbered: threads read several files into one Levels
 
@@ -27,18 +29,26 @@ class Levels:
     codes: dict[Level, int] = field(default_factory=dict)
     declared: tuple[Level, ...] | None = None
     batches: int = 0
+    met: dict[tuple[Level, ...], NDArray[Any]] = field(default_factory=dict, compare=False)  # numbers of values that come again
 
     def numbers(self, found: Coded) -> NDArray[Any]:
         """The number of each value of a batch, in the narrowest integers that hold these; 0 for new values that no row has."""
-        values = [finite(value) for value in found.values]
+        few = len(found.values) <= FEW
         with _lock:
-            known = [self.codes.get(value, -1) for value in values]
             self._declare(found.values if found.declared else None)
-        if -1 in known:
+            if few and found.values in self.met:
+                return self.met[found.values]
+            values = [finite(value) for value in found.values]
+            known = [self.codes.get(value, -1) for value in values]
+        new = -1 in known
+        if new:
             there = occurring(found)
             with _lock:
                 known = [self.codes.setdefault(value, len(self.codes)) if here else 0 for value, here in zip(values, there, strict=True)]
-        return np.array(known, np.min_scalar_type(max(known, default=0)))
+        made = np.array(known, np.min_scalar_type(max(known, default=0)))
+        if few and not new and len(self.met) < FEW:
+            self.met[found.values] = made
+        return made
 
     def _declare(self, order: tuple[Level, ...] | None) -> None:
         self.declared = order if self.batches == 0 or order == self.declared else None
@@ -65,6 +75,17 @@ class Levels:
 def finite(value: Level) -> Level:
     """An infinite level is taken as missing."""
     return None if isinstance(value, float) and math.isinf(value) else value
+
+
+def without_value(values: tuple[Level, ...]) -> NDArray[np.bool_] | None:
+    """Which values of a batch are missing; None if there is none."""
+    return _without_value(values) if len(values) <= FEW else _without_value.__wrapped__(values)
+
+
+@lru_cache(FEW)
+def _without_value(values: tuple[Level, ...]) -> NDArray[np.bool_] | None:
+    gone = np.array([finite(value) is None for value in values], bool)
+    return gone if gone.any() else None
 
 
 def in_rows(columns: Sequence[tuple[Coded, NDArray[Any]]], n: int) -> NDArray[Any]:
