@@ -31,6 +31,7 @@ from matchloss.engine.elementary import (
     log,
     log1p,
     log1p_unit,
+    maximum,
 )
 from matchloss.engine.row_steps import CHUNK, summing
 from matchloss.engine.row_steps import largest_of as largest
@@ -53,6 +54,7 @@ __all__ = [
     "log_sum",
     "made",
     "mass_of",
+    "maximum",
 ]
 __all__ += ["reads", "sigmoid", "softplus", "summing", "times_two_to", "wide_exp", "wide_exps"]
 
