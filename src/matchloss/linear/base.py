@@ -103,13 +103,13 @@ class Linear(BaseEstimator):
 
         `target` is what the model is said to predict. ModelError for a loss that a file cannot name, OSError if it cannot be written.
         """
-        check_is_fitted(self)
+        self._check_fitted()
         write_model(path, model_of(self, target))
 
     @property
     def summary_(self) -> Summary:
         """How the fit ended, and its coefficients, as text or in a notebook as a table. Standard errors are not known yet."""
-        check_is_fitted(self)
+        self._check_fitted()
         coef, intercept = np.atleast_2d(getattr(self, "coef_")), np.atleast_1d(getattr(self, "intercept_"))  # noqa: B009
         facts = {
             "loss": repr(self.loss_),
@@ -296,12 +296,12 @@ class Linear(BaseEstimator):
     @property
     def coef_names_(self) -> NDArray[Any]:
         """A name for each coefficient, in the order of coef_: "distance", "carrier = AA"."""
-        check_is_fitted(self)
+        self._check_fitted()
         return np.array(self._names(), dtype=object)
 
     def _rows(self, X: Any) -> TableRows:
         """The rows of X for prediction: a frame's columns are matched by name, in any order."""
-        check_is_fitted(self)
+        self._check_fitted()
         if hasattr(self, "formula_") and is_frame(X):
             X = self.formula_.expanded(X)
         if self.design_ is not None and is_frame(X):
@@ -320,6 +320,11 @@ class Linear(BaseEstimator):
     def _raw_of(self, rows: TableRows, intercept: Any, coef: Floats, offset: Any = None) -> Floats:
         centre = getattr(self, "_centre", None)
         return raw_of(rows, intercept, coef, centre if centre is not None and len(centre) == len(coef) else None, offset)
+
+    def _check_fitted(self) -> None:
+        """NotFittedError before a fit; what is fitted does not pay for scikit-learn's way to the words."""
+        if not self.__sklearn_is_fitted__():
+            check_is_fitted(self)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coef_")

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from matchloss.linear.sparse import Floats
 
+NUMBERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64")
 Level = str | bool | int | float | None  # None: the level of missing values
 
 
@@ -74,7 +76,13 @@ class Table:
         """The numbers of a column, NaN where missing, as a view wherever the library allows. Coded for text, booleans and
         categories, and with `as_levels` for numbers too. ColumnError for dates, nested and all other types.
         """
-        return _read(name, self.frame.get_column(self.labels[name]), as_levels)
+        plain = None if as_levels else _plain(self.native, self.labels[name])
+        return _read(name, self.frame.get_column(self.labels[name]), as_levels) if plain is None else plain
+
+    @cached_property
+    def native(self) -> Any:
+        """The frame as its library has it."""
+        return self.frame.to_native()
 
     def thin(self, name: str) -> Thin | None:
         """A sparse column of pandas whose entries are few; None for any other column, which `read` reads."""
@@ -134,6 +142,18 @@ def kind_of(values: Iterable[Level]) -> str:
     if value is None:
         return ""
     return "text" if isinstance(value, str) else "booleans" if isinstance(value, bool) else "numbers"
+
+
+def _plain(frame: Any, label: Any) -> NDArray[Any] | None:
+    """A column of NumPy's own numbers in pandas or polars, without narwhals' way there, which small tables notice; None for others."""
+    library = type(frame).__module__.split(".")[0]
+    if library == "pandas":
+        series = frame[label]
+        return series.to_numpy() if isinstance(series.dtype, np.dtype) and series.dtype.name in NUMBERS else None
+    if library == "polars":
+        series = frame.get_column(label)
+        return series.to_numpy() if str(series.dtype).lower() in NUMBERS and not series.null_count() else None
+    return None
 
 
 def _read(name: str, series: nw.Series[Any], as_levels: bool) -> NDArray[Any] | Coded:

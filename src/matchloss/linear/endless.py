@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,8 @@ STILL = 1e-3  # a row stands still if its raw prediction changes by less than th
 FAR = 40.0  # after such a change of a raw prediction no loss's slope changes sign any more
 GONE = 20.0  # a level's coefficient beyond this is heading for infinity: its rows expect counts of e^-20
 NULL = 1e-10  # eigenvalues of a Gram matrix with unit diagonal below this are taken for 0
-FEW = 1000  # rows of a first, cheap check that rejects most candidates
+FIRST = 200  # rows of a first check, by slopes at one point, that rejects nearly all candidates under a convex loss
+FEW = 1000  # rows of a second, cheap check
 MOST = 1500  # directions with more coefficients than this are not purified
 CURVES = 1 << 24  # limit on rows times classes squared when purifying
 
@@ -40,8 +41,9 @@ def endless(f: Objective, at: Measure, before: Sequence[Floats]) -> Floats | Non
         if _falls(f, at.theta, gone):
             return gone
     few = f.strided(max(1, f.rows.n // FEW))
+    rises = _rising(f.strided(max(1, f.rows.n // FIRST)), at.theta)
     for direction in (*(at.theta - theta for theta in before if theta.shape == at.theta.shape), at.theta):
-        if _falls(few, at.theta, direction) and _falls(f, at.theta, direction):
+        if not rises(direction) and _falls(few, at.theta, direction) and _falls(f, at.theta, direction):
             pure = _pure(f, direction)
             if _falls(f, at.theta, pure):
                 return pure
@@ -125,6 +127,22 @@ def _still(f: Objective, direction: Floats) -> tuple[Move, float, float]:
     move = Move(f.matrix, f.wide(direction))
     most = f.source.sum(move)
     return move, most, STILL * min(1.0, most)
+
+
+def _rising(few: Objective, theta: Floats) -> Callable[[Floats], bool]:
+    """Tells of a direction, by slopes at theta alone, whether some row's loss rises along it: a convex one then rises for ever."""
+    if not few.loss.convex:
+        return lambda direction: False
+    slope = few.loss.evaluate(few.raw(theta), few.target, value=False).gradient
+    (block,) = few.memory.blocks(0, few.rows.n, few.rows.n)
+
+    def rises(direction: Floats) -> bool:
+        move = Move(few.matrix, few.wide(direction)).of(block)
+        size = np.abs(move)
+        along = np.where(size > STILL * min(1.0, float(size.max())), move, 0.0) * slope
+        return bool(((along if along.ndim == 1 else along.sum(axis=1)) > 0).any())
+
+    return rises
 
 
 def _falls(f: Objective, theta: Floats, direction: Floats) -> bool:

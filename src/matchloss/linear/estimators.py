@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from matchloss.engine.row_targets import check_targets
 from matchloss.linear.base import Linear
-from matchloss.linear.inputs import distributions, labels, numbers
+from matchloss.linear.inputs import column, distributions, labels
 from matchloss.linear.rows import Floats
 from matchloss.linear.solve import Solution
 from matchloss.losses import Interval, Loss
@@ -19,9 +19,7 @@ from matchloss.losses._labels import for_classes, places
 try:
     from sklearn.base import ClassifierMixin, RegressorMixin
     from sklearn.metrics import accuracy_score, r2_score
-    from sklearn.utils import column_or_1d
     from sklearn.utils.metaestimators import available_if
-    from sklearn.utils.validation import check_is_fitted
 except ImportError as error:
     raise ImportError('the estimators need scikit-learn: pip install "matchloss[linear]"') from error
 
@@ -71,7 +69,7 @@ class LinearRegressor(RegressorMixin, Linear):
         """
         loss = self._suited()
         rows, weight = self._learn(X, y, sample_weight)
-        y = numbers("y", column_or_1d(y, warn=True))
+        y = column(y)
         if loss.estimates:
             loss = self._estimated(loss, rows, y, weight, offset)
         self._take(self._solve(loss, rows, y, weight, offset, None))
@@ -142,8 +140,8 @@ class LinearRegressor(RegressorMixin, Linear):
         """
         from matchloss.linear.inference.build import infer
 
-        check_is_fitted(self)
-        return infer(self, X, numbers("y", column_or_1d(y, warn=True)), sample_weight, offset, weights, covariance, groups)
+        self._check_fitted()
+        return infer(self, X, column(y), sample_weight, offset, weights, covariance, groups)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -312,7 +310,7 @@ class LinearClassifier(ClassifierMixin, Linear):
         """
         from matchloss.linear.inference.build import infer
 
-        check_is_fitted(self)
+        self._check_fitted()
         return infer(self, X, self._target(y), sample_weight, offset, weights, covariance, groups)
 
     def _target(self, y: Any) -> NDArray[Any]:
@@ -320,8 +318,12 @@ class LinearClassifier(ClassifierMixin, Linear):
         shares = distributions(y)
         if shares is None:
             given = labels(y)
-            place = {label: k for k, label in enumerate(self.classes_.tolist())}
-            codes = np.array([place.get(label, -1) for label in given.tolist()], np.intp)
+            if given.dtype.kind == self.classes_.dtype.kind != "O":
+                codes = np.searchsorted(self.classes_, given).clip(0, len(self.classes_) - 1)
+                codes[self.classes_[codes] != given] = -1
+            else:
+                place = {label: k for k, label in enumerate(self.classes_.tolist())}
+                codes = np.array([place.get(label, -1) for label in given.tolist()], np.intp)
             if (codes < 0).any():
                 row = int((codes < 0).argmax())
                 raise ValueError(f"y, row {row}: {given.tolist()[row]!r} is none of the model's classes, {self.classes_.tolist()}")

@@ -35,14 +35,30 @@ def refuse_mapping(name: str, x: Any, allowed: str) -> None:
 
 def numbers(name: str, x: Any) -> Floats:
     """x in float64, finite."""
-    return check_array(x, ensure_2d=False, dtype=np.float64, input_name=name)  # pyright: ignore[reportArgumentType]
+    return x if _plain(x) else check_array(x, ensure_2d=False, dtype=np.float64, input_name=name)  # pyright: ignore[reportArgumentType]
+
+
+def column(y: Any) -> Floats:
+    """y in float64, finite, (n,)."""
+    return y if _plain(y) else numbers("y", column_or_1d(y, warn=True))
+
+
+def _plain(x: Any) -> bool:
+    """Whether x is a line of finite numbers already: scikit-learn's checks of it cost more than a small fit's passes."""
+    if not (type(x) is np.ndarray and x.dtype == np.float64 and x.ndim == 1 and x.size):
+        return False
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(x.sum()))
 
 
 def labels(y: Any) -> NDArray[Any]:
     """One label per row, all of one type, none missing; ValueError for any other y."""
     if isinstance(y, list | tuple):  # check before NumPy turns mixed labels into text
         _refuse_mixed(y)
-    y = column_or_1d(y, warn=True)
+    if not (type(y) is np.ndarray and y.ndim == 1 and y.size):
+        y = column_or_1d(y, warn=True)
+    if y.dtype.kind in "biuU" and y.size:  # nothing can be missing, and whatever it is stands for itself
+        return y
     if y.dtype.kind == "O":
         missing = np.array([_is_missing(v) for v in y], bool)
         if missing.any():

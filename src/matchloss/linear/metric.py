@@ -11,6 +11,7 @@ from scipy import linalg
 
 from matchloss.linear.rows import Floats
 
+POTRF, POTRS = linalg.lapack.dpotrf, linalg.lapack.dpotrs  # pyright: ignore[reportAttributeAccessIssue]  # scipy's wrappers take longer
 NONE = np.array([], np.intp)
 DEPENDENT = 1e-12  # a column is dependent if projecting out the columns before it leaves less than this share of its squared length
 
@@ -29,17 +30,18 @@ def of_matrix(hessian: Floats, intercepts: int, damping: float = 0.0) -> Metric:
     Scaled to a unit diagonal, so that the columns' units do not matter; `damping` is added to that diagonal. If plain Cholesky
     breaks down, a pivoted one chooses independent columns, the intercept first.
     """
+    if not len(hessian):
+        return Metric(np.copy, NONE)
     diagonal = np.diagonal(hessian)
     scale = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
     with np.errstate(over="ignore", invalid="ignore"):
-        scaled = np.clip(np.nan_to_num(hessian * scale * scale[:, None]), -1, 1)  # changes nothing unless something overflowed
-    scaled[np.diag_indices_from(scaled)] = np.where(diagonal > 0, 1.0 + damping, 0.0)
-    try:
-        factor = linalg.cholesky(scaled, lower=True, check_finite=False)
-        if (np.diagonal(factor) ** 2 > DEPENDENT).all():
-            return Metric(lambda g: _scaled(scale, linalg.cho_solve((factor, True), _scaled(scale, g), check_finite=False)), NONE)
-    except linalg.LinAlgError:
-        pass
+        scaled = np.clip(hessian * scale * scale[:, None], -1, 1)  # changes nothing unless something overflowed
+    if np.isnan(scaled.sum()):
+        scaled = np.nan_to_num(scaled)
+    scaled.flat[:: len(scaled) + 1] = np.where(diagonal > 0, 1.0 + damping, 0.0)
+    factor, failed = POTRF(scaled, lower=1, clean=0)
+    if not failed and (np.diagonal(factor) ** 2 > DEPENDENT).all():
+        return Metric(lambda g: _scaled(scale, POTRS(factor, _scaled(scale, g), lower=1)[0]), NONE)
     return _independent(scaled, scale, intercepts)
 
 

@@ -43,7 +43,7 @@ class Measure:
     gradient: Floats
     second: Floats | None
 
-    @property
+    @cached_property
     def norm(self) -> float:
         """The largest absolute entry of the gradient; infinite where the objective is not finite."""
         norm = float(np.abs(self.gradient).max(initial=0.0)) if np.isfinite(self.value) else np.inf
@@ -95,6 +95,11 @@ class Objective:
     def matrix(self) -> Matrix:
         """The design matrix."""
         return Matrix(self.rows, self.outputs or 1, self.arrow)
+
+    @cached_property
+    def alone(self) -> Matrix:
+        """The design matrix of rows in memory, as of one raw prediction."""
+        return Matrix(self.memory.rows)
 
     @property
     def rows(self) -> TableRows:
@@ -262,6 +267,8 @@ class Objective:
 
     def strided(self, step: int) -> Objective:
         """The same objective on every step-th row, in memory."""
+        if step == 1 and isinstance(self.source, Memory):
+            return self
         return replace(self, source=self.source.strided(step))
 
     def every(self, step: int) -> Objective:
@@ -301,17 +308,19 @@ class Objective:
 
 def full_hessian(f: Objective, theta: Floats) -> Floats:
     """The hessian (P K, P K) at theta, by K (K + 1) / 2 Gram matrices: for few rows. Made positive along equal shifts of all classes."""
-    classes, size = f.shape[1], f.size
-    curves = f.loss.hessian_matrix(f.raw(theta), f.target)  # pyright: ignore[reportAttributeAccessIssue]
-    if f.weight is not None:
-        curves *= f.weight[:, None, None]
-    hessian = np.empty((size, classes, size, classes))
-    pairs = [(a, b) for a in range(classes) for b in range(a + 1)]
-    for (a, b), part in zip(pairs, Matrix(f.rows).grams([curves[:, a, b] for a, b in pairs], f.slots), strict=True):
-        hessian[:, a, :, b] = hessian[:, b, :, a] = part / f.total
-    level = np.zeros((size, size))
-    for a in range(classes):
-        level += hessian[:, a, :, a]
-        hessian[:, a, :, a] += np.diag(f.ridge)
-    hessian += (level / classes**2)[:, None, :, None]  # no prediction depends on such a shift, so any positive curvature will do
-    return hessian.reshape(size * classes, size * classes)
+    classes, size, every = f.shape[1], f.size, np.arange(f.shape[1])
+    blocks = class_blocks(f, f.raw(theta), f.target) / f.total
+    level = blocks[every, every].sum(axis=0)
+    blocks[every, every] += np.diag(f.ridge)
+    blocks += level / classes**2  # no prediction depends on an equal shift of all classes, so any positive curvature will do
+    return blocks.transpose(2, 0, 3, 1).reshape(size * classes, size * classes)
+
+
+def class_blocks(f: Objective, raw: Floats, target: NDArray[Any], first: int = 0) -> Floats:
+    """X' diag(w h_ab) X for each pair of classes from `first` on, h_ab the rows' second derivatives: (K - first, K - first, P, P)."""
+    column, classes = f.loss.hessian_columns(raw, target), f.shape[1]  # pyright: ignore[reportAttributeAccessIssue]
+    lines = (column(a)[a:] if f.weight is None else column(a)[a:] * f.weight for a in range(first, classes))
+    a, b = np.triu_indices(classes - first)
+    blocks = np.empty((classes - first, classes - first, f.size, f.size))
+    blocks[a, b] = blocks[b, a] = f.alone.grams(lines, f.slots)
+    return blocks

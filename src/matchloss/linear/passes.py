@@ -7,9 +7,9 @@ computes the loss.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -196,16 +196,24 @@ class Matrix:
         """Adds a block to the diagonal alone of the weighted Gram matrix."""
         self.add_gradient(block.mapped(np.square), weight, sink)
 
-    def grams(self, weights: Sequence[Floats], slots: NDArray[np.intp]) -> list[Floats]:
-        """gram() of each of these weights, for the columns of `slots`. For few rows it is one product, of all pairs of columns."""
-        n, size = self.rows.n, len(slots)
-        if self.rows.rare or n * size**2 > PRODUCTS:
-            return [self.gram(np.ascontiguousarray(weight))[np.ix_(slots, slots)] for weight in weights]
-        x = np.concatenate([np.ones((n, 1)), self.rows.block(0, n, np.empty((n, self.rows.q)))], axis=1)[:, slots]
-        i, j = np.tril_indices(size)
-        sums, made = (x[:, i] * x[:, j]).T @ np.column_stack(weights), np.empty((len(weights), size, size))
-        made[:, i, j] = made[:, j, i] = sums.T
-        return list(made)
+    def grams(self, weights: Iterable[Floats], slots: NDArray[np.intp]) -> Floats:
+        """gram() of each line of weights, arrays (., n), m lines in all, for the columns of `slots`: (m, P, P). For few rows by products
+        with all pairs of columns.
+        """
+        if self.rows.rare or self.rows.n * len(slots) ** 2 > PRODUCTS:
+            return np.array([self.gram(np.ascontiguousarray(line))[np.ix_(slots, slots)] for part in weights for line in part])
+        i, j, products = self.pairs
+        sums = np.concatenate([part @ products for part in weights])
+        made = np.empty((len(sums), self.rows.q + 1, self.rows.q + 1))
+        made[:, i, j] = made[:, j, i] = sums
+        return made[:, slots[:, None], slots]
+
+    @cached_property
+    def pairs(self) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
+        """All pairs of columns, the intercept's included, and the product of each pair: a column a pair."""
+        n, (i, j) = self.rows.n, np.tril_indices(self.rows.q + 1)
+        x = np.concatenate([np.ones((n, 1)), self.rows.block(0, n, np.empty((n, self.rows.q)))], axis=1)
+        return i, j, x[:, i] * x[:, j]
 
 
 @dataclass(frozen=True, eq=False)
@@ -344,4 +352,10 @@ def joined(parts: Sequence[Sums], gradient: tuple[int, ...], second: tuple[int, 
 
 def mirrored(lower: Floats) -> Floats:
     """The symmetric matrix with this lower triangle."""
-    return np.tril(lower) + np.tril(lower, -1).T
+    return np.where(_below(len(lower)), lower, lower.T)
+
+
+@lru_cache(maxsize=8)
+def _below(size: int) -> NDArray[np.bool_]:
+    """Where a square matrix's lower triangle is; kept, because small fits ask for it at every pass."""
+    return np.tri(size, dtype=bool)

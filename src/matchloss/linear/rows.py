@@ -153,7 +153,9 @@ def _mean_and_spread(x: Floats) -> tuple[Floats, Floats]:
     """The mean and standard deviation of each column, accurate for large numbers too."""
     with np.errstate(all="ignore"):  # a column that is not finite is not FAR
         base = x - x[0]
-        return x[0] + base.mean(axis=0), base.std(axis=0)
+        mean = np.add.reduce(base) / len(x)  # NumPy's mean and std, without their overhead, which small fits would notice
+        base -= mean
+        return x[0] + mean, np.sqrt(np.add.reduce(np.square(base, out=base)) / len(x))
 
 
 def moved(intercept: Floats, centre: Floats, coef: Floats) -> Floats:

@@ -61,6 +61,8 @@ class Loss:
     smooth: ClassVar[Any] = True  # the gradient is continuous in raw
     zero_iff_right: ClassVar[Any] = False  # the divergence is 0 exactly where predict(raw) = target
     likelihood: ClassVar[Any] = ""  # "whole": -value is a log-likelihood but for terms without raw; "scaled": -value / dispersion is
+    discrete: ClassVar[Any] = False  # that likelihood is one of whole numbers
+    constant_variance: ClassVar[Any] = False  # that likelihood's variance is the dispersion, whatever the mean
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -240,6 +242,12 @@ class Loss:
     def log_base(self, target: NDArray[Any], dispersion: Any = 1.0) -> Any:
         """The terms without raw of a log density: log density = log_base - value / dispersion. NotImplementedError if it is none."""
         raise NotImplementedError(f"{self!r} is not a likelihood")
+
+    def law(self, mean: Any, dispersion: float = 1.0) -> Any:
+        """The distribution of targets with these means, as scipy.stats has it. NotImplementedError if the loss stands for none that
+        scipy has.
+        """
+        raise NotImplementedError(f"{self!r} stands for no distribution of scipy.stats")
 
 
 class PointwiseLoss(Loss):

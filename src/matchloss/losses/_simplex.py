@@ -95,18 +95,27 @@ class SimplexLoss(Loss):
             return self._products(raw, target)(v.astype(np.float64)).astype(result_dtype(raw))
 
     def hessian_matrix(self, raw: Any, target: Any) -> NDArray[Any]:
-        """The hessian of each row, (..., K, K), for raw (..., K): K products with it, of one pass over the rows."""
+        """The hessian of each row, (..., K, K), for raw (..., K)."""
+        column = self.hessian_columns(raw, target)
+        made = np.stack([np.moveaxis(column(k), 0, -1) for k in range(np.shape(raw)[-1])], axis=-1)
+        return made.astype(result_dtype(as_array("raw", raw)), copy=False)
+
+    def hessian_columns(self, raw: Any, target: Any) -> Callable[[int], NDArray[Any]]:
+        """The columns of the hessian of each row as a function of the class, the classes first, (K, ...) in float64: of one pass over
+        the rows.
+        """
         refuse_foreign(raw, target)
         raw = as_array("raw", raw)
-        classes = raw.shape[-1]
-        made = np.empty((*raw.shape, classes))
         with np.errstate(all="ignore"):
             times = self._products(raw, target)
-            for k in range(classes):
-                unit = np.zeros(raw.shape)
-                unit[..., k] = 1.0
-                made[..., k] = times(unit)
-        return made.astype(result_dtype(raw), copy=False)
+
+        def column(k: int) -> NDArray[Any]:
+            unit = np.zeros(raw.shape)
+            unit[..., k] = 1.0
+            with np.errstate(all="ignore"):
+                return np.moveaxis(times(unit), -1, 0)
+
+        return column
 
     def _products(self, raw: NDArray[Any], target: Any) -> Callable[[NDArray[Any]], NDArray[Any]]:
         """Products with the hessian of each row, as a function of the vectors."""

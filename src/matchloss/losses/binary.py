@@ -32,9 +32,15 @@ class BinaryLikelihood(BinaryLoss):
     """A loss that is the log score of P(1)."""
 
     likelihood = "whole"
+    discrete = True
 
     def log_base(self, target: NDArray[Any], dispersion: Any = 1.0) -> Any:
         return np.zeros(np.shape(target))
+
+    def law(self, mean: Any, dispersion: float = 1.0) -> Any:
+        from scipy.stats import bernoulli
+
+        return bernoulli(mean)
 
 
 class SigmoidLoss(BinaryLoss):

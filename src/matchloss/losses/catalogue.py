@@ -35,6 +35,8 @@ def get(name: str, **parameters: float) -> Loss:
     if not isinstance(name, str):
         raise TypeError(_no_name(name))
     name, written = with_parameters(name)
+    if name in CATALOGUE:
+        return CATALOGUE[name](**{**written, **parameters})
     known = {alias: cls for cls in CATALOGUE.values() for alias in cls.aliases} | CATALOGUE
     cls = known.get(name)
     if cls is None:

@@ -68,11 +68,17 @@ class Poisson(LogLinkLoss):
     curvature_rate = 1.0
 
     likelihood = "whole"
+    discrete = True
 
     def log_base(self, target: NDArray[Any], dispersion: Any = 1.0) -> Any:
         from scipy.special import gammaln
 
         return -gammaln(target + 1) / dispersion
+
+    def law(self, mean: Any, dispersion: float = 1.0) -> Any:
+        from scipy.stats import poisson
+
+        return poisson(mean)
 
     @staticmethod
     def formula(m: Namespace, raw: Numbers, target: Numbers) -> Triple:
@@ -111,6 +117,11 @@ class Gamma(LogLinkLoss):
         shape = 1 / np.asarray(dispersion, np.float64)
         return shape * np.log(shape * target) - np.log(target) - gammaln(shape)
 
+    def law(self, mean: Any, dispersion: float = 1.0) -> Any:
+        from scipy.stats import gamma
+
+        return gamma(1 / dispersion, scale=mean * dispersion)
+
     @staticmethod
     def formula(m: Namespace, raw: Numbers, target: Numbers) -> Triple:
         e = m.exp(-0.5 * raw)
@@ -146,6 +157,11 @@ class InverseGaussian(LogLinkLoss):
 
     def log_base(self, target: NDArray[Any], dispersion: Any = 1.0) -> Any:
         return -0.5 * (1 / (target * dispersion) + np.log(2 * math.pi * dispersion * target**3))
+
+    def law(self, mean: Any, dispersion: float = 1.0) -> Any:
+        from scipy.stats import invgauss
+
+        return invgauss(mean * dispersion, scale=1 / dispersion)
 
     @staticmethod
     def formula(m: Namespace, raw: Numbers, target: Numbers) -> Triple:
@@ -277,6 +293,12 @@ class NegativeBinomial(LogLinkLoss):
         return replace(self, size=size), f"size = {size:g}: mean^2 / (variance - mean)"
 
     likelihood = "whole"
+    discrete = True
+
+    def law(self, mean: Any, dispersion: float = 1.0) -> Any:
+        from scipy.stats import nbinom
+
+        return nbinom(self.size, 1 / (1 + mean / self.size))
 
     def log_base(self, target: NDArray[Any], dispersion: Any = 1.0) -> Any:
         from scipy.special import gammaln

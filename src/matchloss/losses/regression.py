@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import pi
+from math import pi, sqrt
 from typing import Any, ClassVar
 
 import numpy as np
@@ -70,6 +70,12 @@ class SquaredError(LocationLoss):
     curvature_rate = 0.0
 
     likelihood = "scaled"
+    constant_variance = True
+
+    def law(self, mean: Any, dispersion: float = 1.0) -> Any:
+        from scipy.stats import norm
+
+        return norm(mean, sqrt(dispersion))
 
     def log_base(self, target: NDArray[Any], dispersion: Any = 1.0) -> Any:
         return -0.5 * np.log(2 * pi * dispersion) + np.zeros(np.shape(target))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 from typing import Any, ClassVar
@@ -10,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.engine.namespaces import Namespace, RowReductions
+from matchloss.engine.row_targets import as_target, check_targets
 from matchloss.engine.row_text import Parts, Threshold
 from matchloss.losses._domain import Interval
+from matchloss.losses._hosts import refuse_foreign
 from matchloss.losses._loss import Loss
 from matchloss.losses._simplex import SimplexLoss, difference
 from matchloss.losses._terms import Numbers, Operand, Triple, times
@@ -57,6 +60,20 @@ class CrossEntropy(SimplexLoss):
 
     def log_base(self, target: NDArray[Any], dispersion: Any = 1.0) -> Any:
         return 0.0
+
+    def hessian_columns(self, raw: Any, target: Any) -> Callable[[int], NDArray[Any]]:
+        refuse_foreign(raw, target)
+        p = self.predict(raw)
+        t, labels = as_target(target, p.shape)
+        check_targets(t, labels, p.shape[-1], None)
+        p = np.ascontiguousarray(np.moveaxis(p, -1, 0), np.float64)
+
+        def column(k: int) -> NDArray[Any]:
+            made = -p * p[k]
+            made[k] = p[k] * (1 - p[k])
+            return made
+
+        return column
 
     @staticmethod
     def terms(m: Namespace, u: Numbers, t: Numbers) -> Triple:

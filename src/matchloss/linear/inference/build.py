@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,8 @@ from matchloss.linear.endless import endless
 from matchloss.linear.inference.frames import library_of
 from matchloss.linear.inference.inference import Inference, Kind, names_of
 from matchloss.linear.inference.information import Standing, Weights
-from matchloss.linear.objective import Log, Objective
+from matchloss.linear.metric import POTRF
+from matchloss.linear.objective import Measure, Objective
 from matchloss.linear.rows import Floats, TableRows, moved
 from matchloss.linear.solve import blas_on_one_thread, objective
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from matchloss.linear.plan import Design
     from matchloss.losses import Loss
 
+CLEAR = 1e-8  # a column of which this share of its squared length is left beside those before it is no combination of them
 AWAY = 0.01  # standard errors: a gradient that moves a coefficient by more says that these rows are others
 
 
@@ -58,7 +60,8 @@ def infer(
         getattr(estimator, "_diverging", ()),
     )
     made = infer_rows(fit, estimator._rows(X), target, sample_weight, offset, weights, kind, groups)
-    return replace(made, backend=library_of(X), reads=estimator._rows)
+    made.backend, made.reads = library_of(X), estimator._rows
+    return made
 
 
 def infer_rows(
@@ -98,7 +101,9 @@ def infer_rows(
         groups=groups,
         columns={name: [head + j + k for k in range(0, theta.size, f.size) for j in own] for name, own in fit.columns.items()},
     )
-    return _judged(made, fit)
+    with blas_on_one_thread():
+        _judge(made, fit)
+    return made
 
 
 def columns_of(design: Design | None) -> dict[str, list[int]]:
@@ -151,14 +156,13 @@ def _facts(loss: Loss, classes: Sequence[str], weights: str, f: Objective) -> di
     return made
 
 
-def _judged(made: Inference, fit: Fit) -> Inference:
-    """With notes, and without standard errors where there are none."""
+def _judge(made: Inference, fit: Fit) -> None:
+    """Sets the notes, and which coefficients have no standard error."""
     f, notes = made.f, []
     each = names_of(fit.names, fit.fit_intercept, ())
     independent = made.independent.copy()
-    if not f.l2:
-        with blas_on_one_thread():
-            left_out = f.collinear()
+    if not (f.l2 or _determined(made.standing.observed)):
+        left_out = f.collinear()
         independent[left_out] = False
         if len(left_out):
             notes.append(f"Collinear columns have no standard error: {_listed([each[j] for j in left_out])}.")
@@ -171,7 +175,7 @@ def _judged(made: Inference, fit: Fit) -> Inference:
             notes.append(
                 f"No finite best coefficient, and so no standard error (separated classes, or a level whose targets all agree): {which}."
             )
-    made = replace(made, kept=kept, independent=independent)
+    made.kept, made.independent = kept, independent
     if made.df_resid <= 0:
         notes.append(f"There are {made.nobs:g} observations and {made.df_model} coefficients: nothing is left to tell how sure they are.")
     if f.loss.simplified.likelihood == "":
@@ -188,17 +192,25 @@ def _judged(made: Inference, fit: Fit) -> Inference:
         notes.append(
             f"These rows' optimum is up to {away:.2g} standard errors away: fit to the same rows, weights and offset, with a smaller tol."
         )
-    return replace(made, notes=tuple(notes))
+    made.notes = tuple(notes)
+
+
+def _determined(information: Floats) -> bool:
+    """Whether second derivatives alone show that no column is near a combination of others."""
+    diagonal = np.diagonal(information)
+    if not (diagonal > 0).all():
+        return False
+    scale = 1 / np.sqrt(diagonal)
+    factor, failed = POTRF(information * scale * scale[:, None], lower=1)
+    return not failed and bool((np.diagonal(factor) ** 2 > CLEAR).all())
 
 
 def _away(made: Inference) -> float:
     """The largest Newton step that is left, in standard errors."""
-    f, standing = made.f, made.standing
-    gradient = f.measure(standing.whole, Log(1)).gradient * f.total
-    if f.outputs is not None:
-        gradient = gradient[:, 1:].T.ravel()
-    information = made._observed if not f.loss.convex else standing.information("exact")
-    inverse = made._inverse(information, standing.penalty)
+    standing, inverse = made.standing, made._bread
+    gradient = standing.gradient
+    if made.f.l2:
+        gradient = gradient + standing.penalty @ standing.theta.T.ravel()
     error = np.sqrt(np.maximum(np.diagonal(inverse), 0))
     step, kept = np.abs(inverse @ gradient), made.kept & (error > 0)
     return float((step[kept] / error[kept]).max(initial=0.0))
@@ -213,7 +225,8 @@ def _diverging(made: Inference, fit: Fit) -> NDArray[np.bool_]:
         gone |= at_end
     gone[:, [j for j in fit.diverging if j < f.size]] = True
     if not gone.any():
-        direction = endless(f, f.measure(made.standing.whole, Log(1)), [])
+        whole = made.standing.whole
+        direction = endless(f, Measure(whole, 0.0, np.zeros_like(whole), None), [])
         if direction is not None:
             moves = np.abs(direction if direction.ndim == 1 else (direction[:, 1:] - direction[:, :1]).T)
             gone |= (moves > 1e-8 * moves.max()).reshape(gone.shape)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, special
+from scipy import special
 
 from matchloss.errors import DomainError
 from matchloss.linear.inference.estimates import Estimates, Kind, Measure, check_alpha
@@ -17,7 +17,7 @@ from matchloss.linear.inference.information import Standing, clusters_of
 from matchloss.linear.inference.prediction import Predictions, predictions
 from matchloss.linear.inference.residuals import residuals
 from matchloss.linear.inference.testing import Test, chi_squared, f_test
-from matchloss.linear.metric import DEPENDENT, pivoted
+from matchloss.linear.metric import DEPENDENT, POTRF, POTRS, pivoted
 from matchloss.linear.newton import newton
 from matchloss.linear.objective import Log, Objective
 from matchloss.linear.rows import Floats, TableRows
@@ -124,14 +124,14 @@ class Inference(Estimates):
         """The log-likelihood, constants included. Squared error's dispersion is its best one there, as in R and statsmodels; the other
         amounts' is `dispersion`, as in statsmodels' GLM.
         """
-        return self._llf(self.standing.raw, self.deviance)
+        return self._llf(float(self.standing.jet.value.sum()), lambda: self.deviance)
 
     @cached_property
     def llnull(self) -> float:
         """The log-likelihood of the intercept (and the offset) alone."""
         f = self.f
         raw = null_raw(f)
-        return self._llf(raw, 2 * self._weighted(f.loss.divergence(raw, f.target)))
+        return self._llf(self._weighted(f.loss.value(raw, f.target)), lambda: 2 * self._weighted(f.loss.divergence(raw, f.target)))
 
     # ---- how sure the coefficients are ----
 
@@ -207,10 +207,11 @@ class Inference(Estimates):
     def _weighted(self, each: Any) -> float:
         return float(np.sum(each) if self.f.weight is None else self.f.weight @ each)
 
-    def _llf(self, raw: Floats, deviance: float) -> float:
+    def _llf(self, value: float, deviance: Callable[[], float]) -> float:
+        """The log-likelihood from the weighted sum of values; the deviance is asked for where the dispersion comes from it."""
         f, loss, weight = self.f, self.f.loss.simplified, self.f.weight
         scaled = self._as_likelihood("log-likelihood") == "scaled"
-        phi = (deviance / self.nobs if loss.name == "squared_error" else self.dispersion) if scaled else 1.0
+        phi = (deviance() / self.nobs if loss.constant_variance else self.dispersion) if scaled else 1.0
         if weight is None:
             base = loss.log_base(f.target, phi)
         elif self.standing.weights == "repeat":
@@ -222,7 +223,7 @@ class Inference(Estimates):
             base = special.gammaln(weight + 1) - special.gammaln(ones + 1) - special.gammaln(weight - ones + 1)
         else:
             base = weight * loss.log_base(f.target, 1.0)
-        return float(np.sum(base)) - self._weighted(loss.value(raw, f.target)) / phi
+        return float(np.sum(base)) - value / phi
 
     def _centred_covariance(self, kind: Kind, groups: Any) -> Floats:
         """Of the coefficients of centred columns; 0 for collinear ones."""
@@ -230,12 +231,12 @@ class Inference(Estimates):
             raise DomainError(f"the kind of covariance is {kind!r}; allowed: {', '.join(KINDS)}")
         if kind in MODEL:
             self._as_likelihood(f'"{kind}" covariance')
-            found = self.standing.information("fisher" if kind != "observed" else "exact")
+            found = self.standing.observed if kind == "observed" else self.standing.expected
+            inverse = self._bread if found is self.standing.observed else self._inverse(found)
             if not self.f.l2:
-                return self.dispersion * self._inverse(found, 0.0)
-            inverse = self._inverse(found, self.standing.penalty)
+                return self.dispersion * inverse
             return self.dispersion * (inverse if kind == "bayes" else inverse @ found @ inverse)
-        inverse, n, p = self._inverse(self._observed, self.standing.penalty), self.nobs, self.df_model
+        inverse, n, p = self._bread, self.nobs, self.df_model
         if kind == "HC0":
             return inverse @ self._meat @ inverse
         if n <= p:
@@ -246,24 +247,25 @@ class Inference(Estimates):
         return inverse @ self.standing.clustered(cluster, count) @ inverse * (count / (count - 1) * (n - 1) / (n - p))
 
     @cached_property
-    def _observed(self) -> Floats:
-        return self.standing.information("exact")
+    def _bread(self) -> Floats:
+        return self._inverse(self.standing.observed)
 
     @cached_property
     def _meat(self) -> Floats:
         return self.standing.meat()
 
-    def _inverse(self, information: Floats, penalty: Any) -> Floats:
-        """The inverse on the columns that are no combinations of others, 0 elsewhere; scaled to a unit diagonal, as metric.py does."""
-        matrix, found = information + penalty, np.zeros_like(information)
+    def _inverse(self, information: Floats) -> Floats:
+        """The inverse, the ridge added, on the columns that are no combinations of others, 0 elsewhere; scaled to a unit diagonal, as
+        metric.py does.
+        """
+        matrix, found = information + self.standing.penalty if self.f.l2 else information, np.zeros_like(information)
         diagonal = np.diagonal(matrix)
         columns = np.flatnonzero(np.tile(self.independent, len(diagonal) // len(self.independent)) & (diagonal > 0))
         scale = 1 / np.sqrt(diagonal[columns])
         scaled = matrix[np.ix_(columns, columns)] * scale * scale[:, None]
         with blas_on_one_thread():
-            try:
-                factor = linalg.cholesky(scaled, lower=True, check_finite=False)
-            except linalg.LinAlgError:  # what diverges may leave nothing of a column's curvature
+            factor, failed = POTRF(scaled, lower=1)
+            if failed:  # what diverges may leave nothing of a column's curvature
                 factor, order, _ = pivoted(scaled, DEPENDENT)
                 if not len(order) or (np.linalg.eigvalsh(scaled)[0] < -1e-8):
                     raise DomainError(
@@ -271,7 +273,7 @@ class Inference(Estimates):
                     ) from None
                 columns, scale = columns[order], scale[order]
                 self.kept = self.kept & np.isin(np.arange(len(self.kept)), columns)
-            inverse = linalg.cho_solve((factor, True), np.diag(scale), check_finite=False) * scale[:, None]
+            inverse = POTRS(factor, np.diag(scale), lower=1)[0] * scale[:, None]
         found[np.ix_(columns, columns)] = inverse
         return found
 

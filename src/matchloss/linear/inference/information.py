@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from matchloss.engine.arrays import Evaluation
 from matchloss.errors import DomainError, ShapeError
-from matchloss.linear.objective import Objective
+from matchloss.linear.objective import Objective, class_blocks
 from matchloss.linear.passes import Matrix
 from matchloss.linear.rows import Floats, TableRows
 from matchloss.linear.solve import blas_on_one_thread
@@ -49,37 +50,57 @@ class Standing:
         return self.f.raw(self.whole)
 
     @cached_property
+    def jet(self) -> Evaluation:
+        """Each row's value and gradient, and of one raw prediction the second derivative, times its weight."""
+        f = self.f
+        return f.loss.evaluate(self.raw, f.target, f.weight, hessian=f.outputs is None)
+
+    @cached_property
     def slope(self) -> Floats:
         """Each row's gradient in its raw predictions, times its weight: (n,) or (n, M)."""
-        made = self.f.loss.evaluate(self.raw, self.f.target, self.f.weight, value=False).gradient
+        made = self.jet.gradient
         return made if made.ndim == 1 else np.ascontiguousarray(made[:, 1:])
 
+    @cached_property
+    def gradient(self) -> Floats:
+        """The sum of the rows' gradients in theta, without a penalty, class by class (P M,)."""
+        return self.f.matrix.transposed(self.slope)[self.f.slots].T.ravel()
+
     def curve(self, kind: str) -> Floats:
-        """Each row's second derivative in its raw predictions, times its weight: (n,) or (n, M, M). `kind`: "exact" or "fisher"."""
+        """Each row's second derivative in its one raw prediction, times its weight, (n,). `kind`: "exact" or "fisher"."""
         f = self.f
-        if f.outputs is None:
-            found = f.loss.evaluate(self.raw, f.target, f.weight, value=False, gradient=False, hessian=True, curvature=kind)
-            return found.hessian
-        target = f.loss.predict(self.raw) if kind == "fisher" else f.target  # it is affine in the target
-        curves = f.loss.hessian_matrix(self.raw, target)[:, 1:, 1:]  # pyright: ignore[reportAttributeAccessIssue]
-        return curves if f.weight is None else curves * f.weight[:, None, None]
+        if kind == "exact" or f.loss.matching:  # a matching loss's does not depend on the target
+            return self.jet.hessian
+        return f.loss.evaluate(self.raw, f.target, f.weight, value=False, gradient=False, hessian=True, curvature=kind).hessian
 
     def gram(self, weight: Floats) -> Floats:
         """X' diag(weight) X, or of weights (n, M, M) the blocks of all pairs of classes."""
         if weight.ndim == 1:
             with blas_on_one_thread():
                 return self.f.narrow(self.f.matrix.gram(np.ascontiguousarray(weight)))
-        pairs = [(a, b) for a in range(weight.shape[1]) for b in range(a + 1)]
+        classes = weight.shape[1]
+        a, b = np.tril_indices(classes)
+        made = np.empty((classes, classes, self.f.size, self.f.size))
         with blas_on_one_thread():
-            blocks = self.f.matrix.grams([weight[:, a, b] for a, b in pairs], self.f.slots)
-        made = np.empty((weight.shape[1], self.f.size, weight.shape[1], self.f.size))
-        for (a, b), block in zip(pairs, blocks, strict=True):
-            made[a, :, b] = made[b, :, a] = block
-        return made.reshape(self.size, self.size)
+            made[a, b] = made[b, a] = self.f.alone.grams([weight[:, a, b].T], self.f.slots)
+        return made.transpose(0, 2, 1, 3).reshape(self.size, self.size)
 
-    def information(self, kind: str) -> Floats:
+    @cached_property
+    def observed(self) -> Floats:
         """The sum of the rows' second derivatives in theta, without a penalty."""
-        return self.gram(self.curve(kind))
+        return self._information("exact")
+
+    @cached_property
+    def expected(self) -> Floats:
+        """The same of their means over targets: Fisher's information."""
+        return self.observed if self.f.loss.matching else self._information("fisher")
+
+    def _information(self, kind: str) -> Floats:
+        if self.f.outputs is None:
+            return self.gram(self.curve(kind))
+        target = self.f.loss.predict(self.raw) if kind == "fisher" else self.f.target  # it is affine in the target
+        with blas_on_one_thread():
+            return class_blocks(self.f, self.raw, target, 1).transpose(0, 2, 1, 3).reshape(self.size, self.size)
 
     @cached_property
     def penalty(self) -> Floats:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from matchloss.errors import DomainError
 from matchloss.linear.inference.frames import as_frame
@@ -21,13 +21,6 @@ if TYPE_CHECKING:
 
 NODES = 16  # Gauss-Hermite nodes over the raw prediction's own uncertainty
 HALVINGS = 80
-Law = Callable[[Any, float, Any], Any]  # of a target with this mean, dispersion and loss, as scipy.stats has it
-LAWS: dict[str, Law] = {
-    "poisson": lambda mu, phi, loss: stats.poisson(mu),
-    "negative_binomial": lambda mu, phi, loss: stats.nbinom(loss.size, 1 / (1 + mu / loss.size)),
-    "gamma": lambda mu, phi, loss: stats.gamma(1 / phi, scale=mu * phi),
-    "inverse_gaussian": lambda mu, phi, loss: stats.invgauss(mu * phi, scale=1 / phi),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,16 +80,23 @@ def slope_of_prediction(loss: Loss, raw: Floats) -> Floats:
 def _observations(of: Inference, raw: Floats, se: Floats, quantile: float, alpha: float) -> tuple[Floats, Floats]:
     """Where a new target lies with probability 1 - alpha, its law mixed over the normal law of the raw prediction."""
     loss, phi = of.f.loss.simplified, of.dispersion
-    if loss.name == "squared_error":
+    if loss.constant_variance and loss.link_name == "identity":
         wide = quantile * np.sqrt(se**2 + phi)
         return raw - wide, raw + wide
-    if loss.name not in LAWS:
-        raise DomainError(f"{of.f.loss!r} gives no interval for a new target; allowed: squared_error, {', '.join(LAWS)}")
+    if loss.family == "binary":
+        raise DomainError(f"{of.f.loss!r} gives no interval for a new target, which is 0 or 1: the interval of its mean says all")
     nodes, mass = special.roots_hermitenorm(NODES)
     mean = np.asarray(of.f.loss.predict(raw[:, None] + se[:, None] * nodes))
-    law = LAWS[loss.name](mean, phi, loss)
-    whole = loss.name in ("poisson", "negative_binomial")
-    return tuple(_mixed_quantile(law, mass / mass.sum(), q, whole) for q in (alpha / 2, 1 - alpha / 2))  # pyright: ignore[reportReturnType]
+    law = law_of(loss, mean, phi, "interval for a new target")
+    return tuple(_mixed_quantile(law, mass / mass.sum(), q, loss.discrete) for q in (alpha / 2, 1 - alpha / 2))  # pyright: ignore[reportReturnType]
+
+
+def law_of(loss: Loss, mean: Floats, dispersion: float, what: str) -> Any:
+    """The distribution of targets with these means; DomainError, which says `what` needs it, where there is none."""
+    try:
+        return loss.law(mean, dispersion)
+    except NotImplementedError as error:
+        raise DomainError(f"{loss!r} has no {what}: {error}") from None
 
 
 def _mixed_quantile(law: Any, mass: Floats, q: float, whole: bool) -> Floats:

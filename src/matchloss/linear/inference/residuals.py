@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from matchloss.errors import DomainError
-from matchloss.linear.inference.prediction import LAWS
+from matchloss.linear.inference.prediction import law_of
 from matchloss.linear.rows import Floats
 
 if TYPE_CHECKING:
@@ -43,16 +43,11 @@ def _quantile(of: Inference, predicted: Floats, seed: int) -> Floats:
     f, loss = of.f, of.f.loss.simplified
     if of.standing.weights == "trials" and f.weight is not None:
         raise DomainError('quantile residuals are of rows, not of means of several: weights="trials" has none')
-    if loss.name == "squared_error":
+    if loss.constant_variance:
         return (f.target - predicted) / np.sqrt(of.dispersion)
-    if loss.family == "binary" and loss.likelihood:
-        law = stats.bernoulli(predicted)
-    elif loss.name in LAWS:
-        law = LAWS[loss.name](predicted, of.dispersion, loss)
-    else:
-        raise DomainError(f"{f.loss!r} has no quantile residuals; allowed: squared_error, logistic, probit, cloglog, {', '.join(LAWS)}")
+    law = law_of(loss, predicted, of.dispersion, "quantile residuals")
     below, above = law.cdf(f.target), law.sf(f.target)  # each keeps the digits of its own tail
-    if loss.name not in ("gamma", "inverse_gaussian"):
+    if loss.discrete:
         share = np.random.default_rng(seed).uniform(size=len(below))
         here = below - law.cdf(f.target - 1)
         below, above = below - (1 - share) * here, above + (1 - share) * here

@@ -168,6 +168,8 @@ class Around:
 
 def over_slabs(rows: int, height: int, work: Callable[[int, int], T]) -> list[T]:
     """work(start, stop) of each slab, in order; on threads."""
+    if 0 < rows <= height:
+        return [work(0, rows)]
     results: list[Any] = [None] * -(-rows // height)
 
     def one(start: int, stop: int) -> int:
