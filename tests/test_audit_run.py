@@ -197,6 +197,18 @@ def test_slow_calls_that_return_are_no_error() -> None:
     assert [(o.status, o.reason) for o in report.checks] == [("stopped", "it takes more than 0.5 s"), ("clean", "")]
 
 
+def test_an_audit_ends_however_little_of_the_time_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "CALLED", 0.5)
+
+    def waits(raw: Any, target: Any) -> Any:
+        time.sleep(0.01)
+        return (raw - target) ** 2
+
+    report = audited(waits, table=[Check(slow_calls), Check(after)], limit=2.0, order="prediction, target")
+    assert not report.findings and [o.status for o in report.checks] == ["stopped", "stopped"]
+    assert "budget" in report.checks[0].reason and report.checks[0].seconds == 0
+
+
 def defective(subject: Subject) -> Iterator[Finding]:
     """A check that is wrong."""
     yield from [Finding("", "note", "before")] if subject.seed else []

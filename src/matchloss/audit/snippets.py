@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from matchloss.audit.finding import Finding
 
-LIMIT = 30.0  # seconds for all snippets of a function
+LIMIT = 30.0  # seconds for all snippets of a function, at most
 UNNAMED = "# fn is the function that was audited"  # in a snippet that needs a function which cannot be imported
 
 # The interpreter imports what the snippets import at their start, once, and runs each in a fork of itself, with names of its own.
@@ -43,7 +43,7 @@ for code in codes:
 """
 
 
-def verified(findings: Sequence[Finding]) -> tuple[tuple[Finding, ...], list[str]]:
+def verified(findings: Sequence[Finding], seconds: float = LIMIT) -> tuple[tuple[Finding, ...], list[str]]:
     """The findings, those whose snippet does not run without it; and a remark for each of those.
 
     A function that raises does so in its snippet, which is what it is to show: an error that the message names is no failure.
@@ -51,7 +51,7 @@ def verified(findings: Sequence[Finding]) -> tuple[tuple[Finding, ...], list[str
     tried = [f for f in findings if f.snippet and UNNAMED not in f.snippet]
     if not tried or not hasattr(os, "fork"):
         return tuple(findings), []
-    said = dict(zip(map(id, tried), _run([f.snippet for f in tried]), strict=False))
+    said = dict(zip(map(id, tried), _run([f.snippet for f in tried], min(seconds, LIMIT)), strict=False))
     kept, remarks = [], []
     for finding in findings:
         error = said.get(id(finding), "")
@@ -62,20 +62,16 @@ def verified(findings: Sequence[Finding]) -> tuple[tuple[Finding, ...], list[str
     return tuple(kept), remarks
 
 
-def _run(codes: Sequence[str]) -> list[str]:
+def _run(codes: Sequence[str], seconds: float) -> list[str]:
     """What each raises, as text; fewer of them where the time was over."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(os.path.abspath(p) for p in sys.path),
-        "MPLBACKEND": "Agg",
-        "JAX_PLATFORMS": "cpu",
-    }
+    paths = os.pathsep.join(os.path.abspath(p) for p in sys.path)
+    environment = os.environ | {"PYTHONPATH": paths, "MPLBACKEND": "Agg", "JAX_PLATFORMS": "cpu"}
     process = subprocess.Popen(
         [sys.executable, "-P", "-c", RUNNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         env=environment,
     )  # fmt: skip
     try:
-        out, _ = process.communicate(json.dumps(codes), timeout=LIMIT)
+        out, _ = process.communicate(json.dumps(codes), timeout=seconds)
     except subprocess.TimeoutExpired:
         process.kill()
         out, _ = process.communicate()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -37,7 +37,7 @@ TICK = 0.2  # seconds between two signs of life
 PATIENCE = 3.0  # how many times slower than alone the process may run before that counts
 ROWS = 64  # that are tried one by one to find the one that fails
 
-# --- what happens -------------------------------------------------------------------------------------------------------------------
+# --- what happens, as the two processes tell each other ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -54,48 +54,7 @@ class Task:
     table: tuple[Any, ...] | None = None  # checks; None: CHECKS
 
 
-@dataclass(frozen=True)
-class Begun:
-    """A check starts; the empty name is finding out how the function is called."""
-
-    check: str = ""
-
-
-@dataclass(frozen=True)
-class Call:
-    """A call of the function starts. `text` is not empty where it may not return."""
-
-    text: str = ""
-
-
-@dataclass(frozen=True)
-class Probed:
-    """How the function is called."""
-
-    convention: Convention
-    member: str
-    versions: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Unjudged:
-    """No check can run."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
-class Remark:
-    """Something to say of the audit as a whole."""
-
-    text: str
-
-
-Event = Begun | Call | Probed | Unjudged | Remark | Finding | CheckResult
-
-
-@dataclass(frozen=True)
-class Order:
+class Order(NamedTuple):
     """What a worker is sent: where it works, and a pickled Task, which may need that to be loaded."""
 
     path: tuple[str, ...]
@@ -105,18 +64,51 @@ class Order:
     call_limit: float
 
 
-@dataclass(frozen=True)
-class State:
+class Begun(NamedTuple):
+    """A check starts; the empty name is finding out how the function is called."""
+
+    check: str = ""
+
+
+class Call(NamedTuple):
+    """A call of the function starts. `text` is not empty where it may not return."""
+
+    text: str = ""
+
+
+class Probed(NamedTuple):
+    """How the function is called."""
+
+    convention: Convention
+    member: str
+    versions: Mapping[str, str]
+
+
+class Unjudged(NamedTuple):
+    """No check can run, and why."""
+
+    reason: str
+
+
+class Remark(NamedTuple):
+    """Something to say of the audit as a whole."""
+
+    text: str
+
+
+class State(NamedTuple):
     """Of a worker: "ready" to start, "stale" (a file that it loaded has changed; it ends), or "done", waiting for another task."""
 
     name: str
 
 
-@dataclass(frozen=True)
-class Failed:
+class Failed(NamedTuple):
     """The worker could not do its task at all, and waits for another."""
 
     reason: Exception
+
+
+Event = Begun | Call | Probed | Unjudged | Remark | Finding | CheckResult
 
 
 class Unloadable(Exception):
@@ -169,36 +161,21 @@ def perform(task: Task, tell: Callable[[Call], None], guarded: bool) -> Iterator
     for name in loaded:
         importlib.import_module(name)
     yield Begun()
-    before = framework("numpy").state()
+    before, journal, structure, boosted, subject = framework("numpy").state(), Journal(tell), None, None, None
     try:
-        kind, form = task.options.get("kind"), task.options.get("structure", "")
-        structured = kind == "structured" or bool(form)
-        find = batch_of if form == "batch" else partial(structure_of, form=form)
-        structure = find(target, loaded=loaded, seed=task.seed) if structured or kind is None else None
-        if structured and structure is None:
-            names = "its arguments have not the names of a loss of structures, or a call with such arguments fails"
-            raise NotOne("it is no loss of a whole batch: its rows do not depend on each other" if form == "batch" else names)
-        boosted = boosted_of(target, kind, task.options.get("host"), task.seed) if structure is None else None
+        structure, boosted = _of_no_rows(task, target, loaded)
+        if structure is None and boosted is None:
+            journal.within(math.inf if task.check_limit == math.inf else PROBE_LIMIT)
+            options = {name: value for name, value in task.options.items() if name not in ("metric", "host")}
+            subject = subject_of(target, seed=task.seed, journal=journal, frameworks=loaded, **options)
     except NotOne as error:
         yield Unjudged(str(error))
         return
-    finally:
-        framework("numpy").restore(before)
-    if structure is not None:
-        yield from _of_structure(task, structure)
-        return
-    if boosted is not None:
-        yield from _of_booster(task, boosted)
-        return
-    journal = Journal(tell)
-    journal.within(math.inf if task.check_limit == math.inf else PROBE_LIMIT)
-    try:
-        options = {name: value for name, value in task.options.items() if name not in ("metric", "host")}
-        subject = subject_of(target, seed=task.seed, journal=journal, frameworks=loaded, **options)
     except Unprobable as error:
-        batch = None if isinstance(error, Undecided) or task.options.get("kind") else batch_of(target, loaded, task.seed)
-        yield from [Unjudged(str(error))] if batch is None else _of_structure(task, batch)
-        return
+        structure = None if isinstance(error, Undecided) or task.options.get("kind") else batch_of(target, loaded, task.seed)
+        if structure is None:
+            yield Unjudged(str(error))
+            return
     except (*FAILURES, SystemExit) as error:
         yield Unjudged(f"it {said(error)}")
         return
@@ -210,12 +187,28 @@ def perform(task: Task, tell: Callable[[Call], None], guarded: bool) -> Iterator
         return
     finally:
         framework("numpy").restore(before)
-    m = subject.member
-    member = "" if m is None else f"{m.factor:.6g} * {m.loss!r}" if m.factor != 1 else repr(m.loss)
-    yield Probed(subject.convention, member, _versions(target, subject.convention.framework))
-    if subject.note:
-        yield Remark(subject.note)
-    yield from _checks(task, subject, journal, guarded)
+    if structure is not None:
+        yield from _of_structure(task, structure)
+    elif boosted is not None:
+        yield from _of_booster(task, boosted)
+    elif subject is not None:
+        member, library = "" if subject.member is None else str(subject.member), subject.convention.framework
+        yield Probed(subject.convention, member, _versions(target, library))
+        if subject.note:
+            yield Remark(subject.note)
+        yield from _checks(task, subject, journal, guarded)
+
+
+def _of_no_rows(task: Task, target: Any, loaded: tuple[str, ...]) -> tuple[Structure | None, Boosted | None]:
+    """The loss of structures, or the objective of trees, that it is."""
+    kind, form = task.options.get("kind"), task.options.get("structure", "")
+    structured = kind == "structured" or bool(form)
+    find = batch_of if form == "batch" else partial(structure_of, form=form)
+    structure = find(target, loaded=loaded, seed=task.seed) if structured or kind is None else None
+    if structured and structure is None:
+        names = "its arguments have not the names of a loss of structures, or a call with such arguments fails"
+        raise NotOne("it is no loss of a whole batch: its rows do not depend on each other" if form == "batch" else names)
+    return structure, boosted_of(target, kind, task.options.get("host"), task.seed) if structure is None else None
 
 
 def _of_booster(task: Task, boosted: Boosted) -> Iterator[Event]:
@@ -308,8 +301,7 @@ def _checks(task: Task, subject: Subject, journal: Journal, guarded: bool) -> It
                 status = "found"
                 yield tidy(replace(finding, check=finding.check or name))
         except Skip as skip:
-            if status == "clean":
-                status, reason = "skipped", str(skip)
+            status, reason = ("skipped", str(skip)) if status == "clean" else (status, "")
         except Slow:
             status, reason = "stopped", f"it takes more than {task.check_limit:g} s" if journal.limit < left else ALL
         except Exception as error:
@@ -324,10 +316,8 @@ def _checks(task: Task, subject: Subject, journal: Journal, guarded: bool) -> It
 def _findings(check: Any, subject: Subject, guarded: bool) -> Iterator[Finding]:
     try:
         yield from check.run(subject)
-    except (*FAILURES, SystemExit) as error:
-        yield failure(subject, error)
-    except KeyboardInterrupt as error:  # a worker is never sent one: the function raised it
-        if not guarded:
+    except (*FAILURES, SystemExit, KeyboardInterrupt) as error:
+        if isinstance(error, KeyboardInterrupt) and not guarded:  # a worker is never sent one: the function raised it
             raise
         yield failure(subject, error)
 
@@ -363,8 +353,7 @@ RETRIES = {"_values": "value", "_gradients": "gradient", "_hessians": "hessian"}
 
 def failure(subject: Any, error: BaseException) -> Finding:
     """The finding of an error, with a single row where one is enough."""
-    message = said(error)
-    where = _where(error.__traceback__)
+    message, where = said(error), _where(error.__traceback__)
     if where is None:
         call = getattr(error, "call", "")
         return Finding("", "error", message, {"call": call} if call else {})

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Any, NoReturn
 
@@ -18,26 +18,9 @@ from matchloss.audit.calling.subject import silence
 from matchloss.audit.causes import merged
 from matchloss.audit.finding import SEVERITIES, CheckResult, Finding
 from matchloss.audit.report import Report
+from matchloss.audit.running import perform as job
 from matchloss.audit.running import worker as processes
-from matchloss.audit.running.perform import (
-    ALL,
-    FRAMEWORKS,
-    PATIENCE,
-    Begun,
-    Call,
-    Event,
-    Failed,
-    Order,
-    Probed,
-    Remark,
-    State,
-    Task,
-    Unjudged,
-    Unloadable,
-    perform,
-    run_checks,
-    tidy,
-)
+from matchloss.audit.running.perform import Begun, Call, Event, Failed, Order, Probed, Remark, State, Task, Unjudged, Unloadable, run_checks
 from matchloss.audit.snippets import verified
 from matchloss.audit.table import CHECKS
 from matchloss.names import nearest
@@ -48,23 +31,15 @@ START_LIMIT = 60.0  # seconds in which a worker must have started and imported w
 CHECK_SHARE = 0.5  # of the time for all, in which a check must return, and so must each of its calls
 GRACE = 0.5  # seconds in which a worker may itself end what takes too long
 RESTARTS = 2  # workers after the first
+WHOLE = 3.0  # times the budget, in which all is over however busy the machine is, but for imports;
+CALLED = 2.5  # and the checks
 
 
 def audit(
-    fn: Any,
-    kind: str | None = None,
-    *,
-    isolate: bool = True,
-    budget: float = 10.0,
-    seed: int = 0,
-    checks: Iterable[str] | None = None,
-    gradient: Callable[..., Any] | None = None,
-    hessian: Callable[..., Any] | None = None,
-    promises: Any = None,
-    metric: Any = None,
-    progress: Callable[[str], None] | None = None,
-    **convention: Any,
-) -> Report:
+    fn: Any, kind: str | None = None, *, isolate: bool = True, budget: float = 10.0, seed: int = 0, checks: Iterable[str] | None = None,
+    gradient: Callable[..., Any] | None = None, hessian: Callable[..., Any] | None = None, promises: Any = None, metric: Any = None,
+    progress: Callable[[str], None] | None = None, **convention: Any,
+) -> Report:  # fmt: skip
     """Whether a loss keeps its promises: `report.outcome` is "broken", "sound" or "not judged", each finding with a counterexample.
 
     fn: a function of predictions and targets in NumPy, PyTorch or JAX, a Module, a loss object of scikit-learn, statsmodels or this
@@ -94,11 +69,13 @@ def audit(
         raise ValueError(f"budget is {budget!r} seconds; it must be more than 0")
     options = {"kind": kind, "gradient": gradient, "hessian": hessian, "promises": None if promises is None else Promises.of(promises)}
     options |= {} if metric is None else {"metric": metric}
-    loaded = tuple(f for f in FRAMEWORKS if f in sys.modules)
+    loaded = tuple(f for f in job.FRAMEWORKS if f in sys.modules)
     record = Record(_name(fn), names, progress or (lambda text: None))
     run(Task(fn, names, {**options, **convention}, loaded, seed), record, budget if isolate else None)
     report = record.report(0.0)
-    findings, faults = verified(report.findings) if isolate else (report.findings, [])
+    findings, faults = report.findings, []
+    if isolate:
+        findings, faults = verified(findings, max((WHOLE - CALLED) * budget, WHOLE * budget - (time.perf_counter() - start)))
     return replace(report, findings=findings, remarks=(*report.remarks, *faults), seconds=time.perf_counter() - start)
 
 
@@ -186,7 +163,7 @@ class Record:
             case Probed():
                 self.probed = event
             case Finding():
-                self.findings.append(tidy(event))
+                self.findings.append(job.tidy(event))
             case CheckResult():
                 self.results[event.check] = event
             case Remark(text):
@@ -198,11 +175,6 @@ class Record:
         """No check can run."""
         self.reason = reason
         self.rest("skipped", "it could not be called")
-
-    def broke(self, check: str, message: str, journal: str, seconds: float) -> None:
-        """The function did not come back from a check."""
-        self.take(Finding(check, "error", message, {"call": journal} if journal else {}))
-        self.take(CheckResult(check, "stopped", message, seconds))
 
     def rest(self, status: str, reason: str) -> None:
         """How the checks went that have not run."""
@@ -225,47 +197,31 @@ class Record:
 
 def run(task: Task, record: Record, time_limit: float | None) -> None:
     """Do the task; without a time limit in this process."""
-    if time_limit is None:
-        _here(task, record)
-        return
-    by_value: tuple[str, ...] = ()
-    why = ""
-    for _ in range(2):
+    why, by_value = "", ()
+    for _ in range(0 if time_limit is None else 2):
         try:
-            isolated(task, record, time_limit, by_value)
+            isolated(task, record, time_limit or 0.0, by_value)
             return
         except Unloadable as failed:
             why, missing = failed.args
             by_value = tuple(m for m in sys.modules if missing and m.split(".")[0] == missing.split(".")[0])
             if not by_value:
                 break
-    record.take(Remark(f"it ran in this process, without limits of time, since it does not travel: {why}"))
-    _here(task, record)
-
-
-def _here(task: Task, record: Record) -> None:
-    events = perform(task, lambda call: None, guarded=False)
-    while True:
-        with _quiet() as printed:
+    if why:
+        record.take(Remark(f"it ran in this process, without limits of time, since it does not travel: {why}"))
+    events = job.perform(task, lambda call: None, guarded=False)
+    event: Event | None = Remark("")
+    while event is not None:
+        with silence(), contextlib.redirect_stdout(io.StringIO()) as printed, contextlib.redirect_stderr(io.StringIO()):
             event = next(events, None)
         if line := printed.getvalue().strip():
             record.take(Remark(f"it prints, such as {line.splitlines()[0][:60]!r}: that was not shown"))
-        if event is None:
-            return
-        record.take(event)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[io.StringIO]:
-    with silence(), contextlib.redirect_stdout(io.StringIO()) as printed, contextlib.redirect_stderr(io.StringIO()):
-        yield printed
+        if event is not None:
+            record.take(event)
 
 
 class _Restart(Exception):
-    """This worker has ended; the checks that are left go to another. free: through no fault of the function."""
-
-    def __init__(self, free: bool = False) -> None:
-        self.free = free
+    """This worker has ended; the checks that are left go to another. Argument: whether through no fault of the function."""
 
 
 def isolated(task: Task, record: Record, time_limit: float, by_value: tuple[str, ...] = ()) -> None:
@@ -273,10 +229,9 @@ def isolated(task: Task, record: Record, time_limit: float, by_value: tuple[str,
 
     by_value: modules whose functions travel with their code, since a worker does not find those modules.
     """
-    module = ""
-    if isinstance(task.target, str):
-        module = task.target.rpartition(":" if ":" in task.target else ".")[0]
-    clock, restarts = _Clock(time_limit), 0
+    named = isinstance(task.target, str)
+    module = task.target.rpartition(":" if ":" in task.target else ".")[0] if named else ""
+    clock, restarts = _Clock(time_limit, time.monotonic() + CALLED * time_limit), 0
     while restarts <= RESTARTS:
         left = replace(task, names=record.left, check_limit=clock.check_limit, time_limit=clock.left)
         order = Order(tuple(sys.path), os.getcwd(), processes.packed(left, by_value), START_LIMIT, 2 * clock.check_limit)
@@ -285,8 +240,9 @@ def isolated(task: Task, record: Record, time_limit: float, by_value: tuple[str,
             failed = _Watch(worker, record, clock).follow(order)
         except _Restart as restart:
             worker.kill()
-            restarts += not restart.free
-            if not (restart.free or record.left):
+            (free,) = restart.args
+            restarts += not free
+            if not (free or record.left):
                 return
         except BaseException:
             worker.kill()
@@ -301,7 +257,8 @@ def isolated(task: Task, record: Record, time_limit: float, by_value: tuple[str,
 
 @dataclass
 class _Clock:
-    limit: float  # of all checks together
+    limit: float  # of all checks together, in seconds of work
+    ends: float  # when they must be over, by time.monotonic
     spent: float = 0.0
 
     @property
@@ -329,66 +286,73 @@ class _Watch:
             self.worker.send(order)
             while True:
                 message = self.worker.receive(self._end() - time.monotonic())
-                now = time.monotonic()
                 match message:
                     case State("done"):
                         return None
                     case State("stale"):
-                        raise _Restart(free=True)
+                        raise _Restart(True)
                     case State():
                         self.ready = True
                     case Failed():
                         return message.reason
                     case Call():
-                        self.sign, self.journal = now, message.text or self.journal
+                        self.sign, self.journal = time.monotonic(), message.text or self.journal
                     case _:
-                        if isinstance(message, CheckResult):
-                            self.clock.spent += message.seconds
-                        if isinstance(message, Begun):
-                            self.at, self.journal = message.check, ""
-                        if isinstance(message, Begun | Probed | CheckResult):
-                            self.since = self.sign = now
-                        self.record.take(message)
+                        self._note(message, time.monotonic())
         except processes.Overrun:
             self._hung()
         except processes.Died as death:
             self._died(str(death))
 
-    def _end(self) -> float:
-        """When the worker must have been heard of: each call has as much time as a check."""
-        if self.at is None:
-            return self.since + START_LIMIT
-        end = self.sign + self._call_limit
-        return min(end, self.since + PATIENCE * self.clock.left + GRACE) if self.at else end
+    def _note(self, message: Event, now: float) -> None:
+        match message:
+            case CheckResult():
+                self.clock.spent += message.seconds
+            case Begun():
+                if self.at is None:
+                    self.clock.ends += now - self.since  # imports do not count
+                self.at, self.journal = message.check, ""
+        if isinstance(message, Begun | Probed | CheckResult):
+            self.since = self.sign = now
+        self.record.take(message)
 
     @property
     def _call_limit(self) -> float:
         return self.clock.check_limit * (1 if self.at else 2)  # the first calls may import or compile
+
+    def _end(self) -> float:
+        """When the worker must have been heard of: each call has as much time as a check."""
+        if self.at is None:
+            return self.since + START_LIMIT
+        end = min(self.sign + self._call_limit, self.clock.ends)
+        return min(end, self.since + job.PATIENCE * self.clock.left + GRACE) if self.at else end
 
     def _hung(self) -> NoReturn:
         if self.at is None:
             self.record.unjudged(f"it was not imported within {START_LIMIT:g} s")
         elif time.monotonic() >= self.sign + self._call_limit:
             self._broke(f"did not return within {self._call_limit:g} s")
-        self.record.rest("stopped", ALL)
-        raise _Restart
+        elif not self.at:
+            self.record.unjudged("there was no time to find out how it is called: --set says it, --budget gives more")
+        self.record.rest("stopped", job.ALL)
+        raise _Restart(False)
 
     def _died(self, how: str) -> NoReturn:
         if not self.ready:
             raise RuntimeError(f"the process for an audit could not start ({how}); isolate=False does without")
-        if self.at is None and self.worker.warm:
-            raise _Restart(free=True)  # it may have been ended before it read the task
-        if self.at is None:
+        if self.at is not None:
+            self._broke(f"ended the interpreter ({how})")
+        if not self.worker.warm:  # a warm one may have been ended before it read the task
             self.record.unjudged(f"it ended the interpreter when it was imported ({how})")
-            raise _Restart
-        self._broke(f"ended the interpreter ({how})")
+        raise _Restart(self.worker.warm)
 
     def _broke(self, message: str) -> NoReturn:
         """An error of what runs; the rest goes on in another worker, unless the way to call it was not found."""
-        seconds = time.monotonic() - self.since
         if self.at:
+            seconds = time.monotonic() - self.since
             self.clock.spent += seconds
-            self.record.broke(self.at, message, self.journal, seconds)
+            self.record.take(Finding(self.at, "error", message, {"call": self.journal} if self.journal else {}))
+            self.record.take(CheckResult(self.at, "stopped", message, seconds))
         else:
             self.record.unjudged(f"a call by which it was tried {message}")
-        raise _Restart
+        raise _Restart(False)
