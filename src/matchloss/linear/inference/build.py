@@ -177,7 +177,7 @@ def _judge(made: Inference, fit: Fit) -> None:
             )
     made.kept, made.independent = kept, independent
     if made.df_resid <= 0:
-        notes.append(f"There are {made.nobs:g} observations and {made.df_model} coefficients: nothing is left to tell how sure they are.")
+        notes.append(f"There are {made.nobs:g} observations and {made.fitted} coefficients: nothing is left to tell how sure they are.")
     if f.loss.simplified.likelihood == "":
         notes.append(
             f"{f.loss!r} is no likelihood: the errors are the sandwich's, right for the coefficients that minimise its mean over all rows "

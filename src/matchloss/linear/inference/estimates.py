@@ -38,18 +38,18 @@ class Estimates:
 
     @property
     def aic(self) -> float:
-        """2 df_model - 2 llf."""
-        return 2 * self.df_model - 2 * self.llf
+        """2 fitted - 2 llf."""
+        return 2 * self.fitted - 2 * self.llf
 
     @property
     def bic(self) -> float:
-        """log(nobs) df_model - 2 llf."""
-        return float(np.log(self.nobs) * self.df_model - 2 * self.llf)
+        """log(nobs) fitted - 2 llf."""
+        return float(np.log(self.nobs) * self.fitted - 2 * self.llf)
 
     @property
     def df_resid(self) -> float:
-        """nobs - df_model."""
-        return self.nobs - self.df_model
+        """nobs - fitted."""
+        return self.nobs - self.fitted
 
     @property
     def bse(self) -> Floats:
@@ -107,9 +107,19 @@ class Estimates:
         raise NotImplementedError
 
     @property
-    def df_model(self) -> int:
-        """The number of coefficients that were fitted."""
+    def fitted(self) -> int:
+        """The number of coefficients that were fitted, intercepts included."""
         raise NotImplementedError
+
+    @property
+    def intercepts(self) -> int:
+        """How many of them are intercepts."""
+        return 0
+
+    @property
+    def df_model(self) -> int:
+        """The number of coefficients besides intercepts, as in statsmodels."""
+        return self.fitted - self.intercepts
 
     @property
     def llf(self) -> float:

@@ -93,9 +93,12 @@ class Inference(Estimates):
         return self.f.total if self.standing.weights == "repeat" else float(self.f.rows.n)
 
     @property
-    def df_model(self) -> int:
-        """The number of coefficients that were fitted, the intercept included."""
+    def fitted(self) -> int:  # noqa: D102
         return int(self.independent.sum()) * (self.standing.size // self.f.size)
+
+    @property
+    def intercepts(self) -> int:  # noqa: D102
+        return self.standing.size // self.f.size if self.f.intercept else 0
 
     @cached_property
     def pearson_chi2(self) -> float:
@@ -164,9 +167,9 @@ class Inference(Estimates):
             raise ValueError("a likelihood ratio compares optima of the likelihood; with a ridge the fits are none: take wald_test")
         if not np.isclose(self.nobs, smaller.nobs) or repr(self.f.loss) != repr(smaller.f.loss):
             raise ValueError("the two models differ in their loss or their rows")
-        more = self.df_model - smaller.df_model
+        more = self.fitted - smaller.fitted
         if more <= 0:
-            raise ValueError(f"the smaller model has {smaller.df_model} coefficients, this one {self.df_model}")
+            raise ValueError(f"the smaller model has {smaller.fitted} coefficients, this one {self.fitted}")
         if self._as_likelihood("lr_test") == "whole":
             return chi_squared(smaller.deviance - self.deviance, more)
         return f_test((smaller.deviance - self.deviance) / more / self.dispersion, more, self.df_resid)
@@ -236,7 +239,7 @@ class Inference(Estimates):
             if not self.f.l2:
                 return self.dispersion * inverse
             return self.dispersion * (inverse if kind == "bayes" else inverse @ found @ inverse)
-        inverse, n, p = self._bread, self.nobs, self.df_model
+        inverse, n, p = self._bread, self.nobs, self.fitted
         if kind == "HC0":
             return inverse @ self._meat @ inverse
         if n <= p:

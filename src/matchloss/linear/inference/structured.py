@@ -70,7 +70,7 @@ class StructuredInference(Estimates):
         return self.count
 
     @property
-    def df_model(self) -> int:  # noqa: D102
+    def fitted(self) -> int:  # noqa: D102
         return self.params.size
 
     @property
@@ -98,7 +98,7 @@ class StructuredInference(Estimates):
         elif self.weights == "repeat":
             scores = scores / np.sqrt(np.maximum(self.problem.units, 1e-300))[:, None]  # w rows of s / w each
         if kind == "HC1":
-            n, k = float(self.problem.units.sum()) if self.weights == "repeat" else len(scores), self.df_model
+            n, k = float(self.problem.units.sum()) if self.weights == "repeat" else len(scores), self.fitted
             if n <= k:
                 raise DomainError(f'"HC1" divides by n - k; there are {n:g} units and {k} coefficients')
             factor = n / (n - k)
@@ -133,11 +133,11 @@ class StructuredInference(Estimates):
 
     def lr_test(self, smaller: StructuredInference) -> Test:
         """Whether the coefficients that a `smaller` model of the same rows lacks are 0, by the likelihood ratio: chi-squared."""
-        more = self.df_model - smaller.df_model
+        more = self.fitted - smaller.fitted
         if self.nobs != smaller.nobs or self.facts["Loss:"] != smaller.facts["Loss:"] or more <= 0:
             raise ValueError(
-                f"the two models differ in their loss or their rows, or the smaller one ({smaller.df_model} coefficients; this one "
-                f"{self.df_model}) is not smaller"
+                f"the two models differ in their loss or their rows, or the smaller one ({smaller.fitted} coefficients; this one "
+                f"{self.fitted}) is not smaller"
             )
         return chi_squared(2 * (self.llf - smaller.llf), more)
 
