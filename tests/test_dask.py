@@ -111,6 +111,18 @@ def test_the_coefficients_are_those_of_memory(client: Any, name: str) -> None:
         assert found.classes_.tolist() == sorted(set(frame["y"]))
 
 
+def test_an_offset_column_is_that_of_memory(client: Any) -> None:
+    frame = table("count").assign(o=np.linspace(-1, 1, len(TABLE)))
+    X = frame.drop(columns=["y", "w", "o"])
+    memory = LinearRegressor("poisson").fit(X, frame["y"], frame["w"], frame["o"])
+    found = mld.fit(LinearRegressor("poisson"), dd.from_pandas(frame, npartitions=3), "y", sample_weight="w", offset="o")
+    assert_same(found, memory)
+    np.testing.assert_allclose(found.predict(frame), memory.predict(X, offset=frame["o"]), rtol=1e-10)
+    np.testing.assert_allclose(mld.predict(found, dd.from_pandas(frame, npartitions=2)).compute(), found.predict(frame))
+    with pytest.raises(ValueError, match='the collection has no column "none"'):
+        mld.fit(LinearRegressor("poisson"), dd.from_pandas(frame, npartitions=1), "y", offset="none")
+
+
 def test_missing_values_are_those_of_memory(client: Any) -> None:
     frame = table("number")
     frame["late"] = frame["late"].where(r.random(N) < 0.8)

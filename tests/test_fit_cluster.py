@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from command import matchloss, refusal
@@ -33,7 +34,8 @@ def client() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return written(tmp_path_factory.mktemp("cluster") / "t", WHOLE.drop_columns(["many"]), 3, 20_000)
+    hours = pa.array(np.random.default_rng(3).uniform(0.5, 9, len(WHOLE)))
+    return written(tmp_path_factory.mktemp("cluster") / "t", WHOLE.drop_columns(["many"]).append_column("hours", hours), 3, 20_000)
 
 
 def _collection(folder: Path) -> Any:
@@ -63,7 +65,10 @@ def test_the_command_gives_the_model_and_the_scores_of_files(client: Any, folder
         assert found.about["scores"][name]["constant"] == pytest.approx(there.constant[name].value, rel=1e-10)
 
 
-@pytest.mark.parametrize(("target", "options"), [("count", {"weight": "weight"}), pytest.param("label", {}, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize(
+    ("target", "options"),
+    [("count", {"weight": "weight", "exposure": "hours", "offset": "a"}), pytest.param("label", {}, marks=pytest.mark.exhaustive)],
+)
 def test_a_data_frame_gives_the_coefficients_of_files(client: Any, folder: Path, target: str, options: dict[str, Any]) -> None:
     aside = [name for name in ("number", "count", "binary", "label") if name != target]
     found = run.fit(_collection(folder), target, drop=aside, client=client, **options)
@@ -85,7 +90,6 @@ def test_options_that_do_not_go_with_a_cluster_are_refused_by_name(client: Any, 
         (["--summary"], f"--summary is for tables that fit in memory, and {stays}"),
         (["--l1", "0.1"], f"--l1 is for tables that fit in memory, and {stays}"),
         (["--formula", "number ~ a"], f"--formula is for tables that fit in memory, and {stays}"),
-        (["--offset", "a"], f"--offset is for tables that fit in memory, and {stays}"),
         (["--folds", "3"], f"--folds is for tables that fit in memory, and {stays}"),
         (["--loss", "pinball"], "has kinks, and the interior point method"),
     ):

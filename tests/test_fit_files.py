@@ -15,9 +15,11 @@ import polars as pl
 import pyarrow as pa
 import pytest
 from pyarrow import csv, feather
+from sklearn.base import clone
 
 from fit_tables import ROWS, SMALL, TABLE, features, written
 from matchloss.linear import LinearClassifier, LinearRegressor, fit_files, load
+from matchloss.linear.columns import ColumnError
 from matchloss.linear.from_files import bytes_of
 from matchloss.linear.objective import NotInMemory
 from matchloss.linear.plan import learn_rows
@@ -64,6 +66,46 @@ def test_files_give_the_bits_of_memory(case: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.intercept_, memory.intercept_)
     np.testing.assert_array_equal(found.predict(x[:100]), memory.predict(x[:100]))
     assert not list(scratch.iterdir())
+
+
+@pytest.mark.parametrize(("model", "target"), [(LinearRegressor("poisson"), "count"), (LinearClassifier("logistic"), "binary")])
+def test_an_offset_column_is_read_by_fits_and_by_predictions(model: Any, target: str, tmp_path: Path) -> None:
+    files, (x, aside), offset = written(tmp_path / "t"), features(target, ("a", "many")), TABLE["a"].to_numpy()
+    memory = clone(model).fit(x, TABLE[target].to_numpy(), TABLE["weight"].to_numpy(), offset)
+    options: Any = {"sample_weight": "weight", "offset": "a", "drop": [name for name in aside if name != "a"], "memory": SMALL}
+    found = clone(model).fit_files(files, target, **options)
+    np.testing.assert_array_equal(found.coef_, memory.coef_)
+    np.testing.assert_array_equal(found.intercept_, memory.intercept_)
+    expected = memory.predict(x, offset=offset)
+    for one in (found, fit_files(model.loss, files, target, **options)):
+        one.save(tmp_path / "m.json")
+        again = load(tmp_path / "m.json")
+        np.testing.assert_allclose(again.predict(TABLE), expected, rtol=1e-12)
+        np.testing.assert_allclose(again.predict(x, offset=offset), expected, rtol=1e-12)
+    np.testing.assert_array_equal(found.predict(TABLE), expected)
+    errors = found.inference(TABLE, TABLE[target].to_numpy(), TABLE["weight"].to_numpy()).bse
+    np.testing.assert_allclose(errors, memory.inference(x, TABLE[target].to_numpy(), TABLE["weight"].to_numpy(), offset).bse)
+    with pytest.raises(ColumnError, match='the table has no column "a"'):
+        found.predict(x)
+    found.fit(x, TABLE[target].to_numpy())
+    found.predict(x)
+
+
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+def test_offsets_that_cannot_be() -> None:
+    frame = pl.DataFrame({"x": [1.0, 2, 3, 4], "o": [0.0, 0, np.inf, 0], "t": list("abab"), "y": [0, 1, 2, 0]})
+    for model, offset, message in (
+        (LinearRegressor("poisson"), "o", 'offset, column "o", is inf in row 2 of the batches; an offset is finite'),
+        (LinearRegressor("poisson"), "t", 'offset, column "t", has the type'),
+        (LinearRegressor("poisson"), "none", 'the batches has no column "none"'),
+        (LinearClassifier(l2=1.0), "x", "an offset column is for one raw prediction a row; cross_entropy of 3 classes has 3"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.fit_files([frame], "y", offset=offset, drop=["o"] if offset == "x" else [])
+    numbers = LinearRegressor("poisson").fit_files([frame.drop("o", "t").with_columns(z=pl.Series([0.1, 0.2, 0.3, 0.0]))], "y", offset="z")
+    with pytest.raises(ValueError, match='the model has the offset "z", a column of its table: pass offset='):
+        numbers.predict(np.ones((2, 1)))
+    assert numbers.predict(np.ones((2, 1)), offset=np.zeros(2)).shape == (2,)
 
 
 def test_a_model_without_an_estimator_has_its_bits(tmp_path: Path) -> None:

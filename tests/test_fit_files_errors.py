@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from fit_tables import SMALL, TABLE, written
 from matchloss.errors import DomainError, FileError
 from matchloss.linear import LinearClassifier, LinearRegressor
 from matchloss.linear.columns import ColumnError
-from matchloss.linear.sources.scratch import ScratchError
+from matchloss.linear.sources.scratch import Scratch, ScratchError
 
 
 @pytest.fixture(autouse=True)
@@ -186,6 +187,25 @@ def test_leftovers_of_killed_runs_go_and_those_of_others_stay(tmp_path: Path) ->
         LinearRegressor().fit_files(TABLE.select(["a", "number"]), "number", scratch=tmp_path, progress=told.append)
         assert [p.name for p in tmp_path.iterdir()] == ["matchloss-alive.rows"] and "1 scratch file of killed runs removed" in told[0]
         other.communicate(b"\n")
+
+
+def test_a_reading_may_end_in_the_thread_that_holds_the_lock(tmp_path: Path) -> None:
+    """The garbage collector ends readings that were left, in whatever thread it runs."""
+    store = Scratch(tmp_path, 0)
+    store.append((0,), [np.arange(10.0)])
+    store.finish()
+    left = store.pieces(0, 10)
+    next(left)
+
+    def end() -> None:
+        with store._lock:
+            left.close()
+
+    thread = threading.Thread(target=end, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive()
+    store.close()
 
 
 def test_progress_is_told_in_sentences(tmp_path: Path) -> None:

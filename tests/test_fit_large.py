@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
@@ -23,7 +24,8 @@ WHOLE = table(ROWS, 1)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return written(tmp_path_factory.mktemp("large") / "t", WHOLE.drop_columns(["many"]), 3, 20_000)
+    hours = pa.array(np.random.default_rng(3).uniform(0.5, 9, ROWS))
+    return written(tmp_path_factory.mktemp("large") / "t", WHOLE.drop_columns(["many"]).append_column("hours", hours), 3, 20_000)
 
 
 def both(folder: Path, target: str, **options: Any) -> tuple[Any, Any]:
@@ -39,7 +41,8 @@ def both(folder: Path, target: str, **options: Any) -> tuple[Any, Any]:
     ("target", "options"),
     [
         ("binary", {"weight": "weight", "categorical": ["k"]}),
-        ("count", {}),
+        ("count", {"exposure": "hours", "offset": "a", "loss": "poisson"}),
+        pytest.param("count", {}, marks=pytest.mark.exhaustive),
         pytest.param("label", {}, marks=pytest.mark.exhaustive),
     ],
 )
@@ -48,7 +51,7 @@ def test_model_scores_and_held_out_rows_are_those_of_memory(target: str, options
     assert "larger than memory: read once" in large.messages[0] and "larger" not in memory.messages[0]
     assert large.model.design.names == memory.model.design.names and large.model.classes == memory.model.classes
     assert large.kind == memory.kind and large.rows == memory.rows == ROWS
-    if not options:  # rows of weight 0 are read no further
+    if "weight" not in options:  # rows of weight 0 are read no further
         assert large.scored == memory.scored and large.how == memory.how  # the same rows, by their values
     np.testing.assert_allclose(large.model.coef, memory.model.coef, rtol=1e-5, atol=1e-7)
     for name, score in memory.scores.items():
@@ -119,6 +122,9 @@ def test_what_needs_all_rows_is_refused_with_the_way_out(capsys: Any, folder: Pa
         (["--missing", "drop"], "--missing indicate keeps such rows"),
         (["--loss", "pinball"], "has kinks, and the interior point method"),
         (["--scratch", folder / "none"], "is no folder"),
+        (["--offset", "none"], "none"),
+        (["--offset", "number"], "--offset is number, which is the target, the weight or the exposure already"),
+        (["--exposure", "a"], "an exposure is finite and above 0"),
     ):
         assert message in refusal(capsys, *base, *more)
     code, _, err = matchloss(capsys, *base[:4], "--memory", "much")

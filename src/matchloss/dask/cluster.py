@@ -193,5 +193,6 @@ def _joined(some: Sequence[Memory]) -> Memory:
     numbers = tuple(np.concatenate([part.rows.numbers[j] for part in some]) for j in range(first.rows.q))
     codes = np.concatenate([part.rows.codes for part in some])
     rows: TableRows = replace(first.rows, n=len(codes), numbers=numbers, codes=codes)
-    weight = None if first.weight is None else np.concatenate([part.weight for part in some if part.weight is not None])
-    return Memory(rows, np.concatenate([part.target for part in some]), weight)
+    lines = ([getattr(part, name) for part in some] for name in ("weight", "offset"))
+    weight, offset = (None if line[0] is None else np.concatenate(line) for line in lines)
+    return Memory(rows, np.concatenate([part.target for part in some]), weight, offset)

@@ -27,13 +27,16 @@ def fit(
     categorical: Collection[str] = (),
     drop: Collection[str] = (),
     missing: Missing = "error",
+    offset: str | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> E:
     """Fits the estimator to a Dask data frame whose rows stay with the workers; returns the estimator, fitted as by its own `fit`.
 
     `target` and `sample_weight` name columns; all others enter but those in `drop`. Columns named in `categorical`, text, booleans and
     categories become levels. `missing`: "error", or "indicate", which puts the mean where a number is missing, with an indicator, and
-    makes a level of a missing category. `client`: by default the one that is open. `progress` is told in a sentence what goes on.
+    makes a level of a missing category. `offset` names a column that is added to the raw predictions, such as the logarithm of an
+    exposure; predictions of a frame read it there. `client`: by default the one that is open. `progress` is told in a sentence what
+    goes on.
 
     Workers read each partition once and keep it in compact form, 10 to 40 bytes a row; the solver runs here, and a pass sends it
     coefficients and adds the sums that come back. The coefficients are those of a fit in memory to about 1e-12; the same number of
@@ -52,11 +55,11 @@ def fit(
     {'km': np.float64(2.0), 'by = car': np.float64(-1.0)}
     """
     bounds = refuse_kinks(estimator._suited(), estimator.method)
-    frames = frames_of(collection, [target, sample_weight, *categorical, *drop])
+    frames = frames_of(collection, [target, sample_weight, offset, *categorical, *drop])
     client, tell = watch.client_of(client), progress or (lambda text: None)
     tell(f"reading {len(frames)} partition{'s' if len(frames) != 1 else ''}")
     labels = isinstance(estimator, LinearClassifier)
-    spec = Spec(target, labels, sample_weight, tuple(categorical), tuple(drop), missing, bounds=bounds)
+    spec = Spec(target, labels, sample_weight, tuple(categorical), tuple(drop), missing, bounds, offset)
     found = read(client, frames, spec).learned
-    fit_source(estimator, found, Said(tell, found.source.rows.n))
+    fit_source(estimator, found, Said(tell, found.source.rows.n), offset)
     return estimator

@@ -80,7 +80,7 @@ def settled(made: Made, part: int, all_seen: Seen) -> Held:
     numbers, levels = ([name for name, found in here.items() if isinstance(found, kind)] for kind in (Numbers, Levels))
     place = [numbers.index(name) for name, found in there.items() if isinstance(found, Numbers)]
     coded = [(levels.index(name), _lookup(here[name], found)) for name, found in there.items() if isinstance(found, Levels)]
-    first = 1 + (own.spec.weight is not None)
+    first = own.spec.ahead
 
     def renumbered(piece: Arrays) -> list[np.ndarray]:
         y = piece[0] if target is None else target.take(piece[0])

@@ -10,7 +10,8 @@ from matchloss.dask import watch
 from matchloss.dask.cluster import read
 from matchloss.dask.frames import frames_of
 from matchloss.dask.tables import Collection
-from matchloss.fit.large import LOOKED_AT, Parting, Plan, refuse
+from matchloss.fit.large import LOOKED_AT, Plan, refuse
+from matchloss.fit.parting import Parting
 from matchloss.linear.from_files import Opened, Said
 from matchloss.linear.sources.learn import Place
 from matchloss.tables.frames import to_polars
@@ -35,7 +36,7 @@ def fit_on_cluster(
 ) -> FitResult:
     """A linear model of all rows of a Dask data frame, and the scores of one of a part of them on the rest, as `fit_large` has them."""
     refuse(given, model, "the rows of a Dask cluster stay with its workers")
-    frames = frames_of(collection, [target, given.weight])
+    frames = frames_of(collection, [target, given.weight, given.exposure, given.offset])
     rows = Collection(frames, watch.client_of(client), given.source or "the collection")
     tell("looking at some of the rows")
     plan = Plan.of(rows.sample(LOOKED_AT).table, rows.name, target, given, asked, settled)

@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import matchloss
 from matchloss.fit import measure
 from matchloss.fit.choice import settle
+from matchloss.fit.parting import Parting, Split, as_polars, parted
 from matchloss.fit.result import FitResult, Step
 from matchloss.fit.trained import known
 from matchloss.linear.from_files import HELD, Opened, Reading, bytes_of, opened, refuse_kinks, solve_source
 from matchloss.linear.model import Model
-from matchloss.linear.model import Reading as Columns
 from matchloss.linear.solve import Options, raw_of
 from matchloss.linear.sources.files import Table, Task, kind_of_file, places_of, table_of
-from matchloss.linear.sources.learn import Place, Spec
+from matchloss.linear.sources.learn import Spec
 from matchloss.linear.sources.memory import Memory
 from matchloss.models.kinds import LINEAR
 from matchloss.tables.crossfit import MAX_PASSES, describe_ridge, in_units, ridge
 from matchloss.tables.design import describe_columns, levels_of
 from matchloss.tables.diagrams import diagrams
 from matchloss.tables.errors import DataError
-from matchloss.tables.keys import Keys, Tally, as_target, held_out, label_text, placed, row_keys
+from matchloss.tables.keys import label_text
+from matchloss.tables.options import check_offset, told_of_offset
+from matchloss.tables.outside import WEIGHT
 from matchloss.tables.prepare import Prepared, prepare
 from matchloss.tables.read import STDIN, Read, pl, read_table
-from matchloss.tables.recode import as_learned
-from matchloss.tables.splits import FOLDS, asked_split
+from matchloss.tables.splits import asked_split
 from matchloss.tables.target import needed
 from matchloss.tables.words import plural
 from matchloss.urls import Location, Url, matching, stamp
@@ -45,7 +45,7 @@ LOOKED_AT, AT_LEAST = 200_000, 20_000  # rows of the sample, as many as memory l
 MOST_SCORED, SCORED = 1_000_000, 256  # rows; and the bytes that scores and pictures take of each
 VALUE = 32  # bytes that a value of a table takes while it is read, prepared and fitted in memory
 TEXT = {".gz": 20.0}  # bytes in memory for each of a file's; 4 for those that are not compressed
-FLAGS = {"rows": None, "folds": None, "exposure": None, "dates": "drop", "counts": None, "encoding": None}
+FLAGS = {"rows": None, "folds": None, "dates": "drop", "counts": None, "encoding": None}
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,8 @@ def fit_large(
     tell("looking at some of the rows")
     looked_at = files.memory // (HELD * VALUE * max(len(table.features), 1))
     plan = Plan.of(_some(table, min(LOOKED_AT, max(AT_LEAST, looked_at))), files.name, target, given, asked, settled)
-    table = replace(table_of(list(files.places), plan.spec), features=plan.split.columns)
-    tasks = [Task(task.key, _parted(task.batches, plan.parting)) for task in table.tasks]
+    table = replace(table_of(list(files.places), replace(plan.spec, weight=given.weight)), features=plan.split.columns)
+    tasks = [Task(task.key, parted(task.batches, plan.parting)) for task in table.tasks]
     penalty = plan.ridge(l2)
     about = {"loss": repr(plan.loss), "l2": penalty, "seed": given.seed}
     with opened(replace(table, tasks=tasks), plan.spec, replace(how, tell=tell), about) as rows:
@@ -142,76 +142,7 @@ def _some(table: Table, rows: int) -> pl.DataFrame:
     """A sample of so many rows, from all over the files."""
     tasks = [table.tasks[k] for k in np.unique(np.linspace(0, len(table.tasks) - 1, 16).astype(int))]
     frames = [batch for task in tasks if (batch := next(task.batches(rows // len(tasks)), None)) is not None]
-    return pl.concat([_frame(batch).head(rows // len(tasks)) for batch, _ in frames], how="vertical_relaxed")
-
-
-def _frame(batch: Any) -> pl.DataFrame:
-    """A batch in polars, its dictionaries as text."""
-    frame = batch if isinstance(batch, pl.DataFrame) else pl.DataFrame(pl.from_arrow(batch))
-    return frame.with_columns(pl.col(pl.Categorical).cast(pl.String))
-
-
-@dataclass(frozen=True)
-class Split:
-    """Which rows are held out: by their values alone, or by where they stand too if many rows are equal."""
-
-    columns: tuple[str, ...]
-    target: str
-    labels: bool
-    seed: int
-    distinct: bool
-
-    @classmethod
-    def of(cls, ready: Prepared, target: str, seed: int) -> Split:
-        """That of a table, by its sample."""
-        made = cls(tuple(ready.features.columns), target, bool(ready.target.classes), seed, True)
-        values = pl.Series(target, np.asarray(ready.target.values))
-        if ready.target.classes:
-            values = pl.Series(target, ready.target.classes)[values.cast(pl.Int64)]
-        keys = row_keys([*ready.features, values])
-        return replace(made, distinct=Tally.of(keys, held_out(keys, seed, FOLDS)).mostly_distinct(FOLDS))
-
-    def held(self, frame: pl.DataFrame, place: Place) -> NDArray[np.bool_]:
-        """Which rows of a batch are held out."""
-        keys: Keys = row_keys([*frame.select(self.columns), as_target(frame[self.target], self.labels)])
-        return held_out(keys if self.distinct else placed(keys, place.start, place.name), self.seed, FOLDS)
-
-
-@dataclass(frozen=True)
-class Parting:
-    """Takes batches apart: the rows learned from, and behind them those that are held out. Rows without target go."""
-
-    split: Split
-    weight: str | None
-    numbers: tuple[str, ...]
-    readings: Mapping[str, Columns]
-
-    def __call__(self, batch: Any, place: Place) -> Iterator[tuple[Any, Place]]:
-        """The two parts of an Arrow or polars table, without those that are empty."""
-        import pyarrow as pa
-
-        split = self.split
-        frame = as_learned(_frame(batch), place.name, self.numbers, self.readings, None, place.start)
-        columns = [*split.columns, split.target, *([] if self.weight is None else [self.weight])]
-        gone = frame[split.target].is_null()
-        if frame[split.target].dtype.is_float():
-            gone |= frame[split.target].is_nan().fill_null(False)
-        held = split.held(frame, place)
-        kept = frame if self.readings else batch  # whose dictionaries stay as they are
-        for part, chosen in enumerate((~held, held)):
-            at = np.flatnonzero(chosen & ~gone.to_numpy())
-            if len(at):
-                some = kept.select(columns)
-                here = pa.Array.from_buffers(pa.int64(), len(at), [None, pa.py_buffer(at)])  # pa.array would import pandas
-                yield some[at].to_arrow() if isinstance(some, pl.DataFrame) else some.take(here), replace(place, rows=at, part=part)
-
-
-Batches = Callable[[int], Iterator[tuple[Any, Place]]]
-
-
-def _parted(batches: Batches, parting: Parting) -> Batches:
-    """The batches of a task, each taken apart."""
-    return lambda rows: (part for batch, place in batches(rows) for part in parting(batch, place))
+    return pl.concat([as_polars(batch).head(rows // len(tasks)) for batch, _ in frames], how="vertical_relaxed")
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,37 +152,51 @@ class Plan:
     ready: Prepared
     loss: Loss
     why: str
-    spec: Spec
+    spec: Spec  # of the rows that `parting` makes
     split: Split
+    given: options.Options
 
     @classmethod
     def of(cls, some: pl.DataFrame, source: str, target: str, given: options.Options, asked: Loss | None, settled: bool) -> Plan:
         """From the rows of a sample of the table that is called `source`."""
-        take = needed([] if asked is None else [asked])
+        check_offset(given, some, target, given.weight, source)
+        aside = [] if given.offset is None else [given.offset]
         ready = prepare(
-            some, target, source=source, keep=given.keep, drop=given.drop, categorical=given.categorical, take=take, weight=given.weight
+            some,
+            target,
+            source=source,
+            keep=given.keep,
+            drop=[*given.drop, *aside],
+            categorical=given.categorical,
+            take=needed([] if asked is None else [asked]),
+            weight=given.weight,
+            exposure=given.exposure,
         )
-        ready = replace(ready, missing=given.missing)
+        said = [told_of_offset(name) for name in aside]
+        ready = replace(ready, missing=given.missing, said=(*ready.said, *said))
         loss, why = settle(asked, settled, ready.target)
         bounds, labels = refuse_kinks(loss), bool(ready.target.classes)
-        entering = ready.features.columns
+        read = {*ready.features.columns, target, given.weight, given.exposure, given.offset}
         spec = Spec(
             target,
             labels=labels,
-            weight=given.weight,
+            weight=given.weight if given.exposure is None else WEIGHT,
             categorical=tuple(ready.levels),
-            drop=tuple(name for name in some.columns if name not in entering and name not in (target, given.weight)),
+            drop=tuple(name for name in some.columns if name not in read),
             missing=given.missing,  # pyright: ignore[reportArgumentType]
             bounds=None if labels else bounds,
+            offset=given.offset,
         )
-        return cls(ready, loss, why, spec, Split.of(ready, target, given.seed))
+        return cls(ready, loss, why, spec, Split.of(ready, target, given.seed), given)
 
     @property
     def parting(self) -> Parting:
         """How batches are taken apart."""
         levels = self.ready.levels
-        numbers = tuple(column.name for column in self.ready.features if column.dtype.is_numeric() and column.name not in levels)
-        return Parting(self.split, self.spec.weight, numbers, self.ready.readings)
+        numbers = [column.name for column in self.ready.features if column.dtype.is_numeric() and column.name not in levels]
+        given = self.given
+        numbers += [name for name in (given.exposure, given.offset) if name is not None]
+        return Parting(self.split, given.weight, given.exposure, given.offset, tuple(numbers), self.ready.readings)
 
     def ridge(self, l2: float | None) -> float:
         """The ridge that is asked for, or else the one of a comparison."""
@@ -318,7 +263,7 @@ def _result(plan: Plan, where: str, classes: tuple[str, ...], fits: _Fits, kept_
     """The result, from the scores of the rows that are held out."""
     ready, loss, split, source = plan.ready, plan.loss, plan.split, plan.ready.source
     found, held, design, seen = fits.whole, fits.scored(), fits.rows.found.design, fits.rows.seen
-    raw = raw_of(held.rows, fits.part.intercept, fits.part.coef, fits.part.centre)
+    raw = raw_of(held.rows, fits.part.intercept, fits.part.coef, fits.part.centre, held.offset)
     more = {} if fits.outputs is None else {"n_classes": fits.outputs}
     constant = np.broadcast_to(np.asarray(loss.best_constant(*fits.learned.targets(), **more), np.float64), raw.shape)
     scores, beside = (measure.scores(loss, fits.kind, z[None], held.target, held.weight) for z in (raw, constant))
@@ -352,7 +297,9 @@ def _result(plan: Plan, where: str, classes: tuple[str, ...], fits: _Fits, kept_
         source=source,
         kind=fits.kind,
         why=plan.why,
-        model=Model(loss, design, found.intercept, found.coef, ready.target.name, fits.kind, classes, about, ready.readings),
+        model=Model(
+            loss, design, found.intercept, found.coef, ready.target.name, fits.kind, classes, about, ready.readings, offset=given.offset
+        ),
         rows=seen.read,
         dropped=seen.read - seen.rows,
         scored=scored,

@@ -122,7 +122,7 @@ def fit(
         source, keep, drop, categorical, counts, exposure, weight, dates, missing, rows, encoding, split, folds, seed, formula, offset
     )
     if spread or (files is not None and files.larger()):
-        told = {"--summary": summary, "--l1": l1, "--formula": formula, "--offset": offset}
+        told = {"--summary": summary, "--l1": l1, "--formula": formula}
         wrong = next((option for option, given in told.items() if given), None)
         if wrong:
             where = "the rows of a Dask cluster stay with its workers" if spread else "this one is larger than --memory"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,7 +35,8 @@ def model_of(estimator: Any, target: str) -> Model:
     if classes is not None:
         single = len(coef) == 1
         intercept, coef = (intercept[0], coef[0]) if single else (intercept, np.ascontiguousarray(coef.T))
-    return made(estimator.loss_, design, intercept, coef, target, classes, about, getattr(estimator, "formula_", None))
+    found = made(estimator.loss_, design, intercept, coef, target, classes, about, getattr(estimator, "formula_", None))
+    return replace(found, offset=estimator._offset_column)
 
 
 def made(

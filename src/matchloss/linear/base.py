@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import matchloss as ml
 from matchloss.engine.arrays import as_weight
 from matchloss.linear.as_model import model_of
-from matchloss.linear.columns import is_frame
+from matchloss.linear.columns import is_frame, offset_in
 from matchloss.linear.inputs import column_labels, numbers, refuse_infinite, refuse_mapping
 from matchloss.linear.methods import descends
 from matchloss.linear.model import write_model
@@ -50,6 +50,7 @@ class Linear(BaseEstimator):
     design_: Design | None
     formula_: Terms
     loss_: Loss
+    _offset_column: str | None = None  # the name of a column of the frame that was fitted to
 
     def __init__(
         self,
@@ -143,7 +144,8 @@ class Linear(BaseEstimator):
 
     def _learn(self, X: Any, y: Any, sample_weight: Any) -> tuple[TableRows, NDArray[Any] | None]:
         """The rows of X, checked to be as many as y's, and the weights; sets scikit-learn's attributes about the columns."""
-        self.__dict__.pop("formula_", None)  # of an earlier fit
+        for name in ("formula_", "_offset_column"):  # of an earlier fit
+            self.__dict__.pop(name, None)
         refuse_mapping("X", X, TABLE)
         refuse_mapping("y", y, "an array, a list or a column")
         refuse_mapping("sample_weight", sample_weight, "a number >= 0 a row")
@@ -203,6 +205,7 @@ class Linear(BaseEstimator):
         categorical: Collection[str] = (),
         drop: Collection[str] = (),
         missing: Missing = "error",
+        offset: str | None = None,
         memory: int | str | None = None,
         scratch: str | Path | None = None,
         checkpoint: str | Path | None = None,
@@ -214,7 +217,8 @@ class Linear(BaseEstimator):
         `data`: a path, a folder, a pattern or a list of paths (Parquet, Arrow, CSV, CSV in gzip), or batches of frames of any library, as
         an iterator or as a function that returns one. `target` and `sample_weight` name columns; all others enter but those in `drop`.
         Columns named in `categorical`, text, booleans and categories become levels. `missing`: "error", or "indicate", which puts the
-        mean where a number is missing, with an indicator, and makes a level of a missing category.
+        mean where a number is missing, with an indicator, and makes a level of a missing category. `offset` names a column that is added
+        to the raw predictions, such as the logarithm of an exposure; predictions of a frame, and of a saved model, read it there.
 
         The files are read once. `memory`, such as "2GB", is how much the rows may take, by default half of what is free; what is larger
         goes to a file in the folder `scratch`, by default that for temporary files, in 10 to 40 bytes a row, and every pass reads it.
@@ -239,7 +243,7 @@ class Linear(BaseEstimator):
 
         if not self._plain():
             raise ValueError("fit_files takes a ridge or no penalty; l1, penalty_factor and bounds need the rows in memory: fit")
-        asked = Spec(target, isinstance(self, ClassifierMixin), sample_weight, tuple(categorical), tuple(drop), missing)
+        asked = Spec(target, isinstance(self, ClassifierMixin), sample_weight, tuple(categorical), tuple(drop), missing, offset=offset)
         how = Reading(memory, scratch, checkpoint, resume, progress or (lambda text: None))
         fit_files(self, data, asked, how)
         return self
@@ -316,6 +320,15 @@ class Linear(BaseEstimator):
             return of_matrix(X)
         refuse_infinite(X)
         return of_array(X)
+
+    def _read(self, X: Any, offset: Any) -> tuple[TableRows, Any]:
+        """The rows of X for prediction, and their offset: that of its own column, if the fit had one and no other is given."""
+        rows, column = self._rows(X), self._offset_column
+        if offset is not None or column is None:
+            return rows, offset
+        if not is_frame(X):
+            raise ValueError(f'the model has the offset "{column}", a column of its table: pass offset=, or a data frame that has it')
+        return rows, offset_in(X, column)
 
     def _raw_of(self, rows: TableRows, intercept: Any, coef: Floats, offset: Any = None) -> Floats:
         centre = getattr(self, "_centre", None)

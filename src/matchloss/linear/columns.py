@@ -131,6 +131,16 @@ def open_table(frame: Any) -> Table:
     return Table(table, labels)
 
 
+def offset_in(frame: Any, name: str) -> NDArray[Any]:
+    """The numbers of a frame's column that are added to raw predictions; ColumnError if it is not there, or holds something else."""
+    table = open_table(frame)
+    table.require([name])
+    found = table.read(name, as_levels=False)
+    if isinstance(found, Coded):
+        raise ColumnError(f'the offset "{name}" has the type {found.type}; offsets are numbers')
+    return found
+
+
 def is_frame(x: Any) -> bool:
     """Whether x is a table with named columns, of whatever library."""
     return not isinstance(x, np.ndarray) and (hasattr(x, "columns") or hasattr(x, "column_names"))

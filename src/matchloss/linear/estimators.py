@@ -102,11 +102,13 @@ class LinearRegressor(RegressorMixin, Linear):
         return loss
 
     def predict(self, X: Any, offset: Any = None) -> Floats:
-        """Predictions (n,) in the target's units: loss.predict(raw), raw = X coef + intercept + offset; without an offset 0 is added.
+        """Predictions (n,) in the target's units: loss.predict(raw), raw = X coef + intercept + offset.
+
+        Without an offset 0 is added, or the column of X that the fit was told of by its name.
 
         ColumnError if a column of the training data is missing from X.
         """
-        rows = self._rows(X)
+        rows, offset = self._read(X, offset)
         return np.asarray(self.loss_.predict(self._raw_of(rows, self.intercept_, self.coef_, offset)))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None, offset: Any = None) -> float:
@@ -254,7 +256,7 @@ class LinearClassifier(ClassifierMixin, Linear):
         return for_classes(loss, self.classes_.tolist(), type(self).__name__)
 
     def _raw(self, X: Any, offset: Any) -> Floats:
-        rows = self._rows(X)
+        rows, offset = self._read(X, offset)
         if len(self.coef_) == 1:
             return self._raw_of(rows, self.intercept_[0], self.coef_[0], offset)
         return self._raw_of(rows, self.intercept_, np.ascontiguousarray(self.coef_.T), offset)

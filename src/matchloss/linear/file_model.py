@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ def fit_files(
     categorical: Collection[str] = (),
     drop: Collection[str] = (),
     missing: Missing = "error",
+    offset: str | None = None,
     memory: int | str | None = None,
     scratch: str | Path | None = None,
     checkpoint: str | Path | None = None,
@@ -68,7 +70,7 @@ def fit_files(
     labels = bool({"binary", "multiclass"}.intersection(loss.suits)) if labels is None else labels
     if not labels and loss.family == "simplex":
         raise ValueError(f"{loss.name} is a loss of labels; labels=False is for a target that is a number")
-    spec = Spec(target, labels, sample_weight, tuple(categorical), tuple(drop), missing)
+    spec = Spec(target, labels, sample_weight, tuple(categorical), tuple(drop), missing, offset=offset)
     how = Reading(memory, scratch, checkpoint, resume, progress or (lambda text: None))
 
     def settled(classes: tuple[Any, ...]) -> Loss:
@@ -79,4 +81,4 @@ def fit_files(
         warnings.warn(message, stacklevel=2)
     about = {"l2": l2, "fit_intercept": bool(fit_intercept), "tol": tol, **{name: getattr(ended, name) for name in ENDED}}
     classes = np.array(found.classes) if labels else None
-    return made(chosen, found.design, ended.intercept, ended.coef, target, classes, about)
+    return replace(made(chosen, found.design, ended.intercept, ended.coef, target, classes, about), offset=offset)

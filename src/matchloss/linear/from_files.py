@@ -106,13 +106,15 @@ def opened(table: Table, spec: Spec, how: Reading, about: Mapping[str, Any]) -> 
 def fit_files(estimator: Linear, data: Any, spec: Spec, how: Reading) -> None:
     """Fits the estimator to tables in files; see its `fit_files`."""
     _take(estimator, *fit_table(estimator._suited(), data, spec, how, _options(estimator), estimator._settled))
+    estimator._offset_column = spec.offset
 
 
-def fit_source(estimator: Linear, found: Learned, said: Callable[[Log], None] | None = None) -> None:
-    """Fits the estimator to a source of rows that were read, and sets its attributes as `fit` does."""
+def fit_source(estimator: Linear, found: Learned, said: Callable[[Log], None] | None = None, offset: str | None = None) -> None:
+    """Fits the estimator to a source of rows that were read, and sets its attributes as `fit` does; `offset`: the name of its column."""
     refuse_kinks(estimator._suited(), estimator.method)
     loss = estimator._settled(found.classes)
     _take(estimator, loss, found, solve_learned(loss, found, _options(estimator), said))
+    estimator._offset_column = offset
 
 
 def _options(estimator: Linear) -> Options:
@@ -161,6 +163,8 @@ def solve_source(
     loss: Loss, source: Source, options: Options, outputs: int | None, names: Sequence[str], said: Callable[[Log], None] | None = None
 ) -> Solution:
     """`solve` for the rows of a source, labels 0..K-1 for a loss with `outputs` = K."""
+    if outputs is not None and source.shifted:
+        raise UsageError(f"an offset column is for one raw prediction a row; {loss.name} of {outputs} classes has {outputs}")
     if outputs is not None and options.method == "newton":
         raise NotInMemory('method="newton" of several classes needs all rows in memory; method="auto" takes another')
     return minimise(of_source(loss, source, float(options.l2), outputs, bool(options.fit_intercept)), options, names, said)
@@ -340,6 +344,7 @@ def _journal(spec: Spec, table: Table, how: Reading, about: Mapping[str, Any]) -
         "categorical": list(spec.categorical),
         "drop": list(spec.drop),
         "missing": spec.missing,
+        "offset": spec.offset,
         "files": [list(stamp) for stamp in table.stamps],
     }
     journal = Journal(Path(how.checkpoint or ""), whole, how.tell)

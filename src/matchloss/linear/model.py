@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.files import replacing, strict_json
-from matchloss.linear.columns import open_table
+from matchloss.linear.columns import offset_in
 from matchloss.linear.file_parts import (
     HEAD,
     ModelError,
@@ -74,7 +74,7 @@ class Model:
         from matchloss.linear.solve import raw_of
 
         rows = self.design.rows(frame if self.formula is None else self.formula.expanded(frame))
-        offset = None if self.offset is None else open_table(frame).read(self.offset, as_levels=False)
+        offset = None if self.offset is None else offset_in(frame, self.offset)
         return raw_of(rows, self.intercept, self.coef, offset=offset), dict(rows.unseen)
 
     def predict(self, frame: Any) -> tuple[Floats, dict[str, int]]:

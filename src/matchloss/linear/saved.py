@@ -49,6 +49,7 @@ def load(path: str | Path, loss: type[Loss] | None = None) -> Any:
         made.feature_names_in_ = np.array(names, dtype=object)
     if found.formula is not None:
         made.formula_ = found.formula
+    made._offset_column = found.offset
     for name in ENDED:
         setattr(made, ENDED[name], about.get(name))
     if isinstance(made, LinearClassifier):

@@ -74,10 +74,7 @@ def study(data: Any, target: str, options: Options, losses: Sequence[Loss], tell
         keep = columns_of(options.formula, read.table, target)
         drop |= others(keep, read.table, (target, weight, options.exposure))
         missing = "drop" if missing == "indicate" else missing  # a formula has no indicators
-    if options.offset is not None:
-        require_columns(read.table, [options.offset], options.source or read.name)
-        if options.offset in (target, weight, options.exposure):
-            raise DataError(f"--offset is {options.offset}, which is the target, the weight or the exposure already")
+    check_offset(options, read.table, target, weight, options.source or read.name)
     ready = prepare(
         read,
         target,
@@ -99,12 +96,26 @@ def study(data: Any, target: str, options: Options, losses: Sequence[Loss], tell
         ready, terms = with_formula(ready, options.formula)
         said.append(f"The columns are the terms of {options.formula}, as --formula says.")
     if options.offset is not None:
-        said.append(f"{options.offset} is added to the raw predictions, as --offset says; the constant is without it.")
+        said.append(told_of_offset(options.offset))
     told = {*options.drop, *filter(None, [way.column])}
     ready = replace(ready, said=(*ready.said, *said), columns=tuple(c for c in ready.columns if c.role != "dropped" or c.name in told))
     split = split_of(ready, read.table, way, options.folds, options.seed)
     offset = None if options.offset is None else offsets_of(read.table[options.offset], ready.rows)
     return Study(ready, split, describe(split, way, options.seed), terms, offset, options.offset)
+
+
+def check_offset(options: Options, table: pl.DataFrame, target: str, weight: str | None, source: str) -> None:
+    """DataError for an offset that is no column of the table, or one that is something else already."""
+    if options.offset is None:
+        return
+    require_columns(table, [options.offset], source)
+    if options.offset in (target, weight, options.exposure):
+        raise DataError(f"--offset is {options.offset}, which is the target, the weight or the exposure already")
+
+
+def told_of_offset(offset: str) -> str:
+    """What a person is told of an offset."""
+    return f"{offset} is added to the raw predictions, as --offset says; the constant is without it."
 
 
 def _weighted(read: Read, weight: Any) -> tuple[Read, str | None]:

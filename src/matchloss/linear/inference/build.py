@@ -59,8 +59,9 @@ def infer(
         tuple(str(label) for label in getattr(estimator, "classes_", [])),
         getattr(estimator, "_diverging", ()),
     )
-    made = infer_rows(fit, estimator._rows(X), target, sample_weight, offset, weights, kind, groups)
-    made.backend, made.reads = library_of(X), estimator._rows
+    rows, offset = estimator._read(X, offset)
+    made = infer_rows(fit, rows, target, sample_weight, offset, weights, kind, groups)
+    made.backend, made.reads = library_of(X), estimator._read
     return made
 
 

@@ -69,7 +69,7 @@ class Inference(Estimates):
     kind: Kind = "fisher"
     groups: Any = None
     notes: tuple[str, ...] = ()
-    reads: Callable[[Any], TableRows] | None = None  # the rows of new data, as the model reads them
+    reads: Callable[[Any, Any], tuple[TableRows, Any]] | None = None  # the rows of new data and their offset, as the model reads them
     columns: dict[str, list[int]] = field(default_factory=dict)  # the coefficients of each column of X
     _covariances: dict[str, Floats] = field(default_factory=dict, repr=False)
 
@@ -186,7 +186,7 @@ class Inference(Estimates):
         kind = self.kind if kind is None else kind
         groups = self.groups if groups is None else groups
         assert self.reads is not None
-        rows = self.reads(X)
+        rows, offset = self.reads(X, offset)
         return predictions(self, rows, offset, self._centred_covariance(kind, groups), self._quantile(alpha, kind), alpha, observations)
 
     def residuals(self, kind: str = "deviance", seed: int = 0) -> Floats:

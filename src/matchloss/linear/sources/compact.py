@@ -45,13 +45,18 @@ class Compact:
     weighted: bool = False
     order: tuple[int, ...] | None = None  # of the columns of codes; None: as they are stored
     unit: Floats | None = None  # (q,): the numbers are divided by it
-    shifted = False
+    shifted: bool = False  # whether rows have offsets
     watch: Callable[[int], None] | None = None  # told how many rows a pass has read
 
     @property
     def narrow(self) -> bool:
         """Whether all codes fit in a byte, so that kernels read them as they are stored."""
         return max(self.rows.levels, default=0) <= 256
+
+    @property
+    def ahead(self) -> int:
+        """How many stored arrays stand ahead of the numbers."""
+        return 1 + self.weighted + self.shifted
 
     def total(self) -> float:
         """The sum of the weights, summed as NumPy sums an array of them."""
@@ -100,28 +105,33 @@ class Compact:
         height, kind = min(height, stop - start), np.uint8 if self.narrow else np.int32
         x, codes = np.empty((height, self.rows.q)), np.empty((height, len(self.rows.levels)), kind)
         y = np.empty(height, np.float64 if self.labels is None else self.labels.dtype)
-        w = np.empty(height) if self.weighted else None
+        w, offset = (np.empty(height) if there else None for there in (self.weighted, self.shifted))
         filled, at = 0, start
         for piece in self.store.pieces(start, stop):
             a, n = 0, len(piece[0])
             while a < n:
                 b = min(n, a + height - filled)
-                self._fill([array[a:b] for array in piece], x, codes, y, w, filled)
+                self._fill([array[a:b] for array in piece], x, codes, y, w, offset, filled)
                 filled, at, a = filled + b - a, at + b - a, b
                 if filled == height or at == stop:
-                    yield Block(at - filled, at, x[:filled], codes[:filled], y[:filled], None if w is None else w[:filled])  # pyright: ignore[reportArgumentType]
+                    some = (None if line is None else line[:filled] for line in (w, offset))
+                    yield Block(at - filled, at, x[:filled], codes[:filled], y[:filled], *some)  # pyright: ignore[reportArgumentType]
                     filled = 0
 
-    def _fill(self, piece: Arrays, x: Floats, codes: NDArray[Any], y: NDArray[Any], w: Floats | None, at: int) -> None:
+    def _fill(
+        self, piece: Arrays, x: Floats, codes: NDArray[Any], y: NDArray[Any], w: Floats | None, offset: Floats | None, at: int
+    ) -> None:
         """Writes some stored rows into the arrays of a block, from row `at` on."""
-        there, first = slice(at, at + len(piece[0])), 1 if w is None else 2
+        there = slice(at, at + len(piece[0]))
         if self.labels is None:
             y[there] = piece[0]
         else:
             self.labels.take(piece[0], out=y[there], mode="clip")
         if w is not None:
             w[there] = piece[1]
-        self._fill_numbers(piece[first:-1], x[there])
+        if offset is not None:
+            offset[there] = piece[self.ahead - 1]
+        self._fill_numbers(piece[self.ahead : -1], x[there])
         if self.order is None:
             codes[there] = piece[-1]
         else:
@@ -165,14 +175,18 @@ class Compact:
         some = Every(self.store, step, first)
         found = [[array.copy() for array in piece] for piece in some.pieces(0, some.n)]
         columns = [np.concatenate(parts) for parts in zip(*found, strict=True)]
-        n, first = len(columns[0]), 2 if self.weighted else 1
+        n = len(columns[0])
         x = np.empty((n, self.rows.q))
-        replace(self, rows=replace(self.rows, shift=None))._fill_numbers(columns[first:-1], x)
+        replace(self, rows=replace(self.rows, shift=None))._fill_numbers(columns[self.ahead : -1], x)
         codes = columns[-1] if self.order is None else columns[-1][:, self.order]
         numbers = tuple(np.ascontiguousarray(x[:, j]) for j in range(self.rows.q))
         rows = replace(self.rows, n=n, numbers=numbers, codes=np.ascontiguousarray(codes, np.int32))
-        weight = np.ascontiguousarray(columns[1], np.float64) if self.weighted else None
-        return Memory(rows, self._targets(columns[0]), weight)
+        return Memory(
+            rows,
+            self._targets(columns[0]),
+            np.ascontiguousarray(columns[1], np.float64) if self.weighted else None,
+            np.ascontiguousarray(columns[self.ahead - 1], np.float64) if self.shifted else None,
+        )
 
     def every(self, step: int) -> Compact:
         """Every step-th row, read anew in each pass."""
@@ -265,7 +279,7 @@ def learned(seen: Seen, store: Store, mean: Mean | None = None) -> Learned:
             design.append(Number(name))
         else:
             k = next(k for k, other in enumerate(stored) if other is found)
-            fill = (mean or mean_of)(name, store, found, k + 1 + weighted, weighted)
+            fill = (mean or mean_of)(name, store, found, k + seen.spec.ahead, weighted)
             design.append(Number(name, fill, indicator=found.gaps > 0))
     made = Design(tuple(design))
     numbers = tuple(Entering(c.fill, c.indicator) for c in made.columns if isinstance(c, Number))
@@ -275,7 +289,10 @@ def learned(seen: Seen, store: Store, mean: Mean | None = None) -> Learned:
         labels = np.empty(len(classes), np.int64)
         labels[[seen.target.codes[c] for c in classes]] = np.arange(len(classes))
     ends = tuple((found.low, found.high) for found in stored)
-    return Learned(made, classes, Compact(_shape(store.n, made, seen), store, numbers, ends, seen.target, labels, weighted))
+    shifted = seen.spec.offset is not None
+    return Learned(
+        made, classes, Compact(_shape(store.n, made, seen), store, numbers, ends, seen.target, labels, weighted, shifted=shifted)
+    )
 
 
 def _shape(n: int, design: Design, seen: Seen) -> TableRows:

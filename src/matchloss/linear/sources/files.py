@@ -132,7 +132,7 @@ def _of_files(places: list[Location], spec: Spec, checked: bool) -> Table:
 def _go_together(one: tuple[str, pa.Schema], other: tuple[str, pa.Schema], spec: Spec) -> None:
     """ColumnError where a file lacks a column of the first, has one more, or holds text where that has numbers."""
     (first, here), (path, there) = one, other
-    wanted = [spec.target, *([] if spec.weight is None else [spec.weight]), *spec.features(here.names)]
+    wanted = [*spec.asked, *spec.features(here.names)]
     for name in wanted:
         if name not in there.names:
             raise ColumnError(f'{path} has no column "{name}"' + (f"; {first} has one" if name in here.names and path != first else ""))

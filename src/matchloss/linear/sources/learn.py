@@ -35,10 +35,21 @@ class Spec:
     drop: tuple[str, ...] = ()
     missing: Missing = "error"
     bounds: tuple[float, float, str] | None = None  # the least and the greatest target, if it is a number, and these in words
+    offset: str | None = None
+
+    @property
+    def ahead(self) -> int:
+        """How many arrays of a piece stand ahead of its numbers: the target, the weight and the offset."""
+        return 1 + (self.weight is not None) + (self.offset is not None)
+
+    @property
+    def asked(self) -> list[str]:
+        """The columns besides the features."""
+        return [name for name in (self.target, self.weight, self.offset) if name is not None]
 
     def features(self, names: Collection[str]) -> list[str]:
         """The features among these columns, in their order."""
-        aside = {self.target, self.weight, *self.drop}
+        aside = {self.target, self.weight, self.offset, *self.drop}
         return [name for name in names if name not in aside]
 
 
@@ -118,11 +129,14 @@ class Seen:
         kept: NDArray[np.intp] | None = None
         weight = None
         if spec.weight is not None:
-            weight = self._weights(read(batch, spec.weight, False), place)
+            weight = self._amounts("sample_weight", spec.weight, batch, place)
             kept = np.flatnonzero(weight > 0) if not (weight > 0).all() else None
         arrays = [self._target(read(batch, spec.target, spec.labels), place, kept)]
         if weight is not None:
             arrays.append(weight if kept is None else weight[kept])
+        if spec.offset is not None:
+            offset = self._amounts("offset", spec.offset, batch, place)
+            arrays.append(offset if kept is None else offset[kept])
         numbers: list[NDArray[Any]] = []
         codes: list[tuple[Coded, NDArray[Any]]] = []
         for name, (kind, _) in self.kinds.items():  # in the order of the first table
@@ -146,10 +160,10 @@ class Seen:
         if twice is not None:
             raise ColumnError(f'{place.name} has two columns "{twice}": give each a name of its own')
         self.expect(features, place.name)
-        if self.kinds.keys() == set(features) and self.spec.target in names:
+        if self.kinds.keys() == set(features) and set(self.spec.asked) <= set(names):
             return
         first = next(iter(self.kinds.values()), ("", place.name))[1]
-        for name in (self.spec.target, *self.kinds):
+        for name in (*self.spec.asked, *self.kinds):
             if name not in names:
                 raise ColumnError(f'{place.name} has no column "{name}"' + (f"; {first} has one" if name in self.kinds else ""))
         more = next(name for name in features if name not in self.kinds)
@@ -197,16 +211,18 @@ class Seen:
         with _lock:
             return self.columns.setdefault(name, kind())
 
-    def _weights(self, found: NDArray[Any] | Coded, place: Place) -> NDArray[np.float64]:
-        name = f'sample_weight, column "{self.spec.weight}"'
+    def _amounts(self, what: str, column: str, batch: Any, place: Place) -> NDArray[np.float64]:
+        """The weights, or the offsets, of the rows of a batch."""
+        name, found = f'{what}, column "{column}"', read(batch, column, False)
         if isinstance(found, Coded):
-            raise ColumnError(f"{name}, has the type {found.type} in {place.name}; weights are numbers")
-        weight = np.ascontiguousarray(found, np.float64)
-        bad = ~((weight >= 0) & (weight < np.inf))
+            raise ColumnError(f"{name}, has the type {found.type} in {place.name}; {what.removeprefix('sample_')}s are numbers")
+        values = np.ascontiguousarray(found, np.float64)
+        bad = ~np.isfinite(values) if what == "offset" else ~((values >= 0) & (values < np.inf))
         if bad.any():
             i = int(bad.argmax())
-            raise ColumnError(f"{name}, is {weight[i]} in {place.row(i)}; a weight is finite and at least 0")
-        return weight
+            allowed = "an offset is finite" if what == "offset" else "a weight is finite and at least 0"
+            raise ColumnError(f"{name}, is {values[i]} in {place.row(i)}; {allowed}")
+        return values
 
     def _target(self, found: NDArray[Any] | Coded, place: Place, kept: NDArray[np.intp] | None) -> NDArray[Any]:
         name = self.spec.target

@@ -70,7 +70,7 @@ class Scratch:
     size: int = 0
     found: list[Piece] = field(default_factory=list)
     starts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, np.int64))
-    _lock: Any = field(default_factory=threading.Lock)
+    _lock: Any = field(default_factory=threading.RLock)  # the collector may end a reading in a thread that holds it
     _buffers: list[bytearray] = field(default_factory=list)
 
     @property

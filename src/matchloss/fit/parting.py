@@ -1,0 +1,109 @@
+"""Rows of batches taken apart: those that are learned from, and those that are held out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matchloss.linear.model import Reading
+from matchloss.linear.sources.learn import Place
+from matchloss.tables.errors import DataError
+from matchloss.tables.keys import Keys, Tally, as_target, held_out, placed, row_keys
+from matchloss.tables.outside import WEIGHT
+from matchloss.tables.prepare import Prepared
+from matchloss.tables.read import pl
+from matchloss.tables.recode import as_learned
+from matchloss.tables.splits import FOLDS
+from matchloss.tables.weights import exposures_of, weights_of
+
+
+def as_polars(batch: Any) -> pl.DataFrame:
+    """A batch in polars, its dictionaries as text."""
+    frame = batch if isinstance(batch, pl.DataFrame) else pl.DataFrame(pl.from_arrow(batch))
+    return frame.with_columns(pl.col(pl.Categorical).cast(pl.String))
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which rows are held out: by their values alone, or by where they stand too if many rows are equal."""
+
+    columns: tuple[str, ...]
+    target: str
+    labels: bool
+    seed: int
+    distinct: bool
+
+    @classmethod
+    def of(cls, ready: Prepared, target: str, seed: int) -> Split:
+        """That of a table, by its sample."""
+        made = cls(tuple(ready.features.columns), target, bool(ready.target.classes), seed, True)
+        values = pl.Series(target, np.asarray(ready.target.values))
+        if ready.target.classes:
+            values = pl.Series(target, ready.target.classes)[values.cast(pl.Int64)]
+        keys = row_keys([*ready.features, values])
+        return replace(made, distinct=Tally.of(keys, held_out(keys, seed, FOLDS)).mostly_distinct(FOLDS))
+
+    def held(self, frame: pl.DataFrame, place: Place) -> NDArray[np.bool_]:
+        """Which rows of a batch are held out."""
+        keys: Keys = row_keys([*frame.select(self.columns), as_target(frame[self.target], self.labels)])
+        return held_out(keys if self.distinct else placed(keys, place.start, place.name), self.seed, FOLDS)
+
+
+@dataclass(frozen=True)
+class Parting:
+    """Takes batches apart: the rows learned from, and behind them those that are held out. Rows without target go."""
+
+    split: Split
+    weight: str | None
+    exposure: str | None  # the target is divided by it, and it is, or multiplies, the weight, which becomes WEIGHT
+    offset: str | None
+    numbers: tuple[str, ...]
+    readings: Mapping[str, Reading]
+
+    def __call__(self, batch: Any, place: Place) -> Iterator[tuple[Any, Place]]:
+        """The two parts of an Arrow or polars table, without those that are empty."""
+        import pyarrow as pa
+
+        split = self.split
+        frame = as_learned(as_polars(batch), place.name, self.numbers, self.readings, None, place.start)
+        gone = frame[split.target].is_null()
+        if frame[split.target].dtype.is_float():
+            gone |= frame[split.target].is_nan().fill_null(False)
+        weight = self.weight
+        if self.exposure is not None:
+            frame, weight = _per(frame, split.target, self.exposure, weight, gone, place), WEIGHT
+        columns = [*split.columns, split.target, *(name for name in (weight, self.offset) if name is not None)]
+        held = split.held(frame, place)
+        kept = frame if self.readings or self.exposure else batch  # whose dictionaries stay as they are
+        for part, chosen in enumerate((~held, held)):
+            at = np.flatnonzero(chosen & ~gone.to_numpy())
+            if len(at):
+                some = kept.select(columns)
+                here = pa.Array.from_buffers(pa.int64(), len(at), [None, pa.py_buffer(at)])  # pa.array would import pandas
+                yield some[at].to_arrow() if isinstance(some, pl.DataFrame) else some.take(here), replace(place, rows=at, part=part)
+
+
+def _per(frame: pl.DataFrame, target: str, exposure: str, weight: str | None, gone: pl.Series, place: Place) -> pl.DataFrame:
+    """The frame with the target as a rate, and its rows weighted by their exposures in a column WEIGHT; rows without a target by 1."""
+    there = np.flatnonzero(~gone.to_numpy())
+    amount, times = np.ones(frame.height), np.ones(frame.height)
+    try:
+        amount[there] = exposures_of(frame[exposure].filter(~gone), place.start + there)
+        if weight is not None:
+            times[there] = weights_of(frame[weight].filter(~gone), place.start + there, whole=False)
+    except DataError as error:
+        raise DataError(f"{place.name}: {error}") from error
+    rate = frame[target].cast(pl.Float64) / pl.Series(amount)
+    return frame.with_columns(rate.alias(target), pl.Series(WEIGHT, amount * times))
+
+
+Batches = Callable[[int], Iterator[tuple[Any, Place]]]
+
+
+def parted(batches: Batches, parting: Parting) -> Batches:
+    """The batches of a task, each taken apart."""
+    return lambda rows: (part for batch, place in batches(rows) for part in parting(batch, place))
