@@ -16,6 +16,7 @@ import torch.nn.functional as F
 
 import matchloss as ml
 from audit_checking import found, ran
+from matchloss.audit.checks import _forks
 from sweeps import sweep
 
 N: dict[str, Any] = {"kind": "regression", "framework": "numpy", "order": "prediction, target"}
@@ -113,7 +114,8 @@ def test_what_is_not_pure(loss: Callable[..., Any], severity: str, words: str) -
     assert any(f.severity == severity and words in f.message for f in findings), findings
 
 
-def test_a_child_that_does_not_return() -> None:
+def test_a_child_that_does_not_return(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_forks, "LIMIT", 0.3)
     (error,) = ran_once(other_process)
     assert "does not return" in error.message
 
