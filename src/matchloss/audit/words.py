@@ -82,14 +82,10 @@ STRUCTURES = {
 INPUTS = {
     "raw": {"regression": "predictions", "binary": "logits", "multiclass": "logits", "count": "raw outputs", "positive": "raw outputs"},
     "prediction": {
-        "regression": "predictions",
-        "binary": "probabilities",
-        "multiclass": "probabilities",
-        "count": "means",
-        "positive": "means",
+        "regression": "predictions", "binary": "probabilities", "multiclass": "probabilities", "count": "means", "positive": "means",
     },
     "log_prediction": {"binary": "log-probabilities", "multiclass": "log-probabilities"},
-}
+}  # fmt: skip
 TARGETS = {
     "numbers": {"binary": "targets from 0 to 1", "count": "counts", "positive": "positive targets"},
     "labels": {"binary": "labels 0 or 1", "multiclass": "labels 0..K-1"},

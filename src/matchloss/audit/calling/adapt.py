@@ -170,9 +170,8 @@ def _of_catalogue(loss: Loss, framework: str | None) -> Callee:
     def value(raw: Any, target: Any, sample_weight: Any = None) -> Any:
         return loss.evaluate(raw, target, sample_weight, gradient=False).value
 
-    hessian = loss.hessian
     return Callee(
-        value, repr(loss), setup, "fn.value", options={"sample_weight": None}, gradient=loss.gradient, hessian=hessian,
+        value, repr(loss), setup, "fn.value", options={"sample_weight": None}, gradient=loss.gradient, hessian=loss.hessian,
         promises=promises, given=given, predict=loss.predict,
     )  # fmt: skip
 
@@ -181,22 +180,14 @@ def _of_sklearn(loss: Any) -> Callee:
     classes = {"kind": "multiclass"} if getattr(loss, "is_multiclass", False) else {}
     given = {"order": "prediction, target", "reduction": "none", "weight_argument": "sample_weight", **classes}
 
-    def value(raw: Any, target: Any, **options: Any) -> Any:
-        return loss.loss(y_true=target, raw_prediction=raw, **options)
+    def by_name(method: Callable[..., Any], pick: Callable[[Any], Any] = lambda out: out) -> Callable[..., Any]:
+        return lambda raw, target, **options: pick(method(y_true=target, raw_prediction=raw, **options))
 
-    def gradient(raw: Any, target: Any, **options: Any) -> Any:
-        return loss.gradient(y_true=target, raw_prediction=raw, **options)
-
-    def hessian(raw: Any, target: Any, **options: Any) -> Any:
-        return loss.gradient_hessian(y_true=target, raw_prediction=raw, **options)[1]
-
-    setup = _instance_text(loss)
-    names = ("raw_prediction", "y_true")
-    link = getattr(loss, "link", None)
-    predict = None if link is None else link.inverse
+    predict = None if getattr(loss, "link", None) is None else loss.link.inverse
     return Callee(
-        value, type(loss).__name__, setup, "fn.loss", names, options={"sample_weight": None}, gradient=gradient, hessian=hessian,
-        given=given, predict=predict, methods={"hessian": "fn.gradient_hessian({})[1]"},
+        by_name(loss.loss), type(loss).__name__, _instance_text(loss), "fn.loss", ("raw_prediction", "y_true"),
+        options={"sample_weight": None}, gradient=by_name(loss.gradient), given=given, predict=predict,
+        hessian=by_name(loss.gradient_hessian, operator.itemgetter(1)), methods={"hessian": "fn.gradient_hessian({})[1]"},
     )  # fmt: skip
 
 
@@ -214,9 +205,8 @@ def _of_family(family: Any) -> Callee:
 
 def _of_scorer(scorer: Any) -> Callee:
     """model-diagnostics: a score per observation."""
-    setup = _instance_text(scorer)
     given = {"order": "target, prediction", "input": "prediction", "reduction": "none"}
-    return Callee(scorer.score_per_obs, type(scorer).__name__, setup, "fn.score_per_obs", given=given)
+    return Callee(scorer.score_per_obs, type(scorer).__name__, _instance_text(scorer), "fn.score_per_obs", given=given)
 
 
 def _of_norm(norm: Any) -> Callee:
@@ -228,10 +218,8 @@ def _of_norm(norm: Any) -> Callee:
         return lambda raw, target: rho(raw - target)
 
     given = {"framework": "numpy", "kind": "regression", "order": "prediction, target", "input": "raw", "reduction": "none"}
-    methods = {
-        "gradient": "(lambda raw, target: norm.psi(raw - target))({})",
-        "hessian": "(lambda raw, target: norm.psi_deriv(raw - target))({})",
-    }
+    named = {"gradient": "psi", "hessian": "psi_deriv"}
+    methods = {method: f"(lambda raw, target: norm.{name}(raw - target))({{}})" for method, name in named.items()}
     return Callee(
         of_residual(norm.rho), type(norm).__name__, setup, gradient=of_residual(norm.psi), hessian=of_residual(norm.psi_deriv),
         given=given, methods=methods,
@@ -241,11 +229,8 @@ def _of_norm(norm: Any) -> Callee:
 def _of_object(loss: Any) -> Callee:
     """Methods value, gradient and hessian of (raw, target)."""
     parameters, options = _signature(loss.value)
-    gradient, hessian = getattr(loss, "gradient", None), getattr(loss, "hessian", None)
-    return Callee(
-        loss.value, _name(loss), _instance_text(loss), "fn.value", parameters=parameters, options=options, gradient=gradient,
-        hessian=hessian,
-    )  # fmt: skip
+    own: dict[str, Any] = {name: getattr(loss, name, None) for name in ("gradient", "hessian")}
+    return Callee(loss.value, _name(loss), _instance_text(loss), "fn.value", parameters=parameters, options=options, **own)
 
 
 def _of_module(module: Any) -> Callee:

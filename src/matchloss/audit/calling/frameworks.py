@@ -26,6 +26,8 @@ class Framework:
     module = "np"  # as Python calls it
     differentiable = False
     pads = False  # whether every new shape costs a compilation
+    gradient_code: tuple[str, ...] = ()  # Python that prints the derivative in x of the sum of an expression in x
+    tangent_code = ""  # and its forward derivative along v
     views: tuple[tuple[str, Callable[[Any], Any], str], ...] = ()  # other layouts of an array: in words, made, as Python
 
     def __init__(self) -> None:
@@ -127,21 +129,15 @@ class Framework:
         """Python that makes the array."""
         return f"np.array({literal(x, 'np')}, dtype=np.{dtype})"
 
-    def gradient_code(self, call: str) -> list[str]:
-        """Python that prints the derivative in x of the sum of `call`, an expression in x."""
-        raise NotImplementedError
 
-    def tangent_code(self, call: str) -> list[str]:
-        """Python that prints the forward derivative along v of `call`, an expression in x."""
-        raise NotImplementedError
-
-
-class Torch(Framework):
+class _Torch(Framework):
     """PyTorch on the CPU."""
 
     name = "torch"
     dtypes = ("float64", "float32", "bfloat16", "float16")
     imports, module = "import torch", "torch"
+    gradient_code = ("{}.sum().backward()", "print(x.grad)")
+    tangent_code = "print(torch.func.jvp(lambda x: {}, (x,), (v,))[1])"
     differentiable = True
 
     def __init__(self) -> None:
@@ -152,23 +148,18 @@ class Torch(Framework):
         )
 
     def array(self, x: Any, dtype: str) -> Any:
-        """As NumPy's."""
         return self.torch.tensor(np.asarray(x)).to(getattr(self.torch, dtype))
 
     def owns(self, out: Any) -> bool:
-        """As NumPy's."""
         return isinstance(out, self.torch.Tensor)
 
     def numbers(self, out: Any) -> Numbers:
-        """As NumPy's."""
         return out.detach().double().numpy(force=True) if self.owns(out) else np.asarray(out, dtype=np.float64)
 
     def dtype_of(self, out: Any) -> str:
-        """As NumPy's."""
         return str(getattr(out, "dtype", type(out).__name__)).removeprefix("torch.")
 
     def state(self) -> dict[str, Any]:
-        """As NumPy's."""
         torch = self.torch
         return super().state() | {
             "the random numbers of torch": torch.get_rng_state().numpy().tobytes(), "torch's default dtype": torch.get_default_dtype(),
@@ -176,12 +167,10 @@ class Torch(Framework):
         }  # fmt: skip
 
     def disturb(self) -> None:
-        """As NumPy's."""
         super().disturb()
         self.torch.rand(1)
 
     def restore(self, state: dict[str, Any]) -> None:
-        """As NumPy's."""
         super().restore(state)
         torch = self.torch
         torch.set_rng_state(torch.tensor(np.frombuffer(state["the random numbers of torch"], dtype=np.uint8)))
@@ -192,7 +181,6 @@ class Torch(Framework):
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """As NumPy's."""
         threads = self.torch.get_num_threads()
         self.torch.set_num_threads(1)
         try:
@@ -219,12 +207,10 @@ class Torch(Framework):
         return most[0]
 
     def gradient(self, total: Total, x: Any) -> Any:
-        """By backward."""
         x = x.detach().requires_grad_()
         return self.torch.autograd.grad(total(x), x)[0]
 
     def hessian_columns(self, total: Total, x: Any) -> list[Any]:
-        """By backward twice."""
         x = x.detach().requires_grad_()
         (gradient,) = self.torch.autograd.grad(total(x), x, create_graph=True)
         sums = [gradient.sum()] if x.ndim < 2 else list(gradient.sum(0))
@@ -234,29 +220,21 @@ class Torch(Framework):
         return [self.torch.zeros_like(x) if column is None else column for column in found]
 
     def tangent(self, values: Total, x: Any, v: Any) -> Any:
-        """By torch.func.jvp."""
         return self.torch.func.jvp(values, (x,), (v,))[1]
 
     def code(self, x: Any, dtype: str, differentiated: bool = False) -> str:
-        """As NumPy's."""
         more = ", requires_grad=True" if differentiated else ""
         return f"torch.tensor({literal(x)}, dtype=torch.{dtype}{more})"
 
-    def gradient_code(self, call: str) -> list[str]:
-        """As NumPy's."""
-        return [f"{call}.sum().backward()", "print(x.grad)"]
 
-    def tangent_code(self, call: str) -> list[str]:
-        """As NumPy's."""
-        return [f"print(torch.func.jvp(lambda x: {call}, (x,), (v,))[1])"]
-
-
-class Jax(Framework):
+class _Jax(Framework):
     """JAX on the CPU, with 64-bit numbers enabled within each call."""
 
     name = "jax"
     dtypes = ("float64", "float32", "bfloat16", "float16")
     imports, module = "import jax, jax.numpy as jnp", "jnp"
+    gradient_code = ("print(jax.grad(lambda x: {}.sum())(x))",)
+    tangent_code = "print(jax.jvp(lambda x: {}, (x,), (v,))[1])"
     differentiable = True
     pads = True
 
@@ -265,11 +243,9 @@ class Jax(Framework):
         self.wide = self.jax.enable_x64 if hasattr(self.jax, "enable_x64") else importlib.import_module("jax.experimental").enable_x64
 
     def context(self) -> AbstractContextManager[Any]:
-        """64-bit numbers enabled."""
         return self.wide(True)
 
     def array(self, x: Any, dtype: str) -> Any:
-        """As NumPy's."""
         with self.wide(True):
             return self.jnp.asarray(np.asarray(x)).astype(getattr(self.jnp, dtype))
 
@@ -281,7 +257,6 @@ class Jax(Framework):
             return function(*arrays)
 
     def compiled(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        """By jax.jit."""
         return self.jax.jit(call)
 
     def largest(self, function: Callable[..., Any], arrays: tuple[Any, ...]) -> float | None:
@@ -289,23 +264,18 @@ class Jax(Framework):
         return _largest(self.jax.make_jaxpr(function)(*arrays).jaxpr)
 
     def owns(self, out: Any) -> bool:
-        """As NumPy's."""
         return isinstance(out, self.jax.Array | self.jax.ShapeDtypeStruct)
 
     def numbers(self, out: Any) -> Numbers:
-        """As NumPy's."""
         return np.asarray(out).astype(np.float64)
 
     def dtype_of(self, out: Any) -> str:
-        """As NumPy's."""
         return str(getattr(out, "dtype", type(out).__name__))
 
     def gradient(self, total: Total, x: Any) -> Any:
-        """By jax.grad."""
         return self.jax.grad(total)(x)
 
     def hessian_columns(self, total: Total, x: Any) -> list[Any]:
-        """By jax.grad of jax.grad."""
         first = self.jax.grad(total)
         if x.ndim < 2:
             return [self.jax.grad(lambda z: first(z).sum())(x)]
@@ -313,20 +283,10 @@ class Jax(Framework):
         return [back(row)[0] for row in self.jnp.eye(x.shape[-1], dtype=x.dtype)]
 
     def tangent(self, values: Total, x: Any, v: Any) -> Any:
-        """By jax.jvp."""
         return self.jax.jvp(values, (x,), (v,))[1]
 
     def code(self, x: Any, dtype: str, differentiated: bool = False) -> str:
-        """As NumPy's."""
         return f"jnp.array({literal(x, 'jnp')}, dtype=jnp.{dtype})"
-
-    def gradient_code(self, call: str) -> list[str]:
-        """As NumPy's."""
-        return [f"print(jax.grad(lambda x: {call}.sum())(x))"]
-
-    def tangent_code(self, call: str) -> list[str]:
-        """As NumPy's."""
-        return [f"print(jax.jvp(lambda x: {call}, (x,), (v,))[1])"]
 
 
 def _largest(jaxpr: Any) -> float:
@@ -347,7 +307,7 @@ def _read_only(a: NDArray[Any]) -> NDArray[Any]:
 
 
 MADE: dict[str, Framework] = {"numpy": Framework()}
-CLASSES: dict[str, type[Framework]] = {"torch": Torch, "jax": Jax}
+CLASSES: dict[str, type[Framework]] = {"torch": _Torch, "jax": _Jax}
 
 
 def framework(name: str) -> Framework:

@@ -141,7 +141,7 @@ class Subject(Calls):
                 return [f"print({self.quote(options, dtype, 'gradient')})"]
             call, n = self.quote(options, dtype), len(x)
             rows = self.convention.reduction == "mean" and not self.convention.reduction_argument and self.anchor is None and n > 1
-            return self.framework.gradient_code(f"({n} * {call})" if rows else call)
+            return [line.format(f"({n} * {call})" if rows else call) for line in self.framework.gradient_code]
         if show == "hessian":
             call = self.quote(options, dtype)
             if self.framework.name == "torch":

@@ -143,8 +143,8 @@ def _forward_at_mask(s: Subject) -> Iterator[Finding]:
 
 
 def _tangent_code(s: Subject, v: Numbers, got: Any, right: Any) -> list[str]:
-    lines_of = [f"v = {s.framework.code(v, 'float64')}", *s.framework.tangent_code(s.quote(reduction="none" if s.per_row else None))]
-    return [*lines_of, f"# {float(got)!r}; right: {float(right)!r}"]
+    shown = s.framework.tangent_code.format(s.quote(reduction="none" if s.per_row else None))
+    return [f"v = {s.framework.code(v, 'float64')}", shown, f"# {float(got)!r}; right: {float(right)!r}"]
 
 
 def _in_other(s: Subject, i: int) -> Iterator[Finding]:
@@ -168,7 +168,8 @@ def _in_other(s: Subject, i: int) -> Iterator[Finding]:
         )
         names = ["x" if k == i else f"z{k}" for k in range(len(c.others))]
         options = {c.reduction_argument: "'none'"} if c.reduction_argument else {}
-        slope = s.framework.gradient_code(s.callee.quote(s.place("prediction", "y", names), options))
+        quoted = s.callee.quote(s.place("prediction", "y", names), options)
+        slope = [line.format(quoted) for line in s.framework.gradient_code]
         code = [
             "prediction = x",
             f"x = {s.framework.code(np.array([z]), 'float64', True)}",

@@ -48,9 +48,7 @@ class Worker:
         self.warm = False  # has served before
         self.killed = False
         self.inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        own_group: dict[str, Any] = (
-            {"start_new_session": True} if os.name == "posix" else {"creationflags": 0x200}
-        )  # Ctrl-C is the parent's
+        own_group: dict[str, Any] = {"start_new_session": True} if os.name == "posix" else {"creationflags": 0x200}  # Ctrl-C is ours
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-c", "from matchloss.audit.running.worker import main; main()"], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_environment(), **own_group,
@@ -71,19 +69,15 @@ class Worker:
         """The next message; Overrun if none comes within so many seconds."""
         end = time.monotonic() + seconds
         while True:
-            # A process that the function has started may hold the pipe open after the worker's end.
-            ended = self.process.poll() is not None
-            try:
-                message = self.inbox.get(timeout=max(0.0, min(0.1, end - time.monotonic())))
-            except queue.Empty:
-                if ended:
-                    raise self._death() from None
-                if time.monotonic() >= end:
-                    raise Overrun from None
-                continue
-            if message is None:
+            ended = self.process.poll() is not None  # what the function has started may hold the pipe open after that
+            with contextlib.suppress(queue.Empty):
+                if (message := self.inbox.get(timeout=max(0.0, min(0.1, end - time.monotonic())))) is not None:
+                    return message
+                ended = True
+            if ended:
                 raise self._death()
-            return message
+            if time.monotonic() >= end:
+                raise Overrun
 
     def _death(self) -> Died:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -125,14 +119,10 @@ def _read(pipe: Any, inbox: queue.SimpleQueue[Any]) -> None:
 
 def _environment() -> dict[str, str]:
     """Ours, with what makes a worker find the same modules, and the same every time."""
-    environment = dict(os.environ)
-    environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(p) for p in sys.path)
-    environment["PYTHONHASHSEED"] = "0"
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        environment.setdefault(name, str(threads.count()))
-    environment |= {"MPLBACKEND": "Agg", "QT_QPA_PLATFORM": "offscreen"}  # no windows
-    environment.setdefault("JAX_PLATFORMS", "cpu")  # its own share of an accelerator's memory would be most of it
-    return environment
+    defaults: dict[str, str] = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads.count()))
+    defaults["JAX_PLATFORMS"] = "cpu"  # its own share of an accelerator's memory would be most of it
+    paths, windows = os.pathsep.join(map(os.path.abspath, sys.path)), {"MPLBACKEND": "Agg", "QT_QPA_PLATFORM": "offscreen"}
+    return {**defaults, **os.environ, "PYTHONPATH": paths, "PYTHONHASHSEED": "0", **windows}
 
 
 def packed(task: Task, by_value: tuple[str, ...]) -> bytes:
@@ -238,8 +228,8 @@ def _serve(order: Order, send: _Sender, printed: Any) -> None:
     try:
         task = pickle.loads(order.task)
     except Exception as error:  # a module of the parent's that is not found by its name, for one
-        missing = (error.name or "") if isinstance(error, ModuleNotFoundError) else ""
-        send(Failed(Unloadable(f"{type(error).__name__}: {error}", missing)))
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        send(Failed(Unloadable(f"{type(error).__name__}: {error}", missing or "")))
         return
 
     def alive(message: Any) -> None:
@@ -253,13 +243,10 @@ def _serve(order: Order, send: _Sender, printed: Any) -> None:
             alive(event)
         for text in _seen(printed):
             alive(Remark(text))
-    except UnknownName as error:
-        send(Failed(error))
-        return
     except Exception as error:
-        send(Failed(RuntimeError(fault(error))))
-        return
-    send(State("done"))
+        send(Failed(error if isinstance(error, UnknownName) else RuntimeError(fault(error))))
+    else:
+        send(State("done"))
 
 
 def _seed() -> None:
