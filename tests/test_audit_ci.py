@@ -129,6 +129,8 @@ def test_one_cause_is_one_finding() -> None:
     first, last = merged(found)
     assert sorted(first.touches) == ["hessian", "matching"]
     assert last.check == "cost"
+    (drift,) = merged([Finding("reductions", "error", "rows matter", cause="coupled"), Finding("purity", "error", "it remembers")])
+    assert (drift.check, drift.touches) == ("purity", ("reductions",))
     apart = [Finding("reductions", "error", "a"), Finding("accuracy", "error", "b", cause="sums"), Finding("accuracy", "error", "c")]
     first, sums = merged(apart)
     assert first.touches == ("accuracy",) and sums.message == "b"

@@ -10,7 +10,8 @@ from matchloss.audit.finding import SEVERITIES, Finding
 # An error of a cause explains findings of others, at most as bad as what is said: mended, they are gone or were never there.
 # Nothing explains what is "declared", nor how "sums" are made.
 EXPLAINS = (
-    ("purity", "error", "gradient hessian accuracy cut-off reductions layout weights minimum jumps linear matching dtype digits"),
+    ("purity", "error", "coupled gradient hessian accuracy cut-off reductions layout weights minimum jumps linear matching dtype digits"),
+    ("coupled", "error", "gradient hessian accuracy cut-off reductions layout weights minimum jumps linear matching"),
     ("digits", "error", "finite gradient hessian accuracy jumps minimum convex matching proper"),
     ("gradient", "error", "gradient accuracy hessian jumps matching linear invariance"),
     ("reductions", "error", "weights layout accuracy cut-off"),

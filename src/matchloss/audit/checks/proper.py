@@ -26,35 +26,43 @@ def proper(subject: Subject) -> Iterator[Finding]:
     Else the predictions of a model that fits perfectly are not the frequencies, or means, of the data, however much data there are.
     """
     read = reading(subject)
+    yield from (_labels if subject.classes or subject.kind == "binary" else _numbers)(subject, read)
+
+
+def _labels(subject: Subject, read: Reading) -> Iterator[Finding]:
+    why = "Probabilities read from it are not those of the data."
     if subject.classes:
-        yield from _classes(subject, read)
-    elif subject.kind == "binary":
-        yield from _binary(subject, read)
+        quick = subject.per_row and not subject.framework.pads
+        y, truths = np.arange(CLASSES), ROWS if quick else ROWS[:2]
+        w, near = truths, 2 * NEAR
+        u, value = find.least_row(lambda z: _of_labels(subject, z, y, truths), len(truths), find.shift_free(subject), quick)
     else:
-        yield from _numbers(subject, read)
-
-
-def _binary(subject: Subject, read: Reading) -> Iterator[Finding]:
-    y, w = np.array([0.0, 1.0]), np.stack([1 - TRUTHS, TRUTHS], axis=1)
-    u, value = find.least(subject, y, w)
+        y, truths, near = np.array([0.0, 1.0]), TRUTHS, NEAR
+        w = np.stack([1 - TRUTHS, TRUTHS], axis=1)
+        u, value = find.least(subject, y, w)
     p = read.predict(subject.at(u))
-    if np.abs(p - TRUTHS).max() <= NEAR:
-        yield from _other_link(subject, u, usual("binary", u), TRUTHS)
+    off = np.abs(p - truths).reshape(len(u), -1).max(axis=1) > near
+    if not off.any():
+        yield from _other_link(subject, u, usual(subject.kind, u), truths, y)
         return
-    truth = _inverse(subject, read, TRUTHS)
-    at_truth = mixed(w, crossed(subject, truth, y))[np.arange(len(w)), np.arange(len(w))]
-    worse = (np.abs(p - TRUTHS) > NEAR) & ~(at_truth - value <= LEVEL * (1 + np.abs(value)))
+    truth = _link(subject, truths) if subject.classes else _inverse(subject, read, truths)
+    at_truth = mixed(w, crossed(subject, truth, y)).diagonal()
+    worse = off & ~(at_truth - value <= LEVEL * (1 + np.abs(value)))
     if not worse.any():  # flat there: the truth is among the best
         return
-    i = int(np.flatnonzero(worse)[0])
-    severity = "note" if subject.convention.input == "raw" else "error" if _sharper(subject, u, p) else "warning"
+    i, severity = int(np.argmax(worse)), "note" if subject.convention.input == "raw" else "warning"
+    if not subject.classes:
+        severity, why = "error" if severity == "warning" and _sharper(subject, u, p) else severity, _why(subject, u, p)
     message = (
-        f"where {TRUTHS[i] * 100:g} of 100 are positive, the expected loss is least at a predicted {said(p[i])}: {value[i]:.4g}, and "
-        f"{at_truth[i]:.4g} at the truth. {_why(subject, u, p)}"
+        f"where {_law(truths[i])}, the expected loss is least at a predicted {said(p[i])}: {value[i]:.4g}, and {at_truth[i]:.4g} at the "
+        f"truth. {why}"
     )
-    x = subject.at(np.array([truth[i], u[i]]))
-    shown = compared(subject, severity, message, x[0], x[1], y, w[i], truth=float(TRUTHS[i]), least=float(p[i]))
-    yield graded(subject.promises.proper, shown)
+    x, example = subject.at(np.stack([truth[i], u[i]])), ({} if subject.classes else {"truth": truths[i]}) | {"least": p[i]}
+    yield graded(subject.promises.proper, compared(subject, severity, message, x[0], x[1], y, w[i], **example))
+
+
+def _law(truth: Any) -> str:
+    return f"classes come as {said(truth)}" if np.ndim(truth) else f"{truth * 100:g} of 100 are positive"
 
 
 def _sharper(subject: Subject, u: Numbers, p: Numbers) -> bool:
@@ -79,15 +87,13 @@ def _why(subject: Subject, u: Numbers, p: Numbers) -> str:
     return "What is predicted is in the right order, but is no probability."
 
 
-def _other_link(subject: Subject, u: Numbers, read: Numbers, truths: Numbers) -> Iterator[Finding]:
+def _other_link(subject: Subject, u: Numbers, read: Numbers, truths: Numbers, y: NDArray[Any]) -> Iterator[Finding]:
     """Proper, but not for who reads probabilities by the usual link."""
     if subject.convention.input != "raw" or subject.callee.predict is not None or np.abs(read - truths).max() <= 2 * NEAR:
         return
     i, link = len(u) - 1, "softmax" if subject.classes else "sigmoid"
-    law = f"classes come as {said(truths[i])}" if subject.classes else f"{truths[i] * 100:g} of 100 are positive"
-    y = np.arange(CLASSES) if subject.classes else np.array([0.0, 1.0])
     message = (
-        f"proper, but not with the {link}: where {law} the expected loss is least at raw {said(u[i])}, and {link} makes that "
+        f"proper, but not with the {link}: where {_law(truths[i])} the expected loss is least at raw {said(u[i])}, and {link} makes that "
         f"{said(read[i])}. Probabilities are read by the loss's own link."
     )
     yield subject.finding("note", message, x=np.stack([u[i]] * len(y)), y=y, truth=truths[i], least=u[i])
@@ -101,30 +107,6 @@ def _inverse(subject: Subject, read: Reading, p: Numbers) -> Numbers:
         above = read.predict(subject.at(middle)) >= p
         low, high = np.where(above, low, middle), np.where(above, middle, high)
     return (low + high) / 2
-
-
-def _classes(subject: Subject, read: Reading) -> Iterator[Finding]:
-    labels = np.arange(CLASSES)
-    quick = subject.per_row and not subject.framework.pads
-    truths = ROWS if quick else ROWS[:2]
-    u, value = find.least_row(lambda z: _of_labels(subject, z, labels, truths), len(truths), find.shift_free(subject), quick)
-    p = read.predict(subject.at(u))
-    gap = np.abs(p - truths).max(axis=1)
-    if gap.max() <= 2 * NEAR:
-        yield from _other_link(subject, u, usual("multiclass", u), truths)
-        return
-    truth = _link(subject, truths)
-    at_truth = _of_labels(subject, truth[:, None], labels, truths)[:, 0]
-    worse = (gap > 2 * NEAR) & ~(at_truth - value <= LEVEL * (1 + np.abs(value)))
-    if not worse.any():  # flat there: the truth is among the best
-        return
-    i = int(np.flatnonzero(worse)[0])
-    message = (
-        f"where classes come as {said(truths[i])}, the expected loss is least at a predicted {said(p[i])}: {value[i]:.4g}, and "
-        f"{at_truth[i]:.4g} at the truth. Probabilities read from it are not those of the data."
-    )
-    severity, x = "note" if subject.convention.input == "raw" else "warning", subject.at(np.stack([truth[i], u[i]]))
-    yield graded(subject.promises.proper, compared(subject, severity, message, x[0], x[1], labels, truths[i], least=p[i]))
 
 
 def _of_labels(subject: Subject, u: Numbers, labels: NDArray[Any], truths: Numbers) -> Numbers:

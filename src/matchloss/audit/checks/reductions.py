@@ -50,7 +50,7 @@ def _alone(s: Subject) -> Iterator[Finding]:
             one, sizes = s.value(x[row], y[row]), (2, 4, 8, PAD)
             m = next(m for m in sizes if m == PAD or differ(s.value(x[rows[:m]], y[rows[:m]])[:1], one)[0])
             code = [f"print({s.quote()}[0])", "x, y = x[:1], y[:1]", f"print({s.quote()})  # right: the same"]
-            shown = {"got": got[row][0], "expected": right[row][0], "code": code, "cause": "purity"}  # it is no function of the row
+            shown = {"got": got[row][0], "expected": right[row][0], "code": code, "cause": "coupled"}
             yield s.finding("error", message, x=x[rows[:m]], y=y[rows[:m]], **shown)
             return
 
