@@ -258,7 +258,7 @@ def _batch_rows(table: Table, memory: int) -> int:
             f"memory={in_words(memory)} is too small: blocks of {LEAST:,} rows of {len(table.features) + 1} columns take {least};"
             f' memory="{least.replace(" ", "")}" (--memory) would do'
         )
-    return rows
+    return 1 << rows.bit_length() - 1  # whole pieces of a scratch file
 
 
 def _reading(done: int, rows: int | None, seconds: float) -> str:
