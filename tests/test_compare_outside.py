@@ -13,7 +13,7 @@ import pytest
 import matchloss as ml
 from command import matchloss
 from matchloss.tables.errors import DataError
-from matchloss.tables.outside_files import Files
+from matchloss.tables.many_files import ManyFiles
 
 N = 120_000  # more than 100,000, where memory too holds rows out by their key
 r = np.random.default_rng(6)
@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that these files count as larger than memory."""
-    monkeypatch.setattr(Files, "larger_than_memory", property(lambda self: len(self.paths) > 1))
+    monkeypatch.setattr(ManyFiles, "larger_than_memory", property(lambda self: len(self.places) > 1))
 
 
 def assert_same(found: Any, memory: Any) -> None:
@@ -97,15 +97,21 @@ def test_a_dask_data_frame_gives_the_scores_of_memory(folder: Path, capsys: pyte
 
 
 def test_a_folder_that_fits_is_read_as_one_table(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Files, "larger_than_memory", property(lambda self: False))
+    monkeypatch.setattr(ManyFiles, "larger_than_memory", property(lambda self: False))
     found = ml.compare(folder, "trips", drop=drop("trips"), losses="poisson")
     assert found.rows == N and found.source == "3 files, 0.parquet to 2.parquet"
+
+
+def test_rows_that_are_drawn_from_files_are_a_table_in_memory(folder: Path) -> None:
+    found = ml.compare(folder, "trips", drop=drop("trips"), losses="poisson,absolute_error", rows=2000, folds=3)
+    assert found.rows == found.scored == 2000 and "drawn at random, as --rows says" in " ".join(found.notes)
+    assert [fit.name for fit in found.fits] == ["poisson", "absolute_error"]
 
 
 def test_what_needs_all_rows_in_memory_says_so(folder: Path) -> None:
     cases: list[tuple[dict[str, Any], str]] = [
         ({"split": "group:town"}, "--split group:town needs all rows in memory"),
-        ({"rows": 100}, "--rows needs all rows in memory"),
+        ({"rows": 10**6, "memory": "1MB"}, "--rows 1000000 take about 256 MB of memory, more than --memory, 1 MB"),
         ({"losses": "absolute_error"}, "absolute_error is left out, since it has kinks"),
         ({"model": "trees"}, "--model trees needs all rows in memory"),
     ]

@@ -16,6 +16,7 @@ from command import matchloss, refusal
 from fit_tables import table, written
 from matchloss.fit import run
 from matchloss.linear.from_files import Said
+from matchloss.tables.errors import DataError
 
 ROWS = 110_000  # so many that rows are held out by their values in memory too
 SMALL = "10MB"
@@ -113,11 +114,22 @@ def test_missing_targets_and_values_are_those_of_memory(tmp_path: Path) -> None:
     assert large.scores["squared error"].value == pytest.approx(memory.scores["squared error"].value, rel=1e-9)
 
 
+def test_rows_that_are_drawn_have_every_option(folder: Path) -> None:
+    options: dict[str, Any] = {"drop": ["count", "binary", "label"], "memory": SMALL, "seed": 3}
+    found = run.fit(folder, "number", rows=3000, summary=True, folds=3, **options)
+    assert found.rows == found.scored == 3000 and found.summary is not None
+    assert "3,000 rows of 110,000 are read into memory, drawn at random" in found.alerts[0]
+    again, other = (run.fit(folder, "number", rows=3000, **options | {"seed": seed}) for seed in (3, 4))
+    assert (again.model.coef == found.model.coef).all() and (other.model.coef != found.model.coef).all()
+    with pytest.raises(DataError, match=r"--rows 500000 take about 176 MB of memory, more than --memory, 10 MB"):
+        run.fit(folder, "number", rows=500_000, **options)
+
+
 def test_what_needs_all_rows_is_refused_with_the_way_out(capsys: Any, folder: Path) -> None:
     base = ["fit", folder, "--target", "number", "--memory", SMALL]
     for more, message in (
         (["--model", "trees"], "needs all rows in memory"),
-        (["--folds", "3"], "--folds is for tables that fit in memory"),
+        (["--folds", "3"], "--folds is for tables that fit in memory, and this one is larger than --memory; --rows draws some"),
         (["--split", "time:a"], "of a larger one rows are held out by their values"),
         (["--missing", "drop"], "--missing indicate keeps such rows"),
         (["--loss", "pinball"], "has kinks, and the interior point method"),

@@ -45,10 +45,12 @@ class OutsideBench(Bench):
         return np.broadcast_to(best, (1, len(self.split.scored), *best.shape[1:]))
 
 
-def outside_of(data: Any, target: str, memory: int | str | None, scratch: str | Path | None, client: Any) -> Outside | Read | None:
+def outside_of(
+    data: Any, target: str, memory: int | str | None, scratch: str | Path | None, client: Any, rows: int | None = None, seed: int = 0
+) -> Outside | Read | None:
     """What is read in batches: a Dask data frame, or files larger than memory; None for a table that `open_data` takes.
 
-    Several files that fit into memory are read as one table.
+    Several files that fit into memory are read as one table, and so are as many `rows` of larger ones.
     """
     if hasattr(data, "map_partitions") and hasattr(data, "to_delayed"):
         from matchloss.dask.tables import Collection
@@ -58,13 +60,13 @@ def outside_of(data: Any, target: str, memory: int | str | None, scratch: str | 
         return None
     try:
         files = Files.of(data, target, memory, scratch)
-        if files.larger_than_memory:
-            return files
+        if files.files.larger_than_memory:
+            return files if rows is None else files.files.draw(target, rows, seed)
     except (ValueError, OSError) as error:
         if isinstance(data, list | tuple) or Path(data).is_dir():
             raise DataError(str(error)) from error
         return None  # a single file, of which reading says more
-    return files.whole() if len(files.paths) > 1 else None
+    return files.files.whole() if len(files.files.places) > 1 else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -87,7 +87,7 @@ def compare(
     named = split_names(losses) if isinstance(losses, str) else losses
     given = Options(source, keep, drop, categorical, counts, exposure, sample_weight, dates, "indicate", rows, encoding, split, folds, seed)
     asked = [get_loss(name) for name in named or () if name != "argument"]
-    outside = outside_of(data, target, memory, scratch, client)
+    outside = outside_of(data, target, memory, scratch, client, rows, seed)
     if outside is not None and not isinstance(outside, Read):
         return _outside(outside, data, target, given, named, asked, _levels(quantile), kinds, score, tell)
     made = study(data if outside is None else outside, target, given, asked, tell)

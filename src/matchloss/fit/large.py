@@ -13,13 +13,13 @@ import numpy as np
 import matchloss
 from matchloss.fit import measure
 from matchloss.fit.choice import settle
-from matchloss.fit.parting import Parting, Split, as_polars, parted
+from matchloss.fit.parting import Parting, Split, parted
 from matchloss.fit.result import FitResult, Step
 from matchloss.fit.trained import known
-from matchloss.linear.from_files import HELD, Opened, Reading, bytes_of, opened, refuse_kinks, solve_source
+from matchloss.linear.from_files import HELD, Opened, Reading, opened, refuse_kinks, solve_source
 from matchloss.linear.model import Model
 from matchloss.linear.solve import Options, raw_of
-from matchloss.linear.sources.files import Table, Task, kind_of_file, places_of, table_of
+from matchloss.linear.sources.files import Task, table_of
 from matchloss.linear.sources.learn import Spec
 from matchloss.linear.sources.memory import Memory
 from matchloss.models.kinds import LINEAR
@@ -28,14 +28,15 @@ from matchloss.tables.design import describe_columns, levels_of
 from matchloss.tables.diagrams import diagrams
 from matchloss.tables.errors import DataError
 from matchloss.tables.keys import label_text
+from matchloss.tables.many_files import VALUE, ManyFiles, sample_of
 from matchloss.tables.options import check_offset, told_of_offset
 from matchloss.tables.outside import WEIGHT
 from matchloss.tables.prepare import Prepared, prepare
-from matchloss.tables.read import STDIN, Read, pl, read_table
+from matchloss.tables.read import STDIN, pl
 from matchloss.tables.splits import asked_split
 from matchloss.tables.target import needed
 from matchloss.tables.words import plural
-from matchloss.urls import Location, Url, matching, stamp
+from matchloss.urls import Url
 
 if TYPE_CHECKING:
     from matchloss.losses import Loss, TargetKind
@@ -43,64 +44,19 @@ if TYPE_CHECKING:
 
 LOOKED_AT, AT_LEAST = 200_000, 20_000  # rows of the sample, as many as memory lets
 MOST_SCORED, SCORED = 1_000_000, 256  # rows; and the bytes that scores and pictures take of each
-VALUE = 32  # bytes that a value of a table takes while it is read, prepared and fitted in memory
-TEXT = {".gz": 20.0}  # bytes in memory for each of a file's; 4 for those that are not compressed
+LARGER = "this one is larger than --memory; --rows draws some of its rows into memory"
 FLAGS = {"rows": None, "folds": None, "dates": "drop", "counts": None, "encoding": None}
 
 
-@dataclass(frozen=True)
-class Files:
-    """Files of a table, and how much memory its rows may take."""
-
-    places: tuple[Location, ...]
-    memory: int
-
-    @property
-    def name(self) -> str:
-        """What to call them."""
-        first = self.places[0].name
-        return first if len(self.places) == 1 else f"{first} and {plural(len(self.places) - 1, 'other file')}"
-
-    def larger(self) -> bool:
-        """Whether the table would take more memory than it may."""
-        return sum(map(_in_memory, self.places)) > self.memory
-
-    def read(self, encoding: str | None) -> Read:
-        """All rows in memory; DataError for files whose columns differ."""
-        found = [read_table(place, encoding) for place in self.places]
-        if len(found) == 1:
-            return found[0]
-        for place, one in zip(self.places, found, strict=True):
-            if set(one.table.columns) != set(found[0].table.columns):
-                differ = sorted(set(one.table.columns) ^ set(found[0].table.columns))
-                raise DataError(f"{place.name} and {self.places[0].name} have not the same columns: {', '.join(differ[:6])}")
-        try:
-            whole = pl.concat([one.table.select(found[0].table.columns) for one in found], how="vertical_relaxed")
-        except pl.exceptions.PolarsError as error:
-            raise DataError(f"the files do not go together: {str(error).splitlines()[0]}") from error
-        return Read(whole, self.name, tuple(dict.fromkeys(said for one in found for said in one.said)), found[0].comma)
-
-
-def files_of(data: Any, memory: int | str | None) -> Files | None:
+def files_of(data: Any, memory: int | str | None) -> ManyFiles | None:
     """The files that a path, folder, pattern or list names; None for a frame, or the standard input."""
-    if isinstance(data, str | Path | Url | list | tuple):
-        if str(data) == STDIN:
-            return None
-        found = places_of(data) if isinstance(data, list | tuple) else matching(data)
-        return Files(tuple(found if len(found) == 1 else places_of(data)), bytes_of(memory))
+    if isinstance(data, str | Path | Url | list | tuple) and str(data) != STDIN:
+        return ManyFiles.of(data, memory)
     return None
 
 
-def _in_memory(place: Location) -> float:
-    """The bytes that a file's table takes in memory, roughly."""
-    if kind_of_file(place) == "parquet" and place.exists():
-        table = table_of(str(place), Spec("", drop=()), checked=False)
-        return VALUE * float(table.rows or 0) * max(len(table.features), 1)
-    return stamp(place)[0] * TEXT.get(place.suffix, 4.0) if place.exists() and kind_of_file(place) else 0.0
-
-
 def fit_large(
-    files: Files,
+    files: ManyFiles,
     target: str,
     given: options.Options,
     asked: Loss | None,
@@ -112,11 +68,11 @@ def fit_large(
     tell: Callable[[str], None],
 ) -> FitResult:
     """A linear model of all rows, and the scores of one of a part of them on the rest, as `matchloss.fit.run.fit` has them."""
-    refuse(given, model, "this one is larger than --memory")
+    refuse(given, model, LARGER)
     table = table_of(list(files.places), Spec(target, weight=given.weight, categorical=tuple(given.categorical)))
     tell("looking at some of the rows")
     looked_at = files.memory // (HELD * VALUE * max(len(table.features), 1))
-    plan = Plan.of(_some(table, min(LOOKED_AT, max(AT_LEAST, looked_at))), files.name, target, given, asked, settled)
+    plan = Plan.of(sample_of(table, min(LOOKED_AT, max(AT_LEAST, looked_at))), files.name, target, given, asked, settled)
     table = replace(table_of(list(files.places), replace(plan.spec, weight=given.weight)), features=plan.split.columns)
     tasks = [Task(task.key, parted(task.batches, plan.parting)) for task in table.tasks]
     penalty = plan.ridge(l2)
@@ -128,7 +84,7 @@ def fit_large(
 def refuse(given: options.Options, model: str, why: str) -> None:
     """DataError for what only a table in memory has, and `why` this one is not."""
     if model != LINEAR:
-        raise DataError(f"--model {model} needs all rows in memory, and {why}: give a sample of the rows, or more memory")
+        raise DataError(f"--model {model} needs all rows in memory, and {why}")
     for name, usual in FLAGS.items():
         if getattr(given, name) != usual:
             raise DataError(f"--{name} is for tables that fit in memory, and {why}")
@@ -136,13 +92,6 @@ def refuse(given: options.Options, model: str, why: str) -> None:
         raise DataError("--missing drop is for tables that fit in memory; --missing indicate keeps such rows, and error refuses them")
     if asked_split(given.split).how not in (None, "random"):
         raise DataError(f"--split {given.split} is for tables that fit in memory; of a larger one rows are held out by their values")
-
-
-def _some(table: Table, rows: int) -> pl.DataFrame:
-    """A sample of so many rows, from all over the files."""
-    tasks = [table.tasks[k] for k in np.unique(np.linspace(0, len(table.tasks) - 1, 16).astype(int))]
-    frames = [batch for task in tasks if (batch := next(task.batches(rows // len(tasks)), None)) is not None]
-    return pl.concat([as_polars(batch).head(rows // len(tasks)) for batch, _ in frames], how="vertical_relaxed")
 
 
 @dataclass(frozen=True, eq=False)

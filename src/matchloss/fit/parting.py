@@ -13,18 +13,13 @@ from matchloss.linear.model import Reading
 from matchloss.linear.sources.learn import Place
 from matchloss.tables.errors import DataError
 from matchloss.tables.keys import Keys, Tally, as_target, held_out, placed, row_keys
+from matchloss.tables.many_files import as_frame
 from matchloss.tables.outside import WEIGHT
 from matchloss.tables.prepare import Prepared
 from matchloss.tables.read import pl
 from matchloss.tables.recode import as_learned
 from matchloss.tables.splits import FOLDS
 from matchloss.tables.weights import exposures_of, weights_of
-
-
-def as_polars(batch: Any) -> pl.DataFrame:
-    """A batch in polars, its dictionaries as text."""
-    frame = batch if isinstance(batch, pl.DataFrame) else pl.DataFrame(pl.from_arrow(batch))
-    return frame.with_columns(pl.col(pl.Categorical).cast(pl.String))
 
 
 @dataclass(frozen=True)
@@ -69,7 +64,7 @@ class Parting:
         import pyarrow as pa
 
         split = self.split
-        frame = as_learned(as_polars(batch), place.name, self.numbers, self.readings, None, place.start)
+        frame = as_learned(as_frame(batch), place.name, self.numbers, self.readings, None, place.start)
         gone = frame[split.target].is_null()
         if frame[split.target].dtype.is_float():
             gone |= frame[split.target].is_nan().fill_null(False)

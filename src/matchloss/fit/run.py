@@ -14,7 +14,7 @@ import numpy as np
 import matchloss
 from matchloss.fit import measure
 from matchloss.fit.choice import asked_for, settle
-from matchloss.fit.large import files_of, fit_large
+from matchloss.fit.large import LARGER, files_of, fit_large
 from matchloss.fit.result import FitResult
 from matchloss.fit.trained import known, train_linear, train_trees
 from matchloss.linear.from_files import Reading
@@ -77,8 +77,8 @@ def fit(
     linear model's coefficients, which the model's file keeps too. `progress` is told what goes on.
     `data` may also be a folder, a pattern or a list of files. What would take more than `memory`, such as "2GB", by default half of what
     is free, is read once and fitted from a file in `scratch`; see `fit_files` of `matchloss.linear.LinearRegressor`, which also tells what
-    `checkpoint` and `resume` do. `data` may be a Dask data frame too, whose rows stay with the workers of `client`, by default the client
-    that is open.
+    `checkpoint` and `resume` do; `rows` draws so many of its rows into memory, where every option is there. `data` may be a Dask data
+    frame too, whose rows stay with the workers of `client`, by default the client that is open.
     The other options, and `data`, are those of `matchloss.tables.prepare.prepare`.
     DataError for a table, a column or an option that no fit can be made from; ImportError, before any work, with the pip command where
     `model` names a library that is not installed.
@@ -121,11 +121,15 @@ def fit(
     given = Options(
         source, keep, drop, categorical, counts, exposure, weight, dates, missing, rows, encoding, split, folds, seed, formula, offset
     )
-    if spread or (files is not None and files.larger()):
+    if files is not None and rows is not None and files.larger_than_memory:
+        tell(f"drawing {rows:,} rows")
+        data, files = files.draw(target, rows, seed), None
+    large = files is not None and files.larger_than_memory
+    if spread or large:
         told = {"--summary": summary, "--l1": l1, "--formula": formula}
         wrong = next((option for option, given in told.items() if given), None)
         if wrong:
-            where = "the rows of a Dask cluster stay with its workers" if spread else "this one is larger than --memory"
+            where = "the rows of a Dask cluster stay with its workers" if spread else LARGER
             raise DataError(f"{wrong} is for tables that fit in memory, and {where}")
     if spread:
         told = {"--memory": memory, "--scratch": scratch, "--resume": resume, "checkpoint": checkpoint}
@@ -135,11 +139,11 @@ def fit(
         from matchloss.fit.cluster import fit_on_cluster
 
         return fit_on_cluster(data, client, target, given, asked, settled, model=kind, l2=l2, tell=tell)
-    if files is not None and files.larger():
+    if files is not None and large:
         how = Reading(memory, scratch, checkpoint, resume)
         return fit_large(files, target, given, asked, settled, model=kind, l2=l2, how=how, tell=tell)
     if files is not None and len(files.places) > 1:
-        data = files.read(encoding)
+        data = files.whole(encoding)
     made = study(data, target, given, [] if asked is None else [asked], tell)
     ready, shares, wanted = made.ready, made.split, made.ready.target
     chosen, why = settle(asked, settled, wanted)
