@@ -170,15 +170,7 @@ class Calls:
 
     def run(self, arrays: tuple[Any, ...], keywords: dict[str, Any], method: str = "call") -> Any:
         """The plain function, or its gradient or hessian; what it raises comes as Raised."""
-        function = getattr(self.callee, method)
-        self.journal("")  # a sign of life
-        try:
-            with silence(), self.framework.context():
-                return function(*arrays, **keywords)
-        except (KeyboardInterrupt, MemoryError):
-            raise
-        except BaseException as error:
-            raise Raised(error) from error
+        return self._guarded(getattr(self.callee, method), *arrays, **keywords)
 
     def fast(self, key: Any, function: Callable[..., Any], arrays: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
         """function(*arrays, **options) for numbers alone: compiled as a whole where the framework would compile each operation.
@@ -195,7 +187,7 @@ class Calls:
             with silence(), self.framework.context():
                 return self.prepared[key](*arrays, **own)
         except Exception:
-            plain = self._guarded(lambda: function(*arrays, **own, **rest))
+            plain = self._guarded(function, *arrays, **own, **rest)
             self.prepared[key] = lambda *a, **o: function(*a, **o, **rest)  # it is right as it is: tracing is what it does not bear
             return plain
 
@@ -285,7 +277,9 @@ class Calls:
             if found.size != x.size:
                 raise Malformed(f"its gradient has shape {found.shape} for predictions of shape {x.shape}")
             return self.convention.sign * found.reshape(x.shape)
-        return self.convention.sign * self.framework.numbers(self._differentiate("gradient", x, y, dtype, weight, options))
+        return self.convention.sign * self.framework.numbers(
+            self.derived("gradient", "sum", x, y, dtype, self.keywords("none", dtype, weight, options))
+        )
 
     def hessian(self, x: Any, y: Any, dtype: str = "float64") -> Numbers:
         """The second derivative, (n,); multiclass (n, K, K), or the diagonal (n, K) where has_hessian is "diagonal"."""
@@ -294,48 +288,39 @@ class Calls:
     def _hessians(self, x: Any, y: Any, dtype: str) -> Numbers:
         if self.callee.hessian is not None:
             return self.convention.sign * self.framework.numbers(self.run(self.arrays(x, y, dtype), {}, "hessian"))
-        columns = self._differentiate("hessian_columns", x, y, dtype, None, None)
+        columns = self.derived("hessian_columns", "sum", x, y, dtype, self.keywords("none", dtype))
         stacked = [self.framework.numbers(c) for c in columns]
         return self.convention.sign * (np.stack(stacked, axis=1) if self.classes else stacked[0])
 
-    def _differentiate(self, how: str, x: Any, y: Any, dtype: str, weight: Any, options: Options) -> Any:
-        keywords = self.keywords("none", dtype, weight, options)
-        return self._derived(how, lambda out, n: self._row_values(out, n).sum(), x, y, dtype, keywords)
-
     def tangent(self, x: Any, y: Any, v: Any, dtype: str = "float64") -> Numbers:
         """The derivative of each row's value along v, in forward mode, (n,)."""
-        out = self._derived("tangent", self._row_values, x, y, dtype, self.keywords("none", dtype), self.framework.array(v, dtype))
+        out = self.derived("tangent", "rows", x, y, dtype, self.keywords("none", dtype), self.framework.array(v, dtype))
         return self.convention.sign * self.framework.numbers(out)
 
-    def _derived(
-        self, how: str, then: Callable[[Any, int], Any], x: Any, y: Any, dtype: str, keywords: Mapping[str, Any], *along: Any
-    ) -> Any:  # fmt: skip
-        """A derivative, by the framework, of `then` of the function, in the prediction."""
+    def derived(self, how: str, of: str, x: Any, y: Any, dtype: str, keywords: Mapping[str, Any], *along: Any) -> Any:
+        """A derivative in the prediction, by the framework: of the values of "rows", of their "sum", or of the "whole" that is returned."""
         n, place, call, others = np.shape(x)[0], self.place, self.callee.call, len(self.convention.others)
+
+        def then(out: Any) -> Any:
+            out = out if of == "whole" else self._row_values(out, n)
+            return out if of == "rows" else out.sum()
 
         def derive(z: Any, *rest: Any, **options: Any) -> Any:
             target, more, v = rest[0], list(rest[1 : 1 + others]), rest[1 + others :]
-            return getattr(self.framework, how)(lambda z: then(call(*place(self.lay(z), target, more), **options), n), z, *v)
+            return getattr(self.framework, how)(lambda z: then(call(*place(self.lay(z), target, more), **options)), z, *v)
 
         t = self.encode(y)
         held = [self.framework.array(self.lay(t), self.target_dtype(t, dtype)), *(self._other(o, n, dtype) for o in self.convention.others)]
         arrays = (self.framework.array(np.asarray(x, dtype=np.float64), dtype), *held, *along)
         if self.framework.pads:
-            return self.fast((how, n, self.convention.order, self.convention.layout, self.elementwise), derive, arrays, keywords)
-        return self._guarded(lambda: derive(*arrays, **keywords))
+            return self.fast((how, of, n, self.convention.order, self.convention.layout, self.elementwise), derive, arrays, keywords)
+        return self._guarded(derive, *arrays, **keywords)
 
-    def of_prediction(self, x: Any, y: Any, dtype: str, keywords: dict[str, Any], then: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """The function of the framework's prediction alone, the other arguments held."""
-        t = self.encode(y)
-        target = self.framework.array(self.lay(t), self.target_dtype(t, dtype))
-        others = [self._other(o, x.shape[0], dtype) for o in self.convention.others]
-        return lambda z: then(self.callee.call(*self.place(self.lay(z), target, others), **keywords))
-
-    def _guarded(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        self.journal("")
+    def _guarded(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        self.journal("")  # a sign of life
         try:
             with silence(), self.framework.context():
-                return function(*arguments)
+                return function(*arguments, **options)
         except (KeyboardInterrupt, MemoryError, Malformed):
             raise
         except BaseException as error:

@@ -120,10 +120,8 @@ def _both_modes(s: Subject, rows: Rows, v: Numbers) -> tuple[Numbers, Numbers] |
             forward = s.tangent(rows.x, rows.y, v)
             reverse = reverse if reverse.ndim == 1 else reverse.sum(axis=1)
         else:
-            total = s.of_prediction(rows.x, rows.y, "float64", s.keywords(), lambda out: out)
-            x = s.framework.array(rows.x, "float64")
-            slope = s.framework.numbers(s._guarded(s.framework.gradient, total, x))
-            tangent = s._guarded(s.framework.tangent, total, x, s.framework.array(v, "float64"))
+            slope = s.framework.numbers(s.derived("gradient", "whole", rows.x, rows.y, "float64", s.keywords()))
+            tangent = s.derived("tangent", "whole", rows.x, rows.y, "float64", s.keywords(), s.framework.array(v, "float64"))
             reverse, forward = np.atleast_1d((slope * v).sum()), np.atleast_1d(s.framework.numbers(tangent))
     except FAILS:
         return None
