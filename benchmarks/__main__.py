@@ -29,6 +29,7 @@ TOPICS = (
     "audit",
     "boosting",
     "statistics",
+    "groups",
     "structured",
     "scale_dask",
 )
@@ -43,7 +44,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--rounds", type=int, default=7, help="of --against, 7 by default")
     parser.add_argument("--tables", type=int, help="of the largest study of verdicts, 200 by default")
     asked = parser.parse_args(arguments)
-    untimed = ("scale", "scale_dask", "verdicts", "audit", "boosting", "statistics", "structured")
+    untimed = ("scale", "scale_dask", "verdicts", "audit", "boosting", "statistics", "groups", "structured")
     timed = tuple(topic for topic in TOPICS if topic not in untimed)
     known = (*timed, "jax") if asked.against else TOPICS
     unknown = [t for t in asked.topics if t not in known]
