@@ -33,21 +33,21 @@ class Searching(Linear):
 
     def __init__(
         self,
-        loss: Any,
+        loss: str | Loss = "squared_error",
         *,
-        n_alphas: int,
-        min_alpha_ratio: float,
-        alphas: Any,
-        l1_ratio: float,
-        rule: str,
-        cv: Any,
-        seed: int,
-        penalty_factor: Any,
-        groups: Any,
-        bounds: Any,
-        fit_intercept: bool,
-        tol: float,
-        max_passes: int,
+        n_alphas: int = 50,
+        min_alpha_ratio: float = 1e-3,
+        alphas: Any = None,
+        l1_ratio: float = 0.5,
+        rule: str = "min",
+        cv: Any = 5,
+        seed: int = 0,
+        penalty_factor: Any = None,
+        groups: Any = None,
+        bounds: Any = None,
+        fit_intercept: bool = True,
+        tol: float = 1e-8,
+        max_passes: int = 100,
     ) -> None:
         self.loss = loss
         self.n_alphas = n_alphas
@@ -167,27 +167,6 @@ class LinearRegressorCV(Searching, LinearRegressor):
     >>> np.flatnonzero(model.coef_).tolist(), model.coef_path_.shape
     ([0], (50, 10))
     """
-
-    def __init__(
-        self,
-        loss: str | Loss = "squared_error",
-        *,
-        n_alphas: int = 50,
-        min_alpha_ratio: float = 1e-3,
-        alphas: Any = None,
-        l1_ratio: float = 0.5,
-        rule: str = "min",
-        cv: Any = 5,
-        seed: int = 0,
-        penalty_factor: Any = None,
-        groups: Any = None,
-        bounds: Any = None,
-        fit_intercept: bool = True,
-        tol: float = 1e-8,
-        max_passes: int = 100,
-    ) -> None:
-        own = {name: value for name, value in locals().items() if name not in ("self", "loss", "__class__")}
-        super().__init__(loss, **own)
 
 
 class LinearClassifierCV(Searching, LinearClassifier):
