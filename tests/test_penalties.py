@@ -226,7 +226,7 @@ def test_refusals() -> None:
     cases: list[tuple[dict[str, Any], Any, str]] = [
         ({"l1": -1.0}, x, "l1 is -1.0"),
         ({"l1": np.nan}, x, "l1 is nan"),
-        ({"l1": 0.1, "method": "newton"}, x, "is for dense columns with a ridge"),
+        ({"l1": 0.1, "method": "newton"}, x, "is for a ridge or no penalty"),
         ({"bounds": {"x9": (0, 1)}}, x, "bounds names 'x9'"),
         ({"bounds": {"x0": (1, 0)}}, x, "no value lies between"),
         ({"bounds": {"x0": 3}}, x, "allowed: \\(low, high\\)"),

@@ -94,21 +94,17 @@ def advise(f: Objective, at: Measure, converged: bool, tol: float, names: Sequen
     every = [*(["the intercept"] if f.intercept else []), *(names or [f"column {j}" for j in range(len(f.rows.slots) + len(f.left_out))])]
     labels = [label for j, label in enumerate(every) if j not in f.left_out]
     said, diverging = [], ()
-    if _all_at_the_end(f):
-        said.append(f"The intercept diverges: all targets are {f.source.ends()[0]:g}.")
+    if all_at_the_end(f):
+        said.append(at_the_end(f))
     elif f.l2 == 0:
         if f.left_out:
             which = _list([every[j] for j in f.left_out])
             said.append(f"Collinear columns, whose coefficients stay at 0: {which}. An l2 above 0 shares among them.")
         direction = endless(f, at, before)
         if direction is not None:
-            which = _list([labels[j] for j in _growing(f, direction)])
+            said.append(diverge(f, direction, labels))
             moved = np.abs(direction).reshape(f.size, -1).max(axis=1)
             diverging = tuple(np.delete(np.arange(len(every)), f.left_out)[moved > STILL * moved.max()].tolist())
-            said.append(
-                "The coefficients diverge: classes are perfectly separated, or all rows of a level agree in the target. "
-                f"Still growing: {which}. An l2 above 0 keeps them finite."
-            )
     if not converged:
         said.append(f"Not converged: the gradient's largest entry is {at.norm:.1e}, above tol = {tol:g}. More passes or an l2 may help.")
     return Advice(tuple(said), diverging)
@@ -127,7 +123,21 @@ def _list(names: Sequence[str], most: int = 8) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def _all_at_the_end(f: Objective) -> bool:
+def at_the_end(f: Objective) -> str:
+    """What is said where `all_at_the_end`."""
+    return f"The intercept diverges: all targets are {f.source.ends()[0]:g}."
+
+
+def diverge(f: Objective, direction: Floats, labels: Sequence[str]) -> str:
+    """What is said of coefficients, which `labels` names, that grow for ever along a direction."""
+    which = _list([labels[j] for j in _growing(f, direction)])
+    return (
+        "The coefficients diverge: classes are perfectly separated, or all rows of a level agree in the target. "
+        f"Still growing: {which}. An l2 above 0 keeps them finite."
+    )
+
+
+def all_at_the_end(f: Objective) -> bool:
     """Whether the intercept alone has no finite optimum: all counts are 0, or all labels are the same."""
     if not f.intercept or f.outputs is not None:
         return False

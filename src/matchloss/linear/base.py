@@ -283,9 +283,7 @@ class Linear(BaseEstimator):
         from matchloss.linear.penalties.fit import problem, solve_penalised
 
         if self.method != "auto":
-            raise ValueError(
-                f'method="{self.method}" is for dense columns with a ridge or no penalty; l1, bounds and the like have their own'
-            )
+            raise ValueError(f'method="{self.method}" is for a ridge or no penalty; l1, bounds and the like have their own')
         asked = Asked(self.l1, self.l2, self.penalty_factor, self.groups, self.bounds)
         made = problem(loss, rows, target, weight, offset, asked, self.fit_intercept, self.design_, names, asked.l1 > 0)
         return solve_penalised(made, asked, Options(**options), names)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.errors import DomainError
+from matchloss.linear.advice import all_at_the_end
 from matchloss.linear.endless import endless
 from matchloss.linear.inference.frames import library_of
 from matchloss.linear.inference.inference import Inference, Kind, names_of
@@ -225,6 +226,8 @@ def _diverging(made: Inference, fit: Fit) -> NDArray[np.bool_]:
     if at_end is not None:
         gone |= at_end
     gone[:, [j for j in fit.diverging if j < f.size]] = True
+    if all_at_the_end(f):  # with the intercept at infinity nothing is known of slopes
+        gone[:] = True
     if not gone.any():
         whole = made.standing.whole
         direction = endless(f, Measure(whole, 0.0, np.zeros_like(whole), None), [])

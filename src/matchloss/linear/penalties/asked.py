@@ -98,25 +98,27 @@ def grouped(asked: Asked, design: Design | None, columns: Named) -> dict[str, li
     if asked.groups is None or asked.l1 == 0:
         return {}
     if asked.groups == "categories":
-        return {c.name: [c.name] for c in (design.columns if design else ()) if isinstance(c, Category)}
+        return {c.name: [c.name] for c in (design.columns if design else ()) if isinstance(c, Category) and columns.places[c.name]}
     if not isinstance(asked.groups, Mapping):
         raise ValueError(
             f'groups is {asked.groups!r}; allowed: {{"name": ["column", ...]}}, or "categories", each of which is a group then'
         )
-    seen: dict[Any, str] = {}
+    seen: dict[Any, str] = {}  # by first place, since an array's columns have two names each
+    bounded = {j for name in asked.bounds or () for j in columns.of(name, "bounds")}
     made = {}
     for group, members in asked.groups.items():
         made[group] = [members] if isinstance(members, str) else list(members)
         if not made[group]:
             raise ValueError(f"group {group!r} has no column")
         for name in made[group]:
-            columns.of(name, f"group {group!r}")
-            if name in seen:
-                raise ValueError(f"groups overlap: column {name!r} stands in {seen[name]!r} and in {group!r}")
-            seen[name] = group
-    if asked.bounds and set(seen) & set(asked.bounds):
-        raise ValueError(f"bounds and groups of the same column are not there: {sorted(map(str, set(seen) & set(asked.bounds)))[0]}")
-    return made
+            j = next(iter(columns.of(name, f"group {group!r}")), name)
+            if j in bounded:
+                raise ValueError(f"bounds and groups of the same column are not there: {name}")
+            if j in seen:
+                where = f"twice in {group!r}" if seen[j] == group else f"in {seen[j]!r} and in {group!r}"
+                raise ValueError(f"groups overlap: column {name!r} stands {where}")
+            seen[j] = group
+    return {group: members for group, members in made.items() if any(columns.places[name] for name in members)}  # not of one level alone
 
 
 def penalty_of(factor: Floats, low: Floats, high: Floats, groups: Sequence[Index], intercept: bool) -> Penalty:

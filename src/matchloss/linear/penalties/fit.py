@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from matchloss.linear.advice import all_at_the_end, at_the_end, diverge
+from matchloss.linear.endless import endless
 from matchloss.linear.objective import Log, Measure, Objective
 from matchloss.linear.penalties.asked import Asked, factors, grouped, limits, named, penalty_of
 from matchloss.linear.penalties.newton import prox_newton
@@ -148,16 +150,19 @@ def solve_penalised(p: Problem, asked: Asked, options: Options, names: Sequence[
     began, log = time.perf_counter(), Log(options.max_passes)
     pen = p.unit.times(float(asked.l1), float(asked.l2))
     at, left, stuck = p.solve(p.start(log), pen, options.tol, log)
-    return solution(p, at, pen, left, stuck, options, log, began)
+    return solution(p, at, pen, left, stuck, options, log, began, names)
 
 
-def solution(p: Problem, at: Measure, pen: Penalty, left: float, stuck: bool, options: Options, log: Log, began: float) -> Solution:
+def solution(
+    p: Problem, at: Measure, pen: Penalty, left: float, stuck: bool, options: Options, log: Log, began: float, names: Sequence[str]
+) -> Solution:
     """The Solution of a point: in the columns' own units, a grouped category measured from its reference as all others are."""
     f, head = p.f, int(p.f.intercept)
     if not np.isfinite(at.value):
         f.measure(f.start(), Log(1))  # raises NotFinite if the rows are to blame
     converged = left <= options.tol
     said = [] if converged else [f"Not converged: the KKT residual is {left:.1e}, above tol = {options.tol:g}. More passes may help."]
+    said += _endless(p, at, pen, names, log.before(left))
     coef, constant = at.theta[head:].copy(), at.theta[0] if head else np.zeros(())
     centre = np.zeros(len(coef))
     constant, centre = f.rows.uncentred(np.asarray(constant), coef)
@@ -175,6 +180,18 @@ def solution(p: Problem, at: Measure, pen: Penalty, left: float, stuck: bool, op
         messages=tuple(said),
         trace=tuple(log.steps),
     )
+
+
+def _endless(p: Problem, at: Measure, pen: Penalty, names: Sequence[str], before: Sequence[Floats]) -> list[str]:
+    """What is said of coefficients that have no finite best value: the intercept's, or what bounds alone do not hold."""
+    if all_at_the_end(p.f):
+        return [at_the_end(p.f)]
+    if p.wide is not None or pen.selects or pen.l2.any():
+        return []
+    direction = endless(p.f, at, before)
+    if direction is None or (np.where(direction > 0, pen.high, -pen.low)[direction != 0] < np.inf).any():
+        return []
+    return [diverge(p.f, direction, [*(["the intercept"] if p.f.intercept else []), *names])]
 
 
 def folded(rows: TableRows, coef: Floats, constant: float) -> tuple[Floats, float]:

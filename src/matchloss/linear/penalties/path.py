@@ -53,5 +53,5 @@ def path(p: Problem, alphas: Sequence[float] | Floats, l1_ratio: float, options:
         began, log = time.perf_counter(), Log(options.max_passes)
         pen = p.unit.times(float(alpha * l1_ratio), float(alpha * (1 - l1_ratio)))
         at, left, stuck = p.solve(at, pen, options.tol, log)
-        made.append(replace(solution(p, at, pen, left, stuck, options, log, began), penalty=pen.value(at.theta)))
+        made.append(replace(solution(p, at, pen, left, stuck, options, log, began, names), penalty=pen.value(at.theta)))
     return Path(alphas, tuple(made))
