@@ -64,3 +64,31 @@ def test_ctc_takes_optaxs_arguments() -> None:
     assert mj.ctc_loss(z.astype(np.float32), paddings, labels, label_paddings).dtype == jnp.float32
     with pytest.raises(Exception, match="sequence 0: 3 labels need 4 frames"):
         mj.ctc_loss(z[:, :3], paddings[:, :3], labels, label_paddings).block_until_ready()
+
+
+def test_scores_that_groups_share_have_gradients_and_weights_may_differ() -> None:
+    weights = np.array([1.0, 2.0, 0.0, 3.0])
+    raw = (rng.normal(size=(4, 5, 3)), rng.normal(size=(3, 3)), np.zeros(3), np.ones(3))
+    with jax.enable_x64(True):
+        wanted = LinearChainCRF().evaluate(raw, Paths(TAGS), weights).gradient
+        found = jax.jit(jax.grad(lambda z, t: mj.crf_loss(z, TAGS, None, t, *raw[2:]) @ weights, (0, 1)))(*map(jnp.asarray, raw[:2]))
+        assert np.allclose(found[0], wanted[0]) and np.allclose(found[1], wanted[1])
+        scale = jax.grad(lambda s: mj.clip_loss(PAIRS[0], PAIRS[1], s))(2.0)
+        assert float(scale) == pytest.approx(float(CLIP().gradient((PAIRS[0], PAIRS[1], 2.0), None)[2]))
+
+
+def test_risk_sets_are_sorted_once() -> None:
+    time, event, strata, z = [1.0, 2, 2, 3, 3, 4], [1, 0, 1, 1, 1, 1], [0, 0, 0, 1, 1, 1], rng.normal(size=6)
+    risk = RiskSets(time, event, strata=strata, weight=[1, 2, 1, 1, 1, 1])
+    with jax.enable_x64(True):
+        wanted = Cox().evaluate(z, risk)
+        value, slope = jax.jit(jax.value_and_grad(lambda z: mj.cox_loss(z, risk)))(jnp.asarray(z))
+    assert float(value) == pytest.approx(wanted.value.sum()) and np.allclose(slope, wanted.gradient)
+    with pytest.raises(TypeError, match="time is missing: pass event and time, or RiskSets"):
+        mj.cox_loss(z, event)
+
+
+def test_a_sequence_without_an_alignment_is_0_on_demand() -> None:
+    args = (np.zeros((1, 2)), np.array([[1, 1, 2]]), np.zeros((1, 3)))
+    value, slope = jax.value_and_grad(lambda z: mj.ctc_loss(z, *args, log_epsilon=-1e5, zero_infinity=True).sum())(jnp.zeros((1, 2, 3)))
+    assert float(value) == 0.0 and not slope.any()

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from matchloss.engine.arrays import as_array
+from matchloss.engine.arrays import as_weight
 from matchloss.errors import ShapeError
 from matchloss.linear.columns import open_table
 from matchloss.linear.inference.build import columns_of
@@ -259,10 +259,6 @@ def warn_of(message: str) -> None:
 
 
 def weights_of(sample_weight: Any, n: int) -> Floats | None:
-    """Weights of rows as float64; shapes and signs are checked where they are used."""
-    if sample_weight is None:
-        return None
-    w = as_array("sample_weight", sample_weight)
-    if w.shape != (n,):
-        raise ShapeError(f"sample_weight has shape {w.shape}; ({n},) is needed")
-    return w.astype(np.float64)
+    """Weights of rows as float64. DomainError for a negative one or one that is not finite, ShapeError for a shape."""
+    weight = as_weight(sample_weight, (n,))
+    return None if weight is None else weight.astype(np.float64)

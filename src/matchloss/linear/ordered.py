@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from matchloss.errors import DomainError
+from matchloss.errors import DomainError, ShapeError
 from matchloss.linear.columns import open_table
 from matchloss.linear.dense import Problem, Structured, Terms, check_is_fitted, newton, weights_of
 from matchloss.linear.inference.structured import Kind, StructuredInference, Weights
@@ -55,6 +55,8 @@ class OrderedRegressor(Structured):
         self.named_ = {"y": y} if isinstance(y, str) else {}
         X, y = _without_target(X, y)
         codes, self.classes_ = _coded(y, self.classes)
+        if not codes.size:
+            raise ShapeError("y has no labels: 0 rows, of which at least one for each of two labels is needed")
         weight = weights_of(sample_weight, codes.size)
         rows = self._learn(X, codes.size, weight)
         counts = np.bincount(codes, weight, self.classes_.size)

@@ -122,7 +122,7 @@ class StructuredLoss:
             raise ShapeError(f"raw has {len(given)} parts; {self.name} takes {len(self.raw_names)}: {', '.join(self.raw_names)}")
         arrays = [as_array(name, x) for name, x in zip(self.raw_names, given, strict=True)]
         single = self.singles and all(a.dtype == np.float32 for a in arrays if a.ndim)
-        return tuple(np.ascontiguousarray(a, np.float32 if single else np.float64) for a in arrays)
+        return tuple(np.asarray(a, np.float32 if single else np.float64, order="C") for a in arrays)
 
 
 def as_integers(name: str, x: Any, shape: tuple[int, ...] | None = None) -> NDArray[np.int64]:

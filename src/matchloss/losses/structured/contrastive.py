@@ -9,12 +9,17 @@ from typing import Any, ClassVar
 import numpy as np
 
 from matchloss.engine import threads
+from matchloss.engine.arrays import refuse
 from matchloss.errors import DomainError, ShapeError
 from matchloss.losses.structured._compiled import loop
 from matchloss.losses.structured._structured import Array, Arrays, StructuredLoss
 
 ENTRIES = 1 << 23  # of a block of logits
 ROWS, COLUMNS = 16, 1024  # that a thread takes at once
+
+
+class NotFinite(Exception):
+    """A logit is not; which one is said by who knows the features."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,14 @@ class Contrastive(StructuredLoss):
             if x.size != 1 or not np.isfinite(x).all():
                 raise DomainError(f"{name} is {x.tolist()!r}; allowed: one finite number")
         total = 1.0 if weight is None else float(weight[0])
-        value, gradients = self._run(a, b, *(float(x.reshape(-1)[0]) for x in numbers), total, graded)
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                value, gradients = self._run(a, b, *(float(x.reshape(-1)[0]) for x in numbers), total, graded)
+        except NotFinite:
+            for name, x in (("a", a), ("b", b)):
+                refuse(name, x, ~np.isfinite(x), "finite")
+            far = " and ".join(f"{float(np.abs(x).max()):.3g}" for x in (a, b))
+            raise DomainError(f"a logit is not finite: entries of a and b are as far from 0 as {far}, and overflow in products") from None
         shaped = tuple(g if i < 2 else np.full(raw[i].shape, g, raw[i].dtype) for i, g in enumerate(gradients))
         return np.array([value * total]), shaped
 
@@ -71,9 +83,8 @@ def _blocks(a: Array, b: Array, scale: float, bias: float) -> Iterator[tuple[int
 
 
 def _each(size: int, block: int, work: Callable[[int, int], int]) -> None:
-    bad = threads.over_blocks(size, block, work)
-    if bad >= 0:
-        raise DomainError(f"pair {bad} has a logit that is not finite")
+    if threads.over_blocks(size, block, work) >= 0:
+        raise NotFinite
 
 
 class _Gradients:
