@@ -134,10 +134,7 @@ def _reused(s: Subject) -> Finding | None:
         a[...] = b
     if not _other(right, _numbers(s, arrays)):
         return None
-    message = (
-        "An array that was overwritten with other numbers gives the old result: it remembers arrays by where they lie, and buffers that "
-        "are filled anew train on old data."
-    )
+    message = "An array that was overwritten with other numbers gives the old result: buffers that are filled anew train on old data."
     return _impure(s, message, f"print({s.quote()})", "x[...] = x + 1", f"print({s.quote()})")
 
 
@@ -149,8 +146,7 @@ def _methods(s: Subject) -> Finding | None:
         for other, (between, called) in own.items() if first is not None else ():
             if tolerant(_numbers, s, others, other) is not None and _other(first, _numbers(s, arrays, method)):
                 message = (
-                    f"Its {what} depends on the arrays that its {between} was called with before: steps are taken with what belongs to "
-                    "other rows."
+                    f"Its {what} depends on what its {between} was called with before: steps are taken with what belongs to other rows."
                 )
                 return _impure(s, message, f"print({call})", "rows = x", "x = x + 1", called, "x = rows", f"print({call})")
     return None

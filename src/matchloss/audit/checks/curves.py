@@ -28,8 +28,7 @@ def convex(subject: Subject) -> Iterator[Finding]:
     if subject.callee.hessian is not None and (own := _negative(subject, middle, y)) is not None:
         i, h = own
         message = (
-            f"at {at} {said(middle[i])} and target {said(y[i])} its second derivative is {h:.3g}: steps that divide by it, Newton's or a "
-            "booster's, go uphill there."
+            f"at {at} {said(middle[i])} and target {said(y[i])} its second derivative is {h:.3g}: steps that divide by it go uphill there."
         )
         shown = subject.finding("warning", message, x=middle[i : i + 1], y=y[i : i + 1], show="hessian", got=h)
         yield graded(promise, shown)

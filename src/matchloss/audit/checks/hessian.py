@@ -77,10 +77,7 @@ def _stale(s: Subject, along: Lines, t: Numbers) -> Iterator[Finding]:
     moved = moved.reshape(len(rows), -1).any(axis=1)
     if moved.any():
         i = rows.simplest(moved)
-        message = (
-            "{at} the hessian is {got} after a gradient at other predictions, and {right} after one here: it is a stale one, kept from an "
-            "earlier call."
-        )
+        message = "{at} the hessian is {got} after a gradient elsewhere, and {right} after one here: it is a stale one of an earlier call."
         z, first = other.x[i : i + 1], s.callee.quote(s.place("z", "y", []), {}, "gradient")
         code = [f"z = {s.framework.code(z, 'float64')}", f"print({first})", f"print({s.quote(method='hessian')})"]
         code.append(f"# {text(two[i])}; right: {text(one[i])}")

@@ -212,8 +212,7 @@ def _foreign(s: Subject) -> Iterator[Finding]:
     if out is None or f.owns(out):
         return
     message = (
-        f"It takes arrays of {f.name} and returns NumPy's: there is no gradient behind the result, so it is a score, not a loss, for a "
-        f"model in {f.name}."
+        f"It takes arrays of {f.name} and returns NumPy's: no gradient is behind the result, so it is a score, not a loss, for a model."
     )
     code = [f.imports, f"x = {f.code(x, wide)}", f"y = {f.code(t, wide)}"]
     code += [f"z{i} = {f.code(np.ones(4), wide)}" for i in range(len(others))]

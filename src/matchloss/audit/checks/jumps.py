@@ -48,10 +48,7 @@ def _along_raw(s: Subject) -> Iterator[Finding]:
         i = rows.simplest(broken)
         two = _sides(along, low, high, i)
         value = s.value(two.x, two.y)
-        message = (
-            f"{at(s, rows, i)} the value jumps from {text(value[0])} to {text(value[1])}: its pieces do not meet there, and no gradient "
-            "tells of it."
-        )
+        message = f"{at(s, rows, i)} the value jumps from {text(value[0])} to {text(value[1])}: its pieces do not meet there."
         yield s.finding("error", message, x=two.x, y=two.y, got=value)
     told_at = low[broken]
     bent = _by_gradient(s, along, edges, one) if s.differentiable else _by_differences(s, along, low, high, size, one)

@@ -158,21 +158,15 @@ def _flat(subject: Subject, v: Valley) -> Finding | None:
         return None
     edge = int(max(np.flatnonzero(v.low), key=lambda i: v.off[i]))
     how = "raw " + said(v.u[edge]) + ", " if subject.convention.input == "raw" and subject.kind != "regression" else ""
-    message = (
-        f"the loss of {_target(subject, v.y)} is as small at {how}a predicted {said(v.p[edge])} as where the prediction is right: such "
-        "rows teach nothing more."
-    )
-    return _shown(subject, "note", message, v, edge)
+    message = f"the loss of {_target(subject, v.y)} is as small at {how}a predicted {said(v.p[edge])} as at the right one"
+    return _shown(subject, "note", f"{message}: such rows teach nothing.", v, edge)
 
 
 def _second(subject: Subject, v: Valley) -> Finding | None:
     if (at := v.elsewhere(together=False)) is None:
         return None
-    message = (
-        f"the loss of {_target(subject, v.y)} has a second minimum, {_predicted(subject, v, at)}, as low as the right one: training may "
-        "end there and report a perfect fit."
-    )
-    return _shown(subject, "warning", message, v, at)
+    message = f"the loss of {_target(subject, v.y)} has a second minimum, {_predicted(subject, v, at)}, as low as the right one"
+    return _shown(subject, "warning", f"{message}: training may end there.", v, at)
 
 
 def _higher(subject: Subject, v: Valley) -> Finding | None:

@@ -93,8 +93,7 @@ def matching(subject: Subject) -> Iterator[Finding]:
     gap = np.nan_to_num(np.abs(g - difference) / size * (off > 0.1)).reshape(len(x), -1).max(axis=1)
     i = int(np.flatnonzero(gap >= gap.max() / 2)[0])
     message = (
-        f"the error signal is {factor:.4g} times prediction - target: with a learning rate tuned for the plain difference, steps are "
-        f"{factor:.4g} times as long."
+        f"the error signal is {factor:.4g} times prediction - target, and so are steps at a learning rate tuned for the plain difference."
     )
     if factor <= 0 or not scaled.all():
         message = (

@@ -44,10 +44,7 @@ def _rows(s: Subject, made: Roles, argument: str) -> Iterator[Finding]:
     w = np.resize([1.0, 2.0, 0.0, 3.0], PAD)
     v = s.value(x, y)
     if "none" in made and (row := first(differ(got := s.value(x, y, weight=w), w * v))):
-        message = (
-            f"A row of weight {w[row][0]:g} has the loss {got[row][0]:.4g}, not {w[row][0]:g} times its loss {v[row][0]:.4g}: weighted "
-            "rows do not count as often as their weight says."
-        )
+        message = f"A row of weight {w[row][0]:g} has the loss {got[row][0]:.4g}, not {w[row][0]:g} times its loss {v[row][0]:.4g}."
         yield s.finding("error", message, x=x[row], y=y[row], options={argument: w[row]}, got=got[row], expected=w[row] * v[row])
     for role, name in made.items():
         if role != "none":
@@ -86,10 +83,7 @@ def _weighted_gradient(s: Subject, x: Any, y: Any, w: Any, argument: str) -> Ite
         return
     right = (w[:, None] if s.classes else w) * s.gradient(x, y)
     if row := first(differ(got, right)):
-        message = (
-            f"The gradient of a row of weight {w[row][0]:g} is not that many times the gradient of the row: rows do not pull as their "
-            "weights say."
-        )
+        message = f"The gradient of a row of weight {w[row][0]:g} is not that many times the gradient of the row."
         shown = {"options": {argument: w[row]}, "got": got[row], "expected": right[row]}
         yield s.finding("error", message, x=x[row], y=y[row], show="gradient", **shown)
 
@@ -153,8 +147,7 @@ def _ignored(s: Subject, made: Roles, argument: str) -> Iterator[Finding]:
         s.call(x, y, reduction=name, options=options)
     except Raised as failed:
         message = (
-            f"A row with the label to ignore, {label}, raises {type(failed.original).__name__}: rows are not ignored, and padding with "
-            "this label ends the training."
+            f"A row with the label to ignore, {label}, raises {type(failed.original).__name__}: padding with this label ends the training."
         )
         yield s.finding("warning", message, x=x, y=y, code=attempt(s.quote({argument: label}, reduction=name)))
         label, options = CLASSES - 1, {argument: CLASSES - 1}
