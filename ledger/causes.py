@@ -18,6 +18,7 @@ class Cause:
     words: str  # where their messages have these words
     instead: str  # what to write
     severities: tuple[str, ...] = ("error", "warning")
+    threads: tuple[str, ...] = ()  # the projects' own about it: "pytorch/pytorch#2259"
 
     def has(self, finding: Mapping[str, Any]) -> bool:
         """Whether a finding is one of it."""
@@ -39,6 +40,7 @@ CAUSES = (
         ("accuracy",),
         r"float16 the mean|rows in (b?float16)",
         "`x.float()` before the reduction, or `matchloss.torch`'s function of that name",
+        threads=("pytorch/pytorch#29429", "pytorch/pytorch#85791", "pytorch/pytorch#166232"),
     ),
     Cause(
         "exp overflows where the result is an ordinary number",
@@ -46,6 +48,7 @@ CAUSES = (
         ("finite",),
         r"inf|NaN",
         "`logaddexp(0, z)`, `softplus`, `logsumexp`",
+        threads=("pytorch/pytorch#77529", "scikit-learn/scikit-learn#28046"),
     ),
     Cause(
         "The second derivative is NaN or wrong",
@@ -75,6 +78,7 @@ CAUSES = (
         r"label|reads",
         "a check of the range of labels, or NaN for such rows",
         ("warning",),
+        ("google-deepmind/optax#1185",),
     ),
     Cause(
         "A masked logit gives NaN",
@@ -83,6 +87,7 @@ CAUSES = (
         r"-inf|mask",
         "`where(target == 0, 0, target * log_p)`, or `xlogy`",
         ("warning",),
+        ("google-deepmind/optax#896", "google-deepmind/optax#1335", "google-deepmind/optax#1762"),
     ),
     Cause(
         "A target or prediction that is NaN has a finite loss",
@@ -99,6 +104,7 @@ CAUSES = (
         r"one-hot|class has the weight",
         "division by the sum of the rows' own weights in both cases",
         ("warning",),
+        ("pytorch/pytorch#104776", "pytorch/pytorch#107680", "pytorch/pytorch#65329"),
     ),
     Cause(
         "The mean of a batch of padding is 0 / 0",
@@ -107,6 +113,7 @@ CAUSES = (
         r"ignore",
         "a division by `max(kept, 1)`",
         ("error", "warning"),
+        ("pytorch/pytorch#70348", "pytorch/pytorch#116349"),
     ),
     Cause(
         "The mean is over entries, not over rows",
@@ -114,6 +121,7 @@ CAUSES = (
         ("reductions",),
         r"entries|times that|misspelt",
         "a sum over classes, then the mean over rows (`batchmean` in PyTorch)",
+        threads=("pytorch/pytorch#2259", "pytorch/pytorch#14457"),
     ),
     Cause(
         "More targets than predictions are no error",

@@ -74,7 +74,6 @@ def section(number: int, cause: Cause, found: Sequence[Found]) -> str:
     coded = [(r, f) for r, f in found if f["snippet"] and len(f["snippet"]) <= LONG]
     report, finding = min(coded or found, key=lambda pair: (pair[1]["severity"] != "error", len(pair[1]["snippet"])))
     names = dict.fromkeys(r["function"] for r, _ in found)
-    threads = dict.fromkeys(thread for r, _ in found for thread in r["threads"])
     lines = [
         f'<div class="ledger-cause" markdown="1">\n\n## {number}. {cause.title} {{ #cause-{number} }}',
         f"{cause.said} Write instead: {cause.instead}.",
@@ -83,8 +82,8 @@ def section(number: int, cause: Cause, found: Sequence[Found]) -> str:
     if coded:  # not ```python: the tests of the docs run those, and this code is run by the audit's own
         lines.append(f"```py\n{finding['snippet'].rstrip()}\n```")
     lines.append(f"Functions: {', '.join(f'`{name}`' for name in names)}.")
-    if threads:
-        lines.append(f"The projects' own threads about these functions: {', '.join(f'[{short(thread)}]({thread})' for thread in threads)}.")
+    if cause.threads:
+        lines.append(f"The projects' own threads: {', '.join(f'[{thread}]({address(thread)})' for thread in cause.threads)}.")
     return "\n\n".join([*lines, "</div>"])
 
 
@@ -96,9 +95,9 @@ def described(report: Mapping[str, Any]) -> str:
     return "; ".join([*parts, *([f"{notes} notes"] if notes else [])]) or "nothing"
 
 
-def short(address: str) -> str:
-    """A thread as people write it: pytorch/pytorch#2259."""
-    return re.sub(r"^https://github.com/(.*)/(?:issues|pull)/", r"\1#", address)
+def address(thread: str) -> str:
+    """Of a thread as people write it, pytorch/pytorch#2259; GitHub sends on what is a pull request."""
+    return "https://github.com/" + thread.replace("#", "/issues/")
 
 
 def plain(text: str) -> str:

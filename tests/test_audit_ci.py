@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft4Validator
 
 from command import matchloss
 from matchloss.audit import Finding, Report, audit
@@ -25,7 +27,13 @@ def sound(raw, target):
 
 def broken(raw, target):
     return np.log(1 + np.exp(raw)) - target * raw
+
+def nothing(raw, target):
+    return None
 """
+# The parts of OASIS's schema that are used here, without descriptions; what is left out is refused.
+SARIF = Path(__file__).parent / "sarif-2.1.0.json"
+ROOT = Path(__file__).parent.parent
 PROJECT = """
 [tool.matchloss.audit]
 functions = [
@@ -96,15 +104,20 @@ def test_formats(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = json.loads(str(said))
     assert code == 1 and [r["outcome"] for r in data] == ["sound", "broken"] and data[1]["findings"][0]["counterexample"]["got"] == "inf"
     assert data[0]["versions"]["numpy"] and data[0]["convention"]["kind"] == "regression"
-    run = json.loads(str(matchloss(capsys, "audit", "--format", "sarif")[1]))["runs"][0]
-    (result,) = run["results"]
+    sarif = json.loads(str(matchloss(capsys, "audit", "ci_losses:nothing", "ci_losses:broken", "--format", "sarif")[1]))
+    Draft4Validator(json.loads(SARIF.read_text())).validate(sarif)
+    run = sarif["runs"][0]
+    (unjudged,) = run["invocations"][0]["toolExecutionNotifications"]
+    assert "ci_losses:nothing was not judged" in unjudged["message"]["text"]
+    (result,) = [r for r in run["results"] if r["level"] == "error"]
+    assert result["locations"][0]["physicalLocation"] == {"artifactLocation": {"uri": "ci_losses.py"}, "region": {"startLine": 7}}
     assert (
         result["ruleId"] == "finite"
         and result["level"] == "error"
         and result["ruleId"] in {r["id"] for r in run["tool"]["driver"]["rules"]}
     )
     said = str(matchloss(capsys, "audit", "--format", "github")[1])
-    assert said.startswith("::error title=finite of ci_losses%3Abroken::At raw 710")
+    assert said.startswith("::error file=ci_losses.py,line=7,title=finite of ci_losses%3Abroken::At raw 710")
     assert matchloss(capsys, "audit", "--format", "xml")[0] == 2
 
 
@@ -143,6 +156,70 @@ def rude(raw, target):  # type: ignore[no-untyped-def]
     random.seed(0)
     print("computing")
     return (raw - target) ** 2
+
+
+def changes_torch(pred, target):  # type: ignore[no-untyped-def]
+    import torch
+
+    torch.set_default_dtype(torch.float16)
+    torch.manual_seed(1)
+    return ((pred - target) ** 2).to(pred.dtype)
+
+
+def test_the_default_dtype_and_the_seed_of_torch_are_put_back() -> None:
+    torch = pytest.importorskip("torch")
+    dtype, state = torch.get_default_dtype(), torch.get_rng_state()
+    found = audit(changes_torch, "regression", framework="torch", isolate=False, checks=["purity"])
+    assert torch.get_default_dtype() == dtype and torch.equal(torch.get_rng_state(), state)
+    said = " ".join(f.message for f in found.findings)
+    assert "torch's default dtype" in said and "the random numbers of torch" in said
+
+
+def opens_a_window(raw, target):  # type: ignore[no-untyped-def]
+    import matplotlib.pyplot as plt
+
+    plt.figure()
+    return (raw - target) ** 2
+
+
+def test_windows_are_closed_and_said() -> None:
+    pytest.importorskip("matplotlib")
+    found = audit(opens_a_window, "regression", checks=["minimum"])
+    assert any("it draws with matplotlib: its windows were closed" in remark for remark in found.remarks)
+
+
+def needs_a_gpu(pred, target):  # type: ignore[no-untyped-def]
+    return ((pred.cuda() - target.cuda()) ** 2).cpu()
+
+
+def test_what_needs_a_gpu_is_not_judged_without_one() -> None:
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    found = audit(needs_a_gpu, framework="torch", isolate=False)
+    assert found.outcome == "not judged" and not found.findings and re.search("CUDA|NVIDIA", found.why)
+
+
+COMMANDS = [
+    command
+    for block in re.findall(r"```yaml.*?```", (ROOT / "docs" / "audit.md").read_text(encoding="utf-8"), re.S)
+    for command in re.findall(r"(?:run|entry): (matchloss [^\n,}]*)", block)
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_ci_of_the_docs_is_green_on_sound_code_and_red_on_a_wrong_sign(
+    here: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    assert {c.split()[1] for c in COMMANDS} == {"audit"} and any("github" in c for c in COMMANDS) and len(COMMANDS) == 2
+    sound = PROJECT.replace("broken", "sound_too").replace('"binary"', '"regression"')
+    (here / "ci_losses.py").write_text(LOSSES + "\n\ndef sound_too(raw, target):\n    return abs(raw - target)\n")
+    (here / "pyproject.toml").write_text(sound)
+    assert matchloss(capsys, *command.split()[1:])[0] == 0
+    wrong = "\n\ndef sound_too(raw, target):\n    return -abs(raw - target)\n"
+    (here / "ci_losses.py").write_text(LOSSES + wrong)
+    code, said, _ = matchloss(capsys, *command.split()[1:])
+    assert code == 1 and "minimum" in said
 
 
 def test_what_a_function_changes_is_put_back_and_said() -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import SkipTest
 
 import numpy as np
 import pytest
@@ -304,6 +305,12 @@ def test_assert_sound(monkeypatch: pytest.MonkeyPatch) -> None:
     assert_sound(square, isolate=False, allow=["error_check", "warning_check"], fail_on="warning")
     with pytest.raises(AssertionError, match="Note for a test"):
         assert_sound(square, isolate=False, checks=["note_check"], fail_on="note")
+
+
+def test_one_test_a_check() -> None:
+    assert assert_sound(square, checks=["minimum"], isolate=False).checks[0].status == "clean"
+    with pytest.raises(SkipTest, match="weights does not apply: it takes no weights"):
+        assert_sound(square, checks=["weights"], isolate=False)
 
 
 def test_what_cannot_be_called_is_not_sound() -> None:

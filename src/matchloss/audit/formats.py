@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
+from itertools import product
+from pathlib import Path
 from typing import Any
 
 from matchloss.audit import words
@@ -39,14 +42,14 @@ def _plain(value: Any) -> Any:
 
 
 def as_sarif(reports: Sequence[Report]) -> str:
-    """One run: a rule a check, a result a finding, located at the function's name."""
+    """One run: a rule a check, a result a finding, located at the function's name, and in its file where that is here."""
     rules = [{"id": name, "shortDescription": {"text": promise}} for name, promise in words.PROMISES.items()]
     results = [
         {
             "ruleId": finding.check,
             "level": LEVELS[finding.severity],
             "message": {"text": f"{report.subject}: {words.message(finding)}"},
-            "locations": [{"logicalLocations": [{"fullyQualifiedName": report.subject, "kind": "function"}]}],
+            "locations": [{"logicalLocations": [{"fullyQualifiedName": report.subject, "kind": "function"}], **_physical(report.subject)}],
             "properties": {"counterexample": _plain(dict(finding.counterexample)), "snippet": finding.snippet},
         }
         for report in reports
@@ -66,12 +69,44 @@ def as_sarif(reports: Sequence[Report]) -> str:
 def as_github(reports: Sequence[Report]) -> str:
     """Workflow commands, which GitHub shows beside a run."""
     lines = [
-        f"::{COMMANDS[finding.severity]} title={_escaped(f'{finding.check} of {report.subject}', True)}::{_escaped(words.message(finding))}"
+        f"::{COMMANDS[finding.severity]} {_beside(report.subject)}title={_escaped(f'{finding.check} of {report.subject}', True)}"
+        f"::{_escaped(words.message(finding))}"
         for report in reports
         for finding in words.ordered(report)
     ]
-    lines += [f"::warning title={_escaped(r.subject, True)}::not judged: {_escaped(r.why)}" for r in reports if r.outcome == "not judged"]
+    lines += [
+        f"::warning {_beside(r.subject)}title={_escaped(r.subject, True)}::not judged: {_escaped(r.why)}"
+        for r in reports
+        if r.outcome == "not judged"
+    ]
     return "\n".join(lines)
+
+
+def place(name: str) -> tuple[str, int] | None:
+    """The file and the line of a function's name, where its module lies here or in src; nothing is imported.
+
+    >>> place("json:loads")
+    """
+    module, _, path = name.partition(":") if ":" in name else name.rpartition(".")
+    for root, file in product((Path(), Path("src")), (f"{module.replace('.', '/')}{end}" for end in (".py", "/__init__.py"))):
+        if module and (root / file).is_file():
+            try:
+                body = ast.parse((root / file).read_bytes()).body
+            except (SyntaxError, ValueError):
+                body = []
+            named = {getattr(node, "name", ""): node.lineno for node in body if hasattr(node, "name")}
+            return (root / file).as_posix(), named.get(path.partition(".")[0], 1)
+    return None
+
+
+def _physical(name: str) -> dict[str, Any]:
+    found = place(name)
+    return {} if found is None else {"physicalLocation": {"artifactLocation": {"uri": found[0]}, "region": {"startLine": found[1]}}}
+
+
+def _beside(name: str) -> str:
+    found = place(name)
+    return "" if found is None else f"file={_escaped(found[0], True)},line={found[1]},"
 
 
 def _escaped(text: str, inside: bool = False) -> str:

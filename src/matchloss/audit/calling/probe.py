@@ -147,7 +147,7 @@ class _Search:
                     f"two readings fit equally well, a prediction first and a target first, and give different values. "
                     f'--set order="{ORDERS[0]}" or --set order="{ORDERS[1]}" decides'
                 )
-        if c.sign < 0 and "sign" not in self.known and s.framework.differentiable:
+        if c.sign < 0 and "sign" not in self.known:
             if "kind" in self.known:
                 return replace(s, convention=replace(c, sign=1))
             raise Undecided(

@@ -24,12 +24,12 @@ def purity(subject: Subject) -> Iterator[Finding]:
 
     Otherwise a run cannot be repeated, and data loaders, threads and checkpoints change what is trained.
     """
+    yield from _process(subject)  # first: a default dtype that one call has set is what the next one finds
     for trial in (_inputs, _repeated, _aliased, _reused, _methods, _threads, _forked):
         if (finding := trial(subject)) is not None:
             yield finding
             if trial in (_inputs, _repeated):  # and whatever follows sees it too
                 break
-    yield from _process(subject)
 
 
 def _impure(s: Subject, message: str, *code: str, severity: str = "error") -> Finding:

@@ -161,7 +161,8 @@ def perform(task: Task, tell: Callable[[Call], None], guarded: bool) -> Iterator
     for name in loaded:
         importlib.import_module(name)
     yield Begun()
-    before, journal, structure, boosted, subject = framework("numpy").state(), Journal(tell), None, None, None
+    before = [(f, f.state()) for f in map(framework, ("numpy", *loaded))]
+    journal, structure, boosted, subject = Journal(tell), None, None, None
     try:
         structure, boosted = _of_no_rows(task, target, loaded)
         if structure is None and boosted is None:
@@ -186,7 +187,8 @@ def perform(task: Task, tell: Callable[[Call], None], guarded: bool) -> Iterator
         yield Unjudged(fault(error))
         return
     finally:
-        framework("numpy").restore(before)
+        for f, state in before:
+            f.restore(state)
     if structure is not None:
         yield from _of_structure(task, structure)
     elif boosted is not None:

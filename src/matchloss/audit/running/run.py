@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Any, NoReturn
+from unittest import SkipTest
 
 from matchloss.audit.calling.adapt import Promises, callee_of, import_text
 from matchloss.audit.calling.convention import Convention
@@ -82,7 +83,8 @@ def audit(
 def assert_sound(fn: Any, kind: str | None = None, *, allow: Iterable[str] = (), fail_on: str = "error", **options: Any) -> Report:
     """For a test: AssertionError if `audit` finds anything as bad as `fail_on` by a check that is not in `allow`, or cannot judge.
 
-    fail_on: "error", "warning" or "note". options: those of `audit`, which makes the report that is returned.
+    fail_on: "error", "warning" or "note". options: those of `audit`, which makes the report that is returned. Where none of the checks
+    applies, the test is skipped (by unittest.SkipTest, which pytest knows), so that there may be one test for each check.
 
     >>> import matchloss as ml
     >>> report = assert_sound(ml.SquaredError(), checks=["minimum"], isolate=False)
@@ -94,6 +96,8 @@ def assert_sound(fn: Any, kind: str | None = None, *, allow: Iterable[str] = (),
     found = tuple(f for f in report.failed(fail_on) if f.check not in allowed)
     if found:
         raise AssertionError(str(replace(report, findings=found)))
+    if report.checks and report.convention is not None and all(c.status == "skipped" for c in report.checks):
+        raise SkipTest(f"{report.checks[0].check} does not apply: {report.checks[0].reason}")
     if report.outcome == "not judged":
         raise AssertionError(f"{report.subject} was not judged: {report.why}")
     return report
