@@ -87,13 +87,12 @@ def _counts(s: Subject, x: Any, y: Any) -> Iterator[Finding]:
         shape = _shape(s, a, b)
         if shape is None or (shape == () and not np.isfinite(_answer(s, a, b)).all()):
             continue
-        severity, does = "note", f"the result has shape {shape}, and no error says so"
+        does = f"the result has shape {shape}, and no error says so"
         if words.startswith("one") and (shape == () or shape[0] == len(a)):
             does = "it serves them all"
         if shape and shape[0] > len(a):
-            severity = "warning"
             does = f"the result has shape {shape}, though its last row has no prediction: it may have read memory that is not the array's"
-        yield _shown(s, severity, f"It takes {words} ({np.shape(a)} against {np.shape(s.encode(b))}): {does}.", a, b, None, None)
+        yield _shown(s, "note", f"It takes {words} ({np.shape(a)} against {np.shape(s.encode(b))}): {does}.", a, b, None, None)
         return
 
 
@@ -165,7 +164,7 @@ def _returned(s: Subject) -> Iterator[Finding]:
 def _digits(s: Subject) -> Iterator[Finding]:
     """Steps that float64 sees and float32 does not must change the value wherever larger ones do."""
     x, y = ordinary(s, PAD)
-    v, near, half, far = (s.value(x * (1 + step), y) for step in (0.0, 2.0**-28, 2.0**-18, 2.0**-6))
+    v, near, half, far = (s.value(x * (1 - step), y) for step in (0.0, 2.0**-28, 2.0**-18, 2.0**-6))  # down: a probability stays one
     moved = np.isfinite(v) & (far != v)
     if moved.sum() >= PAD // 4 and (near[moved] == v[moved]).mean() > 0.75:
         step, severity, digits, same = 2.0**-28, "note", "float32", near == v
@@ -176,7 +175,7 @@ def _digits(s: Subject) -> Iterator[Finding]:
             f"Predictions in float64 are rounded to fewer digits inside: a step of {step:.1g} of a prediction does not change the value, "
             f"which has the digits of {digits}."
         )
-        code = [f"print({s.quote()})", f"x = x * {1 + step!r}", f"print({s.quote()})"]
+        code = [f"print({s.quote()})", f"x = x * {1 - step!r}", f"print({s.quote()})"]
         yield s.finding(severity, message, x=x[i : i + 1], y=y[i : i + 1], code=code, got=v[i], cause="digits")
 
 
