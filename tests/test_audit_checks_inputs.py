@@ -66,8 +66,8 @@ def test_shapes_that_are_refused_or_paired(loss: Callable[..., Any]) -> None:
 def test_counts_that_do_not_match() -> None:
     note = found("shapes", lambda raw, target: square(raw[: len(target)], target[: len(raw)]), **N)[-1]
     assert note.severity == "note" and "3 targets for 2 predictions" in note.message
-    (warning,) = found("shapes", sk.HalfSquaredError(), "regression", framework="numpy")
-    assert warning.severity == "warning" and "no prediction" in warning.message
+    (note,) = found("shapes", sk.HalfSquaredError(), "regression", framework="numpy")
+    assert note.severity == "note" and "no prediction" in note.message
 
 
 def test_single_numbers_have_no_shape() -> None:
