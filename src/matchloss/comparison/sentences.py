@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -89,33 +89,17 @@ def _others(standing: Standing, remarks: Remarks) -> str:
         how = "does as well" if alike else f"does nearly as well, within 5 % of what {standing.best} gains over a constant"
         clauses.append(_with_remark(f"{name} {how} ({_difference(standing, pair, told)})", name, remarks))
         told = True
-    for name, pair in standing.undecided.items():
-        kind = remarks.kinds.get(name, "")
-        rivals = unclear.get(kind, [])
-        if name in rivals[1:]:
-            continue
-        if rivals:
-            nearest = f"the data cannot tell any {_model(kind)} from it (the nearest, {name}: {_difference(standing, pair, told)}"
-            clauses.append(_with_remark(f"{nearest}{_rows(pair, remarks.unit, '; ')})", name, remarks, f"although {name}"))
-            told = True
-            continue
-        unsure = f"the data cannot tell {name} from it ({_difference(standing, pair, told)}{_rows(pair, remarks.unit, '; ')})"
-        clauses.append(_with_remark(unsure, name, remarks, f"although {name}"))
+    for name, pair, kind in _one_of_a_kind(standing.undecided, unclear, remarks):
+        difference = f"{_difference(standing, pair, told)}{_rows(pair, remarks.unit, '; ')}"
+        any_of = f"any {_model(kind)} from it (the nearest, {name}: {difference})" if kind else f"{name} from it ({difference})"
+        clauses.append(_with_remark(f"the data cannot tell {any_of}", name, remarks, f"although {name}"))
         told = True
-    for name, pair in standing.worse.items():
-        kind = remarks.kinds.get(name, "")
-        rivals = behind.get(kind, [])
-        if name in rivals[1:]:
-            continue
-        if rivals:
-            nearest = f"no {_model(kind)} does as well; the nearest, {name}, is worse by"
-            clauses.append(_with_remark(f"{nearest} {_amount(standing, pair, told, _rows(pair, remarks.unit, '; '))}", name, remarks))
-            told = True
-            continue
+    for name, pair, kind in _one_of_a_kind(standing.worse, behind, remarks):
+        amount = _amount(standing, pair, told, _rows(pair, remarks.unit, "; "))
         than = "" if standing.by[name] == standing.best else f" than {standing.by[name]}"
-        rows = _rows(pair, remarks.unit, "; ")
         how = f"is hardly worse{than}, by" if standing.hardly(name) else f"is worse{than} by"
-        clauses.append(_with_remark(f"{name} {how} {_amount(standing, pair, told, rows)}", name, remarks))
+        whose = f"no {_model(kind)} does as well; the nearest, {name}, is worse by" if kind else f"{name} {how}"
+        clauses.append(_with_remark(f"{whose} {amount}", name, remarks))
         told = True
     said = "; ".join(clauses)
     return f"{said.replace('the data', 'The data', 1) if said.startswith('the data') else said}." if said else ""
@@ -127,6 +111,17 @@ def _whole_kinds(standing: Standing, remarks: Remarks, holds: Callable[[str], bo
     for name in sorted(standing.means, key=lambda name: standing.means[name]):
         kinds.setdefault(remarks.kinds.get(name, ""), []).append(name)
     return {kind: names for kind, names in kinds.items() if kind and len(names) > 1 and all(map(holds, names))}
+
+
+def _one_of_a_kind(
+    pairs: Mapping[str, Difference], whole: Mapping[str, list[str]], remarks: Remarks
+) -> Iterator[tuple[str, Difference, str]]:
+    """Each loss with its pair and "", but of a whole kind the nearest loss alone, with the kind."""
+    for name, pair in pairs.items():
+        kind = remarks.kinds.get(name, "")
+        rivals = whole.get(kind, [])
+        if name not in rivals[1:]:
+            yield name, pair, kind if rivals else ""
 
 
 def _model(kind: str) -> str:

@@ -11,8 +11,9 @@ from matchloss.boosting.versions import missing
 
 try:
     import lightgbm as _host  # noqa: F401
+    import sklearn as _sklearn  # noqa: F401
 except ImportError as error:
-    raise missing("LightGBM", "lightgbm") from error
+    raise missing("LightGBM and scikit-learn", "lightgbm") from error
 
 from matchloss.lightgbm._estimators import LGBMClassifier, LGBMRegressor
 from matchloss.lightgbm._train import metric, objective, train

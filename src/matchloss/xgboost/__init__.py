@@ -10,9 +10,10 @@
 from matchloss.boosting.versions import missing
 
 try:
+    import sklearn as _sklearn  # noqa: F401
     import xgboost as _host  # noqa: F401
 except ImportError as error:
-    raise missing("XGBoost", "xgboost") from error
+    raise missing("XGBoost and scikit-learn", "xgboost") from error
 
 from matchloss.xgboost._estimators import XGBClassifier, XGBRegressor
 from matchloss.xgboost._train import metric, objective, train
