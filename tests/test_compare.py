@@ -110,7 +110,8 @@ def test_the_kind_of_the_target_is_found_and_said(values, kind, classes, monkeyp
     assert any(note.startswith(f"The target y {'holds numbers' if kind == 'number' else 'is a label'}") for note in found.notes)
 
 
-def test_numbers_named_categorical_are_labels():
+def test_numbers_named_categorical_are_labels(monkeypatch):
+    sweeps.spare_loops(monkeypatch)
     found = compare(pl.DataFrame({"y": [1, 2, 3] * 30, "x": [i % 13 for i in range(90)]}), "y", categorical=["y"])
     assert (found.kind, found.classes) == ("multiclass", ("1", "2", "3"))
 

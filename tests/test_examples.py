@@ -53,6 +53,7 @@ def test_the_gallery_says_what_comparisons_say(tmp_path: Path) -> None:
         assert (tmp_path / "images" / "gallery" / f"{entry.name}-0.svg").exists()
 
 
+@pytest.mark.exhaustive  # most of its time compiles loops that the tests of structured losses compile too
 def test_the_pictures_of_expected_minus_observed_are_made(tmp_path: Path) -> None:
     for package in ("altair", "vl_convert"):
         pytest.importorskip(package)

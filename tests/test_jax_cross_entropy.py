@@ -50,7 +50,7 @@ def plainly(
     return -jnp.sum(t * jax.nn.log_softmax(u), axis=-1) + z_loss * jax.nn.logsumexp(u, axis=-1) ** 2
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("options", sweep(OPTIONS, lambda options: len(options) in (0, 4)), ids=str)
 def test_cross_entropy_is_its_formula(options: dict[str, Any]) -> None:
     z, labels, p = moderate_rows(3, 4)
     w = np.array([1.0, 0.0, 2.0])
@@ -80,7 +80,9 @@ def test_softcap_keeps_the_tail_of_its_slope(dtype: Any) -> None:
     close(slope[0], rise * np.exp(30.0) / (np.exp(30.0) + 1 + np.e), 1e-5 if dtype == np.float32 else 1e-9, 0)
 
 
-@pytest.mark.parametrize("loss", [ml.CrossEntropy(), ml.Sparsemax()], ids=lambda loss: loss.name)
+@pytest.mark.parametrize(
+    "loss", sweep([ml.CrossEntropy(), ml.Sparsemax()], lambda loss: loss.name == "cross_entropy"), ids=lambda loss: loss.name
+)
 def test_many_labels_take_the_compiled_loops(loss: Any) -> None:
     r = np.random.default_rng(2)
     rows, classes = LOOPS_FROM // 128, 128

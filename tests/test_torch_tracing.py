@@ -13,8 +13,10 @@ from torch.utils.checkpoint import checkpoint
 
 import matchloss as ml
 import matchloss.torch as mt
+import sweeps
 from cases import label
 from matchloss.torch import Loss, _rules, loss
+from sweeps import sweep
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning"),
@@ -53,7 +55,7 @@ def full_hessian(case: Any, z: Any, y: Any) -> Any:
     return made
 
 
-@pytest.mark.parametrize("case", CASES, ids=label)
+@pytest.mark.parametrize("case", sweep(CASES, lambda case: case.name != "sparsemax"), ids=label)  # whose loops cost 7 s
 def test_torch_func(case: Any) -> None:
     z, y = data(case)
 
@@ -229,8 +231,9 @@ def test_export_and_make_fx(case: Any) -> None:
     torch.testing.assert_close(traced(z + 1), loss(case, z + 1, y, reduction="none"), rtol=1e-13, atol=1e-15)
 
 
-def test_torch_jit_trace_records_the_formula() -> None:
+def test_torch_jit_trace_records_the_formula(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is traced follows its inputs, to batches of another size too, and has the formula's gradient."""
+    sweeps.spare_loops(monkeypatch)  # the formula by PyTorch's operations, as it is traced
     g = torch.Generator().manual_seed(1)
     z, other, y, wanted = (torch.rand(n, 4, generator=g) for n in (5, 8, 5, 8))
     labels, more, w = torch.tensor([0, 1, 3, 3, 2]), torch.arange(8) % 4, torch.rand(4, generator=g)
