@@ -13,6 +13,7 @@ import array_api_strict
 import numpy as np
 import pytest
 
+import sweeps
 from cases import DEFAULTS, POINTWISE, hard, label, rows
 from matchloss.engine.namespaces import namespace
 from matchloss.losses import PointwiseLoss
@@ -65,6 +66,8 @@ def strictly(loss: Any, raw: Any, target: Any) -> list[Any]:
 def test_within_the_contract(loss: Any, dtype: Any) -> None:
     raw, target = rows(loss, dtype, size=60 if dtype == np.float64 else 20)
     engines = {"numpy": by_numpy, "compiled": compiled} | ({"strict": strictly} if dtype == np.float64 else {})
+    if dtype == np.float32 and not (sweeps.everything or sweeps.few(loss)):
+        del engines["compiled"]  # the loop of float64 with one rounding more, in `make test` for a few
     got = {name: engine(loss, raw, target) for name, engine in engines.items()}
     misses = []
     for i, (z, y) in enumerate(zip(raw.tolist(), target.tolist(), strict=True)):
