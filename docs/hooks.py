@@ -25,6 +25,8 @@ from matchloss.audit import words
 from matchloss.audit.calling.convention import CHOICES
 from matchloss.audit.table import CHECKS
 from matchloss.engine.namespaces import NUMPY, NUMPY_ROWS, Namespace, RowReductions
+from matchloss.losses.structured import catalogue as structures
+from matchloss.losses.structured import facts
 
 ROOT = Path(__file__).parent.parent
 FAMILIES = {
@@ -111,6 +113,21 @@ def card(row: dict[str, Any]) -> str:
         f'<table class="card"><tbody><tr><th>constructor</th><td>{code(f"ml.{loss!r}")}</td></tr>{lines}</tbody></table>\n\n'
         f"<p>{flags}</p>{notes}\n\n```pycon\n{example}\n```"
     )
+
+
+def structured() -> str:
+    """The card of every loss of structures, with the picture of what was expected against what was observed."""
+    parts = []
+    for row in structures():
+        loss, (text, example) = row["class"](), split_docstring(row["class"])
+        said = {"constructor": code(repr(loss))} | {k: escape(v) for k, v in facts(loss).items() if v and k not in ("kind", "picture")}
+        lines = "".join(f"<tr><th>{name}</th><td>{fact}</td></tr>" for name, fact in said.items())
+        picture = f"![What was expected and what was observed](images/structured/{loss.name}.svg)"
+        parts.append(
+            f"### {plain(loss.title)} {{ #{loss.name} }}\n\n{plain(text.partition(chr(10))[0])}\n\n{picture}\n\n"
+            f'<table class="card"><tbody>{lines}</tbody></table>\n\n```pycon\n{example}\n```'
+        )
+    return "\n\n".join(parts)
 
 
 def protocol() -> str:
@@ -261,6 +278,7 @@ FILLINGS: dict[str, Callable[[], str]] = {
     "conventions": conventions,
     "counted": counted,
     "differences": differences,
+    "structured": structured,
     "proper_rules": proper_rules,
 }
 PAGES: dict[str, Callable[[], str]] = {"reference.md": reference, "argument-tests.md": argument_tests, "changelog.md": changes}

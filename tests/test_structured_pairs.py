@@ -70,3 +70,12 @@ def test_bad_pairs_are_named() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             bad()
+
+
+@pytest.mark.parametrize("loss", [InfoNCE(), CLIP(), SigLIP()], ids=lambda loss: loss.name)
+def test_expected_less_observed_is_the_error_signal(loss: Any) -> None:
+    rng = np.random.default_rng(0)
+    raw = (rng.normal(size=(5, 3)), rng.normal(size=(5, 3)), 2.0, -1.0)[: len(loss.raw_names)]
+    signal = loss.predict(raw) - loss.observed(raw)
+    assert np.allclose(loss.gradient(raw, None)[0], 2.0 * signal @ raw[1] / 5, atol=1e-14)
+    assert np.shape(loss.gradient(raw, None)[2]) == ()  # of the scale's own shape

@@ -161,6 +161,7 @@ def facts(loss: StructuredLoss) -> dict[str, str]:
         "parameters": ", ".join(f"{name} = {value}" for name, value in loss.parameters.items()),
         "also called": ", ".join(loss.aliases),
         "sources": "; ".join(loss.sources),
+        "picture": "predict(raw, target) against observed(raw, target)",
     }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy import special
 
 from matchloss.engine import threads
 from matchloss.engine.arrays import refuse
@@ -64,6 +65,23 @@ class Contrastive(StructuredLoss):
         shaped = tuple(g if i < 2 else np.full(raw[i].shape, g, raw[i].dtype) for i, g in enumerate(gradients))
         return np.array([value * total]), shaped
 
+    def predict(self, raw: Any, target: Any = None) -> Array:
+        """The probability of each pair (N, N), row i of a with row j of b. For looking at: unlike the loss, this makes the matrix.
+
+        >>> CLIP().predict((np.eye(2), np.eye(2), 1.0)).round(4)
+        array([[0.7311, 0.2689],
+               [0.2689, 0.7311]])
+        """
+        a, b, scale, *bias = (np.asarray(x, np.float64) for x in raw)
+        return self._probabilities(scale * (a @ b.T) + (bias[0] if bias else 0.0))
+
+    def observed(self, raw: Any, target: Any = None) -> Array:
+        """1 for the pairs i = j, (N, N)."""
+        return np.eye(len(raw[0]))
+
+    def _probabilities(self, logits: Array) -> Array:
+        raise NotImplementedError
+
     def _run(self, *arguments: Any) -> tuple[float, tuple[Any, ...]]:
         raise NotImplementedError
 
@@ -108,6 +126,10 @@ class _Gradients:
 @dataclass(frozen=True)
 class _Softmax(Contrastive):
     """InfoNCE and CLIP: probabilities of rows, and with `both` of columns."""
+
+    def _probabilities(self, logits: Array) -> Array:
+        rows = special.softmax(logits, axis=1)
+        return (rows + special.softmax(logits, axis=0)) / 2 if self.both else rows
 
     def _run(self, a: Array, b: Array, scale: float, total: float, graded: bool) -> tuple[float, tuple[Any, ...]]:
         n, kind, both = len(a), a.dtype, self.both
@@ -204,6 +226,9 @@ class SigLIP(Contrastive):
     raw_names: ClassVar[tuple[str, ...]] = ("a", "b", "scale", "bias")
     raw_shapes: ClassVar[str] = "a (N, d), b (N, d), scale (), bias ()"
     sources: ClassVar[tuple[str, ...]] = ("Zhai, Mustafa, Kolesnikov and Beyer 2023",)
+
+    def _probabilities(self, logits: Array) -> Array:
+        return special.expit(logits)
 
     def _run(self, a: Array, b: Array, scale: float, bias: float, total: float, graded: bool) -> tuple[float, tuple[Any, ...]]:
         n, sweep = len(a), loop("contrastive", "sigmoid_block", a.dtype.name)

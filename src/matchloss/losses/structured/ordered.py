@@ -84,6 +84,11 @@ class Ordered(StructuredLoss):
         below = special.expit if self.link == "logit" else special.ndtr
         return np.where(at[:, :-1] > 0, below(-at[:, :-1]) - below(-at[:, 1:]), below(at[:, 1:]) - below(at[:, :-1]))
 
+    def observed(self, raw: Any, target: Any) -> Array:
+        """1 for each row's label, (n, K)."""
+        cuts = self._parts(raw)[1]
+        return np.eye(cuts.size + 1)[as_integers("labels", target)]
+
 
 def per_threshold(y: Array, lower: Array, upper: Array, cuts: int) -> Array:
     """Sums of numbers that belong to the threshold below and the one above each row's label, (K - 1,)."""

@@ -32,8 +32,11 @@ def expected_chart(names: Sequence[str], expected: Floats, observed: Floats, wha
     return finished(alt.layer(bars, gaps, points), title, height=24 * len(order) + 10, description=f"{what}, expected against observed")
 
 
-def alignment_chart(classes: Sequence[str], expected: Floats, observed: Floats, title: str = "") -> alt.Chart:
-    """Probabilities (frames, classes) of a network and of the alignments of what was said, and between them the error signal, as shades."""
+def alignment_chart(classes: Sequence[str], expected: Floats, observed: Floats, title: str = "", along: str = "frame") -> alt.Chart:
+    """Probabilities (frames, classes) of a network and of the alignments of what was said, and the error signal between them, as shades.
+
+    along: what a column of the picture is, such as a step of a path or a text of a batch.
+    """
     alt = altair()
     frames, kinds = expected.shape
     panels = {"expected": expected, "observed": observed, "expected - observed": expected - observed}
@@ -48,7 +51,7 @@ def alignment_chart(classes: Sequence[str], expected: Floats, observed: Floats, 
         alt.Chart(rows)
         .mark_rect()
         .encode(
-            alt.X("frame:O", title="frame", axis=alt.Axis(labelAngle=0)),
+            alt.X("frame:O", title=along, axis=alt.Axis(labelAngle=0)),
             alt.Y("label:N", sort=list(classes), title=None),
             alt.Color("p:Q", scale=scale, title=None),
             alt.Row("panel:N", sort=list(panels), title=None, header=alt.Header(labelAngle=0, labelAlign="left", labelOrient="top")),
@@ -56,4 +59,4 @@ def alignment_chart(classes: Sequence[str], expected: Floats, observed: Floats, 
         )
         .properties(width=420, height=22 * kinds)
     )
-    return cells.properties(title=title, description="Alignments: expected and observed classes of each frame, and their difference")
+    return cells.properties(title=title, description=f"Expected and observed probabilities for each {along}, and their difference")
