@@ -27,7 +27,7 @@ def _on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 CHILD = """
 import os, sys
 import matchloss.linear.journal, matchloss.linear.sources.scratch as s
-from matchloss.linear import LinearClassifier
+from matchloss.linear import fit_files  # without an estimator, whose import takes a second
 moment = int(sys.argv[4])
 step = [0]
 def slower(work):
@@ -43,7 +43,7 @@ import matchloss.linear.from_files as f
 f.HELD = 1 << 30
 aside = ["weight", "number", "count", "label", "many"]
 more = {"scratch": sys.argv[2], "checkpoint": sys.argv[3], "resume": "resume" in sys.argv}
-found = LinearClassifier("logistic").fit_files(sys.argv[1], "binary", categorical=["k"], drop=aside, **more)
+found = fit_files("logistic", sys.argv[1], "binary", categorical=["k"], drop=aside, **more)
 found.save(sys.argv[3] + ".model")
 """
 
