@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -184,6 +186,12 @@ def test_predictions_and_scores_are_those_of_memory(client: Any, target: str) ->
     if isinstance(model, LinearClassifier):
         shares = mld.predict_proba(model, collection).compute()
         assert shares.columns.tolist() == model.classes_.tolist() and (shares.to_numpy() == model.predict_proba(X)).all()
+
+
+def test_what_workers_import_is_little() -> None:
+    """scikit-learn and pandas take 100 MB of each."""
+    code = "import sys, matchloss.dask.parts; print([name for name in ('sklearn', 'pandas', 'scipy.stats') if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 
 def test_bad_input_is_one_clear_message(client: Any) -> None:

@@ -15,9 +15,24 @@ sums that come back. When a worker is lost, Dask makes its partitions again from
 
 from __future__ import annotations
 
-from matchloss.dask.fitting import fit
-from matchloss.dask.frames import read_parquet
-from matchloss.dask.scores import predict, predict_proba, score
-from matchloss.dask.watch import ClusterError
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matchloss.dask.fitting import fit
+    from matchloss.dask.frames import read_parquet
+    from matchloss.dask.scores import predict, predict_proba, score
+    from matchloss.dask.watch import ClusterError
 
 __all__ = ["ClusterError", "fit", "predict", "predict_proba", "read_parquet", "score"]
+HOMES = {"ClusterError": "watch", "fit": "fitting", "read_parquet": "frames"}  # modules of names; scores for all others
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:  # workers import this package for its `parts`: scikit-learn and pandas would take 100 MB of each
+        return getattr(importlib.import_module(f"matchloss.dask.{HOMES.get(name, 'scores')}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
