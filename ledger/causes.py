@@ -129,7 +129,7 @@ CAUSES = (
         ("shapes",),
         r"may have read memory",
         "a comparison of the two lengths",
-        ("warning", "note"),
+        ("note",),
     ),
     Cause(
         "The second derivative is negative",
