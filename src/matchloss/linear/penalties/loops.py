@@ -115,13 +115,15 @@ def _dots(indptr, indices, data, columns, start, stop, v, out):
         out[a] = s
 
 
-def _curves(indptr, indices, data, columns, h, out):
-    """sum_i x_ij^2 h_i."""
+def _scale(indptr, indices, data, columns, root, start, scaled, curve):
+    """Column a of `scaled`, from start[a] on, is x_ij root_i, j = columns[a]; curve[a] its squared length."""
     for a in range(len(columns)):
-        s, j = 0.0, columns[a]
-        for k in range(indptr[j], indptr[j + 1]):
-            s += data[k] * data[k] * h[indices[k]]
-        out[a] = s
+        s, j, at = 0.0, columns[a], start[a]
+        for k in range(indptr[j + 1] - indptr[j]):
+            z = data[indptr[j] + k] * root[indices[indptr[j] + k]]
+            scaled[at + k] = z
+            s += z * z
+        curve[a] = s
 
 
 def _add(indptr, indices, data, columns, step, out):
@@ -132,22 +134,25 @@ def _add(indptr, indices, data, columns, step, out):
                 out[indices[k]] += step[a] * data[k]
 
 
-def _descend_sparse(indptr, indices, data, columns, h, slope, curve, theta, new, l1, l2, low, high, r, moving, head, tol, most):
-    """As _descend, on columns: `slope` is at theta, r = h * X (new - theta), 0 at first. With head = 1 entry 0 is the intercept."""
+def _descend_sparse(indptr, indices, columns, start, scaled, root, slope, curve, theta, new, l1, l2, low, high, r, moving, head, tol, most):
+    """As _descend, on the columns that _scale made of root, the square roots of the rows' curvatures. `slope` is at theta,
+    r = root * X (new - theta), 0 at first. With head = 1 entry 0 is the intercept.
+    """
     whole = True
     for _ in range(most):
         worst = 0.0
         for a in range(len(new)):
             if moving[a] == 0 or curve[a] <= 0.0:
                 continue
-            dot = 0.0
+            dot, at, first, size = 0.0, 0, 0, 0
             if a < head:
                 for i in range(len(r)):
-                    dot += r[i]
+                    dot += root[i] * r[i]
             else:
                 j = columns[a - head]
-                for k in range(indptr[j], indptr[j + 1]):
-                    dot += data[k] * r[indices[k]]
+                at, first, size = start[a - head], indptr[j], indptr[j + 1] - indptr[j]
+                for k in range(size):
+                    dot += scaled[at + k] * r[indices[first + k]]
             z, t = new[a] - (slope[a] + dot + l2[a] * (new[a] - theta[a])) / curve[a], l1[a] / curve[a]
             z = z - t if z > t else z + t if z < -t else 0.0
             step = min(max(z, low[a]), high[a]) - new[a]
@@ -156,11 +161,10 @@ def _descend_sparse(indptr, indices, data, columns, h, slope, curve, theta, new,
                 worst = max(worst, abs(step) * curve[a])
                 if a < head:
                     for i in range(len(r)):
-                        r[i] += step * h[i]
+                        r[i] += step * root[i]
                 else:
-                    j = columns[a - head]
-                    for k in range(indptr[j], indptr[j + 1]):
-                        r[indices[k]] += step * data[k] * h[indices[k]]
+                    for k in range(size):
+                        r[indices[first + k]] += step * scaled[at + k]
             moving[a] = 1 if step != 0.0 or (new[a] != 0.0 and low[a] < new[a] < high[a]) else 0
         if worst <= tol:
             if whole:
@@ -187,9 +191,12 @@ def _loop(name: str) -> Callable[..., object]:
         "descend": (_descend, (square, line, line, line, line, line, flags, number, types.int64)),
         "descend_groups": (_descend_groups, (square, line, line, places, places, line, square, line, line, line, number, types.int64)),
         "dots": (_dots, (*sparse, places, types.int64, types.int64, line, line)),
-        "curves": (_curves, (*sparse, places, line, line)),
+        "scale": (_scale, (*sparse, places, line, places, line, line)),
         "add": (_add, (*sparse, places, line, line)),
-        "descend_sparse": (_descend_sparse, (*sparse, places, *[line] * 10, flags, types.int64, number, types.int64)),
+        "descend_sparse": (
+            _descend_sparse,
+            (*sparse[:2], places, places, *[line] * 11, flags, types.int64, number, types.int64),
+        ),
     }
     function, signature = table[name]
     return compiled(function, f"penalty_{name}_{key(function)[:24]}", signature, FLAGS)

@@ -9,7 +9,7 @@ Sources: Johnson and Guestrin (2015); Massias, Gramfort and Salmon (2018); Bertr
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -22,11 +22,13 @@ from matchloss.linear.penalties.loops import loop
 from matchloss.linear.penalties.newton import SHORT, prox_newton
 from matchloss.linear.penalties.penalty import Index, Penalty
 from matchloss.linear.rows import Floats, TableRows, of_array
-from matchloss.linear.solve import objective
 from matchloss.linear.sparse import Columns
 
 FIRST = {"sparse": 100, "dense": 20}  # columns of the first set: a Gram matrix costs their square
+PULLED = 4  # of sparse columns, which need no Gram matrix, the first set takes one in so many of those whose slopes exceed their penalty
 INNER = 0.1  # of the residual that a Newton step leaves
+EXACT = 1e-3  # of the residual that a dense set is solved to: Newton's steps in a few columns cost less than the slopes of all
+TINY = 1e-100  # a curvature's root above this can be divided by
 AT_ONCE = 512  # columns a thread takes
 
 
@@ -82,12 +84,13 @@ class Wide:
     def raw(self, theta: Floats) -> Floats:
         """Raw predictions, with the offset."""
         f = self.f
-        if self.sparse is None:
+        if self.sparse is None and theta[self.head :].any():
             return f.raw(theta)
         raw = np.zeros(f.rows.n) if f.offset is None else f.offset.copy()
         if self.head:
             raw += theta[0]
-        loop("add")(*self.sparse, self.every, theta[self.head :], raw)
+        if self.sparse is not None:
+            loop("add")(*self.sparse, self.every, theta[self.head :], raw)
         return raw
 
     def some(self, columns: Index) -> Objective:
@@ -98,7 +101,7 @@ class Wide:
         for k, j in enumerate(place):
             column = rows.numbers[j] if isinstance(rows.numbers, tuple) else rows.numbers[:, j]
             x[:, k] = column if rows.shift is None else column - rows.shift[j]
-        return objective(f.loss, of_array(x), f.target, f.weight, f.offset, 0.0, None, f.intercept)
+        return replace(f, source=f.source.with_rows(of_array(x)))
 
 
 def csc_of(rows: TableRows) -> Columns:
@@ -146,7 +149,8 @@ def working_sets(wide: Wide, pen: Penalty, tol: float, log: Log, theta: Floats) 
         support = np.flatnonzero(theta[head:])
         if left <= tol or log.full or (taken == len(every) and left >= 0.5 * before):
             return at, left, not log.full
-        size, before = min(len(every), max(2 * len(support), size, FIRST["dense" if wide.sparse is None else "sparse"])), left
+        pulled = int((each[head:] > 0).sum()) // PULLED if wide.sparse is not None else 0
+        size, before = min(len(every), max(2 * len(support), size, FIRST["dense" if wide.sparse is None else "sparse"], pulled)), left
         rank = each[head:].copy()
         rank[support] = np.inf
         rank[pen.l1[head:] == 0] = np.inf  # what is free belongs to every set
@@ -155,8 +159,8 @@ def working_sets(wide: Wide, pen: Penalty, tol: float, log: Log, theta: Floats) 
         chosen = chosen[rank[chosen] > 0]
         taken = len(chosen)
         place = np.concatenate([np.arange(head), head + chosen])
-        inner = _dense if wide.sparse is None else _sparse
-        theta[place], raw = inner(wide, theta[place], raw, chosen, pen.of(place), max(INNER * left, 0.5 * tol), log)
+        inner, share = (_dense, EXACT) if wide.sparse is None else (_sparse, INNER)
+        theta[place], raw = inner(wide, theta[place], raw, chosen, pen.of(place), max(share * left, 0.5 * tol), log)
 
 
 def _dense(wide: Wide, theta: Floats, raw: Floats, columns: Index, pen: Penalty, tol: float, log: Log) -> tuple[Floats, Floats]:
@@ -171,6 +175,8 @@ def _sparse(wide: Wide, theta: Floats, raw: Floats, columns: Index, pen: Penalty
     assert wide.sparse is not None
     head, n, line, columns = wide.head, len(raw), wide.sparse, columns.astype(np.int64)
     curve, search = np.empty(len(theta)), loop("descend_sparse")
+    sizes = np.diff(line[0])[columns]
+    start, scaled = np.cumsum(sizes, dtype=np.int64) - sizes, np.empty(int(sizes.sum()))
     value, g, h = wide.evaluate(raw)
     while not log.full:
         slope = wide.slopes(g, columns)
@@ -178,14 +184,19 @@ def _sparse(wide: Wide, theta: Floats, raw: Floats, columns: Index, pen: Penalty
         log.steps.append((value + pen.value(theta), left, n))
         if left <= tol:
             break
-        curve[:head] = h.sum()
-        loop("curves")(*line, columns, h, curve[head:])
+        curve[:head], root = h.sum(), np.sqrt(h)
+        loop("scale")(*line, columns, root, start, scaled, curve[head:])
         new, r, goal = theta.copy(), np.zeros(n), max(INNER * left, 0.3 * tol)
         smooth = slope + pen.l2 * theta
         moving = np.ones(len(new), np.uint8)
-        search(*line, columns, h, smooth, curve + pen.l2, theta, new, pen.l1, pen.l2, pen.low, pen.high, r, moving, head, goal, 200)
-        move, along, t = new - theta, np.full(n, (new - theta)[0] if head else 0.0), 1.0
-        loop("add")(*line, columns, move[head:], along)
+        sink = new, pen.l1, pen.l2, pen.low, pen.high, r, moving
+        search(*line[:2], columns, start, scaled, root, smooth, curve + pen.l2, theta, *sink, head, goal, 200)
+        move, t = new - theta, 1.0
+        if float(root.min()) > TINY:
+            along = r / root
+        else:  # rows whose curvature vanished say nothing of X move
+            along = np.full(n, move[0] if head else 0.0)
+            loop("add")(*line, columns, move[head:], along)
         old, ahead = value + pen.value(theta), float(slope @ move) + pen.value(new) - pen.value(theta)
         while t >= SHORT:
             value, g, h = wide.evaluate(raw + t * along)
