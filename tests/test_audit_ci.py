@@ -144,6 +144,8 @@ def test_one_cause_is_one_finding() -> None:
     assert last.check == "cost"
     (drift,) = merged([Finding("reductions", "error", "rows matter", cause="coupled"), Finding("purity", "error", "it remembers")])
     assert (drift.check, drift.touches) == ("purity", ("reductions",))
+    (naive,) = merged([Finding("finite", "error", "inf"), Finding("hessian", "error", "far off", cause="overflow")])
+    assert (naive.check, naive.touches) == ("finite", ("hessian",))
     apart = [Finding("reductions", "error", "a"), Finding("accuracy", "error", "b", cause="sums"), Finding("accuracy", "error", "c")]
     first, sums = merged(apart)
     assert first.touches == ("accuracy",) and sums.message == "b"

@@ -9,16 +9,19 @@ from matchloss.audit.finding import SEVERITIES, Finding
 
 # An error of a cause explains findings of others, at most as bad as what is said: mended, they are gone or were never there.
 # Nothing explains what is "declared", nor how "sums" are made.
+STATE = "gradient hessian accuracy cut-off reductions layout weights minimum jumps linear matching"
 EXPLAINS = (
-    ("purity", "error", "coupled gradient hessian accuracy cut-off reductions layout weights minimum jumps linear matching dtype digits"),
-    ("coupled", "error", "gradient hessian accuracy cut-off reductions layout weights minimum jumps linear matching"),
+    ("purity", "error", f"{STATE} coupled dtype digits overflow"),
+    ("coupled", "error", f"{STATE} finite overflow"),
     ("digits", "error", "finite gradient hessian accuracy jumps minimum convex matching proper"),
     ("gradient", "error", "gradient accuracy hessian jumps matching linear invariance"),
     ("reductions", "error", "weights layout accuracy cut-off"),
     ("jumps", "error", "cut-off"),
     ("jumps", "warning", "minimum convex matching proper"),
+    ("minimum", "error", "cut-off"),
     ("minimum", "warning", "proper matching minimum"),
     ("dtype", "error", "accuracy gradient"),
+    ("finite", "error", "overflow"),
     ("finite", "note", "limits accuracy hessian"),
 )
 

@@ -16,6 +16,7 @@ from matchloss.audit.finding import Finding
 
 WRONG = 2.0**-30  # of the terms in float64: more is what float32 makes of it, less is a tail or a cutoff
 TAIL = 0.01  # relative error that is told
+FAR = 30.0  # from where on an exponential overflows, or vanishes, in some dtype
 LOST = "so that relative accuracy is lost in this tail."
 Told = tuple[Finding, str, str]  # of what, in which dtype
 
@@ -127,7 +128,8 @@ def _against_float64(s: Subject, one: float) -> Iterator[Told]:
         tail = a.known & _relative(a.rows, a.got, a.right, a.dtype) & (a.moved < TAIL / 4 * np.abs(a.right)) & (a.dtype == "float32")
         severity, bad, why = ("error", a.wrong, f"beyond what {a.dtype} can be blamed for.") if a.wrong.any() else ("note", tail, LOST)
         if bad.any():
-            yield _inexact(s, severity, a.rows, bad, a.dtype, "value", a.got, a.right, why), "value", a.dtype
+            cause = "overflow" if largest(np.abs(a.rows.x))[bad].min() >= FAR else ""
+            yield _inexact(s, severity, a.rows, bad, a.dtype, "value", a.got, a.right, why, cause), "value", a.dtype
 
 
 def _lowest(s: Subject) -> list[str]:

@@ -47,12 +47,13 @@ def hessian(subject: Subject) -> Iterator[Finding]:
         i = rows.simplest(missing)
         severity, ending = ("note", " if predictions get there.") if np.abs(rows.x[i]).max() >= 100 else ("error", ".")
         message = "{at} the second derivative is {got}, where {right} is right: methods that use curvature end in NaN" + ending
-        yield row(subject, severity, message, rows, i, "hessian", found, seen.center)
+        yield row(subject, severity, message, rows, i, "hessian", found, seen.center, cause="overflow")
     if bad.any():
         i = rows.simplest(bad & ~seen.kinks) if (bad & ~seen.kinks).any() else rows.simplest(bad)
         severity, why = _wrong(subject, along, t, h, rows, found, seen, bad)
         message = "{at} the hessian is {got}, where the gradient's slope is {right}: " + why
-        yield row(subject, severity, message, rows, i, "hessian", found, seen.center)
+        cause = "overflow" if np.abs(rows.x[i]).max() >= 100 else ""
+        yield row(subject, severity, message, rows, i, "hessian", found, seen.center, cause=cause)
     yield from _masked(subject)
 
 
