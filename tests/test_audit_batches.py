@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from matchloss.audit import Report, audit
 from matchloss.audit.calling.batches import batch_of
+from sweeps import sweep
 
 
 def dice(pred: Tensor, target: Tensor) -> Tensor:
@@ -54,7 +55,7 @@ SOUND = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("fn", SOUND, ids=lambda fn: fn.__name__)
+@pytest.mark.parametrize("fn", sweep(SOUND, lambda fn: fn.__name__ in ("dice", "triplets")), ids=lambda fn: fn.__name__)
 def test_a_sound_loss_of_a_whole_batch(fn: Any) -> None:
     batch = batch_of(fn, ("torch",))
     assert batch is not None and (batch.shape, batch.sign) == SOUND[fn]

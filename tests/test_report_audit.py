@@ -116,7 +116,7 @@ def test_a_mark_leads_to_its_first_finding_from_the_keyboard(browser, files):
             assert visit.page.locator(f"[id='{link[1:]}']").count() == 1
 
 
-@pytest.mark.parametrize("clipboard", [True, False])
+@pytest.mark.parametrize("clipboard", sweep([True, False], bool))
 def test_code_can_be_copied(browser, files, clipboard):
     with open_page(browser, files["one"]) as visit:
         if clipboard:
