@@ -100,7 +100,7 @@ class _Search:
         if "kind" in self.known and self.answer is not None:
             return replace(_finished(self.answer, self.known), note="it is not least where predictions are right, however it is called")
         said = f" as a loss of kind {self.known['kind']!r}" if "kind" in self.known else ""
-        why = self.doubt or f"it could not be called{said}: the last attempt {self.failure}"
+        why = self.doubt or f"it could not be called{said}: the last attempt {self.failure.rstrip('.')}"
         raise Unprobable(f"{why}. Parts of how it is called that are known can be given, such as kind and input")
 
     def _fitting(self, layout: str, numpy_only: bool) -> Iterator[Subject]:
