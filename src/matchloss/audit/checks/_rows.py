@@ -13,6 +13,7 @@ from matchloss.audit.calling.subject import Malformed, Raised, Subject, silence
 from matchloss.audit.finding import SEVERITIES, Finding
 
 Numbers = NDArray[np.float64]
+Told = tuple[Finding, str, str]  # a finding of a part, such as the gradient, in a dtype
 FAILS = (Raised, Malformed)
 EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "bfloat16": 2.0**-7, "float16": 2.0**-10}
 MAX = {"float64": 1.797e308, "float32": 3.402e38, "bfloat16": 3.389e38, "float16": 65504.0}
@@ -163,7 +164,7 @@ def attempt(function: Callable[..., Numbers], rows: Rows, *rest: Any) -> Numbers
         return None if like is None else np.array([np.full_like(like, np.nan) if f is None else f for f in found])
 
 
-def one_of(found: list[tuple[Finding, str, str]]) -> Iterator[Finding]:
+def one_of(found: list[Told]) -> Iterator[Finding]:
     """Of findings of one cause, each of a part and a dtype, the worst that comes first, with what else is touched."""
     if found:
         finding, what, dtype = min(found, key=lambda f: SEVERITIES.index(f[0].severity))

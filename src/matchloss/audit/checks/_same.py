@@ -62,7 +62,7 @@ def ordinary(s: Subject, n: int) -> tuple[Any, Any]:
     return x, np.where(y == ignored, 0, y) if isinstance(ignored, int) and s.classes else y
 
 
-def attempt(call: str) -> list[str]:
+def raising(call: str) -> list[str]:
     """Python that shows that a call raises."""
     return ["try:", f"    print({call})", "except Exception as error:", "    print(type(error).__name__, error)"]
 

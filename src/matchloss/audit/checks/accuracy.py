@@ -11,14 +11,13 @@ from matchloss.audit.calling.member import member_of
 from matchloss.audit.calling.subject import Subject, silence
 from matchloss.audit.checks import _rows as of
 from matchloss.audit.checks._exact import K, known_gradient, known_value, lower, member_parts
-from matchloss.audit.checks._rows import EPS, FAILS, MAX, ROOM, TINY, Numbers, Rows, attempt, is_ordinary, largest, row, text
+from matchloss.audit.checks._rows import EPS, FAILS, MAX, ROOM, TINY, Numbers, Rows, Told, attempt, is_ordinary, largest, row, text
 from matchloss.audit.finding import Finding
 
 WRONG = 2.0**-30  # of the terms in float64: more is what float32 makes of it, less is a tail or a cutoff
 TAIL = 0.01  # relative error that is told
 FAR = 30.0  # from where on an exponential overflows, or vanishes, in some dtype
 LOST = "so that relative accuracy is lost in this tail."
-Told = tuple[Finding, str, str]  # of what, in which dtype
 
 
 def accuracy(subject: Subject) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from matchloss.audit.calling.subject import Subject
 from matchloss.audit.checks._check import Skip
 from matchloss.audit.checks._exact import lower
 from matchloss.audit.checks._lines import TOLERANCE, compared, lines
-from matchloss.audit.checks._rows import FAILS, Numbers, Rows, at, attempt, largest, one_of, ordinary, row, text, unit
+from matchloss.audit.checks._rows import FAILS, Numbers, Rows, Told, at, attempt, largest, one_of, ordinary, row, text, unit
 from matchloss.audit.finding import Finding
 
 
@@ -77,7 +77,7 @@ def _in_lower_dtypes(s: Subject, one: float) -> Iterator[Finding]:
     def terms(rows: Rows, right: Numbers) -> Numbers:
         return one * (1 + (np.ones(len(rows)) if s.classes else np.abs(rows.y))) + largest(np.abs(right))
 
-    told: list[tuple[Finding, str, str]] = []
+    told: list[Told] = []
     for a in lower(s, "gradient", rows_of, terms):
         if a.wrong.any():
             i = a.rows.simplest(a.wrong)

@@ -11,7 +11,7 @@ import numpy as np
 from matchloss.audit.calling.frameworks import framework, literal
 from matchloss.audit.calling.subject import CLASSES, PAD, Raised, Subject
 from matchloss.audit.checks._check import Skip
-from matchloss.audit.checks._same import attempt, differ, of, ordinary, tolerant
+from matchloss.audit.checks._same import differ, of, ordinary, raising, tolerant
 from matchloss.audit.finding import Finding
 
 # --- shapes ----------------------------------------------------------------------------------------------------------------------
@@ -256,7 +256,7 @@ def _views(s: Subject) -> Iterator[Finding]:
     if refused:
         _, code, raised = refused[0]
         message = f"Arrays that are {' or '.join(w for w, _, _ in refused)} raise {raised}: slices of data must be copied first."
-        yield s.finding("note", message, x=x[:4], y=y[:4], code=[code.format("x"), code.format("y"), *attempt(s.quote())])
+        yield s.finding("note", message, x=x[:4], y=y[:4], code=[code.format("x"), code.format("y"), *raising(s.quote())])
 
 
 LARGE = 100_001

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from matchloss.audit.calling.subject import Subject, silence
+from matchloss.audit.checks import _rows as of
 from matchloss.audit.checks._exact import known_gradient, known_value
-from matchloss.audit.checks._rows import FAILS, MAX, ROOM, Numbers, Rows, attempt, is_ordinary, largest, one_of, pairs, row, text, wide
+from matchloss.audit.checks._rows import FAILS, Numbers, Rows, Told, attempt, largest, pairs, row, text
 from matchloss.audit.finding import Finding
 
 GROWN = 1e100  # a result on the way to inf that was larger than this was growing to what no float64 holds
@@ -24,9 +25,9 @@ def finite(subject: Subject) -> Iterator[Finding]:
 
     A value or a gradient of inf or NaN ends a training run: one far row turns all weights into NaN.
     """
-    found: list[tuple[Finding, str, str]] = []
+    found: list[Told] = []
     for dtype in subject.dtypes:
-        rows = wide(subject, dtype)
+        rows = of.wide(subject, dtype)
         value = attempt(subject.value, rows, dtype)
         if value is None:
             continue
@@ -38,7 +39,7 @@ def finite(subject: Subject) -> Iterator[Finding]:
             goal, on_way = _wanted(subject.gradient, known_gradient(subject, rows), rows, gradient, dtype)
             broken = ~_all_finite(gradient) & _all_finite(goal) & np.isfinite(wanted) & ~bad
             parts.append(("gradient", gradient, goal, broken & _answered(subject, rows, gradient, dtype), on_way))
-        usual = is_ordinary(subject, rows, dtype)
+        usual = of.is_ordinary(subject, rows, dtype)
         for what, got, right, failed, on_way in parts:
             if failed.any():
                 harm = bool((failed & usual).any())  # else so far out that no training gets there, or subnormal: some machines make it 0
@@ -50,7 +51,7 @@ def finite(subject: Subject) -> Iterator[Finding]:
                 so += f". One such row makes its batch's loss {'NaN' if np.isnan(got[i]).any() else 'inf'}, and then every weight NaN."
                 severity, said = "error" if harm else "note", "{at} the {what} is {got}, " + so
                 found.append((row(subject, severity, said, rows, i, what, got, dtype=dtype, **known), what, dtype))
-    yield from one_of(found)
+    yield from of.one_of(found)
 
 
 def _all_finite(v: Numbers) -> Any:
@@ -78,7 +79,7 @@ def _wanted(function: Any, known: Numbers | None, rows: Rows, got: Numbers, dtyp
         for i in np.flatnonzero(~_all_finite(right)):
             last, on_way[int(i)] = _last_finite(function, rows, i)
             right[i] = np.nan if last is None or np.abs(last).max() > GROWN else last
-    within = largest(np.abs(right)) <= MAX[dtype] / ROOM
+    within = largest(np.abs(right)) <= of.MAX[dtype] / of.ROOM
     return np.where(within if right.ndim == 1 else within[:, None], right, np.nan), on_way
 
 

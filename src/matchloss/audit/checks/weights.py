@@ -10,7 +10,7 @@ import numpy as np
 
 from matchloss.audit.calling.subject import CLASSES, PAD, Raised, Subject
 from matchloss.audit.checks._check import Skip
-from matchloss.audit.checks._same import attempt, differ, first, named, ordinary, roles, tolerant
+from matchloss.audit.checks._same import differ, first, named, ordinary, raising, roles, tolerant
 from matchloss.audit.finding import Finding
 
 Roles = dict[str, str | None]
@@ -101,7 +101,7 @@ def _absent(s: Subject, made: Roles, argument: str) -> Iterator[Finding]:
             does = "makes the function raise" if found is None else "makes the result NaN"
             call = s.quote({argument: w[:3]}, reduction=name)
             message = f"A row of weight 0 whose {what} is NaN {does}: a weight of 0 is no mask for missing {what}s."
-            yield s.finding("note", message, x=z[:3], y=t[:3], code=attempt(call) if found is None else [f"print({call})"], weights=w[:3])
+            yield s.finding("note", message, x=z[:3], y=t[:3], code=raising(call) if found is None else [f"print({call})"], weights=w[:3])
             return
 
 
@@ -149,7 +149,7 @@ def _ignored(s: Subject, made: Roles, argument: str) -> Iterator[Finding]:
         message = (
             f"A row with the label to ignore, {label}, raises {type(failed.original).__name__}: padding with this label ends the training."
         )
-        yield s.finding("warning", message, x=x, y=y, code=attempt(s.quote({argument: label}, reduction=name)))
+        yield s.finding("warning", message, x=x, y=y, code=raising(s.quote({argument: label}, reduction=name)))
         label, options = CLASSES - 1, {argument: CLASSES - 1}
         if tolerant(lambda: s.call(x, np.where(y < 0, label, y), reduction=name, options=options)) is None:
             return
