@@ -42,7 +42,7 @@ def reports() -> list[dict[str, Any]]:
 
 def page(libraries: Sequence[Mapping[str, Any]]) -> str:
     """The whole page."""
-    functions = [report for library in libraries for report in library["reports"]]
+    functions = [{**report, "of": f"{library['library']} {library['version']}"} for library in libraries for report in library["reports"]]
     shown = [(cause, found) for cause in CAUSES if (found := occurrences(cause, functions))]
     outcomes = [report["outcome"] for report in functions]
     versions = ", ".join(f"{library['library']} {library['version']} ({library['date']})" for library in libraries)
@@ -73,7 +73,9 @@ def section(number: int, cause: Cause, found: Sequence[Found]) -> str:
     """A cause, with the shortest example that runs."""
     coded = [(r, f) for r, f in found if f["snippet"] and len(f["snippet"]) <= LONG]
     report, finding = min(coded or found, key=lambda pair: (pair[1]["severity"] != "error", len(pair[1]["snippet"])))
-    names = dict.fromkeys(r["function"] for r, _ in found)
+    names: dict[str, dict[str, None]] = {}  # by library and version
+    for r, _ in found:
+        names.setdefault(r["of"], {})[f"`{r['function']}`"] = None
     lines = [
         f'<div class="ledger-cause" markdown="1">\n\n## {number}. {cause.title} {{ #cause-{number} }}',
         f"{cause.said} Write instead: {cause.instead}.",
@@ -81,7 +83,7 @@ def section(number: int, cause: Cause, found: Sequence[Found]) -> str:
     ]
     if coded:  # not ```python: the tests of the docs run those, and this code is run by the audit's own
         lines.append(f"```py\n{finding['snippet'].rstrip()}\n```")
-    lines.append(f"Functions: {', '.join(f'`{name}`' for name in names)}.")
+    lines.append("Functions: " + "; ".join(f"{of}: {', '.join(some)}" for of, some in names.items()) + ".")
     if cause.threads:
         lines.append(f"The projects' own threads: {', '.join(f'[{thread}]({address(thread)})' for thread in cause.threads)}.")
     return "\n\n".join([*lines, "</div>"])

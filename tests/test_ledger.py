@@ -11,6 +11,7 @@ import pytest
 
 from ledger.causes import CAUSES
 from ledger.page import PAGE, occurrences, page, reports
+from ledger.page import address as address_of
 from ledger.run import report_of
 from ledger.subjects import ENTRIES, LIBRARIES, THREADS, Entry
 from matchloss.audit.formats import as_data
@@ -73,5 +74,6 @@ def test_the_data_are_about_the_pinned_versions() -> None:
 
 
 def test_threads_have_their_addresses() -> None:
-    for address in {*sum((entry.threads for entry in ENTRIES), ()), *sum(THREADS.values(), ())}:
+    own = {*sum((entry.threads for entry in ENTRIES), ()), *sum(THREADS.values(), ())}
+    for address in own | {address_of(thread) for cause in CAUSES for thread in cause.threads}:
         assert re.fullmatch(r"https://github\.com/[\w-]+/[\w-]+/(issues|pull)/\d+", address)
