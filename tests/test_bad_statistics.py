@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import KFold
 
 from matchloss.errors import DomainError
 from matchloss.linear import LinearClassifier, LinearRegressor, LinearRegressorCV
@@ -128,6 +129,12 @@ def test_bounds_that_exclude_every_solution_and_bounds_of_one_point() -> None:
     assert LinearRegressor("poisson", bounds={"x0": (1, 1)}).fit(X, COUNT).coef_[0] == 1
     with pytest.raises(DomainError, match="with bounds or penalty factors the usual standard errors do not hold"):
         LinearRegressor("poisson", bounds={"x0": (0, 1)}).fit(X, COUNT).inference(X, COUNT)
+
+
+def test_a_fold_without_weight_is_named() -> None:
+    for kept, said in ((np.arange(N) >= 12, "fold 0: all rows left out have"), (np.arange(N) < 12, "fold 0: all rows learned from have")):
+        with pytest.raises(ValueError, match=f"{said} the weight 0: take another cv"):
+            LinearRegressorCV("poisson", cv=KFold(5), n_alphas=3).fit(X, COUNT, kept.astype(float))
 
 
 def test_groups_that_overlap_under_whatever_name() -> None:

@@ -91,7 +91,11 @@ class Searching(Linear):
         alphas = alphas_of(whole, self.l1_ratio, self.n_alphas, self.min_alpha_ratio, self.tol) if given is None else _checked(given)
         found = path(whole, alphas, self.l1_ratio, options, names)
         losses, sizes = [], []
-        for train, test in self._folds(target):
+        for fold, (train, test) in enumerate(self._folds(target)):
+            if weight is not None and not (weight[train].any() and weight[test].any()):
+                raise ValueError(
+                    f"fold {fold}: all rows {'left out' if weight[train].any() else 'learned from'} have the weight 0: take another cv"
+                )
             there = path(part(train), found.alphas, self.l1_ratio, options, names)
             share = None if weight is None else weight[test]
             far = None if offset is None else offset[test]

@@ -53,7 +53,9 @@ class Problem:
         if self.f.intercept:
             theta[0] = self.f.start()[0]
         theta = np.clip(theta, self.unit.low, self.unit.high)
-        return self.f.measure(theta, log) if self.wide is None else Measure(theta, np.nan, np.zeros_like(theta), None)  # sets begin with it
+        return (
+            self.f.measure(theta, log, "hessian") if self.wide is None else Measure(theta, np.nan, np.zeros_like(theta), None)
+        )  # sets begin with it
 
     def free(self, tol: float, log: Log) -> Measure:
         """The optimum of what no penalty keeps at 0: the intercept, and columns with the factor 0. A path starts there."""

@@ -60,7 +60,9 @@ def _by_groups(hessian: Floats, slope: Floats, new: Floats, pen: Penalty, tol: f
     order, start = np.concatenate(parts).astype(np.int64), np.cumsum([0, *map(len, parts)]).astype(np.int64)
     values, vectors = np.empty(len(new)), np.zeros((len(new), max(map(len, parts))))
     for index, a in zip(parts, start, strict=False):
-        found, turned = np.linalg.eigh(hessian[np.ix_(index, index)])
+        block = hessian[np.ix_(index, index)]
+        diagonal = np.diagonal(block)  # all there is of a category, whose levels never meet
+        found, turned = (diagonal, np.eye(len(index))) if not (block - np.diag(diagonal)).any() else np.linalg.eigh(block)
         values[a : a + len(index)], vectors[a : a + len(index), : len(index)] = np.maximum(found, 0.0), turned
     loop("descend_groups")(hessian, slope, new, order, start, values, vectors, weight, *np.empty((2, len(new))), tol, 5000)
     return new
