@@ -92,7 +92,8 @@ def test_a_constant_target_at_the_end_of_its_range(loss: str, value: float) -> N
     made, said = found(LinearRegressor(loss), X, y)
     assert said[0] == f"The intercept diverges: all targets are {value:g}." and np.isnan(made.bse).all()
     assert made.notes[0].startswith("No finite best coefficient") and made.notes[0].endswith("intercept, x0, x1, x2.")
-    for options in ({"l1": 0.1}, {"bounds": {"x0": (0, None)}}):
+    penalties: list[dict[str, Any]] = [{"l1": 0.1}, {"bounds": {"x0": (0, None)}}]
+    for options in penalties:
         with pytest.warns(ConvergenceWarning, match=f"The intercept diverges: all targets are {value:g}"):
             LinearRegressor(loss, **options).fit(X, y)
 

@@ -47,7 +47,7 @@ ADELIE: dict[tuple[str, float], tuple[list[float], float]] = {
 
 def diabetes() -> tuple[pl.DataFrame, Array, Array]:
     """442 patients, whose body mass index is one of three levels; the one-hot columns in the order of ADELIE; and the target."""
-    data = load_diabetes()
+    data: Any = load_diabetes()
     x, bmi = data.data * np.sqrt(442), np.digitize(data.data[:, 2], [-0.03, 0.03])
     columns = {"age": x[:, 0], "bp": x[:, 3], "bmi": pl.Series(bmi).cast(pl.String), **{f"s{k}": x[:, 3 + k] for k in range(1, 7)}}
     hot = np.column_stack([x[:, [0, 3]], np.eye(3)[bmi], x[:, 4:]])
@@ -111,9 +111,13 @@ def test_it_is_the_minimum_in_forty_digits(name: str, l1: float) -> None:
 def test_groups_of_several_classes_are_refused_by_name() -> None:
     frame, _, y = diabetes()
     classes = np.digitize(y, [100, 200])
-    for options in ({"groups": GROUPS}, {"bounds": {"age": (0, None)}}, {"penalty_factor": {"age": 2.0}}, {}):
-        if options.get("bounds") is None and options.get("penalty_factor") is None:
-            options = {**options, "l1": 0.1}
+    refused: list[dict[str, Any]] = [
+        {"l1": 0.1, "groups": GROUPS},
+        {"l1": 0.1},
+        {"bounds": {"age": (0, None)}},
+        {"penalty_factor": {"age": 2}},
+    ]
+    for options in refused:
         with pytest.raises(ValueError, match="groups and bounds are there for one raw prediction a row; cross_entropy of three classes"):
             LinearClassifier(**options).fit(frame, classes)
     two = LinearClassifier(l1=0.03, groups=GROUPS).fit(frame, np.where(y > 140, "ill", "well"))
