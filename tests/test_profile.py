@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import statsmodels.api as sm
+from scipy.optimize import brentq
 
 import matchloss as ml
 from matchloss.errors import DomainError
 from matchloss.linear import LinearRegressor
+from matchloss.losses._tweedie import base_slopes, log_base
 
 
 def test_size_as_statsmodels_has_it() -> None:
@@ -70,6 +72,17 @@ def test_tweedies_density_as_statsmodels_has_it() -> None:
         np.testing.assert_allclose(ours, family.loglike_obs(y, mean, scale=phi), rtol=1e-9)
 
 
+def test_slopes_of_tweedies_density() -> None:
+    y = np.array([0.0, 1e-3, 0.5, 3.0, 40.0, 5e3])
+    for power, phi in ((1.1, 2.0), (1.5, 0.3), (1.9, 1.0)):
+        in_power, in_log = base_slopes(y, power, phi)
+        d = 1e-5
+        sides = [log_base(y, power + s * d, phi) for s in (-1, 1)], [log_base(y, power, phi * np.exp(s * d)) for s in (-1, 1)]
+        for slope, (low, high) in zip((in_power, in_log), sides, strict=True):
+            np.testing.assert_allclose(slope, (high - low) / (2 * d), rtol=1e-6, atol=1e-6)
+        assert in_power[0] == in_log[0] == 0
+
+
 def test_tweedies_power_is_the_profiles_best() -> None:
     r = np.random.default_rng(1)
     x = r.normal(size=(700, 1))
@@ -79,7 +92,7 @@ def test_tweedies_power_is_the_profiles_best() -> None:
     model = LinearRegressor(ml.Tweedie(power="estimate"), tol=1e-10).fit(x, y)  # pyright: ignore[reportArgumentType]
     profile = model.profile_
     assert profile.interval[0] < 1.4 < profile.interval[1] and profile.interval[1] - profile.interval[0] < 0.2
-    assert profile.passes <= 45
+    assert profile.passes <= 35
 
     def best_llf(power: float) -> float:
         loss = ml.Tweedie(power=power)
@@ -88,6 +101,16 @@ def test_tweedies_power_is_the_profiles_best() -> None:
         grid = np.geomspace(1.2, 1.9, 25)
         return max(float(np.sum(loss.log_base(y, phi) - loss.value(raw, y) / phi)) for phi in grid)
 
+    fit = LinearRegressor(ml.Tweedie(power=profile.estimate), tol=1e-12).fit(x, y)
+    raw, total, p = np.log(fit.predict(x)), np.sum(fit.loss_.value(np.log(fit.predict(x)), y)), profile.estimate
+    u = brentq(lambda u: total / np.exp(u) + base_slopes(y, p, np.exp(u))[1].sum(), -3, 3, xtol=1e-13)
+
+    def llf(power: float) -> float:  # at fixed means and dispersion, which are the best at p
+        loss = ml.Tweedie(power=power)
+        return float(np.sum(loss.log_base(y, np.exp(u)) - loss.value(raw, y) / np.exp(u)))
+
+    sides = [(llf(p + d) - llf(p - d)) / (2 * d) for d in (1e-3, 2e-3)]
+    assert abs(4 * sides[0] - sides[1]) / 3 * profile.se**2 < 1e-8  # how far the root is, but for d^4
     near = [best_llf(profile.estimate + d) for d in (-0.08, 0.0, 0.08)]
     assert near[1] > near[0] and near[1] > near[2]
     assert model.inference(x, y).llf <= near[1] + 0.1

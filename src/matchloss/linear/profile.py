@@ -8,25 +8,27 @@ Source: Lawless (1987); Venables and Ripley (2002).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
-from scipy.optimize import minimize_scalar
+from scipy.optimize import brentq
 
 from matchloss.linear.newton import newton
 from matchloss.linear.objective import Log, Objective
 from matchloss.linear.rows import Floats, TableRows
 from matchloss.linear.solve import blas_on_one_thread, objective
 from matchloss.losses import Loss
+from matchloss.losses._tweedie import base_slopes
 from matchloss.losses.families import POISSON_LIKE, NegativeBinomial, Poisson, Tweedie
 
 ROUNDS = 50
 CLOSE = 1e-9  # a change of log size that ends the rounds
 ROUGH, FINE = 1e-4, 1e-9  # gradients to which the means are brought, at first and in the end
-POWERS, BESIDE = (1.02, 1.98), 2e-3
+POWERS, START, STEP, BESIDE = (1.02, 1.98), 1.5, 0.12, 2e-3
 Z95 = 1.959963984540054
 
 
@@ -72,36 +74,50 @@ def estimated(
 
 
 def _power(f: Objective) -> tuple[Loss, Profile]:
-    """Tweedie's power between 1 and 2: an outer search over it, coefficients from the last ones, an inner one over the dispersion, which
-    takes no pass. Dunn and Smyth (2005).
+    """Tweedie's power between 1 and 2: the root of the profile's slope. Coefficients for a power start at the last ones, and the
+    dispersion, the root of its own slope, takes no pass. At both optima the profile's slope is the likelihood's at fixed means and
+    dispersion. Dunn and Smyth (2005).
     """
     log, last = Log(2000), {"theta": f.start()}
     w = np.ones(f.rows.n) if f.weight is None else f.weight
     if not (f.target > 0).any():
         raise ValueError("every target is 0: no power is the best")
+    counted, place = np.unique(f.target, return_inverse=True)
+    times = np.bincount(place, w)
 
-    def less(power: float) -> float:
+    def slope(power: float) -> float:
         loss = Tweedie(power=power)
         with blas_on_one_thread():
             last["theta"] = newton(replace(f, loss=loss), last["theta"], FINE, log).at.theta
         raw = f.raw(last["theta"])
         mean = np.exp(raw)
-        total, mass = float(w @ loss.value(raw, f.target)), float(w.sum())
-        counted, place = np.unique(f.target, return_inverse=True)
-        times = np.bincount(place, w)
-        middle = math.log(float(w @ ((f.target - mean) ** 2 / mean**power)) / mass)
+        total = float(w @ loss.value(raw, f.target))
+        middle = math.log(float(w @ ((f.target - mean) ** 2 / mean**power)) / float(w.sum()))
+        phi = math.exp(_root(lambda u: total / math.exp(u) + float(times @ base_slopes(counted, power, math.exp(u))[1]), middle, 0.5))
+        high, low = mean ** (2 - power) / (2 - power), f.target * mean ** (1 - power) / (1 - power)
+        bent = high * (1 / (2 - power) - raw) - low * (1 / (1 - power) - raw)  # of the value in the power
+        return float(times @ base_slopes(counted, power, phi)[0]) - float(w @ bent) / phi
 
-        def inner(u: float) -> float:
-            return total / math.exp(u) - float(times @ loss.log_base(counted, math.exp(u)))
-
-        made: Any = minimize_scalar(inner, bounds=(middle - 2, middle + 2), method="bounded", options={"xatol": 1e-7})
-        return float(made.fun)
-
-    found: Any = minimize_scalar(less, bounds=POWERS, method="bounded", options={"xatol": 1e-6})
-    best, low = float(found.x), float(found.fun)
-    bend = (less(best - BESIDE) - 2 * low + less(best + BESIDE)) / BESIDE**2
+    best = _root(slope, START, STEP, POWERS)
+    bend = (slope(best - BESIDE) - slope(best + BESIDE)) / (2 * BESIDE)
     se = 1 / math.sqrt(bend) if bend > 0 else math.inf
     return Tweedie(power=best), Profile("power", best, se, (best - Z95 * se, best + Z95 * se), len(log.steps))
+
+
+def _root(slope: Callable[[float], float], start: float, step: float, ends: tuple[float, float] = (-math.inf, math.inf)) -> float:
+    """Where a slope that falls through 0 does so, found from `start` by steps up the hill; an end if it does not within them."""
+    before, was = start, slope(start)
+    step, known = math.copysign(step, was), {start: was}
+    while was != 0:
+        here = min(max(before + step, ends[0]), ends[1])
+        now = slope(here)
+        known[here] = now
+        if now * step <= 0:
+            return float(brentq(lambda x: known[x] if x in known else slope(x), before, here, xtol=1e-12, rtol=1e-14))  # pyright: ignore[reportArgumentType]
+        if here in ends or not math.isfinite(now):
+            return here
+        before, was = here, now
+    return before
 
 
 def best_log_size(f: Objective, mu: Floats, w: Floats, u: float) -> tuple[float, float]:
