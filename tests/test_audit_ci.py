@@ -121,6 +121,7 @@ def test_formats(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert matchloss(capsys, "audit", "--format", "xml")[0] == 2
 
 
+@pytest.mark.exhaustive  # test_audit_run has the same of `audit`
 def test_the_same_seed_gives_the_same(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first, second = (json.loads(str(matchloss(capsys, "audit", "--format", "json", "--seed", "3")[1])) for _ in range(2))
     assert [r["findings"] for r in first] == [r["findings"] for r in second]
