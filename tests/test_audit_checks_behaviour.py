@@ -21,7 +21,7 @@ from sweeps import sweep
 
 N: dict[str, Any] = {"kind": "regression", "framework": "numpy", "order": "prediction, target"}
 OWN = (ml.SquaredError(), ml.Logistic(), ml.Poisson(), ml.CrossEntropy(), ml.Sparsemax())
-TRIED = [("numpy", ml.SquaredError()), ("numpy", ml.CrossEntropy()), ("torch", ml.Logistic())]
+TRIED = [("numpy", ml.SquaredError())]
 
 
 def square(raw: Any, target: Any) -> Any:

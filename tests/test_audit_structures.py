@@ -39,7 +39,7 @@ OURS = (
     mt.ctc_loss, mt.ctc_loss_with_logits, mt.CRF(4), mt.crf_loss, mt.cox_loss, mt.list_mle_loss, mt.plackett_luce_loss, mt.info_nce_loss,
     mt.clip_loss, mt.siglip_loss,
 )  # fmt: skip
-SLOW = ("ctc_loss", "ctc_loss_with_logits", "CRF", "crf_loss", "list_mle_loss", "info_nce_loss")
+SLOW = ("ctc_loss", "ctc_loss_with_logits", "CRF", "crf_loss", "list_mle_loss", "info_nce_loss", "clip_loss")
 
 
 @pytest.mark.parametrize("fn", sweep([*SOUND, *OURS], lambda fn: name(fn) not in SLOW), ids=name)
