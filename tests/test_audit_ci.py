@@ -16,6 +16,7 @@ from matchloss.audit.baseline import read_baseline, without_known, write_baselin
 from matchloss.audit.causes import merged
 from matchloss.audit.snippets import verified
 from matchloss.errors import UsageError
+from sweeps import sweep
 
 pytest.importorskip("typer")
 pytest.importorskip("cloudpickle")
@@ -210,7 +211,7 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", sweep(COMMANDS, lambda command: "github" in command))
 def test_the_ci_of_the_docs_is_green_on_sound_code_and_red_on_a_wrong_sign(
     here: Path, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
