@@ -1,4 +1,5 @@
-"""Losses of structures against PyTorch, pytorch-crf, lifelines, scikit-survival and statsmodels, on one thread where nothing else is said.
+"""Losses of structures against PyTorch, pytorch-crf, lifelines, scikit-survival, statsmodels and xlogit, on one thread where nothing else
+is said.
 
 Most of the peers are in no extra of matchloss: run it where they are installed; a peer that is missing is left out, and the line says so.
 """
@@ -6,21 +7,39 @@ Most of the peers are in no extra of matchloss: run it where they are installed;
 from __future__ import annotations
 
 import importlib.util
+import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from threadpoolctl import threadpool_limits
 
 import matchloss.torch as mt
 from benchmarks.tables import Line, Table
 from benchmarks.timing import best_of
 from matchloss.engine import threads
 from matchloss.linear import ConditionalLogit, CoxRegression, OrderedRegressor
-from matchloss.losses.structured import CTC, LinearChainCRF, Paths, PlackettLuce, Rankings, Transcripts
+from matchloss.linear.dense import newton
+from matchloss.losses.structured import (
+    CLIP,
+    CTC,
+    Choice,
+    ChoiceSets,
+    Cox,
+    LinearChainCRF,
+    OrderedProbit,
+    Paths,
+    PlackettLuce,
+    Rankings,
+    RiskSets,
+    SigLIP,
+    Transcripts,
+)
 
 Step = Callable[[], object]
 
@@ -30,7 +49,7 @@ def there(*modules: str) -> bool:
     return all(importlib.util.find_spec(name) is not None for name in modules)
 
 
-def line(table: Table, what: str, steps: dict[str, Step], limit: float, agreement: str, rounds: int = 4) -> None:
+def line(table: Table, what: str, steps: dict[str, Step], limit: float, agreement: str, rounds: int = 8) -> None:
     """How many times as fast as the fastest peer."""
     t = best_of(steps, rounds)
     peers = {name: seconds for name, seconds in t.items() if name != "ours"}
@@ -97,13 +116,21 @@ def crf(table: Table) -> None:
         line(table, f"CRF, T = 100, N = 64, K = {tags}, float32", steps, 10.0, said)
 
 
+def solved(x: Any, time: Any, event: Any) -> Any:
+    """Coefficients of Cox's model by its solver, on arrays."""
+    risk = RiskSets(time, event)
+    rows = (x - x.mean(0))[risk.order]
+    return newton(lambda b: Cox("efron").newton(rows @ b, rows, risk), np.zeros(x.shape[1]), [], "no minimum").theta
+
+
 def cox(table: Table) -> None:
-    """The estimator's fit on a frame against lifelines and scikit-survival."""
-    if not there("lifelines", "sksurv"):
+    """The estimator's fit on a frame, and the solver on arrays, against lifelines, scikit-survival and statsmodels."""
+    if not there("lifelines", "sksurv", "statsmodels"):
         return
     from lifelines import CoxPHFitter  # pyright: ignore[reportMissingImports]
     from lifelines.datasets import load_gbsg2, load_rossi  # pyright: ignore[reportMissingImports]
     from sksurv.linear_model import CoxPHSurvivalAnalysis  # pyright: ignore[reportMissingImports]
+    from statsmodels.duration.hazard_regression import PHReg
 
     r = np.random.default_rng(0)
     x = r.normal(size=(20_000, 20))
@@ -111,21 +138,29 @@ def cox(table: Table) -> None:
     time = r.exponential(1 / hazard).round(3) + 1e-3
     large = pd.DataFrame(x, columns=[f"x{j}" for j in range(20)]).assign(time=time, event=(r.uniform(size=20_000) < 0.7).astype(int))
     small = pd.get_dummies(load_gbsg2(), drop_first=True, dtype=float)
-    for name, data, when, what, limit in (
-        ("20,000 x 20", large, "time", "event", 10.0),
-        ("rossi", load_rossi(), "week", "arrest", 1.0),
-        ("gbsg2", small, "time", "cens", 1.0),
+    for name, data, when, what, limit, array_limit in (
+        ("20,000 x 20", large, "time", "event", 10.0, None),
+        ("rossi", load_rossi(), "week", "arrest", 1.0, 10.0),
+        ("gbsg2", small, "time", "cens", 1.0, 10.0),
     ):
         features = data.drop(columns=[when, what])
         outcome = np.array(list(zip(data[what].astype(bool), data[when], strict=True)), dtype=[("event", bool), ("time", float)])
-        ours, theirs = CoxRegression().fit(data, when, what), CoxPHFitter().fit(data, when, what)
+        rows, times, events = features.to_numpy(float), data[when].to_numpy(float), data[what].to_numpy(int)
+        exactly = {"precision": 1e-12, "r_precision": 1e-14, "max_steps": 100}  # lifelines stops earlier by default
+        ours, theirs = CoxRegression().fit(data, when, what), CoxPHFitter().fit(data, when, what, fit_options=exactly)
         said = f"coefficients apart by {np.abs(ours.coef_ - theirs.params_.to_numpy()).max():.0e}"
         steps: dict[str, Step] = {
             "ours": lambda d=data, a=when, b=what: CoxRegression().fit(d, a, b),
             "lifelines": lambda d=data, a=when, b=what: CoxPHFitter().fit(d, a, b),
             "scikit-survival": lambda x=features, y=outcome: CoxPHSurvivalAnalysis(ties="efron").fit(x, y),
         }
-        line(table, f"CoxRegression.fit on a frame, {name}", steps, limit, said, rounds=2)
+        line(table, f"CoxRegression.fit on a frame, {name}", steps, limit, said, rounds=4)
+        if array_limit is not None:
+            steps["ours"] = lambda x=rows, t=times, e=events: solved(x, t, e)
+            said = f"coefficients apart by {np.abs(solved(rows, times, events) - theirs.params_.to_numpy()).max():.0e}"
+            steps["scikit-survival"] = lambda x=rows, y=outcome: CoxPHSurvivalAnalysis(ties="efron").fit(x, y)
+            steps["statsmodels"] = lambda x=rows, t=times, e=events: PHReg(t, x, status=e, ties="efron").fit(disp=0)
+            line(table, f"Cox's solver on arrays, {name}", steps, array_limit, said)
 
 
 def lists(table: Table) -> None:
@@ -183,8 +218,52 @@ def choices(table: Table) -> None:
         )
 
 
-def pairs(table: Table, n: int = 8192) -> None:
-    """CLIP and SigLIP against eager PyTorch; at N = 16,384 eager takes 4 GB, so that a smaller N is run by default."""
+def many_sets(table: Table) -> None:
+    """Conditional logit of 50,000 sets of 3 to 10 against xlogit, which takes padded arrays."""
+    if not there("xlogit"):
+        return
+    from xlogit import MultinomialLogit  # pyright: ignore[reportMissingImports]
+
+    r = np.random.default_rng(0)
+    sizes = r.integers(3, 11, 50_000)
+    group, start = np.repeat(np.arange(sizes.size), sizes), np.repeat(sizes.cumsum() - sizes, sizes)
+    place, width, names = np.arange(group.size) - start, 10, [f"x{j}" for j in range(10)]
+    x = r.normal(size=(group.size, 10))
+    score = np.full((sizes.size, width), -np.inf)
+    score[group, place] = x @ (r.normal(size=10) * 0.5) + r.gumbel(size=group.size)
+    chosen = (score.argmax(1)[group] == place).astype(int)
+    full, here, picked = np.zeros((sizes.size, width, 10)), np.zeros((sizes.size, width)), np.zeros((sizes.size, width))
+    full[group, place], here[group, place], picked[group, place] = x, 1, chosen
+    ids, alternatives = np.repeat(np.arange(sizes.size), width), np.tile(np.arange(width), sizes.size)
+
+    def peer() -> Any:
+        model, tight = MultinomialLogit(), {"ftol": 1e-15, "gtol": 1e-10}
+        model.fit(
+            full.reshape(-1, 10), picked.ravel(), varnames=names, alts=alternatives, ids=ids, avail=here.ravel(), verbose=0, tol_opts=tight
+        )
+        return model
+
+    gap = np.abs(ConditionalLogit().fit(x, chosen, group).coef_ - peer().coeff_).max()
+    steps: dict[str, Step] = {"ours": lambda: ConditionalLogit().fit(x, chosen, group), "xlogit": peer}
+    line(table, "ConditionalLogit.fit, 50,000 sets of 3 to 10, 10 columns", steps, 2.0, f"coefficients apart by {gap:.0e}", rounds=1)
+
+
+def peak_of(step: Step) -> tuple[float, float, Any]:
+    """Seconds, the most memory that was held beside what was held before in MB (Linux's account of it), and the result."""
+
+    def held(key: str) -> float:
+        return next(int(text.split()[1]) for text in Path("/proc/self/status").read_text().splitlines() if text.startswith(key)) / 1024
+
+    Path("/proc/self/clear_refs").write_text("5")
+    before, start = held("VmRSS"), time.perf_counter()
+    result = step()
+    return time.perf_counter() - start, held("VmHWM") - before, result
+
+
+def pairs(table: Table, n: int = 16_384) -> None:
+    """CLIP and SigLIP against eager PyTorch, which takes more than 4 GB at N = 16,384: one call each."""
+    few = F.normalize(torch.randn(64, 512), dim=1).requires_grad_()
+    (mt.clip_loss(few, few, 20.0) + mt.siglip_loss(few, few, 20.0)).backward()  # loads the loops
     a, b = (F.normalize(torch.randn(n, 512), dim=1).requires_grad_() for _ in range(2))
     scale, bias, rows = torch.tensor(20.0, requires_grad=True), torch.tensor(-5.0, requires_grad=True), torch.arange(n)
 
@@ -198,16 +277,31 @@ def pairs(table: Table, n: int = 8192) -> None:
     for name, ours, theirs in (
         ("CLIP", lambda: mt.clip_loss(a, b, scale), clip), ("SigLIP", lambda: mt.siglip_loss(a, b, scale, bias), siglip),
     ):  # fmt: skip
-        gap = float((ours() / theirs() - 1).abs())
-        steps: dict[str, Step] = {
-            "ours": lambda f=ours: (cleared(a, b), f().backward()), "eager PyTorch": lambda f=theirs: (cleared(a, b), f().backward()),
-        }  # fmt: skip
-        line(table, f"{name}, N = {n:,}, d = 512, float32", steps, 1.8, f"values apart by {gap:.0e}", rounds=1)
+
+        def step(loss: Callable[[], Any]) -> Any:
+            cleared(a, b)
+            value = loss()
+            value.backward()
+            return value.item()
+
+        mine, held, value = peak_of(lambda f=ours: step(f))
+        peer, eager, other = peak_of(lambda f=theirs: step(f))
+        detail = f"{peer:.1f} s (eager PyTorch) over {mine:.1f} s; values apart by {abs(value / other - 1):.0e}"
+        name = f"{name}, N = {n:,}, d = 512, float32"
+        table.add(Line(name, peer / mine, 1.8, least=True, digits=1, unit="x", detail=detail))
+        detail = f"eager PyTorch {eager:,.0f} MB; beside the inputs, with both gradients"
+        table.add(Line(f"{name}, memory", held, 300.0, digits=0, unit=" MB", detail=detail))
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two evaluations are the same to the bit."""
+    parts = [(x.value, *(x.gradient if isinstance(x.gradient, tuple) else (x.gradient,))) for x in (a, b)]
+    return all(np.array_equal(x, y) for x, y in zip(*parts, strict=True))
 
 
 def two_threads() -> Table:
     """The same work on two threads over one."""
-    table = Table("Losses of structures: two threads over one", "Best of 4, in turn; the same bits by both.")
+    table = Table("Losses of structures: two threads over one", "Value and gradient; best of 4, in turn.")
     r = np.random.default_rng(0)
     z = r.normal(size=(500, 32, 500)).astype(np.float32)
     said = Transcripts(r.integers(1, 500, (32, 40)), np.full(32, 40), np.full(32, 500))
@@ -215,19 +309,30 @@ def two_threads() -> Table:
     indptr = np.concatenate([[0], r.integers(5, 51, 20_000).cumsum()])
     scores = r.normal(size=indptr[-1])
     paths, ranked = Paths(r.integers(0, 20, (256, 100))), Rankings(indptr)
-    for name, work in (
-        ("CTC", lambda: CTC().evaluate(z, said)),
-        ("CRF", lambda: LinearChainCRF().evaluate(chain, paths)),
-        ("Plackett-Luce", lambda: PlackettLuce().evaluate(scores, ranked)),
+    a, b = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in r.normal(size=(2, 4096, 256)).astype(np.float32))
+    scale, bias, eta = np.float32(20), np.float32(-5), r.normal(size=500_000)
+    risk, chosen = RiskSets(r.exponential(size=500_000).round(4), np.arange(500_000) % 2), np.arange(500_000) % 5 == 0
+    sets, labels = np.arange(0, 500_001, 5), r.integers(0, 6, 500_000)
+    for name, limit, work in (
+        ("CTC", 1.6, lambda: CTC().evaluate(z, said)),
+        ("CRF", 1.6, lambda: LinearChainCRF().evaluate(chain, paths)),
+        ("Plackett-Luce", 1.6, lambda: PlackettLuce().evaluate(scores, ranked)),
+        ("CLIP", 1.6, lambda: CLIP().evaluate((a, b, scale), None)),
+        ("SigLIP", 1.6, lambda: SigLIP().evaluate((a, b, scale, bias), None)),
+        ("Cox, 500,000 rows", None, lambda: Cox().evaluate(eta, risk)),
+        ("conditional logit, 100,000 sets of 5", None, lambda: Choice().evaluate(eta, ChoiceSets(sets, chosen))),
+        ("ordered probit, 500,000 rows", None, lambda: OrderedProbit().evaluate((eta, np.arange(-2.0, 3.0)), labels)),
     ):
 
-        def on(count: int, work: Step = work) -> None:
-            with threads.at_most(count):
-                work()
+        def on(count: int, work: Callable[[], Any] = work) -> Any:
+            with threads.at_most(count), threadpool_limits(count):
+                return work()
 
         t = best_of({"one": lambda f=on: f(1), "two": lambda f=on: f(2)}, 4)
-        detail = f"{1e3 * t['one']:.0f} ms over {1e3 * t['two']:.0f} ms, {threads.count()} threads allowed"
-        table.add(Line(name, t["one"] / t["two"], 1.6 if threads.count() > 1 else None, least=True, digits=1, unit="x", detail=detail))
+        bits = "the same bits" if same(on(1), on(2)) else "other bits"
+        detail = f"{1e3 * t['one']:.0f} ms over {1e3 * t['two']:.0f} ms, {bits}; {threads.count()} threads allowed"
+        limit = limit if threads.count() > 1 else None
+        table.add(Line(name, t["one"] / t["two"], limit, least=True, digits=1, unit="x", detail=detail))
     return table
 
 
@@ -242,8 +347,9 @@ def run() -> list[Table]:
         warnings.simplefilter("ignore")
         try:
             torch.set_num_threads(1)
-            for part in (ctc, crf, lists, cox, choices, pairs):
-                part(table)
+            with threadpool_limits(1):  # of NumPy's products, too
+                for part in (ctc, crf, lists, cox, choices, many_sets, pairs):
+                    part(table)
         finally:
             torch.set_num_threads(before)
         return [table, two_threads()]

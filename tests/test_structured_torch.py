@@ -54,6 +54,37 @@ def test_ctc_gradients_are_right_for_leaves() -> None:
     assert torch.allclose(one, mt.ctc_loss_with_logits(z[:, :1], rest[0][:1], (12,), (4,)))
 
 
+OWN_CASES = {  # of PyTorch's test_nn.py: frames, classes, frame lengths, target lengths
+    "long targets": (800, 3, (800, 700, 800, 650), (240, 240, 240, 240)),
+    "critical target length": (500, 10, (500,), (256,)),
+    "zero_infinity": (50, 15, (50, 50, 50), (60, 25, 20)),
+    "empty targets": (50, 15, (50, 50, 50), (0, 25, 0)),
+}
+
+
+@pytest.mark.parametrize("case", OWN_CASES)
+def test_pytorchs_own_cases_of_ctc(case: str) -> None:
+    frames, classes, heard, said = OWN_CASES[case]
+    torch.manual_seed(0)
+    z = torch.randn(frames, len(heard), classes, dtype=torch.float64, requires_grad=True)
+    for dtype in (torch.int32, torch.int64):
+        targets = torch.randint(1, classes, (sum(said),), dtype=dtype)
+        rest = targets, torch.tensor(heard, dtype=dtype), torch.tensor(said, dtype=dtype)
+        theirs = F.ctc_loss(z.log_softmax(-1), *rest, reduction="sum", zero_infinity=case == "zero_infinity")
+        (wanted,) = torch.autograd.grad(theirs, z)
+        ours = mt.ctc_loss_with_logits(z, *rest, reduction="sum", zero_infinity=case == "zero_infinity")
+        (found,) = torch.autograd.grad(ours, z)
+        assert torch.allclose(ours, theirs, rtol=1e-12) and (found - wanted).abs().max() < 1e-9
+
+
+def test_lengths_that_do_not_fit_are_refused_as_pytorchs_tests_want() -> None:
+    log_probs, lengths = torch.randn(50, 3, 15).log_softmax(-1), (torch.tensor([50, 50, 50]), torch.tensor([30, 25, 20]))
+    for shape in ((3, 29), (74,)):
+        for function in (F.ctc_loss, mt.ctc_loss):
+            with pytest.raises((ValueError, RuntimeError)):
+                function(log_probs, torch.randint(1, 15, shape), *lengths)
+
+
 def difference(key: str) -> Call:
     """A call of ctc_loss to which this entry of the table applies."""
     log_probs, lengths = torch.zeros(3, 1, 4).log_softmax(-1), {"input_lengths": torch.tensor([3]), "target_lengths": torch.tensor([2])}
@@ -114,10 +145,13 @@ def test_ctc_under_torch_func_and_compile() -> None:
 
 def test_half_types_and_wrong_ones() -> None:
     z, rest = speech().values()
-    half = z.detach().to(torch.bfloat16).requires_grad_()
-    loss = mt.ctc_loss_with_logits(half, *rest)
-    loss.backward()
-    assert loss.dtype is torch.float32 and half.grad.dtype is torch.bfloat16
+    for dtype in (torch.bfloat16, torch.float16):
+        half = z.detach().to(dtype).requires_grad_()
+        loss = mt.ctc_loss_with_logits(half, *rest)
+        loss.backward()
+        single = half.detach().float().requires_grad_()
+        mt.ctc_loss_with_logits(single, *rest).backward()
+        assert loss.dtype is torch.float32 and torch.equal(half.grad, single.grad.to(dtype))
     with pytest.raises(TypeError, match=r"logits has dtype torch\.int64"):
         mt.ctc_loss_with_logits(torch.zeros(3, 1, 3, dtype=torch.int64), *rest)
     with pytest.raises(ValueError, match="not a valid value for reduction"):

@@ -6,10 +6,29 @@ import torch
 from torch import Tensor
 
 from matchloss.losses.structured import CLIP, InfoNCE, SigLIP
+from matchloss.losses.structured.contrastive import Contrastive
 from matchloss.torch._plain import overridable
 from matchloss.torch._structured import KERNELS, Array, Kernel, check_raw, key_of, reduced
 
-LOSSES = {loss.name: loss for loss in (InfoNCE(), CLIP(), SigLIP())}
+
+def product(x: Array, y: Array, out: Array, add: bool = False) -> None:
+    """out = x y, or out += x y, by PyTorch on as many threads as `torch.set_num_threads` allows."""
+    torch.addmm(made := torch.from_numpy(out), torch.from_numpy(x), torch.from_numpy(y), beta=int(add), out=made)
+
+
+class _InfoNCE(InfoNCE):
+    product = staticmethod(product)
+
+
+class _CLIP(CLIP):
+    product = staticmethod(product)
+
+
+class _SigLIP(SigLIP):
+    product = staticmethod(product)
+
+
+LOSSES: dict[str, Contrastive] = {loss.name: loss for loss in (_InfoNCE(), _CLIP(), _SigLIP())}
 
 
 def _kernel(name: str) -> Kernel:

@@ -23,6 +23,14 @@ class NotFinite(Exception):
     """A logit is not; which one is said by who knows the features."""
 
 
+def product(x: Array, y: Array, out: Array, add: bool = False) -> None:
+    """out = x y, or out += x y where `add`."""
+    if add:
+        out += x @ y
+    else:
+        np.matmul(x, y, out=out)
+
+
 @dataclass(frozen=True)
 class Contrastive(StructuredLoss):
     """What these losses share: logits scale a_i . b_j + bias, of which pair i = j is the one that was observed.
@@ -40,6 +48,7 @@ class Contrastive(StructuredLoss):
     singles: ClassVar[bool] = True
     convex: ClassVar[bool] = False  # in a and b together; in the logits it is
     both: ClassVar[bool] = False
+    product: ClassVar[Callable[..., None]] = staticmethod(product)  # a host may have a faster one, with threads of its own
 
     def groups(self, raw: Arrays, target: Any) -> int:
         return 1
@@ -85,19 +94,19 @@ class Contrastive(StructuredLoss):
     def _run(self, *arguments: Any) -> tuple[float, tuple[Any, ...]]:
         raise NotImplementedError
 
-
-def _blocks(a: Array, b: Array, scale: float, bias: float) -> Iterator[tuple[int, Array, Array]]:
-    """(first row, rows of a, their logits) in turn, the logits in one buffer."""
-    n = len(a)
-    rows = max(16, min(n, ENTRIES // n))
-    buffer, turned = np.empty((rows, n), a.dtype), np.ascontiguousarray(b.T)
-    for first in range(0, n, rows):
-        part = a[first : first + rows]
-        logits = np.matmul(part, turned, out=buffer[: len(part)])
-        logits *= a.dtype.type(scale)
-        if bias:
-            logits += a.dtype.type(bias)
-        yield first, part, logits
+    def _blocks(self, a: Array, b: Array, scale: float, bias: float) -> Iterator[tuple[int, Array, Array]]:
+        """(first row, rows of a, their logits) in turn, the logits in one buffer."""
+        n = len(a)
+        rows = max(16, min(n, ENTRIES // n))
+        buffer, turned = np.empty((rows, n), a.dtype), np.ascontiguousarray(b.T)
+        for first in range(0, n, rows):
+            part = a[first : first + rows]
+            logits = buffer[: len(part)]
+            self.product(part, turned, logits)
+            logits *= a.dtype.type(scale)
+            if bias:
+                logits += a.dtype.type(bias)
+            yield first, part, logits
 
 
 def _each(size: int, block: int, work: Callable[[int, int], int]) -> None:
@@ -108,12 +117,12 @@ def _each(size: int, block: int, work: Callable[[int, int], int]) -> None:
 class _Gradients:
     """Sums of the blocks' error signals."""
 
-    def __init__(self, a: Array, b: Array) -> None:
-        self.a, self.b, self.da, self.db, self.bias = a, b, np.empty_like(a), np.zeros_like(b), 0.0
+    def __init__(self, a: Array, b: Array, product: Callable[..., None]) -> None:
+        self.a, self.b, self.product, self.da, self.db, self.bias = a, b, product, np.empty_like(a), np.zeros_like(b), 0.0
 
     def add(self, first: int, part: Array, errors: Array) -> None:
-        np.matmul(errors, self.b, out=self.da[first : first + len(part)])
-        self.db += errors.T @ part
+        self.product(errors, self.b, self.da[first : first + len(part)])
+        self.product(errors.T, part, self.db, add=True)
         self.bias += float(errors.sum(dtype=np.float64))
 
     def made(self, scale: float) -> tuple[Array, Array, float]:
@@ -135,7 +144,7 @@ class _Softmax(Contrastive):
         n, kind, both = len(a), a.dtype, self.both
         rows, columns, softmax = (loop("contrastive", name, kind.name) for name in ("row_sums", "column_sums", "softmax_block"))
         x, y, own, lse, column_lse = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n, kind), np.zeros(n, kind)
-        big, sums, gradients = np.full(n, -np.inf, kind), np.zeros(n), _Gradients(a, b) if graded else None
+        big, sums, gradients = np.full(n, -np.inf, kind), np.zeros(n), _Gradients(a, b, self.product) if graded else None
         weight = np.array([total / n / (2 if both else 1)], kind)
 
         def row_pass(first: int, part: Array, logits: Array) -> None:
@@ -144,13 +153,13 @@ class _Softmax(Contrastive):
             lse[mine] = own[mine] + np.logaddexp(0, x[mine])
 
         if both:
-            for first, part, logits in _blocks(a, b, scale, 0.0):
+            for first, part, logits in self._blocks(a, b, scale, 0.0):
                 row_pass(first, part, logits)
                 _each(n, COLUMNS, lambda p, q, f=first, z=logits: columns(z, f, p, q, big, sums))
             y = big + np.log(sums) - own
             column_lse[...] = own + np.logaddexp(0, y)
         if gradients is not None or not both:
-            for first, part, logits in _blocks(a, b, scale, 0.0):
+            for first, part, logits in self._blocks(a, b, scale, 0.0):
                 if not both:
                     row_pass(first, part, logits)
                 if gradients is not None:
@@ -232,8 +241,8 @@ class SigLIP(Contrastive):
 
     def _run(self, a: Array, b: Array, scale: float, bias: float, total: float, graded: bool) -> tuple[float, tuple[Any, ...]]:
         n, sweep = len(a), loop("contrastive", "sigmoid_block", a.dtype.name)
-        values, gradients, weight = np.zeros(n), _Gradients(a, b) if graded else None, np.array([total / n], a.dtype)
-        for first, part, logits in _blocks(a, b, scale, bias):
+        values, gradients, weight = np.zeros(n), _Gradients(a, b, self.product) if graded else None, np.array([total / n], a.dtype)
+        for first, part, logits in self._blocks(a, b, scale, bias):
             _each(len(part), ROWS, lambda p, q, f=first, z=logits: sweep(z, f, p, q, weight, values))
             if gradients is not None:
                 gradients.add(first, part, logits)

@@ -116,7 +116,8 @@ class LinearChainCRF(StructuredLoss):
             return value * factor, ()
         pairs = over.sum(0) * tau + plain.sum(0)
         later = target.inside[:, 1:]
-        np.subtract.at(pairs, (y[:, :-1][later], y[:, 1:][later]), np.broadcast_to(factor[:, None], later.shape)[later])
+        seen, counted = (y[:, :-1] * K + y[:, 1:])[later], np.broadcast_to(factor[:, None], later.shape)[later]
+        pairs -= np.bincount(seen, counted, K * K).reshape(K, K)
         return value * factor, (g, pairs.astype(raw[1].dtype), first.sum(0).astype(raw[2].dtype), last.sum(0).astype(raw[3].dtype))
 
     def observed(self, raw: Any, target: Paths) -> Arrays:
