@@ -103,7 +103,7 @@ def test_tweedies_power_is_the_profiles_best() -> None:
 
     fit = LinearRegressor(ml.Tweedie(power=profile.estimate), tol=1e-12).fit(x, y)
     raw, total, p = np.log(fit.predict(x)), np.sum(fit.loss_.value(np.log(fit.predict(x)), y)), profile.estimate
-    u = brentq(lambda u: total / np.exp(u) + base_slopes(y, p, np.exp(u))[1].sum(), -3, 3, xtol=1e-13)
+    u: Any = brentq(lambda u: total / np.exp(u) + base_slopes(y, p, np.exp(u))[1].sum(), -3, 3, xtol=1e-13)
 
     def llf(power: float) -> float:  # at fixed means and dispersion, which are the best at p
         loss = ml.Tweedie(power=power)
