@@ -13,25 +13,31 @@ from matchloss.commands.tools import check_writable, names_in, progress
 def audit(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="NAME...", help="Functions by name, such as torch.nn.functional:cross_entropy; else pyproject.toml's."),
+        typer.Argument(
+            metavar="NAME...", help="Functions by name, such as torch.nn.functional:cross_entropy; by default those in pyproject.toml."
+        ),
     ] = None,
-    kind: Annotated[str | None, typer.Option(help="What they predict: regression, binary, multiclass, count or positive.")] = None,
-    framework: Annotated[str | None, typer.Option(help="Whose arrays they take: numpy, torch or jax.")] = None,
+    kind: Annotated[str | None, typer.Option(help="What the functions predict: regression, binary, multiclass, count or positive.")] = None,
+    framework: Annotated[str | None, typer.Option(help="Whose arrays the functions take: numpy, torch or jax.")] = None,
     parts: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Another part of how they are called, such as input=prediction; may be repeated."),
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="Another detail of how they are called, such as input=prediction; may be repeated."
+        ),
     ] = None,
-    metric: Annotated[str | None, typer.Option(help="Of a booster's objective: a metric by name, held against it.")] = None,
-    only: Annotated[str, typer.Option(help="Checks to run instead of all, with commas between.")] = "",
+    metric: Annotated[str | None, typer.Option(help="For a booster's objective: a metric, by name, to check against it.")] = None,
+    only: Annotated[str, typer.Option(help="The checks to run instead of all, separated by commas.")] = "",
     report: Annotated[Path | None, typer.Option(help="Write all findings to this HTML page too, with code that shows each.")] = None,
-    fail_on: Annotated[str | None, typer.Option(help="The least that ends with exit code 1: error, warning, note, or never.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the inputs that are drawn.")] = None,
-    budget: Annotated[str | None, typer.Option(help="Time for all checks of one function, such as 5s; 10s by default.")] = None,
+    fail_on: Annotated[
+        str | None, typer.Option(help="The least severe finding that gives exit code 1: error, warning, note, or never.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="The seed for drawing inputs.")] = None,
+    budget: Annotated[str | None, typer.Option(help="The time for all checks of one function, such as 5s; 10s by default.")] = None,
     format: Annotated[str, typer.Option(help="How the reports are written: text, json, sarif or github.")] = "text",
-    baseline: Annotated[Path | None, typer.Option(help="A file of known findings: only new ones are shown, and fail a run.")] = None,
+    baseline: Annotated[Path | None, typer.Option(help="A file of known findings: only new ones are shown and fail the run.")] = None,
     update_baseline: Annotated[bool, typer.Option(help="Write all findings to the baseline.")] = False,
 ) -> None:
-    """Does a loss keep its promises? Twenty checks of any function, each finding with an input that shows it."""
+    """Does a loss keep its promises? Run twenty checks on any function; each finding comes with an input that shows it."""
     import matchloss.audit as auditing
     from matchloss.audit import baseline as known_findings
     from matchloss.audit import formats, given, text

@@ -23,7 +23,7 @@ def compare(
     ] = "",
     model: Models = "linear",
     quantile: Annotated[str, typer.Option(help="Compare quantiles at these levels, such as 0.1,0.5,0.9.")] = "",
-    score: Annotated[str | None, typer.Option(help="The score that decides, such as poisson_deviance, where it can.")] = None,
+    score: Annotated[str | None, typer.Option(help="The score that ranks the losses, such as poisson_deviance, where it can.")] = None,
     *,
     table: dict[str, Any],
     memory: Memory = None,
@@ -34,7 +34,7 @@ def compare(
     report: Annotated[Path | None, typer.Option(help="Write the comparison to this HTML page too.")] = None,
     pictures: Pictures = None,
 ) -> None:
-    """Which loss fits: the same model under each that suits the target, judged on rows that the model did not see."""
+    """Find out which loss fits: train the same model under each loss that suits the target, and judge it on rows that it did not see."""
     from matchloss.comparison.run import compare
     from matchloss.errors import UsageError
     from matchloss.names import modules_from_here

@@ -15,7 +15,7 @@ from matchloss.errors import UsageError
 @learns_from_a_table
 def fit(
     data: Data,
-    target: Annotated[str | None, typer.Option(help="The column to predict; of --loss cox --time and --event say it.")] = None,
+    target: Annotated[str | None, typer.Option(help="The column to predict; with --loss cox, give --time and --event instead.")] = None,
     loss: Annotated[str | None, typer.Option(help="The loss, instead of the one that suits the target; module:class for your own.")] = None,
     param: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the loss, such as power=1.5; may be repeated.")
@@ -24,28 +24,38 @@ def fit(
     formula: Annotated[
         str | None, typer.Option(help='Which columns enter, and how: "late ~ C(carrier) * distance + bs(hour, df=6)".')
     ] = None,
-    l1: Annotated[float, typer.Option(help="A penalty that makes coefficients 0, for numbers in units of their deviations.")] = 0.0,
+    l1: Annotated[
+        float, typer.Option(help="A penalty that makes coefficients 0, for numbers in units of their standard deviations.")
+    ] = 0.0,
     l2: Annotated[float | None, typer.Option(help="Ridge on coefficients; by default the one that `matchloss compare` takes.")] = None,
     offset: Annotated[str | None, typer.Option(help="A column that is added to the raw predictions; `predict` reads it too.")] = None,
     *,
     time: Annotated[str | None, typer.Option(help="With --loss cox: the column of times.")] = None,
-    event: Annotated[str | None, typer.Option(help="With --loss cox: the column that says whether an event ended it, 1 or 0.")] = None,
+    event: Annotated[
+        str | None, typer.Option(help="With --loss cox: the column that says whether the time ended with an event, 1 or 0.")
+    ] = None,
     entry: Annotated[str | None, typer.Option(help="With --loss cox: when each row comes under observation.")] = None,
     strata: Annotated[str | None, typer.Option(help="With --loss cox: a column whose values have baselines of their own.")] = None,
     group: Annotated[str | None, typer.Option(help="With --loss conditional_logit: which set each row belongs to.")] = None,
-    order: Annotated[str, typer.Option(help="With --loss ordered_logit: the labels from lowest to highest, with commas between.")] = "",
+    order: Annotated[str, typer.Option(help="With --loss ordered_logit: the labels from lowest to highest, separated by commas.")] = "",
     table: dict[str, Any],
-    missing: Annotated[str, typer.Option(help="Rows with missing values: error, drop, or indicate.")] = "indicate",
-    summary: Annotated[bool, typer.Option("--summary", help="Standard errors, p values and intervals of a linear model too.")] = False,
-    memory: Annotated[str | None, typer.Option(help="How much the rows may take, such as 2GB; half of what is free.")] = None,
-    scratch: Annotated[Path | None, typer.Option(help="The folder for the rows of a larger table; that for temporary files.")] = None,
+    missing: Annotated[str, typer.Option(help="What to do with rows with missing values: error, drop, or indicate.")] = "indicate",
+    summary: Annotated[
+        bool, typer.Option("--summary", help="Also give standard errors, p values and intervals of a linear model.")
+    ] = False,
+    memory: Annotated[
+        str | None, typer.Option(help="How much memory the rows may take, such as 2GB; by default half of what is free.")
+    ] = None,
+    scratch: Annotated[
+        Path | None, typer.Option(help="The folder for the rows of a larger table; by default the one for temporary files.")
+    ] = None,
     dask: Dask = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a fit that was killed, from the checkpoint beside --out.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue a fit that was killed, from the checkpoint beside --out.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write the model to this JSON file.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write what was found to this HTML page too.")] = None,
     pictures: Pictures = None,
 ) -> None:
-    """Fit a model under one loss, and score it on rows that a model did not see."""
+    """Fit a model under one loss, and score it on held-out rows."""
     from matchloss.fit import run, text
     from matchloss.fit.structured import is_trained
     from matchloss.linear.model import name_of

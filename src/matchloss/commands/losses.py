@@ -7,8 +7,12 @@ from typing import Annotated
 import typer
 
 
-def losses(name: Annotated[str | None, typer.Argument(metavar="NAME", help="A loss, by its name or a peer's: its card.")] = None) -> None:
-    """The catalogue, or the card of one loss."""
+def losses(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="A loss whose card to print, by its name here or in another library.")
+    ] = None,
+) -> None:
+    """Print the catalogue, or the card of one loss."""
     import matchloss as ml
     from matchloss.comparison import text
     from matchloss.losses.structured import NAMES

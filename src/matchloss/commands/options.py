@@ -16,22 +16,24 @@ from matchloss.errors import UsageError
 Data = Annotated[
     str,
     typer.Argument(
-        metavar="DATA", help="A CSV, Parquet or Arrow file, also in gzip or zip, a folder of them, or a URL; - is standard input."
+        metavar="DATA", help="A CSV, Parquet or Arrow file (gzip or zip too), a folder of files, or a URL; - is standard input."
     ),
 ]
 Target = Annotated[str, typer.Option(help="The column to predict.")]
-Drop = Annotated[str, typer.Option(help="Columns to leave out, with commas between.")]
-Rows = Annotated[int | None, typer.Option(help="Take so many rows, drawn at random.")]
-Keep = Annotated[str, typer.Option(help="Columns to use although they look like ids, times, free text or the target itself.")]
-Categorical = Annotated[str, typer.Option(help="Columns whose numbers are names of categories, with commas between.")]
+Drop = Annotated[str, typer.Option(help="Columns to leave out, separated by commas.")]
+Rows = Annotated[int | None, typer.Option(help="Use only this many rows, drawn at random.")]
+Keep = Annotated[str, typer.Option(help="Columns to use even if they look like ids, times, free text or the target itself.")]
+Categorical = Annotated[str, typer.Option(help="Columns whose numbers are names of categories, separated by commas.")]
 Weight = Annotated[str | None, typer.Option(help="A column with the weight of each row.")]
-Exposure = Annotated[str | None, typer.Option(help="A column of exposures, such as years: the target, a count, becomes a rate.")]
-Dates = Annotated[str, typer.Option(help="Columns of times: drop leaves them out, parts makes year, month, weekday and hour of them.")]
-Counts = Annotated[bool | None, typer.Option("--counts/--no-counts", help="The target counts something, or does not.")]
+Exposure = Annotated[
+    str | None, typer.Option(help="A column of exposures, such as years: the target is a count, and is turned into a rate.")
+]
+Dates = Annotated[str, typer.Option(help="Columns of times: drop leaves them out, parts turns them into year, month, weekday and hour.")]
+Counts = Annotated[bool | None, typer.Option("--counts/--no-counts", help="Whether the target counts something.")]
 Encoding = Annotated[str | None, typer.Option(help="The encoding of a text file, such as cp1250, instead of the one that is found.")]
 Split = Annotated[str, typer.Option(help="How rows are held out: auto, random, stratified, group:COLUMN or time:COLUMN.")]
-Folds = Annotated[int | None, typer.Option(help="How many folds; 5 by default.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of the draw of held-out rows.")]
+Folds = Annotated[int | None, typer.Option(help="The number of folds; 5 by default.")]
+Seed = Annotated[int, typer.Option(min=0, help="The seed for drawing the held-out rows.")]
 
 
 def _gone(value: float | None) -> None:
@@ -40,15 +42,15 @@ def _gone(value: float | None) -> None:
 
 
 TestFraction = Annotated[float | None, typer.Option(hidden=True, callback=_gone)]
-Memory = Annotated[str | None, typer.Option(help="How much the rows may take in memory, such as 2GB; half of what is free.")]
-Scratch = Annotated[Path | None, typer.Option(help="The folder for the rows of a table that is larger; that for temporary files.")]
+Memory = Annotated[str | None, typer.Option(help="How much memory the rows may take, such as 2GB; by default half of what is free.")]
+Scratch = Annotated[Path | None, typer.Option(help="The folder for the rows of a larger table; by default the one for temporary files.")]
 Dask = Annotated[str | None, typer.Option(metavar="ADDRESS", help="The scheduler of a Dask cluster, whose workers read the files.")]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model that `matchloss fit` wrote.")]
-Models = Annotated[str, typer.Option("--model", help="Kinds of models, with commas between: linear, trees, lightgbm, xgboost, catboost.")]
+Models = Annotated[str, typer.Option("--model", help="Kinds of models, separated by commas: linear, trees, lightgbm, xgboost, catboost.")]
 Pictures = Annotated[Path | None, typer.Option(help="Write the pictures to this folder, each as PNG and SVG.")]
 OwnLoss = Annotated[
     str | None,
-    typer.Option(help="The loss of your own that the model was made with, as module:class; no model has code imported by itself."),
+    typer.Option(help="Your own loss that the model was made with, as module:class; it is imported only if you name it here."),
 ]
 
 

@@ -15,15 +15,17 @@ from matchloss.errors import UsageError
 def predict(
     model: Model,
     data: Data,
-    out: Annotated[Path, typer.Option(help="Where the predictions go, a row for each: .parquet or .csv.")],
-    key: Annotated[str, typer.Option(help="Columns of the table to write too, such as an id, with commas between.")] = "",
-    times: Annotated[str, typer.Option(help="Of a model of --loss cox: write survival until these times, with commas between.")] = "",
-    group: Annotated[str | None, typer.Option(help="Of conditional_logit: the column of sets, if not that of training.")] = None,
-    strata: Annotated[str | None, typer.Option(help="Of cox: the column of strata, if not that of training.")] = None,
+    out: Annotated[Path, typer.Option(help="The file for the predictions, one row each: .parquet or .csv.")],
+    key: Annotated[str, typer.Option(help="Columns of the table to write too, such as an id, separated by commas.")] = "",
+    times: Annotated[str, typer.Option(help="For --loss cox: also write survival until these times, separated by commas.")] = "",
+    group: Annotated[
+        str | None, typer.Option(help="For conditional_logit: the column of sets, if it had another name in training.")
+    ] = None,
+    strata: Annotated[str | None, typer.Option(help="For cox: the column of strata, if it had another name in training.")] = None,
     encoding: Encoding = None,
     loss: OwnLoss = None,
 ) -> None:
-    """Predict each row of a table, in batches, so that it may be larger than memory (but for models of --loss cox and its like)."""
+    """Predict each row of a table. It is read in batches, so it may be larger than memory (except for --loss cox and the like)."""
     from matchloss.fit.predict import predict_file
     from matchloss.linear.structured_file import is_structured
     from matchloss.models.saved import describe_unseen, read_model

@@ -19,19 +19,21 @@ def score(
     target: Annotated[str, typer.Option(help="The column with what happened.")],
     prediction: Annotated[
         list[str] | None,
-        typer.Option(help="A column of forecasts, or what the columns of the classes' probabilities begin with; may be repeated."),
+        typer.Option(help="A column of forecasts, or the prefix of the columns of the classes' probabilities; may be repeated."),
     ] = None,
-    quantile: Annotated[float | None, typer.Option(help="The forecasts are of this quantile, such as 0.9; else of the mean.")] = None,
+    quantile: Annotated[
+        float | None, typer.Option(help="The forecasts are of this quantile, such as 0.9; without it, of the mean.")
+    ] = None,
     interval: Annotated[
         list[str] | None, typer.Option(metavar="LOW,HIGH", help="The columns with the ends of a forecast interval; may be repeated.")
     ] = None,
-    coverage: Annotated[float | None, typer.Option(help="The share of rows that an interval should hold; 0.9 unless told.")] = None,
-    truth: Annotated[str | None, typer.Option(help="The file with the target, where the forecasts' files do not have it.")] = None,
-    on: Annotated[str, typer.Option(help="Columns by which rows of several files belong together, instead of their order.")] = "",
+    coverage: Annotated[float | None, typer.Option(help="The share of rows that an interval should hold; 0.9 by default.")] = None,
+    truth: Annotated[str | None, typer.Option(help="The file with the target, if the files of forecasts do not have it.")] = None,
+    on: Annotated[str, typer.Option(help="Columns by which to match the rows of several files, instead of by their order.")] = "",
     counts: Counts = None,
     weight: Weight = None,
     group: Annotated[str | None, typer.Option(help="A column whose equal values mark dependent rows, such as a patient's.")] = None,
-    order: Annotated[str | None, typer.Option(help="A column with the time of each row: neighbours are alike.")] = None,
+    order: Annotated[str | None, typer.Option(help="A column with the time of each row, if rows close in time are alike.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write the judgement to this HTML page too, with pictures.")] = None,
     pictures: Pictures = None,
     json: Annotated[Path | None, typer.Option(help="Write the judgement to this JSON file too.")] = None,

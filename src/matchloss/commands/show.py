@@ -10,7 +10,7 @@ def show(
     model: Model,
     loss: OwnLoss = None,
 ) -> None:
-    """The card of a model: what it predicts and from what, how it came about, its scores, and a linear one's coefficients."""
+    """Print the card of a model: what it predicts and from what, how it was made, its scores and, if linear, its coefficients."""
     from matchloss.fit import text
     from matchloss.fit.structured import structured_text
     from matchloss.linear.structured_file import is_structured, read

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def names_in(option: str) -> list[str]:
-    """The names in an option that takes several, with commas between."""
+    """The names in an option that takes several, separated by commas."""
     return [name for name in (part.strip() for part in option.split(",")) if name]
 
 
