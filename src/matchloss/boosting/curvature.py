@@ -1,4 +1,4 @@
-"""The curvature that trees divide by: a named one times a number, apart from the gradient and never implied by the loss.
+"""The curvature that trees divide by: a named one times a number, kept apart from the gradient and not implied by the loss.
 
 A host's own objective for the same loss uses some curvature; a table of the host names it, so that ours grows the same trees.
 """
@@ -19,7 +19,7 @@ class Curvature:
     """`factor` times the named curvature of each row.
 
     exact: the second derivative; fisher: its mean over targets drawn from the prediction; majorizer: one whose parabola lies above the
-    loss; absolute: the exact one without its sign (Dauphin et al. 2014); unit: 1, which makes of a Newton step one down the gradient.
+    loss; absolute: the exact one without its sign (Dauphin et al. 2014); unit: 1, which turns a Newton step into a step down the gradient.
     """
 
     name: str
@@ -44,7 +44,7 @@ EXACT, UNIT = Curvature("exact"), Curvature("unit")
 def curvature_of(loss: Loss, table: Table, given: Given = None) -> Curvature | None:
     """The curvature to train with: the one given, or that of the host's table, or a general one that trains.
 
-    None for absolute error and pinball, for whose hessian nothing stands in: their leaves must be renewed, and that is left to the host's
+    None for absolute error and pinball, whose hessian has no stand-in: their leaves must be refitted, which is left to the host's
     own objective. DomainError for a curvature that the loss does not have.
 
     >>> import matchloss as ml
@@ -63,7 +63,7 @@ def curvature_of(loss: Loss, table: Table, given: Given = None) -> Curvature | N
 
 
 def curvature_to_call(loss: Loss, table: Table, given: Given, host: str) -> Curvature:
-    """The curvature of an objective for people who call the host themselves; DomainError for a loss whose leaves must be renewed."""
+    """The curvature of an objective for people who call the host themselves; DomainError for a loss whose leaves must be refitted."""
     chosen = curvature_of(loss, table, given)
     if chosen is None:
         raise DomainError(

@@ -1,4 +1,4 @@
-"""Columns of frames that end the process where a host reads them in C++, refused before that."""
+"""Refuses columns of frames that would end the process when a host reads them in C++."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def refuse_columns(X: Any, host: str, instead: str, words: bool = False) -> None:
-    """ValueError for a column of a polars frame or an Arrow table that holds no numbers; words: whether the host takes text.
+    """ValueError for a column of a polars frame or an Arrow table that does not hold numbers; words: whether the host takes text.
 
     Such a column makes LightGBM 4.7 and CatBoost 1.2 end the process. Other kinds of tables are left to the host.
 

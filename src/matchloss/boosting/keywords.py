@@ -1,4 +1,4 @@
-"""Estimators with all keywords of the host's own, whichever the installed version has."""
+"""Estimators with all keywords of the host's own estimators, whichever the installed version has."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def with_keywords_of(parent: type, without: str = "") -> Callable[[C], C]:
 
 
 def before_fit(check: Callable[..., None]) -> Callable[[C], C]:
-    """Lets `check(model, X, y, ...)` look at what `fit` gets, whose signature stays the host's: scikit-learn routes by it."""
+    """Let `check(model, X, y, ...)` look at the arguments of `fit`. Its signature stays the host's, since scikit-learn routes by it."""
 
     def decorate(cls: C) -> C:
         fit: Any = cls.fit  # pyright: ignore[reportAttributeAccessIssue]
@@ -51,5 +51,5 @@ def before_fit(check: Callable[..., None]) -> Callable[[C], C]:
 
 
 def one_label_a_row(model: Any, X: Any, y: Any, *_: Any, **__: Any) -> None:
-    """For `before_fit`: missing labels and rows of distributions are refused in words that help."""
+    """For `before_fit`: missing labels and rows of distributions are refused with a helpful message."""
     check_labels(y, type(model).__name__)

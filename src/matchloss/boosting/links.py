@@ -1,4 +1,4 @@
-"""Which link a loss has, told from its predictions, so that a host with the same link can predict by itself."""
+"""Which link a loss has, recognised by its predictions, so that a host with the same link can predict by itself."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ROWS = np.stack([_GRID, np.roll(_GRID, 7), np.roll(_GRID, 31)], axis=-1)
 
 
 def link_of(loss: Loss) -> Link | None:
-    """The link by its usual name, or None for one that hosts do not have: probit, sparsemax, a person's own.
+    """The usual name of the link, or None for a link that hosts do not have: probit, sparsemax, a person's own.
 
     >>> import matchloss as ml
     >>> link_of(ml.NegativeBinomial()), link_of(ml.Probit()), link_of(ml.SoftmaxBrier())

@@ -1,4 +1,4 @@
-"""The loss that an estimator of trees fits: from what a person wrote, and for as many classes as the labels have."""
+"""The loss that an estimator of trees fits, from what a person wrote and for the number of classes in the labels."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def loss_of(loss: str | Loss) -> Loss:
 
 
 def as_text(loss: Loss) -> str:
-    """The loss as a host's file keeps it: what `loss_of` reads again, or the class's own text for a person's own.
+    """The loss as text in a host's file: text that `loss_of` can read, or the repr of a loss of a person's own.
 
     >>> import matchloss as ml
     >>> as_text(ml.NegativeBinomial(5.0)), as_text(ml.Gamma())
@@ -36,7 +36,7 @@ def as_text(loss: Loss) -> str:
 
 
 def loss_of_number(loss: str | Loss) -> PointwiseLoss:
-    """The loss of one raw prediction a row; ValueError for one of K."""
+    """The loss, which must take one raw prediction a row; ValueError for a loss of K."""
     found = loss_of(loss)
     if not isinstance(found, PointwiseLoss):
         raise ValueError(f"{found.name} is a loss of K raw predictions a row: the classifier takes it")
@@ -44,7 +44,7 @@ def loss_of_number(loss: str | Loss) -> PointwiseLoss:
 
 
 def loss_of_labels(loss: str | Loss, classes: int) -> Loss:
-    """The loss for labels of so many classes; its binary form for two, where it has one.
+    """The loss for labels of this many classes; for two, its binary form where it has one.
 
     ValueError for a loss of a number, a single class, and a binary loss of more than two.
 
@@ -96,7 +96,7 @@ def _is_missing(label: Any) -> bool:
 
 
 def as_numbers(y: Any) -> NDArray[Any]:
-    """The targets of a regressor as an array of numbers; DomainError for the first that is none.
+    """The targets of a regressor as an array of numbers; DomainError for the first target that is not a number.
 
     >>> as_numbers([1, "2.5"]), as_numbers([True, False])
     (array([1. , 2.5]), array([ True, False]))
@@ -163,7 +163,7 @@ def decisions(loss: Loss, raw: NDArray[Any]) -> NDArray[Any]:
 
 
 def gives_probabilities(loss: Loss) -> bool:
-    """True; AttributeError for a loss whose prediction is a side, as hinge's."""
+    """True; AttributeError for a loss whose prediction is a side, such as hinge."""
     if loss.functional == "mode":
         raise AttributeError(f"{loss.name} predicts a side and no probability")
     return True

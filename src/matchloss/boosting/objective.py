@@ -23,7 +23,7 @@ MANY = 1 << 20  # rows in all, of which a block is a part: so that its loop is c
 class Objective:
     """What a booster minimises: a loss, with the curvature that it divides by.
 
-    targets: all of them in a person's order, for a host that asks for its rows in an order of its own.
+    targets: all targets in the person's order, for a host that asks for rows in an order of its own.
     """
 
     loss: Loss
@@ -59,7 +59,8 @@ class Objective:
     def block(self, raw: Array, target: Array, weight: Array | None) -> Array:
         """Gradient and curvature of a few rows, (2, n), from float64 lines with checked targets.
 
-        For a host that calls for a thousand rows at a time, holding Python's lock: what counts here is the number of calls to NumPy.
+        This is for a host that calls for a thousand rows at a time and holds Python's lock: what counts here is the number of calls to
+        NumPy.
         """
         name, factor = self.curvature.name, self.curvature.factor
         program = self.loss.programs["exact" if name in ("absolute", "unit") else name]
@@ -83,7 +84,7 @@ class Objective:
         return float(self.loss(raw, target, weight))
 
     def check_trains(self, raw: Array, target: Array, weight: Array | None = None) -> None:
-        """ValueError, before a tree is grown, where every row's curvature is 0: no step has a length then."""
+        """ValueError, before a tree is grown, where every row's curvature is 0, since then no step has a length."""
         hessian = np.empty(raw.shape, raw.dtype)
         self.slopes(raw, target, weight, np.empty_like(hessian), hessian)
         if not (hessian > 0).any():

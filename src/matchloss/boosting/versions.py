@@ -1,4 +1,4 @@
-"""Which versions of a host were tried, and what to say about others."""
+"""Which versions of a host were tested, and what to say about others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def missing(host: str, extra: str) -> ImportError:
 
 
 def say_if_unknown(host: str, version: str, first: tuple[int, int], last: tuple[int, int]) -> None:
-    """Warns, once in a process, of a version outside those tried: curvatures of built-in objectives move between releases.
+    """Warn, once in a process, about a version outside those tested: curvatures of built-in objectives change between releases.
 
     >>> say_if_unknown("XGBoost", "3.2.0", (3, 0), (3, 2))
     """

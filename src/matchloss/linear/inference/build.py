@@ -1,4 +1,4 @@
-"""From a fitted estimator and its rows to what is known of the fit."""
+"""Inference from a fitted estimator and its rows."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Fit:
 def infer(
     estimator: Any, X: Any, target: NDArray[Any], sample_weight: Any, offset: Any, weights: Weights, kind: Kind | None, groups: Any
 ) -> Inference:
-    """The Inference of an estimator; `target` as its loss takes it."""
+    """The Inference of an estimator; `target` is given as its loss takes it."""
     _refuse(estimator)
     names = tuple(str(name) for name in estimator.coef_names_)
     fit = Fit(
@@ -129,7 +129,7 @@ def _refuse(estimator: Any) -> None:
 
 
 def _coefficients(f: Objective, coef: Floats, intercept: Floats) -> tuple[Floats, Floats, Floats]:
-    """theta, or its contrasts with the first class, of centred rows; the centre of each column; and the coefficients, class by class."""
+    """theta, or its contrasts with the first class, for centred rows; the centre of each column; and the coefficients, class by class."""
     if f.outputs is not None:
         coef, intercept = coef[1:] - coef[0], intercept[1:] - intercept[0]
     wide = np.zeros(f.rows.width)
@@ -159,7 +159,7 @@ def _facts(loss: Loss, classes: Sequence[str], weights: str, f: Objective) -> di
 
 
 def _judge(made: Inference, fit: Fit) -> None:
-    """Sets the notes, and which coefficients have no standard error."""
+    """Set the notes, and which coefficients have no standard error."""
     f, notes = made.f, []
     each = names_of(fit.names, fit.fit_intercept, ())
     independent = made.independent.copy()
@@ -208,7 +208,7 @@ def _determined(information: Floats) -> bool:
 
 
 def _away(made: Inference) -> float:
-    """The largest Newton step that is left, in standard errors."""
+    """The largest Newton step still to take, in standard errors."""
     standing, inverse = made.standing, made._bread
     gradient = standing.gradient
     if made.f.l2:

@@ -1,4 +1,4 @@
-"""What is said of estimates once their covariance is known, whatever was minimised: errors, intervals, tests, the summary."""
+"""What follows from estimates and their covariance, whatever was minimised: standard errors, intervals, tests, the summary."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Measure = tuple[str, str]  # what a summary calls a number, and its attribute
 
 
 class Estimates:
-    """Estimates (k,) with names and covariances by `kind`. Who inherits gives the attributes and what raises NotImplementedError here."""
+    """Estimates (k,) with names and covariances by `kind`. A subclass gives the attributes and what raises NotImplementedError here."""
 
     names: tuple[str, ...]
     params: Floats  # (k,)
@@ -73,10 +73,10 @@ class Estimates:
         return np.column_stack([self.params - wide, self.params + wide])
 
     def wald_test(self, R: Any, r: Any = 0.0, kind: Kind | None = None, groups: Any = None) -> Test:
-        """Whether R params = r: chi-squared, or F where the dispersion was estimated.
+        """Test whether R params = r: by chi-squared, or by F where the dispersion was estimated.
 
-        `R`: a row (k,) or rows (q, k) of numbers; or the name of a coefficient, or of a column of X, or a list of these: whether all
-        their coefficients are 0 (or `r`). ValueError for names that are not there, and for coefficients without a standard error.
+        `R`: a row (k,) or rows (q, k) of numbers; or the name of a coefficient, or of a column of X, or a list of these, to test whether
+        all their coefficients are 0 (or `r`). ValueError for names that are not there, and for coefficients without a standard error.
         """
         kind = self.kind if kind is None else kind
         rows = rows_of_hypothesis(R, self.names, self.columns)
@@ -95,7 +95,7 @@ class Estimates:
         return chi_squared(statistic, len(rows))
 
     def summary(self, alpha: float = 0.05) -> Table:
-        """Coefficients with standard errors, z or t, p values and intervals: prints as statsmodels' does, and is a frame."""
+        """Coefficients with standard errors, z or t, p values and intervals, printed as by statsmodels; `.frame()` gives a frame."""
         check_alpha(alpha)
         return summary_of(self, alpha)
 
@@ -148,6 +148,6 @@ class Estimates:
 
 
 def check_alpha(alpha: float) -> None:
-    """DomainError for what is no probability."""
+    """DomainError for an alpha that is not a probability."""
     if not 0 < alpha < 1:
         raise DomainError(f"alpha is {alpha!r}; allowed: a number between 0 and 1, 0.05 for intervals of 95 %")

@@ -1,4 +1,4 @@
-"""What is known of a fit beside its coefficients, by the names of statsmodels."""
+"""What is known of a fit besides its coefficients, under the names of statsmodels."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ KINDS: tuple[Kind, ...] = ("fisher", "observed", "HC0", "HC1", "cluster", "bayes
 class Inference(Estimates):
     """Standard errors, tests and intervals of a fitted model on the rows it was fitted to. `model.inference(X, y)` makes it.
 
-    With g and h a row's gradient and second derivative in its raw prediction, A = X' diag(h) X + the ridge's second derivatives, and
-    phi the dispersion, covariances are by `kind`:
-    "fisher"    phi A^-1, h by its mean over targets; with a ridge phi A^-1 H A^-1, H = A without the ridge
-    "observed"  the same by h itself
-    "bayes"     phi A^-1: with a ridge the posterior's under the normal prior that it stands for
-    "HC0"       A^-1 (X' diag(g^2) X) A^-1, right for any law of the target about its mean; "HC1" times n / (n - p)
+    Let g and h be a row's gradient and second derivative in its raw prediction, A = X' diag(h) X + the ridge's second derivatives,
+    and phi the dispersion. The covariance of each `kind`:
+    "fisher"    phi A^-1, with h averaged over targets; with a ridge phi A^-1 H A^-1, H = A without the ridge
+    "observed"  the same with h itself
+    "bayes"     phi A^-1: with a ridge, the posterior covariance under the normal prior that the ridge stands for
+    "HC0"       A^-1 (X' diag(g^2) X) A^-1, right for any distribution of the target about its mean; "HC1" is that times n / (n - p)
     "cluster"   A^-1 (sum over groups of s s') A^-1, s a group's sum of gradients, times G / (G - 1) * (n - 1) / (n - p)
     `names` names the coefficients, the intercept first. With K classes they are contrasts with the first class, class by class.
-    A coefficient that is not determined (a collinear column) or has no finite best (a separated level) has the error NaN; `notes` say so.
+    A coefficient that is not determined (a collinear column) or has no finite best (a separated level) has the error NaN; `notes` says so.
     Sources: McCullagh and Nelder (1989); White (1980); Liang and Zeger (1986).
 
     >>> import numpy as np
@@ -89,7 +89,7 @@ class Inference(Estimates):
 
     @cached_property
     def nobs(self) -> float:
-        """The sum of the weights where they repeat rows, the number of rows where they do not."""
+        """The sum of the weights where these repeat rows, otherwise the number of rows."""
         return self.f.total if self.standing.weights == "repeat" else float(self.f.rows.n)
 
     @property
@@ -112,20 +112,20 @@ class Inference(Estimates):
 
     @cached_property
     def dispersion(self) -> float:
-        """phi: 1 for a loss that is a whole likelihood (counts, labels), otherwise pearson_chi2 / df_resid. NaN without a df_resid."""
+        """phi: 1 for a loss that is a complete likelihood (counts, labels), otherwise pearson_chi2 / df_resid. NaN unless df_resid > 0."""
         if self._as_likelihood("the dispersion") == "whole":
             return 1.0
         return self.pearson_chi2 / self.df_resid if self.df_resid > 0 else np.nan
 
     @cached_property
     def deviance(self) -> float:
-        """Twice the sum of the divergences: of squared error the residual sum of squares."""
+        """Twice the sum of the divergences: for squared error, the residual sum of squares."""
         return 2 * self._weighted(self.f.loss.divergence(self.standing.raw, self.f.target))
 
     @cached_property
     def llf(self) -> float:
-        """The log-likelihood, constants included. Squared error's dispersion is its best one there, as in R and statsmodels; the other
-        amounts' is `dispersion`, as in statsmodels' GLM.
+        """The log-likelihood, constants included. For squared error it takes the likeliest dispersion, as R and statsmodels do; for other
+        amounts it takes `dispersion`, as statsmodels' GLM does.
         """
         return self._llf(float(self.standing.jet.value.sum()), lambda: self.deviance)
 
@@ -141,7 +141,7 @@ class Inference(Estimates):
     def covariance(self, kind: Kind | None = None, groups: Any = None) -> Floats:
         """The covariance (P M, P M) of the coefficients by `kind`, by default the one that this object was made with.
 
-        `groups`: a label a row of X, for "cluster". DomainError for a kind that the loss has none of.
+        `groups`: a label a row of X, for "cluster". DomainError for a kind that the loss does not have.
         """
         kind = self.kind if kind is None else kind
         groups = self.groups if groups is None else groups
@@ -159,12 +159,13 @@ class Inference(Estimates):
         return replace(self, kind=kind, groups=groups, _covariances={})
 
     def lr_test(self, smaller: Inference) -> Test:
-        """Whether the coefficients that a `smaller` model lacks are 0, by the likelihood ratio: both fitted to the same rows, no ridge.
+        """Test by the likelihood ratio whether the coefficients that a `smaller` model lacks are 0.
 
-        Chi-squared of twice the difference of log-likelihoods; where the dispersion is estimated F of the deviances, by this model's.
+        Both are fits to the same rows, without a ridge. Chi-squared of twice the difference of log-likelihoods; where the dispersion is
+        estimated, F of the deviances, by this model's dispersion.
         """
         if self.f.l2 or smaller.f.l2:
-            raise ValueError("a likelihood ratio compares optima of the likelihood; with a ridge the fits are none: take wald_test")
+            raise ValueError("a likelihood ratio compares optima of the likelihood; a fit with a ridge is not one: use wald_test")
         if not np.isclose(self.nobs, smaller.nobs) or repr(self.f.loss) != repr(smaller.f.loss):
             raise ValueError("the two models differ in their loss or their rows")
         more = self.fitted - smaller.fitted
@@ -178,7 +179,7 @@ class Inference(Estimates):
         self, X: Any, offset: Any = None, *, alpha: float = 0.05, observations: bool = False, kind: Kind | None = None, groups: Any = None
     ) -> Predictions:
         """Predictions for new rows with intervals: of the mean (mean, mean_se, mean_ci_lower, mean_ci_upper), and with `observations`
-        of a new target (obs_ci_lower, obs_ci_upper), which varies about the mean as the loss, as a likelihood, says.
+        of a new target (obs_ci_lower, obs_ci_upper), which varies about the mean as the likelihood of the loss says.
         """
         check_alpha(alpha)
         if self.f.outputs is not None:
@@ -190,9 +191,9 @@ class Inference(Estimates):
         return predictions(self, rows, offset, self._centred_covariance(kind, groups), self._quantile(alpha, kind), alpha, observations)
 
     def residuals(self, kind: str = "deviance", seed: int = 0) -> Floats:
-        """Residuals of the rows of positive weight, (n,): "response" (target less prediction), "pearson" (over the law's standard
-        deviation but for the dispersion), "deviance" (whose squares sum to the deviance), or "quantile": normal if the law is right,
-        for counts and labels too, where chance, from `seed`, decides within a step.
+        """Residuals of the rows of positive weight, (n,): "response" (target less prediction), "pearson" (divided by the standard
+        deviation of the target, leaving out the dispersion), "deviance" (whose squares sum to the deviance), or "quantile": normal if the
+        distribution is right, for counts and labels too; within a step of a discrete distribution a random number, from `seed`, decides.
         """
         return residuals(self, kind, seed)
 
@@ -294,7 +295,7 @@ class Inference(Estimates):
 
 
 def null_raw(f: Objective) -> Floats:
-    """The raw predictions of the best model of an intercept and the offset."""
+    """The raw predictions of the best model that has only an intercept and the offset."""
     if f.offset is None:
         more = {} if f.outputs is None else {"n_classes": f.outputs}
         constant = f.loss.best_constant(f.target, f.weight, **more)

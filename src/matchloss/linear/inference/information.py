@@ -1,7 +1,7 @@
 """Gram matrices of a fit's slopes and curvatures, from which every covariance is made. No one-hot matrix is formed.
 
-With K classes everything is told of contrasts with the first class: coefficients of class k minus those of class 0, M = K - 1 columns of
-them. No prediction depends on anything else. A matrix (P M, P M) goes class by class.
+With K classes everything is in terms of contrasts with the first class: coefficients of class k minus those of class 0, M = K - 1 columns
+of them. No prediction depends on anything else. A matrix (P M, P M) goes class by class.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SUMS = 1 << 23  # entries of the sums of clusters that are held at once
 
 @dataclass(frozen=True, eq=False)
 class Standing:
-    """An objective at theta, (P,) or contrasts (P, M): what its rows say there."""
+    """An objective at theta, (P,) or contrasts (P, M): the values and derivatives of its rows there."""
 
     f: Objective
     theta: Floats
@@ -51,7 +51,7 @@ class Standing:
 
     @cached_property
     def jet(self) -> Evaluation:
-        """Each row's value and gradient, and of one raw prediction the second derivative, times its weight."""
+        """Each row's value and gradient, and for one raw prediction also the second derivative, times its weight."""
         f = self.f
         return f.loss.evaluate(self.raw, f.target, f.weight, hessian=f.outputs is None)
 
@@ -74,7 +74,7 @@ class Standing:
         return f.loss.evaluate(self.raw, f.target, f.weight, value=False, gradient=False, hessian=True, curvature=kind).hessian
 
     def gram(self, weight: Floats) -> Floats:
-        """X' diag(weight) X, or of weights (n, M, M) the blocks of all pairs of classes."""
+        """X' diag(weight) X, or for weights (n, M, M) the blocks of all pairs of classes."""
         if weight.ndim == 1:
             with blas_on_one_thread():
                 return self.f.narrow(self.f.matrix.gram(np.ascontiguousarray(weight)))
@@ -92,7 +92,7 @@ class Standing:
 
     @cached_property
     def expected(self) -> Floats:
-        """The same of their means over targets: Fisher's information."""
+        """The same for their means over targets: Fisher's information."""
         return self.observed if self.f.loss.matching else self._information("fisher")
 
     def _information(self, kind: str) -> Floats:
@@ -104,7 +104,7 @@ class Standing:
 
     @cached_property
     def penalty(self) -> Floats:
-        """The second derivatives of the ridge, as a sum over rows too: with K classes of the contrasts, whose mean is taken out."""
+        """The second derivatives of the ridge, as a sum over rows too; with K classes, those in the contrasts, whose mean is taken out."""
         f = self.f
         if f.outputs is None:
             return np.diag(f.ridge) * f.total

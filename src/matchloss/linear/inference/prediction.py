@@ -25,7 +25,7 @@ HALVINGS = 80
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """A column each, (n,): mean, mean_se, mean_ci_lower, mean_ci_upper, and where asked for obs_ci_lower, obs_ci_upper."""
+    """A column each, (n,): mean, mean_se, mean_ci_lower, mean_ci_upper, and, where asked for, obs_ci_lower and obs_ci_upper."""
 
     columns: dict[str, Floats]
     backend: str
@@ -92,7 +92,7 @@ def _observations(of: Inference, raw: Floats, se: Floats, quantile: float, alpha
 
 
 def law_of(loss: Loss, mean: Floats, dispersion: float, what: str) -> Any:
-    """The distribution of targets with these means; DomainError, which says `what` needs it, where there is none."""
+    """The distribution of targets with these means; where there is none, a DomainError says that `what` needs one."""
     try:
         return loss.law(mean, dispersion)
     except NotImplementedError as error:

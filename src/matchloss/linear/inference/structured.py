@@ -27,15 +27,15 @@ AWAY = 0.01  # standard errors: a Newton step that moves an estimate by more say
 class StructuredInference(Estimates):
     """Standard errors, tests and intervals of a fitted trainer on the rows it was fitted to. `model.inference(X, ...)` makes it.
 
-    Covariances, with A the loss's hessian in the coefficients and s the gradient of a unit, are by `kind`:
+    Let A be the loss's hessian in the coefficients and s the gradient of a unit. The covariance of each `kind`:
     "observed"  A^-1
     "HC0"       A^-1 (sum of s s') A^-1, as R's `robust=TRUE`; "HC1" times n / (n - k), n the number of units
     "cluster"   the same with s summed over the rows of one label of `groups`, as R's `cluster`
-    A unit is a row, or a set of choices; of Cox's model s is the row's score residual, which counts what it adds to the risk sets of
-    others. `weights`: "repeat" takes a row of weight 3 as three equal rows, "sampling" as one row that stands for three, for which only
-    the robust kinds hold. `nobs`, which `bic` and `df_resid` take, counts what says something: events of Cox's model, as R's BIC does,
-    sets of choices of which some but not all are chosen, and the weights of ordered labels. `llnull` is the log likelihood of no columns.
-    `params` of ordered labels has the thresholds at its end. Sources: White (1982); Lin and Wei (1989).
+    A unit is a row, or a set of choices; in Cox's model s is the row's score residual, which includes what the row adds to the risk sets
+    of others. `weights`: "repeat" takes a row of weight 3 as three equal rows, "sampling" as one row that stands for three, for which only
+    the robust kinds hold. `nobs`, which `bic` and `df_resid` use, counts what is informative: for Cox's model events, as R's BIC does; for
+    choices the sets of which some but not all are chosen; for ordered labels the sum of the weights. `llnull` is the log likelihood without
+    any column. For ordered labels `params` has the thresholds at its end. Sources: White (1982); Lin and Wei (1989).
 
     >>> from matchloss.linear import CoxRegression
     >>> dose, week, died = [[3.0], [1.0], [0.0], [2.0], [1.0], [1.0]], [5, 8, 12, 16, 20, 23], [1, 1, 0, 1, 1, 0]
@@ -80,7 +80,7 @@ class StructuredInference(Estimates):
     def covariance(self, kind: Kind | None = None, groups: Any = None) -> Floats:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The covariance (k, k) by `kind`, by default the one that this object was made with.
 
-        DomainError for another kind, and for "HC1" of no more units than coefficients; ValueError for missing labels of groups.
+        DomainError for another kind, and for "HC1" with no more units than coefficients; ValueError for missing labels of groups.
         """
         kind = self.kind if kind is None else kind
         if kind not in get_args(Kind):
@@ -132,7 +132,7 @@ class StructuredInference(Estimates):
         return made, count
 
     def lr_test(self, smaller: StructuredInference) -> Test:
-        """Whether the coefficients that a `smaller` model of the same rows lacks are 0, by the likelihood ratio: chi-squared."""
+        """Test by the likelihood ratio, with chi-squared, whether the coefficients that a `smaller` model of the same rows lacks are 0."""
         more = self.fitted - smaller.fitted
         if self.nobs != smaller.nobs or self.facts["Loss:"] != smaller.facts["Loss:"] or more <= 0:
             raise ValueError(
@@ -152,7 +152,7 @@ def infer(
     backend: str,
     how: tuple[Weights, Kind | None, Any] = ("repeat", None, None),
 ) -> StructuredInference:
-    """The StructuredInference of estimates on the rows of `problem`. how: weights, kind and groups."""
+    """The StructuredInference of estimates on the rows of `problem`; `how` gives weights, kind and groups."""
     weights, kind, groups = how
     if weights not in get_args(Weights):
         raise DomainError(f"weights is {weights!r}; allowed: {', '.join(get_args(Weights))}")

@@ -21,7 +21,7 @@ WIDTH = 78
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Facts about a fit, and a row a coefficient: name, coef, se, z or t, p_value, ci_lower, ci_upper."""
+    """Facts about a fit, and one row for each coefficient: name, coef, se, z or t, p_value, ci_lower, ci_upper."""
 
     title: str
     facts: tuple[tuple[str, str], ...]
@@ -38,7 +38,7 @@ class Table:
         return as_frame(self.columns, self.backend)
 
     def to_pandas(self) -> Any:
-        """The table as pandas has it, the names as its index."""
+        """The table as a pandas frame, with the names as its index."""
         return as_frame(self.columns, "pandas").set_index("name")
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:

@@ -1,4 +1,4 @@
-"""What a person asks of a penalty, by column names, and the penalty of each coefficient that it means."""
+"""The penalty that a person asks for by column names, and what it means for each coefficient."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Bound = tuple[float | None, float | None]
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """The options of an estimator. Factors and bounds go by column: a category's by all its levels."""
+    """The options of an estimator. Factors and bounds are given by column; a category's apply to all its levels."""
 
     l1: float = 0.0
     l2: float = 0.0
@@ -33,7 +33,7 @@ class Asked:
 
     @property
     def plain(self) -> bool:
-        """Whether a ridge, or nothing, is all that is asked."""
+        """Whether only a ridge, or nothing, is asked for."""
         return self.l1 == 0 and self.penalty_factor is None and not self.bounds
 
 

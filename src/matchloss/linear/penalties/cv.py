@@ -1,4 +1,4 @@
-"""LinearRegressorCV and LinearClassifierCV: a path of penalties, and the penalty that predicts rows left out best."""
+"""LinearRegressorCV and LinearClassifierCV: a path of penalties, and the penalty that predicts left-out rows best."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class Searching(Linear):
         return Options(0.0, self.fit_intercept, self.tol, self.max_passes)
 
     def _folds(self, target: NDArray[Any]) -> Any:
-        """Rows to learn from and rows to judge by; with a number of folds, shuffled, and of labels with each label's share."""
+        """Rows to learn from and rows to judge by; a number of folds means shuffled ones, and for labels folds with each label's share."""
         zeros = np.zeros(len(target))
         if isinstance(self.cv, int | np.integer):
             if not 2 <= self.cv <= len(target):
@@ -131,7 +131,7 @@ class Searching(Linear):
         return splitter.split(zeros, target)
 
     def _chosen(self, found: Path, losses: Floats, sizes: Floats) -> Solution:
-        """Sets what is told of the path; the solution by the rule."""
+        """Set the attributes of the path; the solution that the rule chooses."""
         mean = losses @ sizes / sizes.sum()
         error = losses.std(axis=1, ddof=1) / np.sqrt(losses.shape[1]) if losses.shape[1] > 1 else np.zeros(len(mean))
         if not np.isfinite(mean).any():
@@ -151,15 +151,15 @@ class Searching(Linear):
 
 
 class LinearRegressorCV(Searching, LinearRegressor):
-    """LinearRegressor whose penalty is chosen by rows left out: mean loss + alpha (l1_ratio |coef| + (1 - l1_ratio) / 2 coef^2).
+    """LinearRegressor whose penalty is chosen on left-out rows: mean loss + alpha (l1_ratio |coef| + (1 - l1_ratio) / 2 coef^2).
 
-    Alphas fall in equal ratios from the least that keeps every coefficient 0 to `min_alpha_ratio` of it, or are given as `alphas`; each
-    solution starts at the last, on all rows and on those of each fold. `cv`: a number of folds, shuffled by `seed`, or a splitter of
-    scikit-learn, or pairs of row numbers. `rule`: "min" takes the alpha with the least mean loss of rows left out, "1se" the largest
-    whose mean lies within one standard error of that. Other parameters as LinearRegressor's.
+    Alphas fall in equal ratios from the least that keeps every coefficient 0 to `min_alpha_ratio` times that, or are given as `alphas`;
+    each solution starts at the previous one, on all rows and on those of each fold. `cv`: a number of folds, shuffled by `seed`, or a
+    splitter of scikit-learn, or pairs of arrays of row numbers. `rule`: "min" takes the alpha with the least mean loss on left-out rows,
+    "1se" the largest whose mean lies within one standard error of that. Other parameters are LinearRegressor's.
 
-    Attributes: LinearRegressor's, and `alphas_`, `alpha_`, `best_index_`, `coef_path_` (alphas, p), `intercept_path_`, `loss_path_`
-    (alphas, folds), `mean_loss_path_`, `loss_error_path_`, `kkt_residual_path_`. `l1` and `l2` are the penalty chosen.
+    Attributes: those of LinearRegressor, and `alphas_`, `alpha_`, `best_index_`, `coef_path_` (alphas, p), `intercept_path_`, `loss_path_`
+    (alphas, folds), `mean_loss_path_`, `loss_error_path_`, `kkt_residual_path_`. `l1` and `l2` are the chosen penalty.
     Raises what LinearRegressor raises, and ValueError for a loss that is not convex, or has kinks, or K raw predictions a row.
     Source: Friedman, Hastie and Tibshirani (2010).
 
@@ -174,7 +174,7 @@ class LinearRegressorCV(Searching, LinearRegressor):
 
 
 class LinearClassifierCV(Searching, LinearClassifier):
-    """LinearClassifier of two classes whose penalty is chosen by rows left out. Parameters and attributes are LinearRegressorCV's.
+    """LinearClassifier of two classes whose penalty is chosen on left-out rows. Parameters and attributes are LinearRegressorCV's.
 
     >>> import numpy as np
     >>> r = np.random.default_rng(0)

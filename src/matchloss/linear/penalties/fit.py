@@ -30,7 +30,7 @@ GRAM_LIMIT = 1500  # and with more columns of whatever kind
 
 @dataclass(eq=False)
 class Problem:
-    """Rows, a loss and a penalty of l1 = l2 = 1, factors, that a path or a single fit multiplies."""
+    """Rows, a loss and a penalty with l1 = l2 = 1 times factors, which a path or a single fit multiplies."""
 
     f: Objective  # without a penalty
     unit: Penalty
@@ -40,7 +40,7 @@ class Problem:
     hessian: Floats | None = None  # the last one: the next penalty starts with it
 
     def solve(self, at: Measure, pen: Penalty, tol: float, log: Log) -> tuple[Measure, float, bool]:
-        """The minimum from a measured point, the residual there, and whether rounding allows no further step."""
+        """The minimum, starting from a measured point; the residual there; and whether rounding prevents further steps."""
         with blas_on_one_thread():
             if self.wide is not None:
                 return working_sets(self.wide, pen, tol, log, at.theta)
@@ -58,7 +58,7 @@ class Problem:
         )  # sets begin with it
 
     def free(self, tol: float, log: Log) -> Measure:
-        """The optimum of what no penalty keeps at 0: the intercept, and columns with the factor 0. A path starts there."""
+        """The optimum of what no penalty can keep at 0: the intercept, and columns with the factor 0. A path starts there."""
         at = self.start(log)
         held = (self.unit.l1 > 0) & np.isfinite(self.unit.l1)
         for index, weight in self.unit.groups:
@@ -88,7 +88,7 @@ def problem(
     names: Sequence[str],
     l1: bool,
 ) -> Problem:
-    """The problem that is asked for; `l1`: whether it is one that can make coefficients 0. ValueError for what no solver takes."""
+    """The problem that is asked for; `l1` says whether it can make coefficients 0. ValueError for what no solver takes."""
     _refuse(loss)
     columns = named(design, names)
     groups = grouped(asked, design, columns)
@@ -185,7 +185,7 @@ def solution(
 
 
 def _endless(p: Problem, at: Measure, pen: Penalty, names: Sequence[str], before: Sequence[Floats]) -> list[str]:
-    """What is said of coefficients that have no finite best value: the intercept's, or what bounds alone do not hold."""
+    """The message about coefficients without a finite best value: the intercept, or those that only bounds could hold."""
     if all_at_the_end(p.f):
         return [at_the_end(p.f)]
     if p.wide is not None or pen.selects or pen.l2.any():

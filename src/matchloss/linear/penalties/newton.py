@@ -28,7 +28,7 @@ SHORT = 1e-6  # the shortest step that is tried
 
 
 def quadratic(hessian: Floats, gradient: Floats, theta: Floats, pen: Penalty, tol: float) -> Floats:
-    """The minimum of Newton's quadratic with the penalty: some rounds of descent for the face, Cholesky on it, again if it was wrong."""
+    """The minimum of Newton's quadratic with the penalty: descent finds the face, Cholesky solves on it; again if it was wrong."""
     hessian = np.ascontiguousarray(hessian + np.diag(pen.l2))
     new, slope = theta.copy(), gradient + pen.l2 * theta
     if pen.groups:
@@ -53,7 +53,7 @@ def quadratic(hessian: Floats, gradient: Floats, theta: Floats, pen: Penalty, to
 
 
 def _by_groups(hessian: Floats, slope: Floats, new: Floats, pen: Penalty, tol: float) -> Floats:
-    """Descent group by group; what stands in no group is a group of one."""
+    """Descent group by group; an entry that is in no group is a group of one."""
     alone = np.setdiff1d(np.arange(len(new)), np.concatenate([index for index, _ in pen.groups]))
     parts = [*(index for index, _ in pen.groups), *(np.array([j]) for j in alone)]
     weight = np.concatenate([[w for _, w in pen.groups], pen.l1[alone]])
@@ -71,7 +71,7 @@ def _by_groups(hessian: Floats, slope: Floats, new: Floats, pen: Penalty, tol: f
 def prox_newton(
     f: Objective, at: Measure, pen: Penalty, tol: float, log: Log, hessian: Floats | None = None
 ) -> tuple[Measure, Floats, float, bool]:
-    """From a point that was measured: the minimum, the last hessian, the residual there, and whether rounding allows no further step.
+    """The minimum, starting from a measured point; the last hessian; the residual there; and whether rounding prevents further steps.
 
     `f` has no penalty of its own. A pass computes no hessian while the last one, corrected by BFGS, shrinks the residual well.
     """

@@ -1,4 +1,4 @@
-"""A path of penalties, from the least that keeps every coefficient 0 downwards, each solution starting at the last."""
+"""A path of penalties, from the least that keeps every coefficient 0 downwards; each solution starts at the previous one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LEAST_RATIO = 1e-3  # of l1 in a path of a ridge alone, which no penalty keeps a
 
 @dataclass(frozen=True, eq=False)
 class Path:
-    """The solutions at alphas, which fall: alpha l1_ratio is l1, alpha (1 - l1_ratio) is l2."""
+    """The solutions at falling alphas: l1 is alpha l1_ratio, l2 is alpha (1 - l1_ratio)."""
 
     alphas: Floats
     solutions: tuple[Solution, ...]
@@ -35,7 +35,7 @@ class Path:
 
 
 def alphas_of(p: Problem, l1_ratio: float, count: int, least: float, tol: float) -> Floats:
-    """`count` penalties, in equal ratios from the least that keeps every coefficient 0 down to `least` of it."""
+    """`count` penalties, in equal ratios from the least that keeps every coefficient 0 down to `least` times that."""
     with blas_on_one_thread():
         at = p.free(tol, Log(1000))
     top = p.unit.lambda_max(at.gradient) / max(l1_ratio, LEAST_RATIO)

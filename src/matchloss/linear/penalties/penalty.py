@@ -29,9 +29,10 @@ class Penalty:
         return float(self.l1 @ np.abs(theta) + 0.5 * self.l2 @ theta**2) + norms
 
     def residual(self, theta: Floats, gradient: Floats) -> Floats:
-        """How far each entry is from optimal, in units of the mean loss's gradient, which is given: 0 everywhere at a minimum alone.
+        """How far each entry is from optimal, in units of the given gradient of the mean loss: 0 everywhere only at a minimum.
 
-        A coefficient of 0 may be pulled by up to l1, one at a bound outwards by any amount, a group of zeros by up to its weight.
+        The gradient may pull a coefficient of 0 by up to l1, one at a bound outwards by any amount, and a group of zeros by up to its
+        weight.
         """
         g = gradient + self.l2 * theta
         sign = np.sign(theta)
@@ -47,11 +48,11 @@ class Penalty:
         return each
 
     def of(self, index: Any) -> Penalty:
-        """That of some entries, without groups."""
+        """The penalty of some entries, without groups."""
         return Penalty(self.l1[index], self.l2[index], self.low[index], self.high[index])
 
     def times(self, l1: float, l2: float) -> Penalty:
-        """The same with l1 and l2, each a factor so far, multiplied by these."""
+        """The same penalty with l1 and l2, which are factors until then, multiplied by these."""
         groups = tuple((index, weight * l1) for index, weight in self.groups)
         return replace(self, l1=self.l1 * l1, l2=self.l2 * l2, groups=groups)
 
@@ -66,7 +67,7 @@ class Penalty:
         return bool(np.isfinite(self.low).any() or np.isfinite(self.high).any())
 
     def lambda_max(self, gradient: Floats) -> float:
-        """The least multiple of the l1 part that keeps all its coefficients 0, from the mean loss's gradient where they are 0."""
+        """The least multiple of the l1 part that keeps all its coefficients 0; takes the mean loss's gradient where they are 0."""
         with np.errstate(divide="ignore", invalid="ignore"):
             singles = np.where(self.l1 > 0, np.abs(gradient) / self.l1, 0.0)
         norms = [float(np.linalg.norm(gradient[index])) / weight for index, weight in self.groups if weight > 0]

@@ -1,6 +1,6 @@
 """L1 with many columns: working sets, and Newton steps on sparse columns without any hessian.
 
-outer    X' g over every column gives each one's residual; the set is the support and the worst columns, at least twice the support
+outer    X' g over every column gives its residual; the set is the support and the worst columns, at least twice the support
 inner    dense: proximal Newton on the set's columns by a Gram matrix. Sparse: descent that keeps r = h * (X d): a column's slope is a
          dot product with r, a step an addition to it; no column is copied
 Sources: Johnson and Guestrin (2015); Massias, Gramfort and Salmon (2018); Bertrand et al. (2022).
@@ -34,7 +34,7 @@ AT_ONCE = 512  # columns a thread takes
 
 @dataclass(frozen=True, eq=False)
 class Wide:
-    """An objective without a penalty, by columns: `sparse` has them all as CSC, or they are an array's, read block by block."""
+    """An objective without a penalty, by columns: all of them as CSC in `sparse`, or those of an array, read block by block."""
 
     f: Objective
     sparse: Columns | None
@@ -105,7 +105,7 @@ class Wide:
 
 
 def csc_of(rows: TableRows) -> Columns:
-    """All columns of the design as CSC, in the order of the coefficients: a level's is its rows, with ones."""
+    """All columns of the design as CSC, in the order of the coefficients; the column of a level has ones in its rows."""
     if rows.sparse is not None and rows.s == rows.width - 1:
         return rows.sparse.csc
     place = np.full(rows.width, -1)
@@ -135,7 +135,7 @@ def csc_of(rows: TableRows) -> Columns:
 
 
 def working_sets(wide: Wide, pen: Penalty, tol: float, log: Log, theta: Floats) -> tuple[Measure, float, bool]:
-    """The minimum from a warm start, the largest residual over all columns, and whether rounding allows no further step."""
+    """The minimum from a warm start, the largest residual over all columns, and whether rounding prevents further steps."""
     head, size, before, taken = wide.head, 0, np.inf, 0  # `taken`: columns of the last set
     every = wide.every
     theta, raw = theta.copy(), wide.raw(theta)
@@ -171,7 +171,7 @@ def _dense(wide: Wide, theta: Floats, raw: Floats, columns: Index, pen: Penalty,
 
 
 def _sparse(wide: Wide, theta: Floats, raw: Floats, columns: Index, pen: Penalty, tol: float, log: Log) -> tuple[Floats, Floats]:
-    """The same of sparse columns."""
+    """The same for sparse columns."""
     assert wide.sparse is not None
     head, n, line, columns = wide.head, len(raw), wide.sparse, columns.astype(np.int64)
     curve, search = np.empty(len(theta)), loop("descend_sparse")

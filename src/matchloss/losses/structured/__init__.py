@@ -1,6 +1,6 @@
 """Losses of structures: alignments, paths, risk sets, orders, choices, pairs. The error signal is expected minus observed.
 
-A catalogue of their own, `catalogue()`: trainers, hosts and commands for losses of rows do not meet them.
+They have a catalogue of their own, `catalogue()`, so trainers, hosts and commands for losses of rows do not meet them.
 """
 
 from matchloss.losses.structured._risk import RiskSets

@@ -1,4 +1,4 @@
-"""Ragged rows: all entries one after the other, and where each group begins. There is no padding, so that groups cannot meet."""
+"""Ragged rows: all entries one after the other, and where each group begins. There is no padding, so groups cannot mix."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Integers = NDArray[np.int64]
 
 
 def as_indptr(indptr: Any, what: str) -> Integers:
-    """Bounds of groups, which rise from 0: group i is entries indptr[i] to indptr[i + 1]. DomainError names the first empty group."""
+    """Bounds of groups, increasing from 0: group i is entries indptr[i] to indptr[i + 1]. DomainError names the first empty group."""
     a = as_integers("indptr", indptr)
     if a.ndim != 1 or a.size < 1 or a[0] != 0:
         raise ShapeError(f"indptr has shape {a.shape}{f' and begins with {a[0]}' if a.ndim == 1 and a.size else ''}; it must begin with 0")
@@ -37,6 +37,6 @@ def starts_of(indptr: Integers) -> Integers:
 
 
 def groups_of(labels: Any) -> tuple[Integers, Integers]:
-    """The order that brings equal labels together, kept as they are within a group, and the bounds of the groups in that order."""
+    """The order that groups equal labels and keeps the given order within a group, and the bounds of the groups in that order."""
     _, place, counts = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
     return np.argsort(place, kind="stable"), np.concatenate([[0], np.cumsum(counts)])

@@ -1,4 +1,4 @@
-"""Who is at risk when, sorted once for any number of evaluations."""
+"""Who is at risk at which time, sorted once for any number of evaluations."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class RiskSets:
     """Rows with a time (n,), whether an event ended it (event (n,), 0 or 1), and perhaps an entry before it, strata, weights.
 
     A row is at risk in (entry, time], among the rows of its own stratum. strata: labels of any type. weight: a number >= 0 a row; a row
-    of weight 0 is as good as absent. Sorting is done once, here.
+    of weight 0 might as well be absent. Sorting is done once, here.
     Raises DomainError for events other than 0 and 1, times that are not finite, an entry that is not before its time, negative weights,
-    and where no row has an event; ShapeError for shapes.
+    and where no row has an event; ShapeError for shapes that do not fit.
 
     >>> from matchloss.losses.structured import RiskSets
     >>> risk = RiskSets([1.0, 2.0, 2.0, 3.0], [1, 1, 0, 1])
@@ -101,7 +101,7 @@ class RiskSets:
 
     @property
     def late(self) -> bool:
-        """Whether rows enter at times of their own."""
+        """Whether rows come under observation at times of their own."""
         return self.entry is not None
 
     def _entry(self, time: Floats) -> Floats:

@@ -1,8 +1,8 @@
-"""The contract of a loss of structures, as far as that of a loss of rows carries over.
+"""The contract of a loss of structures: the part of the contract of a loss of rows that carries over.
 
-Each is `log Z - score`: Z sums e^score over everything that could have been observed (alignments, paths, orders, who might have died), so
-the gradient of log Z is an expectation and the error signal is *expected - observed*. One rule keeps it exact: never subtract from 1, and
-never subtract sums of probabilities; add up what is left.
+Each loss is `log Z - score`: Z sums e^score over everything that could have been observed (alignments, paths, orders, who might have died),
+so the gradient of log Z is an expectation and the error signal is *expected - observed*. One rule keeps it exact: never subtract from 1,
+and never subtract sums of probabilities; add up what is left.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class StructuredLoss:
     """A loss of a structure: an immutable value that takes `(raw, target)`, scores and what was observed.
 
     raw is one array, or a tuple of those in `raw_names`. target is a value that describes the structure, such as `Paths(tags, lengths)`.
-    A value is that of a whole group (a sequence, a list, a set), and within a group the error signal sums to 0.
+    There is one value for each whole group (a sequence, a list, a set), and within a group the error signal sums to 0.
     """
 
     kind: ClassVar[str] = "structured"
@@ -62,7 +62,7 @@ class StructuredLoss:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     def compute(self, raw: Arrays, target: Any, weight: Array | None, graded: bool) -> tuple[Array, Arrays]:
-        """weight * value of each group, and the gradients of their sum, one for each part of raw (none if not `graded`).
+        """weight * value of each group, and the gradients of their sum, one for each part of raw (none unless `graded`).
 
         The arrays are C-ordered, float64 or, with `singles`, float32. Hosts call this; `evaluate` is for people.
         """
@@ -73,11 +73,11 @@ class StructuredLoss:
         raise NotImplementedError
 
     def evaluate(self, raw: Any, target: Any, sample_weight: Any = None, value: bool = True, gradient: bool = True) -> Evaluation:
-        """Value of each group and gradient of their sum, in one pass, each multiplied by the group's weight; None if not asked for.
+        """The value of each group and the gradient of their sum, in one pass, weighted by group; None for what is not asked for.
 
-        The gradient has raw's shape: an array, or a tuple of them. sample_weight: one number >= 0 a group; a group of weight 0 adds 0.
-        Raises DomainError for a target outside its set (it names group and position), ShapeError for shapes that do not fit,
-        TypeError for dtypes. A NaN score gives NaN in its group alone where groups do not share parameters.
+        The gradient has the shape of raw: an array, or a tuple of arrays. sample_weight: one number >= 0 a group; a group of weight 0 adds
+        0. Raises DomainError for a target outside its set (it names group and position), ShapeError for shapes that do not fit, TypeError
+        for dtypes. A NaN score gives NaN in its group alone where groups do not share parameters.
         """
         parts = self._parts(raw)
         weight = as_weight(sample_weight, (self.groups(parts, target),))
@@ -102,7 +102,7 @@ class StructuredLoss:
         return self.evaluate(raw, target, value=False).gradient
 
     def observed(self, raw: Any, target: Any) -> Any:
-        """What was observed, as the expectation is written: of raw's shape."""
+        """What was observed, in the form of the expectation: of raw's shape."""
         raise NotImplementedError(f"{type(self).__name__} has no array of what was observed")
 
     def hessian_product(self, raw: Any, target: Any, v: Any) -> Any:
@@ -146,7 +146,7 @@ def by_weight(weight: Array | None, groups: int) -> NDArray[np.float64]:
 
 
 def facts(loss: StructuredLoss) -> dict[str, str]:
-    """What a card says of a structured loss, by name; an empty text where there is nothing to say."""
+    """What a card says about a structured loss, by name; an empty text where there is nothing to say."""
     return {
         "kind": loss.kind,
         "formula": loss.equation,
@@ -177,7 +177,7 @@ def get_structured(name: str, **parameters: Any) -> StructuredLoss:
 
 
 def catalogue() -> list[dict[str, Any]]:
-    """One dict a structured loss, in the order of definition: its card as data."""
+    """The card of each structured loss as a dict, in the order of definition."""
     texts = ("name", "title", "kind", "equation", "partition", "error_signal", "expected", "observed_is", "group", "raw_shapes")
     texts += ("target_is", "convex", "smooth", "aliases", "sources")
     return [

@@ -1,4 +1,4 @@
-"""Conditional logit: who is chosen of a set."""
+"""Conditional logit: who is chosen from a set."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BLOCK = 256  # sets that a thread takes at once
 class ChoiceSets:
     """Sets of alternatives, one after the other: set i is rows indptr[i] to indptr[i + 1]; chosen (rows,), 0 or 1.
 
-    Any number of a set may be chosen; where none or all are, nothing is compared, and the set's value is 0 (`idle` counts these).
+    Any number of a set may be chosen. Where none or all are, nothing is compared, and the set's value is 0 (`idle` counts these sets).
     DomainError for empty sets and for entries of chosen that are neither 0 nor 1.
     """
 
@@ -48,10 +48,10 @@ class ChoiceSets:
 
 @dataclass(frozen=True)
 class Choice(StructuredLoss):
-    """Conditional logit: k of a set are chosen, with odds e^(sum of their utilities). k = 1 is McFadden's model of choice.
+    """Conditional logit: k members of a set are chosen, with odds e^(sum of their utilities). k = 1 is McFadden's model of choice.
 
     raw: utilities (rows,). target: `ChoiceSets(indptr, chosen)`. value of a set: log(sum over its subsets of size k of e^(sum of v)) -
-    sum of the chosen v. gradient: P(j is chosen) - [j was chosen]; where one is chosen, its own is minus the sum of the others.
+    sum of the chosen v. gradient: P(j is chosen) - [j was chosen]; where one is chosen, its own entry is minus the sum of the others.
     k > 1 is Chamberlain's: fixed effects of a panel, matched controls, exact ties of Cox's model.
     Sources: McFadden (1974); Chamberlain (1980); Gail, Lubin and Rubinstein (1981).
 

@@ -20,7 +20,7 @@ ROWS, COLUMNS = 16, 1024  # that a thread takes at once
 
 
 class NotFinite(Exception):
-    """A logit is not; which one is said by who knows the features."""
+    """A logit is not finite; the caller, which knows the features, says which one."""
 
 
 def product(x: Array, y: Array, out: Array, add: bool = False) -> None:
@@ -75,7 +75,7 @@ class Contrastive(StructuredLoss):
         return np.array([value * total]), shaped
 
     def predict(self, raw: Any, target: Any = None) -> Array:
-        """The probability of each pair (N, N), row i of a with row j of b. For looking at: unlike the loss, this makes the matrix.
+        """The probability of each pair (N, N), row i of a with row j of b. For inspection only: unlike the loss, this makes the matrix.
 
         >>> CLIP().predict((np.eye(2), np.eye(2), 1.0)).round(4)
         array([[0.7311, 0.2689],
@@ -174,7 +174,7 @@ class InfoNCE(_Softmax):
     """InfoNCE: each row of a finds its own row of b among all. Mean over rows of log1p(sum_{j != i} e^(l_ij - l_ii)).
 
     raw: a (N, d), b (N, d), scale (): logits are scale a_i . b_j; nothing is normalised. target: None. Error signal: P(j | i) - [i = j],
-    whose diagonal is minus the mass of the others, exact where a pair is sure. Source: van den Oord, Li and Vinyals (2018).
+    whose diagonal is minus the probability of the others, exact where a pair is sure. Source: van den Oord, Li and Vinyals (2018).
 
     >>> import numpy as np
     >>> from matchloss.losses.structured import InfoNCE

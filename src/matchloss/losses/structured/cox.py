@@ -26,13 +26,13 @@ class Sums(NamedTuple):
 
 @dataclass(frozen=True)
 class Cox(StructuredLoss):
-    """Cox's partial likelihood: of those at risk, those who died did. Strata, weights, late entry; ties by Efron or Breslow.
+    """Cox's partial likelihood of who, of those at risk, died. With strata, weights, late entry; ties by Efron or Breslow.
 
     raw: linear predictors (n,), log hazards. target: `RiskSets(time, event, entry, strata, weight)`. value: one a stratum, the sum over
     its deaths of u log(den) - w eta, den the sum of w e^eta at risk (Efron: less k/d of the d tied deaths), u the mean weight of the
-    tied. gradient: expected minus observed deaths of each row, minus the martingale residual. The value of a death that is alone at its
-    time is log1p(others / own), and its own gradient -others / all, so that it is exact where one row carries the risk set.
-    With late entry linear predictors may span 600 at most (DomainError). Parameters: ties, "efron" or "breslow".
+    tied. gradient: expected minus observed deaths of each row, which is the negative of the martingale residual. The value of a death that
+    is alone at its time is log1p(others / own), and its own gradient -others / all, so that it is exact where one row carries the risk set.
+    With late entry, linear predictors may span 600 at most (otherwise DomainError). Parameters: ties, "efron" or "breslow".
     Sources: Cox (1972); Breslow (1974); Efron (1977).
 
     >>> from matchloss.losses.structured import Cox, RiskSets
@@ -76,7 +76,7 @@ class Cox(StructuredLoss):
         return value, (back(net, target),)
 
     def hessian(self, raw: Any, target: RiskSets) -> Array:
-        """The hessian's diagonal in raw (n,), the sum over strata's. Errors: `evaluate`."""
+        """The diagonal (n,) of the hessian in raw, summed over strata. Errors: `evaluate`."""
         eta = self._sorted(self._parts(raw)[0], target)
         sums = self._sums(eta, target, None)
         _, expected, e = self._signal(eta, target, sums)
@@ -237,7 +237,7 @@ def _collect(risk: RiskSets, a: Floats, units: Floats) -> tuple[Floats, Floats]:
 
 
 def back(v: Floats, risk: RiskSets) -> Floats:
-    """Numbers of sorted rows in the person's order."""
+    """Numbers of sorted rows, put back into the person's order."""
     out = np.empty_like(v)
     out[risk.order] = v
     return out

@@ -19,9 +19,9 @@ BLOCK = 8  # sequences whose sums of pairs are added in one array: the grid does
 
 @dataclass(frozen=True, eq=False)
 class Paths:
-    """The tags of N sequences, (N, T) whole numbers, and how long each is, (N,): all T where lengths are not given.
+    """The tags of N sequences, (N, T) whole numbers, and the length of each, (N,): T for all where lengths are not given.
 
-    What lies beyond a length is not looked at. DomainError for lengths outside 1..T, ShapeError for shapes.
+    Tags beyond a length are not looked at. DomainError for lengths outside 1..T, ShapeError for shapes.
     """
 
     tags: Any
@@ -49,8 +49,8 @@ class LinearChainCRF(StructuredLoss):
     raw: emissions (N, T, K), transitions (K, K) from row to column, start (K,), end (K,). target: `Paths(tags, lengths)`.
     score: start[y_1] + sum_t emissions[t, y_t] + sum_t transitions[y_{t-1}, y_t] + end[y_T]. The value of a sequence is a sum of
     log1p(weight of the other tags / weight of y_t, given y_{t-1}): positive terms. gradient: P(y_t = k) - [y_t = k] for emissions,
-    expected - observed pairs for transitions, and likewise for start and end. Scores of -inf forbid; a path that they forbid raises
-    DomainError. Source: Lafferty, McCallum and Pereira (2001).
+    expected - observed pairs for transitions, and likewise for start and end. A score of -inf forbids a tag or pair; an observed path that
+    is forbidden raises DomainError. Source: Lafferty, McCallum and Pereira (2001).
 
     >>> import numpy as np
     >>> from matchloss.losses.structured import LinearChainCRF, Paths
@@ -132,7 +132,7 @@ class LinearChainCRF(StructuredLoss):
         return z, trans, start, end
 
     def decode(self, raw: Any, lengths: Any = None) -> list[NDArray[np.int64]]:
-        """The best path of each sequence, by Viterbi's algorithm; of equal paths the one whose last tags come first.
+        """The best path of each sequence, by Viterbi's algorithm; of equally good paths the one whose last tags come first.
 
         >>> import numpy as np
         >>> emissions = np.array([[[2.0, 0.0], [0.0, 1.0]]])

@@ -20,7 +20,7 @@ NO_ALIGNMENT = 1  # what the loop answers; 2 where a score is not a number
 
 @dataclass(frozen=True, eq=False)
 class Transcripts:
-    """What N sequences say, without when: labels, how many each has, and how many frames were heard.
+    """What N sequences say, but not when: labels, how many each sequence has, and how many frames it has.
 
     labels: padded (N, S), or all of them one after the other (sum of label_lengths,), as in PyTorch. Lengths (N,).
     DomainError for negative lengths, ShapeError where labels and lengths do not fit.
@@ -65,7 +65,7 @@ class CTC(StructuredLoss):
 
     raw: logits (T, N, C), frames first, as PyTorch's `ctc_loss` has them; `from_logits=False` in `compute` takes log-probabilities.
     target: `Transcripts(labels, label_lengths, frame_lengths)`. value (N,): -log of the sum over alignments of the product over frames of
-    p[t, class]; an alignment is the labels with repetitions and blanks between, a blank at least between equal labels.
+    p[t, class]; an alignment is the labels with repetitions and with blanks between them, at least one blank between equal labels.
     gradient: p[t, c] - P(class c at t | labels): expected minus observed. A sequence without any alignment raises DomainError, which
     says how many frames are missing; with zero_infinity its value and gradient are 0.
     Parameters: blank, the class of "no label"; zero_infinity. Source: Graves, Fernandez, Gomez and Schmidhuber (2006).

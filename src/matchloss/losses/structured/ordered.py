@@ -1,4 +1,4 @@
-"""Ordered logit and probit: labels in an order, cut from a line by thresholds."""
+"""Ordered logit and probit: ordered labels, as intervals of a line that thresholds cut."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BLOCK = 4096
 
 @dataclass(frozen=True)
 class Ordered(StructuredLoss):
-    """What both share. raw: linear predictors (n,) and thresholds (K - 1,), which rise; target: labels (n,), 0 to K - 1."""
+    """What both share. raw: linear predictors (n,) and increasing thresholds (K - 1,); target: labels (n,), 0 to K - 1."""
 
     link: ClassVar[str] = ""
     partition: ClassVar[str] = "labels 0 to K - 1"
@@ -101,7 +101,7 @@ class OrderedLogit(Ordered):
 
     value: softplus(-b) + softplus(a) - log(1 - e^-(b - a)), a and b the thresholds around the label less eta; exact for narrow labels
     and in both tails. gradient in eta: 1 - F(b) - F(a), in the thresholds likewise. It is convex in both together.
-    DomainError for labels, and for thresholds that cross. Source: McCullagh (1980).
+    DomainError for labels out of range and for thresholds that cross. Source: McCullagh (1980).
 
     >>> from matchloss.losses.structured import OrderedLogit
     >>> OrderedLogit().value(([0.0, 0.0], [0.0, 1.0]), [0, 2]).round(4)
@@ -122,7 +122,7 @@ class OrderedProbit(Ordered):
     """Ordered probit: P(y <= k) = Phi(threshold k - eta).
 
     value: -log(Phi(b) - Phi(a)); gradient in eta: minus the mean of a normal number between a and b; hessian: 1 - its variance.
-    Exact for narrow labels and in both tails. DomainError for labels, and for thresholds that cross.
+    Exact for narrow labels and in both tails. DomainError for labels out of range and for thresholds that cross.
     Sources: Aitchison and Silvey (1957); Pratt (1981).
 
     >>> from matchloss.losses.structured import OrderedProbit

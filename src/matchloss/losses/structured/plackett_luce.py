@@ -21,8 +21,8 @@ BLOCK = 64  # lists that a thread takes at once
 class Rankings:
     """Lists of different lengths, one after the other: list i is entries indptr[i] to indptr[i + 1].
 
-    order: for each list its positions from best to worst, (entries,); None: entries stand in that order. DomainError for an empty list
-    and for an order that does not hold each position of its list once.
+    order: for each list its positions from best to worst, (entries,); None if the entries already stand in that order. DomainError for an
+    empty list and for an order that does not hold each position of its list once.
     """
 
     indptr: Any
@@ -44,7 +44,7 @@ class Rankings:
 
     @classmethod
     def by_relevance(cls, relevance: Any, indptr: Any) -> Rankings:
-        """The order of falling relevance in each list; equal relevances stay as they are given. DomainError for NaN.
+        """Order each list by falling relevance; entries of equal relevance keep their order. DomainError for NaN.
 
         >>> Rankings.by_relevance([1.0, 3.0, 2.0, 5.0, 6.0], [0, 3, 5]).order
         array([1, 2, 0, 1, 0])
@@ -62,7 +62,8 @@ class PlackettLuce(StructuredLoss):
 
     raw: scores (entries,) of all lists. target: `Rankings(indptr, order)`. The value of a list is the sum over places k < top of
     log1p(sum_{j after k} e^z_j / e^z_k); gradient: the sum over k < top of P(j is chosen k-th | those left) - [j < top]. It is Cox's
-    likelihood with one stratum a list. Parameters: top, how many places count; None: all. A list of one entry says nothing: its value is 0.
+    likelihood with one stratum a list. Parameters: top, how many places count; None for all. A list of one entry says nothing: its value
+    is 0.
     Sources: Plackett (1975); Luce (1959); Xia, Liu, Wang, Zhang and Li (2008).
 
     >>> from matchloss.losses.structured import PlackettLuce, Rankings
