@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import optax.losses as ol
 import pytest
-import scoringrules
 import sklearn._loss as sk
 import torch
 import torch.nn.functional as F
@@ -17,6 +16,7 @@ from scipy.special import logsumexp
 
 import matchloss as ml
 from audit_checking import found, ran
+from audited import peers
 from matchloss.audit.checks._check import Skip
 from sweeps import sweep
 
@@ -169,11 +169,11 @@ def test_integers_that_are_cut_off() -> None:
 
 
 def test_scores_of_tensors() -> None:
-    (warning,) = found("dtype", scoringrules.brier_score, "binary", framework="torch", input="prediction")
+    (warning,) = found("dtype", peers.brier_score, "binary", framework="torch", input="prediction")
     assert warning.severity == "warning" and "arrays of torch it returns a numpy.ndarray" in warning.message
-    (note,) = found("dtype", scoringrules.brier_score, "binary", ("torch",), framework="numpy", input="prediction")
+    (note,) = found("dtype", peers.brier_score, "binary", ("torch",), framework="numpy", input="prediction")
     assert note.severity == "note" and "torch" in note.message
-    assert not found("dtype", scoringrules.brier_score, "binary", framework="numpy", input="prediction")
+    assert not found("dtype", peers.brier_score, "binary", framework="numpy", input="prediction")
 
 
 def test_a_result_without_a_gradient() -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import array_api_strict as strict
 import numpy as np
 import pytest
-import scoringrules as sr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -96,6 +95,8 @@ def test_beyond_the_links_range_the_loss_grows_and_the_score_does_not(loss: ml.L
 
 
 def test_ensembles_agree_with_scoringrules_and_with_one_another() -> None:
+    import scoringrules as sr  # compiles for ten seconds
+
     r = np.random.default_rng(5)
     y, x = r.normal(size=60), r.normal(size=(60, 11))
     for ours, theirs in (("qd", "nrg"), ("fair", "fair")):
@@ -112,6 +113,8 @@ def test_ensembles_agree_with_scoringrules_and_with_one_another() -> None:
 
 
 def test_intervals_are_made_of_pinballs() -> None:
+    import scoringrules as sr  # compiles for ten seconds
+
     r = np.random.default_rng(6)
     y, low, up, alpha = r.normal(size=40), r.normal(size=40) - 1, r.normal(size=40) + 2, 0.3
     parts = scoring.pinball(y, low, alpha / 2) + scoring.pinball(y, up, 1 - alpha / 2)
@@ -268,6 +271,7 @@ def test_intervals_of_the_parts_hold_the_true_parts() -> None:
 
 
 def test_every_name_of_the_peers_has_its_place_on_the_page() -> None:
+    import scoringrules as sr  # compiles for ten seconds
     from sklearn import metrics
 
     page = (Path(__file__).parent.parent / "docs" / "judge-a-forecast.md").read_text()

@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-import scoringrules
 import sklearn._loss as sk
 import torch
 import torch.nn.functional as F
@@ -197,10 +196,10 @@ def identity_tweedie_is_not_convex() -> None:
 
 
 def scores_of_tensors() -> None:
-    score = scoringrules.brier_score(tensor([1.0]), tensor([0.3]))
+    score = peers.brier_score(tensor([1.0]), tensor([0.3]))
     assert isinstance(score, np.ndarray)  # NumPy's, out of two tensors
     with pytest.raises(RuntimeError, match="requires grad"):
-        scoringrules.brier_score(tensor([1.0]), tensor([0.3], requires_grad=True))
+        peers.brier_score(tensor([1.0]), tensor([0.3], requires_grad=True))
 
 
 def chunks_have_no_forward_tangent() -> None:

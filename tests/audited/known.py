@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import entmax
 import optax.losses as ol
-import scoringrules
 import sklearn._loss as sk
 import torch.nn.functional as F
 
@@ -235,7 +234,7 @@ KNOWN = (
     ),
     Known(
         "scoringrules on torch tensors gives NumPy arrays",
-        scoringrules.brier_score,
+        peers.brier_score,
         "binary",
         NUMPY | PROBABILITY,
         ("dtype",),
