@@ -36,7 +36,7 @@ CAUSES = (
     ),
     Cause(
         "A mean of float16 rows is infinite or NaN",
-        "The rows are summed up in float16, which ends at 65,504, before they are divided.",
+        "The rows are summed in float16, whose largest number is 65,504, before the sum is divided.",
         ("accuracy",),
         r"float16 the mean|rows in (b?float16)",
         "`x.float()` before the reduction, or `matchloss.torch`'s function of that name",
@@ -59,7 +59,7 @@ CAUSES = (
     ),
     Cause(
         "Values lose their digits",
-        "Terms that cancel, or float64 that is computed in float32, leave less than the rounding of the formula explains.",
+        "Terms cancel, or float64 is computed in float32, so more digits are lost than the rounding of the formula explains.",
         ("accuracy", "dtype"),
         r"right|digits|float32",
         "the difference in closed form (`expm1`, `log1p`), in the dtype of the input",
@@ -91,7 +91,7 @@ CAUSES = (
     ),
     Cause(
         "A target or prediction that is NaN has a finite loss",
-        "Missing data, or a model that has broken down, are not noticed.",
+        "Missing data, or a model that has broken down, go unnoticed.",
         ("domain",),
         r"NaN",
         "let NaN through",
@@ -99,7 +99,7 @@ CAUSES = (
     ),
     Cause(
         "Class weights mean something else for one-hot targets than for labels",
-        "Smoothed or mixed labels train with another step size.",
+        "Smoothed or mixed labels train with a different step size.",
         ("weights",),
         r"one-hot|class has the weight",
         "division by the sum of the rows' own weights in both cases",
@@ -124,8 +124,8 @@ CAUSES = (
         threads=("pytorch/pytorch#2259", "pytorch/pytorch#14457"),
     ),
     Cause(
-        "More targets than predictions are no error",
-        "Lengths that differ are not noticed; what is read may not be the array's.",
+        "More targets than predictions raise no error",
+        "Different lengths go unnoticed; what is read may lie outside the array.",
         ("shapes",),
         r"may have read memory",
         "a comparison of the two lengths",
@@ -140,15 +140,15 @@ CAUSES = (
         ("warning",),
     ),
     Cause(
-        "A probability that is best is not the frequency",
-        "The loss of a predicted probability is not proper: what it teaches is no probability.",
+        "The best probability is not the frequency",
+        "The loss of a predicted probability is not proper: what a model learns from it is not a probability.",
         ("proper", "invariance"),
         r".",
         "a proper score",
         ("warning",),
     ),
     Cause(
-        "Another loss at one value of a parameter, or in another thread",
+        "A different loss at one value of a parameter, or in another thread",
         "A search over the parameter compares different losses; a run cannot be repeated.",
         ("jumps", "purity", "layout", "cost"),
         r".",

@@ -17,11 +17,11 @@ LONG = 1_500  # characters of an example that anybody reads
 HEAD = """# Ledger
 
 What `matchloss audit` finds in {functions} loss functions of other libraries: {causes} root causes, ranked by the harm they do, each with
-code that shows it. {sound} functions are sound, {broken} have an error; what else is to know of each, notes included, is in
+code that shows it. {sound} functions are sound, {broken} have an error. All else that the audit says of them, notes included, is in
 `ledger/*.json`, which `make ledger` makes again.
 
-Every line is a fact about the versions below, of a property that the audit tests; [the audit's page](audit.md) states each. Several are
-documented choices, and a loss may be useful with them. Audited: {versions}.
+Every line is a fact about the versions below and about a property that the audit tests; [the audit's page](audit.md) states each property.
+Several are documented choices, and a loss may be useful in spite of them. Audited: {versions}.
 
 <input type="search" id="ledger-search" placeholder="Search: a function, a library, a word" aria-label="Search the ledger">
 <script>
@@ -78,14 +78,14 @@ def section(number: int, cause: Cause, found: Sequence[Found]) -> str:
         names.setdefault(r["of"], {})[f"`{r['function']}`"] = None
     lines = [
         f'<div class="ledger-cause" markdown="1">\n\n## {number}. {cause.title} {{ #cause-{number} }}',
-        f"{cause.said} Write instead: {cause.instead}.",
+        f"{cause.said} Remedy: {cause.instead}.",
         f"**In `{report['function']}`:** {plain(finding['message'])}",
     ]
     if coded:  # not ```python: the tests of the docs run those, and this code is run by the audit's own
         lines.append(f"```py\n{finding['snippet'].rstrip()}\n```")
     lines.append("Functions: " + "; ".join(f"{of}: {', '.join(some)}" for of, some in names.items()) + ".")
     if cause.threads:
-        lines.append(f"The projects' own threads: {', '.join(f'[{thread}]({address(thread)})' for thread in cause.threads)}.")
+        lines.append(f"Discussed by the projects themselves: {', '.join(f'[{thread}]({address(thread)})' for thread in cause.threads)}.")
     return "\n\n".join([*lines, "</div>"])
 
 
@@ -94,7 +94,7 @@ def described(report: Mapping[str, Any]) -> str:
     warnings = [f["check"] for f in report["findings"] if f["severity"] == "warning"]
     notes = sum(f["severity"] == "note" for f in report["findings"])
     parts = [f"warnings: {', '.join(dict.fromkeys(warnings))}"] if warnings else []
-    return "; ".join([*parts, *([f"{notes} notes"] if notes else [])]) or "nothing"
+    return "; ".join([*parts, *([f"{notes} note{'s' * (notes > 1)}"] if notes else [])]) or "nothing"
 
 
 def address(thread: str) -> str:

@@ -236,7 +236,7 @@ BYTES = 2.0**22  # below which memory is none to speak of
 def cost(subject: Subject) -> Iterator[Finding]:
     """Time and memory of n rows of K classes grow as n and as K, at most with a logarithm.
 
-    What makes an n by n array is fast in a test and ends a training of large batches.
+    A loss that makes an n by n array is fast in a test, and ends a training with large batches.
     """
     s = subject
     if s.scalar:

@@ -23,7 +23,7 @@ def gradient(subject: Subject) -> Iterator[Finding]:
     The derivative is taken by differences of the value in float64 with Richardson's extrapolation; what differs by more than 8 of its
     estimated errors and 1e-5 of itself is wrong. A lower dtype is held against float64 within 16 eps of the terms.
 
-    Training follows the gradient, and reports the value: where the two disagree it heads for something else than what is reported.
+    Training follows the gradient, and reports the value: where the two disagree, it heads for something other than what is reported.
     """
     if not subject.differentiable:
         raise Skip("it has no gradient: NumPy functions have none, unless gradient= is given")

@@ -20,10 +20,11 @@ OUTSIDE = {  # targets that cannot be, and why
 
 
 def domain(subject: Subject) -> Iterator[Finding]:
-    """l(x, y) for a target y that cannot be, or a prediction x outside its space, is an error or NaN, never a plausible number: labels
+    """l(x, y) for an impossible target y, or a prediction x outside its space, is an error or NaN, never a plausible number: labels
     outside 0..K-1, shares that are negative or do not sum to 1, a target of the wrong coding, NaN.
 
-    Mistakes in the data, such as a label that counts from 1 or targets 0 and 1 for a loss of -1 and 1, otherwise train without a word.
+    Otherwise models train without a word on mistakes in the data, such as labels that count from 1, or targets 0 and 1 for a loss of -1 and
+    1.
     """
     s = subject
     if s.classes:

@@ -21,7 +21,7 @@ def hessian(subject: Subject) -> Iterator[Finding]:
     The derivative is taken by differences of the gradient, as in the check of the gradient. An object's own hessian that stands in for the
     second derivative (positive, the same for every target, or where the second derivative is 0 or negative) is told as a note.
 
-    Newton steps, boosted trees and Laplace approximations divide by it: too small, and they overshoot; NaN, and they end.
+    Newton steps, boosted trees and Laplace approximations divide by it: if it is too small they overshoot, and if it is NaN they end.
     """
     if not subject.has_hessian:
         raise Skip("it has no second derivative")

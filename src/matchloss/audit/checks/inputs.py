@@ -117,7 +117,7 @@ def dtype(subject: Subject) -> Iterator[Finding]:
     """The loss of predictions in a dtype has that dtype and, in float64, its digits; integers are numbers; arrays of one framework give
     arrays of it, with its gradients.
 
-    A loss that falls to a narrower type loses small errors; one that leaves the framework, the gradient of all that was before it.
+    A loss that falls to a narrower type loses small errors; one that leaves the framework loses the gradient of all that came before it.
     """
     s = subject
     if not s.scalar:

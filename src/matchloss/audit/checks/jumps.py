@@ -25,7 +25,7 @@ def jumps(subject: Subject) -> Iterator[Finding]:
 
     Intervals are bisected towards what a straight line between their ends does not explain; what is left at a width of 1e-11 is a jump.
 
-    A jump in value is a mistake in a cutoff or a branch; at one in the gradient, curvature is no guide; a jump between parameters makes
+    A jump in value is a mistake in a cutoff or a branch; at a jump in the gradient, curvature is no guide; a jump between parameters makes
     a search over them compare different losses.
     """
     yield from _along_raw(subject)

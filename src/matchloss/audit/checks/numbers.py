@@ -109,7 +109,7 @@ def limits(subject: Subject) -> Iterator[Finding]:
     """value(a, y) = lim value(x, y) as x -> a, for a = inf and -inf, a class at -inf, and the ends of a prediction's domain; NaN where
     there is no such limit.
 
-    A masked class, a logit that overflowed, a probability that was rounded to 0 or 1 do occur: a NaN spreads from them to all
+    A masked class, a logit that overflowed, a probability that was rounded to 0 or 1 do occur. A NaN spreads from them to all
     weights, and a plausible number where the loss is infinite hides that the model was certain and wrong.
     """
     seen: set[str] = set()

@@ -77,7 +77,7 @@ def _bias(subject: Subject, weights: Numbers, pure: NDArray[Any], t: Numbers) ->
 def matching(subject: Subject) -> Iterator[Finding]:
     """dL/dx = predict(x) - y for raw predictions x.
 
-    Then the error signal is the plain difference: a row that is badly wrong teaches much, and none teaches nothing.
+    Then the error signal is the plain difference: a row that is badly wrong teaches much, and only a row that is right teaches nothing.
     """
     if subject.convention.input != "raw":
         raise Skip("it takes predictions, and the error signal is of raw ones")

@@ -23,7 +23,7 @@ def proper(subject: Subject) -> Iterator[Finding]:
     """argmin over x of sum over k of t_k L(x, k) is where predict(x) = t, for every distribution t of the labels; for numbers, where
     predict(x) is their mean.
 
-    Else the predictions of a model that fits perfectly are not the frequencies, or means, of the data, however much data there are.
+    Otherwise the predictions of a model that fits perfectly are not the frequencies, or means, of the data, however much data there are.
     """
     read = reading(subject)
     yield from (_labels if subject.classes or subject.kind == "binary" else _numbers)(subject, read)

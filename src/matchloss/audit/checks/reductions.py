@@ -17,7 +17,7 @@ def reductions(subject: Subject) -> Iterator[Finding]:
     """sum = l_1 + ... + l_n, mean = sum / n, for values and gradients; l_i depends on row i alone, so that parts add up to the whole;
     a plain call is the documented default.
 
-    A reduction of another size is another learning rate; a row that depends on its batch is another loss.
+    A different reduction means a different learning rate; a row that depends on its batch means a different loss.
     """
     s = subject
     if s.scalar:

@@ -21,7 +21,7 @@ def weights(subject: Subject) -> Iterator[Finding]:
     """A weight w counts a row w times: sum w_i l_i, and sum w_i l_i / sum w_i as the mean; w = 0 is a row that is not there, as is a label
     to be ignored. A weight a class is the weight of each of its rows, whether they are given as labels or as distributions.
 
-    Equal data given in two ways trains two models where this fails, and a batch of padding ends a training in NaN.
+    Where this fails, equal data given in two ways train two different models, and a batch of padding ends a training in NaN.
     """
     c = subject.convention
     if subject.scalar or not (c.weight_argument or c.class_weight_argument or c.ignore_argument):

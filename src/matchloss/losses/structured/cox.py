@@ -26,7 +26,7 @@ class Sums(NamedTuple):
 
 @dataclass(frozen=True)
 class Cox(StructuredLoss):
-    """Cox's partial likelihood of who, of those at risk, died. With strata, weights, late entry; ties by Efron or Breslow.
+    """Cox's partial likelihood: who died, of those at risk. With strata, weights and late entry; ties by Efron or Breslow.
 
     raw: linear predictors (n,), log hazards. target: `RiskSets(time, event, entry, strata, weight)`. value: one a stratum, the sum over
     its deaths of u log(den) - w eta, den the sum of w e^eta at risk (Efron: less k/d of the d tied deaths), u the mean weight of the
