@@ -2,13 +2,13 @@
 
 outer    X' g over every column gives its residual; the set is the support and the worst columns, at least twice the support
 inner    dense: proximal Newton on the set's columns by a Gram matrix. Sparse: descent that keeps r = h * (X d): a column's slope is a
-         dot product with r, a step an addition to it; no column is copied
+         dot product with r, a step an addition to it; no column is copied. A large sparse set takes one Newton step, because the slopes
+         of all columns then cost hardly more than its own
 Sources: Johnson and Guestrin (2015); Massias, Gramfort and Salmon (2018); Bertrand et al. (2022).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -26,10 +26,23 @@ from matchloss.linear.sparse import Columns
 
 FIRST = {"sparse": 100, "dense": 20}  # columns of the first set: a Gram matrix costs their square
 PULLED = 4  # of sparse columns, which need no Gram matrix, the first set takes one in so many of those whose slopes exceed their penalty
-INNER = 0.1  # of the residual that a Newton step leaves
+INNER = 0.1  # of the residual that a sparse set, and each Newton step in it, leaves
+MANY = 0.15  # a sparse set with more of the columns than this share takes one Newton step
+LOOSE = 0.3  # of the residual that such a step leaves: rounds of descent cost more than the next step's slopes
 EXACT = 1e-3  # of the residual that a dense set is solved to: Newton's steps in a few columns cost less than the slopes of all
 TINY = 1e-100  # a curvature's root above this can be divided by
 AT_ONCE = 512  # columns a thread takes
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """The rows' raw predictions at theta, the mean loss, and each row's gradient and curvature as parts of the mean's."""
+
+    theta: Floats
+    raw: Floats
+    value: float
+    g: Floats
+    h: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,19 +69,19 @@ class Wide:
 
     def measure(self, theta: Floats) -> Measure:
         """The mean loss and its gradient, in the intercept and all columns."""
-        value, g, _ = self.evaluate(self.raw(theta))
-        return Measure(theta, value, self.slopes(g, self.every), None)
+        at = self.evaluate(theta, self.raw(theta))
+        return Measure(theta, at.value, self.slopes(at.g, self.every), None)
 
     @cached_property
     def matrix(self) -> Matrix:
         """The products of a dense matrix."""
         return Matrix(self.f.rows)
 
-    def evaluate(self, raw: Floats) -> Any:
-        """Value, gradient and hessian of each row, weighted, as means."""
+    def evaluate(self, theta: Floats, raw: Floats) -> Point:
+        """The loss of each row, weighted."""
         f = self.f
         e = f.loss.evaluate(raw, f.target, f.weight, hessian=True)
-        return float(e.value.sum()) / f.total, e.gradient / f.total, e.hessian / f.total
+        return Point(theta, raw, float(e.value.sum()) / f.total, e.gradient / f.total, e.hessian / f.total)
 
     def slopes(self, g: Floats, columns: Index) -> Floats:
         """[sum g, X' g] of some columns."""
@@ -136,22 +149,21 @@ def csc_of(rows: TableRows) -> Columns:
 
 def working_sets(wide: Wide, pen: Penalty, tol: float, log: Log, theta: Floats) -> tuple[Measure, float, bool]:
     """The minimum from a warm start, the largest residual over all columns, and whether rounding prevents further steps."""
-    head, size, before, taken = wide.head, 0, np.inf, 0  # `taken`: columns of the last set
+    head, size, before, taken = wide.head, 0, (np.inf, np.inf), 0  # `taken`: columns of the last set
     every = wide.every
-    theta, raw = theta.copy(), wide.raw(theta)
+    theta, now = theta.copy(), wide.evaluate(theta, wide.raw(theta))
     while True:
-        value, g, _ = wide.evaluate(raw)
-        gradient = wide.slopes(g, every)
-        at = Measure(theta.copy(), value, gradient, None)
+        at = Measure(theta.copy(), now.value, wide.slopes(now.g, every), None)
         log.add(at, wide.f.rows.n)
-        each = pen.residual(theta, gradient)
-        left = float(each.max(initial=0.0))
+        each = pen.residual(theta, at.gradient)
+        left, total = float(each.max(initial=0.0)), at.value + pen.value(theta)
         support = np.flatnonzero(theta[head:])
-        if left <= tol or log.full or (taken == len(every) and left >= 0.5 * before):
+        flat = left >= 0.5 * before[0] and total >= before[1]
+        if left <= tol or log.full or (taken == len(every) and flat):
             return at, left, not log.full
         pulled = int((each[head:] > 0).sum()) // PULLED if wide.sparse is not None else 0
-        size, before = min(len(every), max(2 * len(support), size, FIRST["dense" if wide.sparse is None else "sparse"], pulled)), left
-        rank = each[head:].copy()
+        size = min(len(every), max(2 * len(support), size, FIRST["dense" if wide.sparse is None else "sparse"], pulled))
+        rank, before = each[head:].copy(), (left, total)
         rank[support] = np.inf
         rank[pen.l1[head:] == 0] = np.inf  # what is free belongs to every set
         size = min(len(every), max(size, int(np.isinf(rank).sum())))
@@ -160,33 +172,31 @@ def working_sets(wide: Wide, pen: Penalty, tol: float, log: Log, theta: Floats) 
         taken = len(chosen)
         place = np.concatenate([np.arange(head), head + chosen])
         inner, share = (_dense, EXACT) if wide.sparse is None else (_sparse, INNER)
-        theta[place], raw = inner(wide, theta[place], raw, chosen, pen.of(place), max(share * left, 0.5 * tol), log)
+        now = replace(now, theta=theta[place])
+        now = inner(wide, now, at.gradient[place], chosen, pen.of(place), max(share * left, 0.5 * tol), log)
+        theta[place] = now.theta
 
 
-def _dense(wide: Wide, theta: Floats, raw: Floats, columns: Index, pen: Penalty, tol: float, log: Log) -> tuple[Floats, Floats]:
-    """The minimum over the intercept and these dense columns: theta and raw there."""
+def _dense(wide: Wide, at: Point, _: Floats, columns: Index, pen: Penalty, tol: float, log: Log) -> Point:
+    """The minimum over the intercept and these dense columns."""
     f = wide.some(columns)
-    at, *_ = prox_newton(f, f.measure(theta, log, "hessian"), pen, tol, log)
-    return at.theta, f.raw(at.theta)
+    found = prox_newton(f, f.measure(at.theta, log, "hessian"), pen, tol, log)[0]
+    return wide.evaluate(found.theta, f.raw(found.theta))
 
 
-def _sparse(wide: Wide, theta: Floats, raw: Floats, columns: Index, pen: Penalty, tol: float, log: Log) -> tuple[Floats, Floats]:
-    """The same for sparse columns."""
+def _sparse(wide: Wide, at: Point, slope: Floats, columns: Index, pen: Penalty, tol: float, log: Log) -> Point:
+    """The same for sparse columns, whose slopes are given; for many columns only one Newton step towards it."""
     assert wide.sparse is not None
-    head, n, line, columns = wide.head, len(raw), wide.sparse, columns.astype(np.int64)
-    curve, search = np.empty(len(theta)), loop("descend_sparse")
+    head, n, line, columns = wide.head, len(at.raw), wide.sparse, columns.astype(np.int64)
+    once = bool(pen.l1.any()) and len(columns) > MANY * wide.count
+    curve, search, share = np.empty(len(slope)), loop("descend_sparse"), LOOSE if once else INNER
     sizes = np.diff(line[0])[columns]
     start, scaled = np.cumsum(sizes, dtype=np.int64) - sizes, np.empty(int(sizes.sum()))
-    value, g, h = wide.evaluate(raw)
-    while not log.full:
-        slope = wide.slopes(g, columns)
-        left = float(pen.residual(theta, slope).max(initial=0.0))
-        log.steps.append((value + pen.value(theta), left, n))
-        if left <= tol:
-            break
-        curve[:head], root = h.sum(), np.sqrt(h)
+    left = float(pen.residual(at.theta, slope).max(initial=0.0))
+    while left > tol and not log.full:
+        curve[:head], root = at.h.sum(), np.sqrt(at.h)
         loop("scale")(*line, columns, root, start, scaled, curve[head:])
-        new, r, goal = theta.copy(), np.zeros(n), max(INNER * left, 0.3 * tol)
+        theta, new, r, goal = at.theta, at.theta.copy(), np.zeros(n), max(share * left, 0.3 * tol)
         smooth = slope + pen.l2 * theta
         moving = np.ones(len(new), np.uint8)
         sink = new, pen.l1, pen.l2, pen.low, pen.high, r, moving
@@ -197,16 +207,18 @@ def _sparse(wide: Wide, theta: Floats, raw: Floats, columns: Index, pen: Penalty
         else:  # rows whose curvature vanished say nothing of X move
             along = np.full(n, move[0] if head else 0.0)
             loop("add")(*line, columns, move[head:], along)
-        old, ahead = value + pen.value(theta), float(slope @ move) + pen.value(new) - pen.value(theta)
+        old, ahead = at.value + pen.value(theta), float(slope @ move) + pen.value(new) - pen.value(theta)
         while t >= SHORT:
-            value, g, h = wide.evaluate(raw + t * along)
-            if value + pen.value(theta + t * move) <= old + 1e-4 * t * ahead + 1e-13 * abs(old):
+            found = wide.evaluate(theta + t * move, at.raw + t * along)
+            if found.value + pen.value(found.theta) <= old + 1e-4 * t * ahead + 1e-13 * abs(old):
                 break
             t *= 0.5
         else:
             break
-        theta, raw = theta + t * move, raw + t * along
-    return theta, raw
-
-
-Inner = Callable[..., tuple[Floats, Floats]]
+        at = found
+        if once:
+            break
+        slope = wide.slopes(at.g, columns)
+        left = float(pen.residual(at.theta, slope).max(initial=0.0))
+        log.steps.append((at.value + pen.value(at.theta), left, n))
+    return at
