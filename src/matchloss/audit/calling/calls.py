@@ -39,6 +39,9 @@ class Malformed(Exception):
         self.out = out
 
 
+FAILS = (Raised, Malformed)  # a call that gives no values
+
+
 @contextmanager
 def silence() -> Iterator[None]:
     """Warnings of the audited function are not ours to show."""
@@ -67,9 +70,7 @@ class Calls:
     has_hessian: bool | str = False  # "diagonal": multiclass, and its own method gives (n, K)
     member: Member | None = None
     seed: int = 0
-    journal: Callable[[str], None] = field(
-        default=lambda text: None, repr=False
-    )  # told of a call before one that may not return; "": a call like any other
+    journal: Callable[[str], None] = field(default=lambda text: None, repr=False)  # told of each call; of one that may not return, which
     loaded: tuple[str, ...] = ()  # frameworks that may be used besides its own
     prepared: dict[Any, Callable[..., Any]] = field(default_factory=dict, compare=False, repr=False)  # shared by replacements
     anchor: tuple[Any, Any] | None = None  # rows that go with each, for a function that takes no single one
@@ -158,8 +159,7 @@ class Calls:
 
     def keywords(self, reduction: str | None = None, dtype: str = "float64", weight: Any = None, options: Options = None) -> dict[str, Any]:
         """Of a call: the reduction where it can be chosen, a weight a row, and whatever a check asks for."""
-        c = self.convention
-        given = dict(options or {})
+        c, given = self.convention, dict(options or {})
         if reduction is not None and c.reduction_argument:
             given[c.reduction_argument] = reduction
         if weight is not None:
@@ -195,6 +195,10 @@ class Calls:
         """What the function returns, untouched."""
         return self.run(self.arrays(x, y, dtype), self.keywords(reduction, dtype, None, options))
 
+    def signed(self, out: Any) -> Numbers:
+        """A result as NumPy's float64, with the sign of a loss."""
+        return self.convention.sign * self.framework.numbers(out)
+
     def _row_values(self, out: Any, n: int) -> Any:
         """The function's own array of a value a row, checked."""
         array: Any = out
@@ -227,12 +231,8 @@ class Calls:
         if self.per_row and not self.framework.pads:
             return one(x, y, weight)
         size = PAD if self.per_row else 1
-        made = []
-        for i in range(0, n, size):
-            part = np.minimum(np.arange(i, i + size), n - 1)
-            w = None if weight is None else np.asarray(weight)[part]
-            made.append(one(x[part], y[part], w)[: n - i])
-        return np.concatenate(made)
+        parts = [np.minimum(np.arange(i, i + size), n - 1) for i in range(0, n, size)]
+        return np.concatenate([one(x[p], y[p], None if weight is None else np.asarray(weight)[p]) for p in parts])[:n]
 
     def value(self, x: Any, y: Any, dtype: str = "float64", weight: Any = None, options: Options = None) -> Numbers:
         """The loss of each row, (n,), computed in dtype."""
@@ -246,7 +246,7 @@ class Calls:
             return self._beside_anchor(x, y, dtype, weight, options)
         arrays, keywords = self.arrays(x, y, dtype), self.keywords("none", dtype, weight, options)
         out = self.fast("call", self.callee.call, arrays, keywords) if self.framework.pads else self.run(arrays, keywords)
-        return self.convention.sign * self.framework.numbers(self._row_values(out, n)).reshape(n)
+        return self.signed(self._row_values(out, n)).reshape(n)
 
     def _beside_anchor(self, x: Any, y: Any, dtype: str, weight: Any, options: Options) -> Numbers:
         """One row's value, from what it adds to rows that are known."""
@@ -264,7 +264,7 @@ class Calls:
         out = self.run(self.arrays(x, y, dtype), self.keywords(reduction, dtype, weight, options))
         if not isinstance(out, int | float | np.generic) and not hasattr(out, "dtype"):
             raise Malformed(f"returned {_describe(out)}, not a number", out)
-        return float(self.convention.sign * self.framework.numbers(out).sum())
+        return float(self.signed(out).sum())
 
     def gradient(self, x: Any, y: Any, dtype: str = "float64", weight: Any = None, options: Options = None) -> Numbers:
         """The derivative of each row's loss in its prediction, like x: the object's own, or by differentiating the function."""
@@ -273,13 +273,11 @@ class Calls:
     def _gradients(self, x: Any, y: Any, dtype: str, weight: Any, options: Options) -> Numbers:
         if self.callee.gradient is not None:
             out = self.run(self.arrays(x, y, dtype), self.keywords(None, dtype, weight, options), "gradient")
-            found = self.framework.numbers(out)
+            found = self.signed(out)
             if found.size != x.size:
                 raise Malformed(f"its gradient has shape {found.shape} for predictions of shape {x.shape}")
-            return self.convention.sign * found.reshape(x.shape)
-        return self.convention.sign * self.framework.numbers(
-            self.derived("gradient", "sum", x, y, dtype, self.keywords("none", dtype, weight, options))
-        )
+            return found.reshape(x.shape)
+        return self.signed(self.derived("gradient", "sum", x, y, dtype, self.keywords("none", dtype, weight, options)))
 
     def hessian(self, x: Any, y: Any, dtype: str = "float64") -> Numbers:
         """The second derivative, (n,); multiclass (n, K, K), or the diagonal (n, K) where has_hessian is "diagonal"."""
@@ -287,15 +285,13 @@ class Calls:
 
     def _hessians(self, x: Any, y: Any, dtype: str) -> Numbers:
         if self.callee.hessian is not None:
-            return self.convention.sign * self.framework.numbers(self.run(self.arrays(x, y, dtype), {}, "hessian"))
-        columns = self.derived("hessian_columns", "sum", x, y, dtype, self.keywords("none", dtype))
-        stacked = [self.framework.numbers(c) for c in columns]
-        return self.convention.sign * (np.stack(stacked, axis=1) if self.classes else stacked[0])
+            return self.signed(self.run(self.arrays(x, y, dtype), {}, "hessian"))
+        columns = list(map(self.signed, self.derived("hessian_columns", "sum", x, y, dtype, self.keywords("none", dtype))))
+        return np.stack(columns, axis=1) if self.classes else columns[0]
 
     def tangent(self, x: Any, y: Any, v: Any, dtype: str = "float64") -> Numbers:
         """The derivative of each row's value along v, in forward mode, (n,)."""
-        out = self.derived("tangent", "rows", x, y, dtype, self.keywords("none", dtype), self.framework.array(v, dtype))
-        return self.convention.sign * self.framework.numbers(out)
+        return self.signed(self.derived("tangent", "rows", x, y, dtype, self.keywords("none", dtype), self.framework.array(v, dtype)))
 
     def derived(self, how: str, of: str, x: Any, y: Any, dtype: str, keywords: Mapping[str, Any], *along: Any) -> Any:
         """A derivative in the prediction, by the framework: of the values of "rows", of their "sum", or of the "whole" that is returned."""

@@ -27,7 +27,8 @@ class Framework:
     differentiable = False
     pads = False  # whether every new shape costs a compilation
     gradient_code: tuple[str, ...] = ()  # Python that prints the derivative in x of the sum of an expression in x
-    tangent_code = ""  # and its forward derivative along v
+    hessian_code = ""  # that sum's second derivative
+    tangent_code = ""  # and the forward derivative along v
     views: tuple[tuple[str, Callable[[Any], Any], str], ...] = ()  # other layouts of an array: in words, made, as Python
 
     def __init__(self) -> None:
@@ -137,6 +138,7 @@ class _Torch(Framework):
     dtypes = ("float64", "float32", "bfloat16", "float16")
     imports, module = "import torch", "torch"
     gradient_code = ("{}.sum().backward()", "print(x.grad)")
+    hessian_code = "print(torch.autograd.functional.hessian(lambda x: {}.sum(), x))"
     tangent_code = "print(torch.func.jvp(lambda x: {}, (x,), (v,))[1])"
     differentiable = True
 
@@ -234,6 +236,7 @@ class _Jax(Framework):
     dtypes = ("float64", "float32", "bfloat16", "float16")
     imports, module = "import jax, jax.numpy as jnp", "jnp"
     gradient_code = ("print(jax.grad(lambda x: {}.sum())(x))",)
+    hessian_code = "print(jax.hessian(lambda x: {}.sum())(x))"
     tangent_code = "print(jax.jvp(lambda x: {}, (x,), (v,))[1])"
     differentiable = True
     pads = True

@@ -18,14 +18,12 @@ from matchloss.audit.calling.adapt import Callee, Promises, callee_of
 from matchloss.audit.calling.convention import CHOICES, KINDS, LAYOUTS, Convention
 from matchloss.audit.calling.home import frameworks_of
 from matchloss.audit.calling.member import Member, member_of
-from matchloss.audit.calling.recognise import FAILS, contradicted, is_that
-from matchloss.audit.calling.subject import CLASSES, PAD, Malformed, Raised, Subject
+from matchloss.audit.calling.recognise import answers, contradicted, is_that, tried
+from matchloss.audit.calling.subject import CLASSES, FAILS, PAD, Malformed, Subject
 
 TARGETS = ("target", "true", "label", "obs", "endog", "actual", "gold", "truth", "wanted")  # parts of arguments' names
 PREDICTIONS = ("pred", "logit", "input", "output", "raw", "prob", "score", "forecast", "fct", "mean", "hat", "estimate")
 WEIGHT_NAMES = ("sample_weight", "sample_weights", "weight", "weights", "w")
-REDUCTION_NAMES = ("reduction",)
-IGNORE_NAMES = ("ignore_index",)
 ORDERS = CHOICES["order"]
 
 
@@ -52,9 +50,8 @@ def subject_of(
     fields = Convention.__dataclass_fields__
     if unknown := set(given) - set(fields):
         raise ValueError(f"there is no {sorted(unknown)[0]!r} in a convention; allowed: {', '.join(fields)}")
-    for name, value in {**given, "kind": kind}.items():
-        if value is not None and value not in CHOICES.get(name, (value,)):
-            raise ValueError(f"{name} is {value!r}; allowed: {', '.join(map(repr, CHOICES[name]))}")
+    said = {name: value for name, value in {"kind": kind, **given}.items() if value is not None}
+    Convention(**{"kind": "regression", **said})  # ValueError for a value that is not allowed
     try:
         callee = callee_of(fn, given.get("framework"))
     except TypeError as error:
@@ -142,7 +139,7 @@ class _Search:
         c = s.convention
         if "order" not in self.known and len(orders_of(s.callee)) > 1 and c.others != ("identity",):
             other = replace(s, convention=replace(c, order=ORDERS[1 - ORDERS.index(c.order)]))
-            if _differs(s, other, self.known):
+            if tried(_differs, s, other, self.known):
                 raise Undecided(
                     f"two readings fit equally well, a prediction first and a target first, and give different values. "
                     f'--set order="{ORDERS[0]}" or --set order="{ORDERS[1]}" decides'
@@ -159,14 +156,10 @@ class _Search:
 
 def _differs(s: Subject, other: Subject, known: dict[str, Any]) -> bool:
     """Whether another reading fits too and gives other values."""
-    try:
-        x, y = replace(s, seed=s.seed + 2).ordinary(6)
-        value = other.value(x, y)
-        if np.allclose(value, s.value(x, y), rtol=1e-6, atol=1e-9) or not is_that(other, value, known, False):
-            return False
-        return not contradicted(other)
-    except FAILS:
-        return False
+    x, y = replace(s, seed=s.seed + 2).ordinary(6)
+    value = other.value(x, y)
+    same = np.allclose(value, s.value(x, y), rtol=1e-6, atol=1e-9)
+    return not same and is_that(other, value, known, False) and not contradicted(other)
 
 
 def _part(out: Any) -> str:
@@ -188,13 +181,8 @@ def _picked(s: Subject, part: str) -> Subject:
         second = replace(callee, gradient=whole.picked("[1]").call, methods={"gradient": f"{whole.text}({{}})[1]"})
         trial = replace(s, callee=second, convention=Convention("regression", order=s.convention.order, part=part))
         x, y = replace(trial, seed=s.seed + 3).ordinary(8)
-        try:
-            slope = (trial.value(x + 1e-4, y) - trial.value(x - 1e-4, y)) / 2e-4
-            given = trial.gradient(x, y)
-            if abs(np.corrcoef(slope, given)[0, 1]) > 0.9:
-                callee = second
-        except FAILS:
-            pass
+        like = tried(lambda: np.corrcoef(trial.value(x + 1e-4, y) - trial.value(x - 1e-4, y), trial.gradient(x, y))[0, 1])
+        callee = second if like is not None and abs(like) > 0.9 else callee
     return replace(s, callee=callee, convention=replace(Convention("regression"), part=part))
 
 
@@ -212,17 +200,15 @@ def _attempts(callee: Callee, known: dict[str, Any], names: Sequence[str]) -> It
     extra = max(0, len(callee.parameters) - 2)
     others = [("positive",) * extra] if extra else [()]
     others += [("number",) * extra, *([("identity",), ("classes",)] if extra == 1 else [])] if extra else []
-    reduction = next((n for n in REDUCTION_NAMES if n in callee.options), None)
-    base = {"reduction_argument": known.get("reduction_argument", reduction)}
+    base = {"reduction_argument": known.get("reduction_argument", "reduction" if "reduction" in callee.options else None)}
     kinds = [("multiclass", False), *((k, False) for k in KINDS if k != "multiclass"), ("binary", True), ("multiclass", True)]
     fits = {True: known["layout"] != "N,1", False: known["layout"] in POINTWISE}  # of classes, of numbers
     kinds = [(k, late) for k, late in kinds if known.get("kind", k) == k and fits[k == "multiclass"]]
     orders = [known["order"]] if "order" in known else orders_of(callee)
     for name, order, other, (kind, late) in itertools.product(names, orders, [known["others"]] if "others" in known else others, kinds):
         for input, sign in itertools.product(_choice(known, "input"), _choice(known, "sign")):
-            if kind == "regression" and input != "raw" and "input" not in known:
-                continue
-            if kind != "multiclass" and input == "log_prediction" and "input" not in known:
+            odd = (kind == "regression" and input != "raw") or (kind != "multiclass" and input == "log_prediction")
+            if odd and "input" not in known:
                 continue
             for target in _targets(kind, known):
                 parts = {"kind": kind, "framework": name, "order": order, "others": other, "input": input, "sign": sign, "target": target}
@@ -277,12 +263,8 @@ def _anchored(s: Subject, late: bool) -> Iterator[Subject]:
         return
     y = s.targets()
     anchor = s.at(np.eye(CLASSES) if s.classes else np.zeros(len(y))), y
-    try:
-        if np.size(s.call(*anchor)) != 1:
-            return
-    except FAILS:
-        return
-    for reduction in ("mean", "sum"):
+    out = tried(s.call, *anchor)
+    for reduction in ("mean", "sum") if out is not None and np.size(out) == 1 else ():
         yield replace(s, convention=replace(c, reduction=reduction), anchor=anchor)
 
 
@@ -294,11 +276,11 @@ def _finished(s: Subject, known: dict[str, Any]) -> Subject:
     s = replace(s, convention=replace(s.convention, **_arguments(s, known)))
     x, y = s.ordinary(6)
     right = s.value(x, y)
-    s = replace(s, narrow=not s.scalar and _in_float32(s, x, y))
+    s = replace(s, narrow=not s.scalar and bool(tried(_in_float32, s, x, y)))
     dtypes = [d for d in s.framework.dtypes if _takes(s, d, x, y, right) and not (s.narrow and d == "float64")]
     s = replace(s, dtypes=tuple(dtypes) or ("float64",), **_derivatives(s, x, y))
     if not s.convention.others or s.convention.others == ("identity",):
-        s = replace(s, member=_member(s))
+        s = replace(s, member=tried(_member, s))
     return s.fresh()
 
 
@@ -306,14 +288,12 @@ def _reduction(s: Subject) -> str:
     """Of a plain call."""
     x, y = s.ordinary(PAD if s.framework.pads else 5)
     n = len(x)
-    try:
-        out = s.call(x, y)
-    except Raised:
+    if (out := tried(s.call, x, y)) is None:
         return s.convention.reduction
     size = int(np.prod(np.shape(out)))
     if size == n or s.scalar or (s.elementwise and size == n * CLASSES):
         return "none"
-    rows, whole = s.value(x, y), float(s.convention.sign * s.framework.numbers(out).sum())
+    rows, whole = s.value(x, y), float(s.signed(out).sum())
     return "mean" if abs(whole - rows.mean()) < abs(whole - rows.sum()) else "sum"
 
 
@@ -322,20 +302,12 @@ def _with_soft(s: Subject) -> Subject:
     if s.kind == "multiclass":
         if s.hard:
             x, y = s.ordinary(6)
-            try:
-                soft = s.value(x, np.eye(CLASSES)[y])
-                s = replace(s, soft=bool(np.allclose(soft, s.value(x, y), rtol=1e-4, atol=1e-4)))
-            except FAILS:
-                s = replace(s, soft=False)
+            soft = tried(s.value, x, np.eye(CLASSES)[y])
+            s = replace(s, soft=soft is not None and bool(np.allclose(soft, s.value(x, y), rtol=1e-4, atol=1e-4)))
         target = "labels or distributions" if s.hard and s.soft else "labels" if s.hard else "distributions"
         return replace(s, convention=replace(s.convention, target=target))
     if s.kind == "binary" and s.convention.target == "labels" and not s.label_dtype:
-        x, y = s.ordinary(6)
-        try:
-            soft = s.value(x, np.full(6, 0.375))
-            return replace(s, soft=bool(np.isfinite(soft).all()))
-        except FAILS:
-            return s
+        return replace(s, soft=answers(s, s.ordinary(6)[0], np.full(6, 0.375)))
     return s
 
 
@@ -351,55 +323,34 @@ def _arguments(s: Subject, known: dict[str, Any]) -> dict[str, Any]:
                 continue
             trial = replace(s, convention=replace(s.convention, **{what: name}))
             given = {name: s.framework.array(weight, "float64")}
-            try:
-                trial.run(trial.arrays(x, y, "float64"), trial.keywords("none", options=given))
-            except FAILS:
-                continue
-            found[what] = name
-            break
-    for name in IGNORE_NAMES:
-        if name in s.callee.options and s.kind == "multiclass" and s.hard:
-            found["ignore_argument"] = name
+            if tried(trial.run, trial.arrays(x, y, "float64"), trial.keywords("none", options=given)) is not None:
+                found[what] = name
+                break
+    if "ignore_index" in s.callee.options and s.kind == "multiclass" and s.hard:
+        found["ignore_argument"] = "ignore_index"
     return found
 
 
 def _in_float32(s: Subject, x: Any, y: Any) -> bool:
     """Whether it makes float32 of float64, as libraries do that have no other floats: it returns those, or numbers that are all such."""
-    try:
-        value = s.value(*s.ordinary(24))
-        digits = np.frexp(value)[0] * 2.0**11  # whole where half precision has them
-        only = (value == s.round(value, "float32")).all() and (digits != np.round(digits)).any()
-        return bool(only) or s.framework.dtype_of(s.call(x, y)) == "float32"
-    except FAILS:
-        return False
+    value = s.value(*s.ordinary(24))
+    digits = np.frexp(value)[0] * 2.0**11  # whole where half precision has them
+    only = (value == s.round(value, "float32")).all() and (digits != np.round(digits)).any()
+    return bool(only) or s.framework.dtype_of(s.call(x, y)) == "float32"
 
 
 def _takes(s: Subject, dtype: str, x: Any, y: Any, right: Any) -> bool:
-    try:
-        found = s.value(s.round(x, dtype), y, dtype)
-    except FAILS:
-        return False
-    return bool(np.isfinite(found).all() and np.allclose(found, right, rtol=0.1, atol=0.1))
+    found = tried(s.value, s.round(x, dtype), y, dtype)
+    return found is not None and bool(np.isfinite(found).all() and np.allclose(found, right, rtol=0.1, atol=0.1))
 
 
 def _derivatives(s: Subject, x: Any, y: Any) -> dict[str, Any]:
     """Whether it has a gradient and a hessian."""
-    found: dict[str, Any] = {"differentiable": False, "has_hessian": False}
-    if s.callee.gradient is None and not s.framework.differentiable:
-        return found
-    try:
-        s.gradient(x, y)
-        found["differentiable"] = True
-    except FAILS:
-        return found
-    if s.callee.hessian is None and not s.framework.differentiable:
-        return found
-    try:
-        hessian = s.hessian(x, y)
-        found["has_hessian"] = "diagonal" if s.classes and hessian.ndim == 2 else True
-    except FAILS:
-        pass
-    return found
+    own, derives = s.callee, s.framework.differentiable
+    gradient = tried(s.gradient, x, y) if derives or own.gradient else None
+    hessian = tried(s.hessian, x, y) if gradient is not None and (derives or own.hessian) else None
+    diagonal = hessian is not None and s.classes and hessian.ndim == 2
+    return {"differentiable": gradient is not None, "has_hessian": "diagonal" if diagonal else hessian is not None}
 
 
 def _member(s: Subject) -> Member | None:
@@ -408,7 +359,4 @@ def _member(s: Subject) -> Member | None:
     y = np.repeat(s.targets(), many)
     noise = s.rng.normal(size=(len(y), CLASSES) if s.classes else len(y))
     noise = (noise.T * np.resize(sizes, len(y))).T
-    try:
-        return member_of(s.kind, s.convention.input, s.value, s.at(noise + (y if s.kind == "regression" else 0)), y)
-    except FAILS:
-        return None
+    return member_of(s.kind, s.convention.input, s.value, s.at(noise + (y if s.kind == "regression" else 0)), y)

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from matchloss.audit.calling.subject import CLASSES, Malformed, Raised, Subject, usual
+from matchloss.audit.calling.subject import CLASSES, FAILS, Subject, usual
 
-FAILS = (Raised, Malformed)
 CLOSE = 1e-4  # relative: a function may compute in float32
+
+
+def tried(call: Callable[..., Any], *arguments: Any) -> Any:
+    """What a call of the function gives; None where it fails."""
+    try:
+        with np.errstate(all="ignore"):
+            return call(*arguments)
+    except FAILS:
+        return None
 
 
 def is_that(s: Subject, value: Any, known: dict[str, Any], late: bool) -> bool:
@@ -19,17 +28,12 @@ def is_that(s: Subject, value: Any, known: dict[str, Any], late: bool) -> bool:
         return False
     if {"kind", "input", "sign", "target"} <= set(known) or (s.kind == "regression" and {"kind", "sign"} <= set(known)):
         return True
-    try:
-        with np.errstate(all="ignore"):
-            return RECOGNISED[s.kind](s, {**known, "kind": s.kind} if late and s.kind != "multiclass" else known)
-    except FAILS:
-        return False
+    return bool(tried(RECOGNISED[s.kind], s, {**known, "kind": s.kind} if late and s.kind != "multiclass" else known))
 
 
-def _least_at(s: Subject, grid: Any, y: float) -> float:
+def _least_at(s: Subject, grid: Any, y: float) -> int:
     """Where along the grid the loss of the target is least."""
-    value = np.nan_to_num(s.value(grid, np.full(len(grid), y)), nan=np.inf, posinf=np.inf)
-    return float(grid[int(np.argmin(value))])
+    return int(np.argmin(np.nan_to_num(s.value(grid, np.full(len(grid), y)), nan=np.inf, posinf=np.inf)))
 
 
 def _is_regression(s: Subject, known: dict[str, Any]) -> bool:
@@ -37,7 +41,7 @@ def _is_regression(s: Subject, known: dict[str, Any]) -> bool:
     if known.get("kind") == "regression":  # only the sign is to be found
         y = np.array([-2.0, 2.0])
         return bool((s.value(y, y) < s.value(y + 3.0, y)).all() and (s.value(y, y) < s.value(y - 3.0, y)).all())
-    return all(abs(_least_at(s, grid, y) - y) <= 0.25 for y in (-1.5, 0.5, 2.0))
+    return all(abs(grid[_least_at(s, grid, y)] - y) <= 0.25 for y in (-1.5, 0.5, 2.0))
 
 
 def _is_binary(s: Subject, known: dict[str, Any]) -> bool:
@@ -47,9 +51,9 @@ def _is_binary(s: Subject, known: dict[str, Any]) -> bool:
         proper = all(abs(p[int(np.argmin(y * ones + (1 - y) * zeros))] - y) <= 0.05 for y in (0.25, 0.75))
         if not proper and not ((np.diff(ones) < 0).all() and (np.diff(zeros) > 0).all()):
             return False
-        if "kind" in known and "input" not in known and _answers(s, raw, np.ones(4)):
+        if "kind" in known and "input" not in known and answers(s, raw, np.ones(4)):
             return not (np.diff(s.value(raw, np.ones(4))) < 0).all()  # what goes on falling beyond 0 and 1 is no loss of probabilities
-        return "kind" in known or not _answers(s, np.array([1.5, 1.5]), np.array([0.0, 1.0]))
+        return "kind" in known or not answers(s, np.array([1.5, 1.5]), np.array([0.0, 1.0]))
     if s.convention.input == "log_prediction":
         return "input" in known
     ones, zeros = s.value(raw, np.ones(4)), s.value(raw, np.zeros(4))
@@ -60,29 +64,27 @@ def _is_binary(s: Subject, known: dict[str, Any]) -> bool:
     return bool(falls and far[0] <= zeros[0] and far[1] <= ones[3])
 
 
-def _answers(s: Subject, x: Any, y: Any) -> bool:
+def answers(s: Subject, x: Any, y: Any) -> bool:
     """Whether it gives numbers for these."""
-    try:
-        return bool(np.isfinite(s.value(x, y)).all())
-    except FAILS:
-        return False
+    value = tried(s.value, x, y)
+    return value is not None and bool(np.isfinite(value).all())
 
 
 def _is_positive(s: Subject, known: dict[str, Any]) -> bool:
     mean = 2.0 ** (np.arange(-32, 33) / 8)
     if s.kind == "count" and "kind" not in known:  # a target of 0 has a loss, and the least of them is not -inf
         low = s.at(np.array([-8.0, -16.0]))
-        if not _answers(s, low, np.zeros(2)) or s.value(low, np.zeros(2))[1] < s.value(low, np.zeros(2))[0] - 1.0:
+        if not answers(s, low, np.zeros(2)) or s.value(low, np.zeros(2))[1] < s.value(low, np.zeros(2))[0] - 1.0:
             return False
-    return all(abs(np.log(_least_at(s, s.at(np.log(mean)), y) if s.convention.input == "prediction" else
-                          np.exp(_least_at(s, np.log(mean), y))) - np.log(y)) <= 0.2 for y in (0.5, 3.0))  # fmt: skip
+    x = s.at(np.log(mean)) if s.convention.input == "prediction" else np.log(mean)
+    return all(abs(np.log(mean[_least_at(s, x, y)]) - np.log(y)) <= 0.2 for y in (0.5, 3.0))
 
 
 def _is_multiclass(s: Subject, known: dict[str, Any]) -> bool:
     r = np.random.default_rng(7)
     z = r.normal(size=(8, CLASSES))
     labels = np.arange(8) % CLASSES
-    if not s.hard and "kind" not in known and (_of_vectors(s) or _of_entries(s)):
+    if not s.hard and "kind" not in known and (tried(_of_vectors, s) or _of_entries(s)):
         return False
     if s.convention.input == "raw":
         base, moved = s.value(z, labels), s.value(z + r.normal(size=(8, 1)), labels)
@@ -115,7 +117,7 @@ def _beyond(s: Subject) -> bool:
     """Whether outputs below 0 are taken as they are, and make a certain prediction better still."""
     certain, labels = np.eye(CLASSES), np.arange(CLASSES)
     lower = certain - 0.5 * (1 - certain)
-    if not _answers(s, np.array([[-1.0, -0.5, -2.0]] * CLASSES), labels) or not _answers(s, lower, labels):
+    if not answers(s, np.array([[-1.0, -0.5, -2.0]] * CLASSES), labels) or not answers(s, lower, labels):
         return False
     return bool((s.value(lower, labels) < s.value(certain, labels)).all())
 
@@ -125,38 +127,28 @@ def _of_vectors(s: Subject) -> bool:
     y = np.array([[1.5, -2.0, 0.25], [-0.5, 3.0, -1.0]])
     steps = np.concatenate([np.eye(CLASSES), -np.eye(CLASSES)]) * 0.5
     x = np.concatenate([y[:1] + steps, y[1:] + steps])
-    try:
-        near, far = s.value(y, y), s.value(x, np.repeat(y, len(steps), axis=0)).reshape(2, -1)
-    except FAILS:
-        return False
+    near, far = s.value(y, y), s.value(x, np.repeat(y, len(steps), axis=0)).reshape(2, -1)
     return bool(np.isfinite(near).all() and np.isfinite(far).all() and (far > near[:, None]).all())
 
 
 def _of_entries(s: Subject) -> bool:
     """Whether it is a sum over the entries of a row, each judged against its own target of 0 or 1: a loss of several yes-or-no labels."""
-    return any(_is_sum_of_entries(s, np.array(x)) for x in ([0.2, 0.4, 0.7], [-1.0, -0.5, -2.0]))
+    return any(tried(_is_sum_of_entries, s, np.array(x)) for x in ([0.2, 0.4, 0.7], [-1.0, -0.5, -2.0]))
 
 
 def _is_sum_of_entries(s: Subject, x: Any) -> bool:
     first, second = np.array([0.1, 0, 0]), np.array([0, 0.15, 0])
     rows = np.stack([x, x + first, x + second, x + first + second])
-    try:
-        for y in (np.zeros(3), np.array([1.0, 1.0, 0.0])):
-            v = s.value(rows, np.stack([y] * 4))
-            if not np.isfinite(v).all() or not _close(v[3] - v[2] - v[1] + v[0] + 1.0, 1.0) or _close(v[1], v[0]):
-                return False
-    except FAILS:
-        return False
+    for y in (np.zeros(3), np.array([1.0, 1.0, 0.0])):
+        v = s.value(rows, np.stack([y] * 4))
+        if not np.isfinite(v).all() or not _close(v[3] - v[2] - v[1] + v[0] + 1.0, 1.0) or _close(v[1], v[0]):
+            return False
     return True
 
 
 RECOGNISED = {
-    "regression": _is_regression,
-    "binary": _is_binary,
-    "count": _is_positive,
-    "positive": _is_positive,
-    "multiclass": _is_multiclass,
-}
+    "regression": _is_regression, "binary": _is_binary, "count": _is_positive, "positive": _is_positive, "multiclass": _is_multiclass,
+}  # fmt: skip
 
 
 # --- predictions of the reading, on inputs that it was not found by -----------------------------------------------------------------
@@ -185,11 +177,8 @@ def contradicted(s: Subject) -> str:
 
 def _takes_arrays(s: Subject, x: Any, y: Any) -> str:
     """A function of single numbers refuses arrays; what takes them must be read as what it makes of them."""
-    try:
-        replace(s, scalar=False).call(x, y)
-    except FAILS:
-        return ""
-    return "it takes arrays, and the value of a batch is not made of those of single rows"
+    taken = tried(replace(s, scalar=False).call, x, y) is not None
+    return "it takes arrays, and the value of a batch is not made of those of single rows" if taken else ""
 
 
 def _of_rows(s: Subject, x: Any, y: Any, v: Any) -> str:
@@ -221,7 +210,7 @@ def _of_places(s: Subject, x: Any, y: Any, v: Any) -> str:
     """Where there are axes of places, such as pixels: an image is made of its places as a batch is of its rows."""
     if s.convention.layout in ("rows", "N,1"):
         return ""
-    whole = s.convention.sign * s.framework.numbers(replace(s, together=True).call(x, y, reduction="none"))
+    whole = s.signed(replace(s, together=True).call(x, y, reduction="none"))
     whole = whole.reshape(len(x), -1).sum(axis=1) if s.elementwise and whole.size == len(x) * CLASSES else whole
     if whole.size == len(x):
         return "" if _close(whole.ravel(), v) else "the value at a place changes with other places"

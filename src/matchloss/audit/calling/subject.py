@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matchloss.audit.calling.calls import CLASSES, PAD, Calls, Malformed, Numbers, Raised, silence
+from matchloss.audit.calling.calls import CLASSES, FAILS, PAD, Calls, Malformed, Numbers, Raised, silence
 from matchloss.audit.calling.frameworks import literal
 from matchloss.audit.finding import Finding
 
-__all__ = ["CLASSES", "PAD", "Malformed", "Raised", "Subject", "silence", "usual"]
+__all__ = ["CLASSES", "FAILS", "PAD", "Malformed", "Raised", "Subject", "silence", "usual"]
 
 
 @dataclass
@@ -76,18 +76,10 @@ class Subject(Calls):
     ) -> Finding:  # fmt: skip
         """A finding with its counterexample and snippet. x, y: one row or a few; show: "value", "gradient" or "hessian", or `code`,
         lines that come after `x = ...` and `y = ...`. options: keywords of the call, NumPy arrays or plain values."""
-        example: dict[str, Any] = {}
-        if x is not None:
-            example["prediction"] = plain(x)
-        if y is not None:
-            example["target"] = plain(self.encode(y))
-        if dtype != "float64":
-            example["dtype"] = dtype
-        example |= {k: plain(v) for k, v in (options or {}).items()} | {k: plain(v) for k, v in more.items()}
-        if got is not None:
-            example["got"] = plain(got)
-        if expected is not None:
-            example["right"] = plain(expected)
+        target = None if y is None else self.encode(y)
+        ends = {"prediction": x, "target": target, "dtype": None if dtype == "float64" else dtype}, {"got": got, "right": expected}
+        first, last = ({k: v for k, v in part.items() if v is not None} for part in ends)
+        example = {k: plain(v) for k, v in {**first, **(options or {}), **more, **last}.items()}
         snippet = "" if x is None else self.snippet(x, y, dtype, show, got, expected, code, options)
         return Finding("", severity, message, example, snippet, cause=cause)
 
@@ -109,21 +101,14 @@ class Subject(Calls):
         kept = self.target_dtype(t, dtype)
         as_y = f.code(t.astype(int) if kept.startswith("int") else t, kept)
         lines += [f"x = {f.code(x, dtype, own and f.name == 'torch')}", f"y = {as_y}"]
-        lines += self.others_code(len(x), dtype)
-        names = [f"z{i}" for i in range(len(self.convention.others))]
+        others = {"number": "1.0", "classes": str(CLASSES), "identity": f.code(np.eye(CLASSES), dtype)}
+        lines += [f"z{i} = {others.get(o, f.code(self.lay(np.ones(len(x))), dtype))}" for i, o in enumerate(self.convention.others)]
         if code is not None:
-            lines += code
-        else:
-            lines += self._shown(x, show, dtype, options or {}, names)
-            if got is not None:
-                lines.append(f"# {literal(plain(got))}" + ("" if expected is None else f"; right: {literal(plain(expected))}"))
+            return "\n".join([*lines, *code])
+        lines += self._shown(x, show, dtype, options or {})
+        if got is not None:
+            lines.append(f"# {literal(plain(got))}" + ("" if expected is None else f"; right: {literal(plain(expected))}"))
         return "\n".join(lines)
-
-    def others_code(self, n: int, dtype: str) -> list[str]:
-        """Python that makes the further arguments, z0 and on."""
-        made = {"number": "1.0", "classes": str(CLASSES), "identity": self.framework.code(np.eye(CLASSES), dtype)}
-        ones = self.framework.code(self.lay(np.ones(n)), dtype)
-        return [f"z{i} = {made.get(what, ones)}" for i, what in enumerate(self.convention.others)]
 
     def quote(self, options: dict[str, Any] | None = None, dtype: str = "float64", method: str = "", reduction: str | None = "none") -> str:
         """The call of x and y as Python."""
@@ -133,21 +118,16 @@ class Subject(Calls):
         names = [f"z{i}" for i in range(len(self.convention.others))]
         return self.callee.quote(self.place("x", "y", names), quoted, method)
 
-    def _shown(self, x: Any, show: str, dtype: str, options: dict[str, Any], names: list[str]) -> list[str]:
-        if show == "hessian" and self.callee.hessian is not None:
-            return [f"print({self.quote(options, dtype, 'hessian')})"]
+    def _shown(self, x: Any, show: str, dtype: str, options: dict[str, Any]) -> list[str]:
+        c, n, call = self.convention, len(x), self.quote(options, dtype)
+        if show != "value" and getattr(self.callee, show) is not None:
+            return [f"print({self.quote(options, dtype, show)})"]
         if show == "gradient":
-            if self.callee.gradient is not None:
-                return [f"print({self.quote(options, dtype, 'gradient')})"]
-            call, n = self.quote(options, dtype), len(x)
-            rows = self.convention.reduction == "mean" and not self.convention.reduction_argument and self.anchor is None and n > 1
+            rows = c.reduction == "mean" and not c.reduction_argument and self.anchor is None and n > 1
             return [line.format(f"({n} * {call})" if rows else call) for line in self.framework.gradient_code]
         if show == "hessian":
-            call = self.quote(options, dtype)
-            if self.framework.name == "torch":
-                return [f"print(torch.autograd.functional.hessian(lambda x: {call}.sum(), x))"]
-            return [f"print(jax.hessian(lambda x: {call}.sum())(x))"]
-        return [f"print({'-' if self.convention.sign < 0 else ''}{self.quote(options, dtype)})"]  # a score's loss
+            return [self.framework.hessian_code.format(call)]
+        return [f"print({'-' if c.sign < 0 else ''}{call})"]  # a score's loss
 
 
 def usual(kind: str, raw: Numbers) -> Numbers:

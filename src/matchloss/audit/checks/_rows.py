@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matchloss.audit.calling.subject import Malformed, Raised, Subject, silence
+from matchloss.audit.calling.subject import FAILS, Subject, silence
 from matchloss.audit.finding import SEVERITIES, Finding
 
 Numbers = NDArray[np.float64]
 Told = tuple[Finding, str, str]  # a finding of a part, such as the gradient, in a dtype
-FAILS = (Raised, Malformed)
 EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "bfloat16": 2.0**-7, "float16": 2.0**-10}
 MAX = {"float64": 1.797e308, "float32": 3.402e38, "bfloat16": 3.389e38, "float16": 65504.0}
 TINY = {"float64": 2.0**-1022, "float32": 2.0**-126, "bfloat16": 2.0**-126, "float16": 2.0**-14}

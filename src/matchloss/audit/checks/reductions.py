@@ -79,7 +79,7 @@ def _reduced(s: Subject, role: str, name: str | None, x: Any, y: Any) -> Iterato
 
 
 def _reduced_gradient(s: Subject, role: str, name: str | None, x: Any, y: Any) -> Iterator[Finding]:
-    got = s.convention.sign * s.framework.numbers(s.derived("gradient", "whole", x, y, "float64", s.keywords(name)))
+    got = s.signed(s.derived("gradient", "whole", x, y, "float64", s.keywords(name)))
     right = s.gradient(x, y) / (PAD if role == "mean" else 1)
     if row := first(differ(got, right)):
         message = f"The gradient of the {role} is not the {role} of the rows' gradients: reducing inside or outside trains two models."
