@@ -99,28 +99,21 @@ def callee_of(fn: Any, framework: str | None = None) -> Callee:
     for fits, make in ADAPTERS:
         if fits(fn):
             return make(fn)
-    method = next((m for m in ("call", "forward", "loss") if callable(getattr(fn, m, None))), "") if not callable(fn) else ""
+    method = "" if callable(fn) else next((m for m in ("call", "forward", "loss") if callable(getattr(fn, m, None))), "")
     if not callable(fn) and not method:
         raise TypeError(f"{fn!r} is no function, and has no method value(raw, target)")
-    parameters, options = _signature(getattr(fn, method) if method else fn)
-    call, names = _by_position(getattr(fn, method) if method else fn, parameters)
-    if method:
-        return Callee(call, _name(fn), _instance_text(fn), f"fn.{method}", names, parameters, options)
-    setup = import_text(fn) if inspect.isroutine(fn) or isinstance(fn, functools.partial) else import_text(fn) or _instance_text(fn)
-    return Callee(call, _name(fn), setup, names=names, parameters=parameters, options=options)
-
-
-def _by_position(fn: Callable[..., Any], parameters: Mapping[str, inspect.Parameter]) -> tuple[Callable[..., Any], tuple[str, ...]]:
-    """A function whose parameters are all taken by position, and the names of those that it takes by keyword alone."""
+    own = getattr(fn, method) if method else fn
+    parameters, options = _signature(own)
     names = tuple(n if p.kind is inspect.Parameter.KEYWORD_ONLY else "" for n, p in parameters.items())
-    if not any(names):
-        return fn, ()
 
-    def call(*arrays: Any, **options: Any) -> Any:
+    def by_position(*arrays: Any, **options: Any) -> Any:
         given = list(itertools.zip_longest(names[: len(arrays)], arrays, fillvalue=""))
-        return fn(*(a for n, a in given if not n), **{n: a for n, a in given if n}, **options)
+        return own(*(a for n, a in given if not n), **{n: a for n, a in given if n}, **options)
 
-    return call, names
+    call, names = (by_position, names) if any(names) else (own, ())
+    plain = inspect.isroutine(fn) or isinstance(fn, functools.partial)
+    setup = _instance_text(fn) if method else import_text(fn) or ("" if plain else _instance_text(fn))
+    return Callee(call, _name(fn), setup, f"fn.{method}" if method else "fn", names, parameters, options)
 
 
 def _of_class(made: type, framework: str | None) -> Callee:
@@ -128,10 +121,8 @@ def _of_class(made: type, framework: str | None) -> Callee:
     _, options = _signature(made)
     try:
         taken = inspect.signature(made).parameters
-        counts = [
-            n for n in ("n_classes", "num_classes") if n in taken and (n == "n_classes" or taken[n].default is inspect.Parameter.empty)
-        ]
-        instance = made(**dict.fromkeys(counts, 3))
+        must = {n for n, p in taken.items() if p.default is inspect.Parameter.empty}
+        instance = made(**dict.fromkeys(taken.keys() & {"n_classes"} | must & {"num_classes"}, 3))
     except TypeError as error:
         raise TypeError(f"{made.__name__}() cannot be made without arguments ({error}); audit an instance of it") from error
     inner = callee_of(instance, framework)
@@ -149,11 +140,15 @@ def _of_class(made: type, framework: str | None) -> Callee:
     )  # fmt: skip
 
 
+RAW = {"order": "prediction, target", "input": "raw", "reduction": "none"}  # what such objects settle: (raw, target),
+MEAN = {"order": "target, prediction", "input": "prediction", "reduction": "none"}  # or (target, mean)
+
+
 def _of_catalogue(loss: Loss, framework: str | None) -> Callee:
     kind, promises, domain = KIND_OF.get(loss.family), Promises.of(loss), loss.target_domain
     if kind == "positive" and getattr(domain, "low", None) == 0 and 0.0 in domain:
         kind = "count"
-    given = {"order": "prediction, target", "input": "raw", "reduction": "none"} | ({} if kind is None else {"kind": kind})
+    given = RAW | ({} if kind is None else {"kind": kind})
     setup = f"import matchloss as ml\n\nfn = ml.{loss!r}" if loss.name else ""
     if framework in ("torch", "jax"):
         host = importlib.import_module(f"matchloss.{framework}")
@@ -199,14 +194,12 @@ def _of_family(family: Any) -> Callee:
 
     made = _instance_text(family)
     setup = made and f"{made.replace('fn = ', 'family = ')}\nfn = lambda y, mean: 0.5 * family.resid_dev(y, mean) ** 2"
-    given = {"framework": "numpy", "order": "target, prediction", "input": "prediction", "reduction": "none"}
-    return Callee(call, type(family).__name__, setup, given=given)
+    return Callee(call, type(family).__name__, setup, given=MEAN | {"framework": "numpy"})
 
 
 def _of_scorer(scorer: Any) -> Callee:
     """model-diagnostics: a score per observation."""
-    given = {"order": "target, prediction", "input": "prediction", "reduction": "none"}
-    return Callee(scorer.score_per_obs, type(scorer).__name__, _instance_text(scorer), "fn.score_per_obs", given=given)
+    return Callee(scorer.score_per_obs, type(scorer).__name__, _instance_text(scorer), "fn.score_per_obs", given=MEAN)
 
 
 def _of_norm(norm: Any) -> Callee:
@@ -217,13 +210,11 @@ def _of_norm(norm: Any) -> Callee:
     def of_residual(rho: Callable[..., Any]) -> Callable[..., Any]:
         return lambda raw, target: rho(raw - target)
 
-    given = {"framework": "numpy", "kind": "regression", "order": "prediction, target", "input": "raw", "reduction": "none"}
     named = {"gradient": "psi", "hessian": "psi_deriv"}
+    own: dict[str, Any] = {method: of_residual(getattr(norm, name)) for method, name in named.items()}
     methods = {method: f"(lambda raw, target: norm.{name}(raw - target))({{}})" for method, name in named.items()}
-    return Callee(
-        of_residual(norm.rho), type(norm).__name__, setup, gradient=of_residual(norm.psi), hessian=of_residual(norm.psi_deriv),
-        given=given, methods=methods,
-    )  # fmt: skip
+    given = RAW | {"framework": "numpy", "kind": "regression"}
+    return Callee(of_residual(norm.rho), type(norm).__name__, setup, given=given, methods=methods, **own)
 
 
 def _of_object(loss: Any) -> Callee:
@@ -276,17 +267,19 @@ def _signature(fn: Any) -> tuple[dict[str, inspect.Parameter], dict[str, Any]]:
 
 def _name(fn: Any) -> str:
     if isinstance(fn, functools.partial):
-        given = ", ".join([*map(repr, fn.args), *(f"{k}={v!r}" for k, v in fn.keywords.items())])
-        return f"{_name(fn.func)}({given})"
+        return f"{_name(fn.func)}({_fixed(fn)})"
     return getattr(fn, "__qualname__", None) or type(fn).__name__
+
+
+def _fixed(fn: functools.partial[Any]) -> str:
+    return ", ".join([*map(repr, fn.args), *(f"{k}={v!r}" for k, v in fn.keywords.items())])
 
 
 def import_text(fn: Any) -> str:
     """Python that makes it `fn`; empty where that gives something else."""
     if isinstance(fn, functools.partial):
         line, name = _imported(fn.func)
-        given = ", ".join([*map(repr, fn.args), *(f"{k}={v!r}" for k, v in fn.keywords.items())])
-        return f"from functools import partial\n\n{line}\n\nfn = partial({name}, {given})" if line else ""
+        return f"from functools import partial\n\n{line}\n\nfn = partial({name}, {_fixed(fn)})" if line else ""
     line, name = _imported(fn)
     return line and (f"{line}\n\nfn = {name}" if "." in name else f"{line} as fn")
 
@@ -296,17 +289,14 @@ def _imported(fn: Any) -> tuple[str, str]:
     module, path = getattr(fn, "__module__", None), getattr(fn, "__qualname__", "")
     if not module or not path or "<" in path or module == "__main__":
         return "", ""
-    candidates = [".".join(module.split(".")[:i]) for i in range(1, module.count(".") + 2)]
+    top, *names = path.split(".")
+    modules = [".".join(module.split(".")[:i]) for i in range(1, module.count(".") + 2)]
     try:
-        found = [
-            m for m in candidates if functools.reduce(lambda o, p: getattr(o, p, None), path.split("."), importlib.import_module(m)) is fn
-        ]
+        found = [m for m in modules if functools.reduce(lambda o, p: getattr(o, p, None), [top, *names], importlib.import_module(m)) is fn]
     except Exception:  # a module that cannot be imported by its own name
         return "", ""
-    if not found:
-        return "", ""
-    public = next((m for m in found if not any(part.startswith("_") for part in m.split("."))), found[0])
-    return f"from {public} import {path.split('.')[0]}", path
+    found.sort(key=lambda m: "._" in f".{m}")  # the public first
+    return (f"from {found[0]} import {top}", path) if found else ("", "")
 
 
 def _instance_text(instance: Any) -> str:

@@ -16,8 +16,6 @@ Numbers = NDArray[np.float64]
 KINDS = {"regression": "regression", "binary": "binary", "count": "positive", "positive": "positive", "multiclass": "simplex"}
 PARAMETERS: dict[str, tuple[dict[str, float], ...]] = {"entmax": ({}, {"alpha": 2.0}), "focal": ({}, {"gamma": 1.0})}
 RAW = ("sparsemax", "entmax")  # known by their raw outputs: of probabilities it is the squared difference, which nobody calls so
-
-
 ENOUGH = 50  # rows at which a function and the member must agree,
 AGREED = 1e-6  # so closely, of their size
 
@@ -59,8 +57,7 @@ def raw_of(loss: Loss, input: str, x: Numbers) -> Numbers:
 
 def candidates(kind: str, input: str) -> list[Loss]:
     """The catalogue's losses of this kind of target, at their usual parameters; the simplest, of fewest parameters, first."""
-    chosen = [made for made in CATALOGUE.values() if made.family == KINDS[kind]]
-    chosen = [made for made in chosen if input == "raw" or made.name not in RAW]
+    chosen = [made for made in CATALOGUE.values() if made.family == KINDS[kind] and (input == "raw" or made.name not in RAW)]
     losses = [made(**parameters) for made in chosen for parameters in PARAMETERS.get(made.name, ({},))]
     return sorted(losses, key=lambda loss: len(loss.parameters))
 
@@ -76,8 +73,7 @@ def member_of(kind: str, input: str, value: Callable[[Numbers, NDArray[Any]], Nu
                 known = np.asarray(loss.value(raw_of(loss, input, x), y), dtype=np.float64)
             except (ValueError, TypeError, NotImplementedError):  # a target or prediction outside its domain
                 continue
-            found = _matched(seen, known, y)
-            if found is not None:
+            if found := _matched(seen, known, y):
                 return Member(loss, found[0], input, found[1])
     return None
 
