@@ -16,7 +16,6 @@ from matchloss.audit.report import Report
 
 FORMATS = ("text", "json", "sarif", "github")
 SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
-LEVELS = {"error": "error", "warning": "warning", "note": "note"}
 COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
 
 
@@ -47,7 +46,7 @@ def as_sarif(reports: Sequence[Report]) -> str:
     results = [
         {
             "ruleId": finding.check,
-            "level": LEVELS[finding.severity],
+            "level": finding.severity,
             "message": {"text": f"{report.subject}: {words.message(finding)}"},
             "locations": [{"logicalLocations": [{"fullyQualifiedName": report.subject, "kind": "function"}], **_physical(report.subject)}],
             "properties": {"counterexample": _plain(dict(finding.counterexample)), "snippet": finding.snippet},
@@ -55,12 +54,11 @@ def as_sarif(reports: Sequence[Report]) -> str:
         for report in reports
         for finding in words.ordered(report)
     ]
-    unjudged = [
-        {"level": "warning", "message": {"text": f"{r.subject} was not judged: {r.why}"}} for r in reports if r.outcome == "not judged"
-    ]
+    unjudged = [(r.subject, r.why) for r in reports if r.outcome == "not judged"]
+    notices = [{"level": "warning", "message": {"text": f"{name} was not judged: {why}"}} for name, why in unjudged]
     run = {
         "tool": {"driver": {"name": "matchloss audit", "version": version("matchloss"), "rules": rules}},
-        "invocations": [{"executionSuccessful": True, "toolExecutionNotifications": unjudged}],
+        "invocations": [{"executionSuccessful": True, "toolExecutionNotifications": notices}],
         "results": results,
     }
     return json.dumps({"$schema": SARIF, "version": "2.1.0", "runs": [run]}, indent=1)
@@ -68,18 +66,9 @@ def as_sarif(reports: Sequence[Report]) -> str:
 
 def as_github(reports: Sequence[Report]) -> str:
     """Workflow commands, which GitHub shows beside a run."""
-    lines = [
-        f"::{COMMANDS[finding.severity]} {_beside(report.subject)}title={_escaped(f'{finding.check} of {report.subject}', True)}"
-        f"::{_escaped(words.message(finding))}"
-        for report in reports
-        for finding in words.ordered(report)
-    ]
-    lines += [
-        f"::warning {_beside(r.subject)}title={_escaped(r.subject, True)}::not judged: {_escaped(r.why)}"
-        for r in reports
-        if r.outcome == "not judged"
-    ]
-    return "\n".join(lines)
+    said = [(f.severity, r.subject, f"{f.check} of {r.subject}", words.message(f)) for r in reports for f in words.ordered(r)]
+    said += [("warning", r.subject, r.subject, f"not judged: {r.why}") for r in reports if r.outcome == "not judged"]
+    return "\n".join(f"::{COMMANDS[how]} {_beside(name)}title={_escaped(title, True)}::{_escaped(text)}" for how, name, title, text in said)
 
 
 def place(name: str) -> tuple[str, int] | None:

@@ -64,13 +64,9 @@ HOSTS = {"xgboost": "XGBoost", "lightgbm": "LightGBM", "catboost": "CatBoost", "
 OBJECTIVES = {"range": "has calc_ders_range(approxes, targets, weights)", "multi": "has calc_ders_multi(approxes, target, weight)"}
 FRAMEWORKS = {"numpy": "NumPy", "torch": "PyTorch", "jax": "JAX"}
 KINDS = {
-    "regression": "a loss of a number",
-    "binary": "a loss of a label, one of two",
-    "multiclass": "a loss of a label, one of K",
-    "count": "a loss of a count",
-    "positive": "a loss of a positive number",
-    "structured": "a loss of a structure",
-}
+    "regression": "a loss of a number", "binary": "a loss of a label, one of two", "multiclass": "a loss of a label, one of K",
+    "count": "a loss of a count", "positive": "a loss of a positive number", "structured": "a loss of a structure",
+}  # fmt: skip
 STRUCTURES = {
     "ctc": "scores of classes at each frame, labels, lengths of both",
     "crf": "scores of tags at each step, tags",
@@ -160,15 +156,11 @@ def tally(report: Report) -> str:
     if report.convention is None:
         return "no check could run"
     states = [state(report, o.check) for o in checked(report)]
-    clean, skipped, stopped, crashed = (states.count(s) for s in ("clean", "skipped", "stopped", "crashed"))
-    parts = [f"{clean} of {plural(len(states), 'check')} clean"]
-    if skipped:
-        parts.append(f"{skipped} {'does' if skipped == 1 else 'do'} not apply")
-    if stopped:
-        parts.append(f"{stopped} did not end")
-    if crashed:
-        parts.append(f"{crashed} failed by the audit's own fault")
-    return ", ".join(parts)
+    count = {s: states.count(s) for s in ("clean", "skipped", "stopped", "crashed")}
+    apply = "does not apply" if count["skipped"] == 1 else "do not apply"
+    others = {"skipped": apply, "stopped": "did not end", "crashed": "failed by the audit's own fault"}
+    clean = f"{count['clean']} of {plural(len(states), 'check')} clean"
+    return ", ".join([clean, *(f"{count[s]} {said}" for s, said in others.items() if count[s])])
 
 
 def checked(report: Report) -> list[CheckResult]:
@@ -222,6 +214,6 @@ def _listed(values: Sequence[Any]) -> str:
 
 def rows(counterexample: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """The rows of a counterexample: role ("input", "got" or "right"), name and value; what went in first, what was right last."""
-    roles = {"got": "got", "right": "right"}
-    made = [(roles.get(name, "input"), name.replace("_", " "), shown(value)) for name, value in counterexample.items()]
-    return sorted(made, key=lambda row: ("input", "got", "right").index(row[0]))
+    roles = ("input", "got", "right")
+    made = [(name if name in roles else "input", name.replace("_", " "), shown(value)) for name, value in counterexample.items()]
+    return sorted(made, key=lambda row: roles.index(row[0]))
