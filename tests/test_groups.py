@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_diabetes
 
 import matchloss as ml
+import matchloss.linear.penalties.fit as penalised
 from matchloss.linear import LinearClassifier, LinearRegressor
+from matchloss.linear.objective import Objective
+from matchloss.linear.penalties.sample import Sample
 
 Array = NDArray[Any]
 GROUPS = {"body": ["age", "bp"], "bmi": "bmi", "lipids": ["s1", "s2", "s3"], "more": ["s4", "s5"]}
@@ -124,3 +127,34 @@ def test_groups_of_several_classes_are_refused_by_name() -> None:
     np.testing.assert_allclose(
         whole("", 0, LinearRegressor("logistic", l1=0.03, groups=GROUPS).fit(frame, (y <= 140) * 1.0))[1:3], two.coef_[0, :2], atol=1e-7
     )
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_sample_of_the_rows_spares_hessians_and_changes_nothing_else(fails: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where no step by the sample succeeds."""
+    r = np.random.default_rng(0)
+    n, hessians = 3000, []
+    frame = pl.DataFrame({"a": r.normal(size=n), "c": r.choice(list("uvw"), n), "d": r.choice(list("pqrs"), n)})
+    y = r.poisson(np.exp(0.8 * (frame["c"] == "v").to_numpy() + 0.5 * frame["a"].to_numpy())).astype(float)
+    measure = Objective.measure
+
+    def counted(f: Objective, theta: Array, log: Any, second: Any = "none") -> Any:
+        if second == "hessian" and f.rows.n == n:
+            hessians.append(theta)
+        return measure(f, theta, log, second)
+
+    def fit(l1: float) -> Any:
+        hessians.clear()
+        return LinearRegressor("poisson", l1=l1, groups={"a": "a", "c": "c", "d": "d"}, tol=1e-10).fit(frame, y)
+
+    monkeypatch.setattr(Objective, "measure", counted)
+    if fails:
+        monkeypatch.setattr(Sample, "corrected", lambda *given: None)
+    for l1 in (0.3, 0.02, 0.001):
+        monkeypatch.setattr(penalised, "SAMPLE_FROM", n + 1)
+        plain = fit(l1)
+        monkeypatch.setattr(penalised, "SAMPLE_FROM", n)
+        model = fit(l1)
+        assert model.kkt_residual_ <= 1e-10
+        assert fails or len(hessians) == 1
+        np.testing.assert_allclose(model.coef_, plain.coef_, atol=1e-8)

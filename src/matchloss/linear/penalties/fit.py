@@ -16,6 +16,7 @@ from matchloss.linear.objective import Log, Measure, Objective
 from matchloss.linear.penalties.asked import Asked, factors, grouped, limits, named, penalty_of
 from matchloss.linear.penalties.newton import prox_newton
 from matchloss.linear.penalties.penalty import Index, Penalty
+from matchloss.linear.penalties.sample import Sample, sampled_newton
 from matchloss.linear.penalties.working_sets import Wide, csc_of, working_sets
 from matchloss.linear.plan import Category, Design
 from matchloss.linear.rows import Floats, TableRows
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 GRAM_COLUMNS = 100  # with more columns of an array, working sets are cheaper than one Gram matrix of all
 GRAM_LIMIT = 1500  # and with more columns of whatever kind
+SAMPLE, SAMPLE_FROM = 17, 100_000  # a sample has every so many-th row, from so many rows on; no number of folds divides 17
 
 
 @dataclass(eq=False)
@@ -38,13 +40,17 @@ class Problem:
     members: tuple[Index, ...]  # of each group, places in theta
     wide: Wide | None  # where working sets do it
     hessian: Floats | None = None  # the last one: the next penalty starts with it
+    sample: Sample | None = None  # of many rows, where there are groups
 
     def solve(self, at: Measure, pen: Penalty, tol: float, log: Log) -> tuple[Measure, float, bool]:
         """The minimum, starting from a measured point; the residual there; and whether rounding prevents further steps."""
         with blas_on_one_thread():
             if self.wide is not None:
                 return working_sets(self.wide, pen, tol, log, at.theta)
-            at, self.hessian, left, stuck = prox_newton(self.f, at, pen, tol, log, self.hessian)
+            if self.sample is not None:
+                at, self.hessian, left, stuck = sampled_newton(self.f, at, pen, tol, log, self.hessian, self.sample)
+            else:
+                at, self.hessian, left, stuck = prox_newton(self.f, at, pen, tol, log, self.hessian)
             return replace(at, second=None), left, stuck
 
     def start(self, log: Log) -> Measure:
@@ -101,7 +107,9 @@ def problem(
         wide = Wide(f, csc_of(f.rows) if rows.rare else None)
     elif f.size > GRAM_LIMIT:
         raise ValueError(f"groups, bounds and factors without l1 take up to {GRAM_LIMIT} columns; there are {f.size}")
-    return Problem(f, unit, tuple(groups), tuple(index + int(intercept) for index in members), wide)
+    few = Sample(f.strided(SAMPLE)) if groups and f.rows.n >= SAMPLE_FROM else None
+    few = few if few is not None and few.f.total > 0 else None  # whose weights may all be 0
+    return Problem(f, unit, tuple(groups), tuple(index + int(intercept) for index in members), wide, sample=few)
 
 
 def _refuse(loss: Loss) -> None:

@@ -41,11 +41,11 @@ def _descend(hessian, slope, new, l1, low, high, moving, tol, most):
             whole = False
 
 
-def _descend_groups(hessian, slope, new, order, start, values, vectors, weight, r, made, tol, most):
+def _descend_groups(hessian, slope, new, order, start, values, vectors, apart, weight, r, made, tol, most):
     """The same by groups: group k is order[start[k]:start[k + 1]], with the eigenvalues and vectors of its block and its weight.
 
-    r and made have room for a group. The minimum over b of b' H b / 2 - r' b + w |b| is b = (H + w / t)^-1 r with t = |b|:
-    sum (r_i / (e_i t + w))^2 = 1 in the eigenvectors.
+    `apart`: 1 where the block is diagonal, as a category's is, and needs no vectors. r and made have room for a group. The minimum over b
+    of b' H b / 2 - r' b + w |b| is b = (H + w / t)^-1 r with t = |b|: sum (r_i / (e_i t + w))^2 = 1 in the eigenvectors.
     """
     p = len(new)
     for _ in range(most):
@@ -55,13 +55,13 @@ def _descend_groups(hessian, slope, new, order, start, values, vectors, weight, 
             size = b - a
             for i in range(size):
                 s = -slope[order[a + i]]
-                for j in range(size):
+                for j in range(i, i + 1) if apart[k] else range(size):
                     s += hessian[order[a + i], order[a + j]] * new[order[a + j]]
                 made[i] = s
             square = 0.0
             for i in range(size):
-                s = 0.0
-                for j in range(size):
+                s = made[i] if apart[k] else 0.0
+                for j in range(0 if apart[k] else size):
                     s += vectors[a + j, i] * made[j]
                 r[i] = s
                 square += s * s
@@ -92,7 +92,8 @@ def _descend_groups(hessian, slope, new, order, start, values, vectors, weight, 
                     e = values[a + i]
                     r[i] = r[i] * t / (e * t + w) if w > 0.0 else (r[i] / e if e > 0.0 else 0.0)
                 for i in range(size):
-                    for j in range(size):
+                    made[i] = r[i] if apart[k] else 0.0
+                    for j in range(0 if apart[k] else size):
                         made[i] += vectors[a + i, j] * r[j]
             for i in range(size):
                 j = order[a + i]
@@ -189,7 +190,10 @@ def _loop(name: str) -> Callable[..., object]:
     sparse = (array(types.int32), array(types.int32), line)  # indptr, indices, data
     table: dict[str, tuple[Callable[..., object], tuple[Any, ...]]] = {
         "descend": (_descend, (square, line, line, line, line, line, flags, number, types.int64)),
-        "descend_groups": (_descend_groups, (square, line, line, places, places, line, square, line, line, line, number, types.int64)),
+        "descend_groups": (
+            _descend_groups,
+            (square, line, line, places, places, line, square, flags, line, line, line, number, types.int64),
+        ),
         "dots": (_dots, (*sparse, places, types.int64, types.int64, line, line)),
         "scale": (_scale, (*sparse, places, line, places, line, line)),
         "add": (_add, (*sparse, places, line, line)),

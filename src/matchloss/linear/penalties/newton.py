@@ -58,13 +58,14 @@ def _by_groups(hessian: Floats, slope: Floats, new: Floats, pen: Penalty, tol: f
     parts = [*(index for index, _ in pen.groups), *(np.array([j]) for j in alone)]
     weight = np.concatenate([[w for _, w in pen.groups], pen.l1[alone]])
     order, start = np.concatenate(parts).astype(np.int64), np.cumsum([0, *map(len, parts)]).astype(np.int64)
-    values, vectors = np.empty(len(new)), np.zeros((len(new), max(map(len, parts))))
-    for index, a in zip(parts, start, strict=False):
-        block = hessian[np.ix_(index, index)]
-        diagonal = np.diagonal(block)  # all there is of a category, whose levels never meet
-        found, turned = (diagonal, np.eye(len(index))) if not (block - np.diag(diagonal)).any() else np.linalg.eigh(block)
-        values[a : a + len(index)], vectors[a : a + len(index), : len(index)] = np.maximum(found, 0.0), turned
-    loop("descend_groups")(hessian, slope, new, order, start, values, vectors, weight, *np.empty((2, len(new))), tol, 5000)
+    values, vectors, apart = np.empty(len(new)), np.zeros((len(new), max(map(len, parts)))), np.ones(len(parts), np.uint8)
+    for k, (index, a) in enumerate(zip(parts, start, strict=False)):
+        block, b = hessian[np.ix_(index, index)], a + len(index)
+        values[a:b] = diagonal = np.diagonal(block)  # all there is of a category, whose levels never meet
+        if (block - np.diag(diagonal)).any():
+            apart[k], (values[a:b], vectors[a:b, : len(index)]) = 0, np.linalg.eigh(block)
+    values = np.maximum(values, 0.0)
+    loop("descend_groups")(hessian, slope, new, order, start, values, vectors, apart, weight, *np.empty((2, len(new))), tol, 5000)
     return new
 
 
@@ -83,7 +84,7 @@ def prox_newton(
         goal = quadratic(hessian, at.gradient, at.theta, pen, SHARE * left)
         quick = left < 1e3 * tol and fresh
         second: Second = "none" if quick or not fresh else "hessian"
-        found = _searched(at, goal, pen, log, lambda theta: f.measure(theta, log, second))  # noqa: B023
+        found = searched(at, goal, pen, log, lambda theta: f.measure(theta, log, second))  # noqa: B023
         was = left
         if found is None:
             if fresh:
@@ -104,14 +105,20 @@ def prox_newton(
         elif left > tol and left > KEEP * was and not log.full:
             at = f.measure(at.theta, log, "hessian")
             hessian, fresh = at.second, True
-        else:  # BFGS's update: what the gradient alone says of the new hessian
-            hs, fresh = hessian @ s, False
-            if float(s @ y) > 1e-10 * float(s @ hs):
-                hessian = hessian + np.outer(y, y / float(s @ y)) - np.outer(hs, hs / float(s @ hs))
+        else:
+            hessian, fresh = bfgs(hessian, s, y), False
     return at, hessian if hessian is not None else np.eye(f.size), left, stuck
 
 
-def _searched(at: Measure, goal: Floats, pen: Penalty, log: Log, measure: Callable[[Floats], Measure]) -> Measure | None:
+def bfgs(hessian: Floats, s: Floats, y: Floats) -> Floats:
+    """BFGS's update: what the change y of the gradient along s alone says of the new hessian."""
+    hs = hessian @ s
+    if float(s @ y) > 1e-10 * float(s @ hs):
+        return hessian + np.outer(y, y / float(s @ y)) - np.outer(hs, hs / float(s @ hs))
+    return hessian
+
+
+def searched(at: Measure, goal: Floats, pen: Penalty, log: Log, measure: Callable[[Floats], Measure]) -> Measure | None:
     """The first point on the way to the goal that is low enough; None if there is none."""
     move, old = goal - at.theta, at.value + pen.value(at.theta)
     ahead, t = float(at.gradient @ move) + pen.value(goal) - pen.value(at.theta), 1.0
