@@ -99,12 +99,11 @@ def closing(reports: Sequence[Report], without_page: bool, fail_on: str) -> list
 
 
 def _about(report: Report) -> dict[str, str]:
-    kind = words.KINDS[report.convention.kind] if report.convention else ""
     if report.convention is None:
         return {"outcome": _cut(words.verdict(report), MOST)}
     return {
         "outcome": words.verdict(report),
-        "kind": kind,
+        "kind": words.KINDS[report.convention.kind],
         "call": _cut(words.called(report.convention), MOST),
         "what it is": f"{_cut(report.member)} of matchloss's catalogue" if report.member else "",
         "found": f"{words.found(report)}; {words.tally(report)}, in {report.seconds:.1f} seconds",
@@ -115,12 +114,10 @@ def _about(report: Report) -> dict[str, str]:
 def _finding(finding: Finding, named: bool, promise: str) -> list[RenderableType]:
     """What was found, and the input that shows it; the check is not named again for the next finding of its own."""
     head = Text.assemble(("  " + plain(finding.check), "bold"), (f" (promise: {promise})" if promise else "", "dim"))
-    message = _cut(words.message(finding), MOST)
-    said = [textwrap.fill(plain(s), WIDTH, initial_indent=UNDER, subsequent_indent=UNDER) for s in message.splitlines()]
-    if finding.touches:
-        touches = f"It also touches {', '.join(finding.touches)}."
-        said.append(textwrap.fill(plain(touches), WIDTH, initial_indent=UNDER, subsequent_indent=UNDER))
-    lines: list[RenderableType] = [*([head] if named else []), *map(Text, said)]
+    touches = [f"It also touches {', '.join(finding.touches)}."] if finding.touches else []
+    said = [plain(line) for line in (*_cut(words.message(finding), MOST).splitlines(), *touches)]
+    lines: list[RenderableType] = [head] if named else []
+    lines += [Text(textwrap.fill(line, WIDTH, initial_indent=UNDER, subsequent_indent=UNDER)) for line in said]
     pairs = {_cut(plain(name), LABEL): value for _, name, value in words.rows(finding.counterexample)}
     return [*lines, facts(pairs, margin=6)] if pairs else lines
 

@@ -8,6 +8,7 @@ import tracemalloc
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -309,15 +310,13 @@ def _read_only(a: NDArray[Any]) -> NDArray[Any]:
     return a
 
 
-MADE: dict[str, Framework] = {"numpy": Framework()}
 CLASSES: dict[str, type[Framework]] = {"torch": _Torch, "jax": _Jax}
 
 
+@cache
 def framework(name: str) -> Framework:
     """The framework, imported when it is first asked for."""
-    if name not in MADE:
-        MADE[name] = CLASSES[name]()
-    return MADE[name]
+    return {"numpy": Framework, **CLASSES}[name]()
 
 
 def literal(x: Any, module: str = "") -> str:

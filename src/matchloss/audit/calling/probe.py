@@ -197,35 +197,25 @@ def orders_of(callee: Callee) -> Sequence[str]:
 
 def _attempts(callee: Callee, known: dict[str, Any], names: Sequence[str]) -> Iterator[tuple[Convention, bool]]:
     """Conventions to try, the likeliest first; and whether those that are no loss of single numbers are to be tried as one of rows."""
+
+    def choice(part: str, choices: Sequence[Any]) -> Sequence[Any]:
+        return [known[part]] if part in known else choices
+
     extra = max(0, len(callee.parameters) - 2)
     others = [("positive",) * extra] if extra else [()]
     others += [("number",) * extra, *([("identity",), ("classes",)] if extra == 1 else [])] if extra else []
     base = {"reduction_argument": known.get("reduction_argument", "reduction" if "reduction" in callee.options else None)}
     kinds = [("multiclass", False), *((k, False) for k in KINDS if k != "multiclass"), ("binary", True), ("multiclass", True)]
-    fits = {True: known["layout"] != "N,1", False: known["layout"] in POINTWISE}  # of classes, of numbers
+    fits = {True: known["layout"] != "N,1", False: known["layout"] in ("rows", "N,1", "N,C,H,W")}  # of classes, of numbers
     kinds = [(k, late) for k, late in kinds if known.get("kind", k) == k and fits[k == "multiclass"]]
-    orders = [known["order"]] if "order" in known else orders_of(callee)
-    for name, order, other, (kind, late) in itertools.product(names, orders, [known["others"]] if "others" in known else others, kinds):
-        for input, sign in itertools.product(_choice(known, "input"), _choice(known, "sign")):
+    orders, inputs, signs = choice("order", orders_of(callee)), choice("input", CHOICES["input"]), choice("sign", CHOICES["sign"])
+    for name, order, other, (kind, late) in itertools.product(names, orders, choice("others", others), kinds):
+        targets = {"binary": ["labels", "signs"], "multiclass": ["labels", "distributions"]}.get(kind, ["numbers"])
+        for input, sign, target in itertools.product(inputs, signs, choice("target", targets)):
             odd = (kind == "regression" and input != "raw") or (kind != "multiclass" and input == "log_prediction")
-            if odd and "input" not in known:
-                continue
-            for target in _targets(kind, known):
+            if "input" in known or not odd:
                 parts = {"kind": kind, "framework": name, "order": order, "others": other, "input": input, "sign": sign, "target": target}
                 yield Convention(**{**known, **base, **parts}), late
-
-
-POINTWISE = ("rows", "N,1", "N,C,H,W")  # layouts of losses without classes
-
-
-def _choice(known: dict[str, Any], name: str) -> Sequence[Any]:
-    return [known[name]] if name in known else CHOICES[name]
-
-
-def _targets(kind: str, known: dict[str, Any]) -> list[str]:
-    if "target" in known:
-        return [known["target"]]
-    return {"binary": ["labels", "signs"], "multiclass": ["labels", "distributions"]}.get(kind, ["numbers"])
 
 
 def _variants(subject: Subject, late: bool) -> Iterator[Subject]:

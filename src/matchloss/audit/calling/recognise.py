@@ -84,8 +84,10 @@ def _is_multiclass(s: Subject, known: dict[str, Any]) -> bool:
     r = np.random.default_rng(7)
     z = r.normal(size=(8, CLASSES))
     labels = np.arange(8) % CLASSES
-    if not s.hard and "kind" not in known and (tried(_of_vectors, s) or _of_entries(s)):
-        return False
+    if not s.hard and "kind" not in known:
+        rows = np.array([[0.2, 0.4, 0.7], [-1.0, -0.5, -2.0]])
+        if tried(_of_vectors, s) or any(tried(_of_entries, s, x) for x in rows):
+            return False
     if s.convention.input == "raw":
         base, moved = s.value(z, labels), s.value(z + r.normal(size=(8, 1)), labels)
         better = s.value(z + 2.0 * np.eye(CLASSES)[labels], labels)
@@ -131,12 +133,8 @@ def _of_vectors(s: Subject) -> bool:
     return bool(np.isfinite(near).all() and np.isfinite(far).all() and (far > near[:, None]).all())
 
 
-def _of_entries(s: Subject) -> bool:
+def _of_entries(s: Subject, x: Any) -> bool:
     """Whether it is a sum over the entries of a row, each judged against its own target of 0 or 1: a loss of several yes-or-no labels."""
-    return any(tried(_is_sum_of_entries, s, np.array(x)) for x in ([0.2, 0.4, 0.7], [-1.0, -0.5, -2.0]))
-
-
-def _is_sum_of_entries(s: Subject, x: Any) -> bool:
     first, second = np.array([0.1, 0, 0]), np.array([0, 0.15, 0])
     rows = np.stack([x, x + first, x + second, x + first + second])
     for y in (np.zeros(3), np.array([1.0, 1.0, 0.0])):
@@ -168,17 +166,12 @@ def contradicted(s: Subject) -> str:
         if not np.allclose(v, fresh.value(x, y), rtol=CLOSE, atol=CLOSE):
             return ""
         if fresh.scalar:
-            return _takes_arrays(fresh, x, y)
+            refused = tried(replace(fresh, scalar=False).call, x, y) is None  # as a function of single numbers does
+            return "" if refused else "it takes arrays, and the value of a batch is not made of those of single rows"
         said = _of_rows(fresh, x, y, v) if fresh.per_row and fresh.anchor is None else _of_a_batch(fresh, x, y, v)
         return said or _of_places(fresh, x, y, v)
     except FAILS as error:
         return f"on fresh rows it {error}"
-
-
-def _takes_arrays(s: Subject, x: Any, y: Any) -> str:
-    """A function of single numbers refuses arrays; what takes them must be read as what it makes of them."""
-    taken = tried(replace(s, scalar=False).call, x, y) is not None
-    return "it takes arrays, and the value of a batch is not made of those of single rows" if taken else ""
 
 
 def _of_rows(s: Subject, x: Any, y: Any, v: Any) -> str:
