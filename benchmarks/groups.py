@@ -80,7 +80,7 @@ def run() -> list[Table]:
         return ad.grpnet(X=matrix, glm=glm, lmda_path=np.asarray(alphas), **how)
 
     def add(what: str, last: float, ours: Any, theirs: Any) -> None:
-        t = best_of({"ours": ours, "theirs": theirs}, 1)
+        t = best_of({"ours": ours, "theirs": theirs}, 3)
         found, state = ours(), theirs()
         off = residual(matrix, late, starts, last, float(state.intercepts[-1]), state.betas.toarray()[-1])
         left = found.gradient_norm if hasattr(found, "gradient_norm") else max(s.gradient_norm for s in found.solutions)
