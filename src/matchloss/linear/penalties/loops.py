@@ -187,7 +187,7 @@ def _loop(name: str) -> Callable[..., object]:
 
     line, square, places, number = array(types.float64), array(types.float64, 2), array(types.int64), types.float64
     flags = array(types.uint8)
-    sparse = (array(types.int32), array(types.int32), line)  # indptr, indices, data
+    sparse = (array(types.uint32), array(types.uint32), line)  # indptr, indices, data; unsigned indices need no sign test
     table: dict[str, tuple[Callable[..., object], tuple[Any, ...]]] = {
         "descend": (_descend, (square, line, line, line, line, line, flags, number, types.int64)),
         "descend_groups": (

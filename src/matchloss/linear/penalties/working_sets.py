@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from matchloss.engine import threads
 from matchloss.linear.objective import Log, Measure, Objective
@@ -63,6 +64,13 @@ class Wide:
         return self.f.size - self.head if self.sparse is None else len(self.sparse[0]) - 1
 
     @cached_property
+    def csc(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32], Floats]:
+        """The sparse columns as the loops take them, with unsigned indices."""
+        assert self.sparse is not None
+        indptr, indices, data = self.sparse
+        return indptr.view(np.uint32), indices.view(np.uint32), data
+
+    @cached_property
     def every(self) -> Index:
         """All columns."""
         return np.arange(self.count)
@@ -90,7 +98,7 @@ class Wide:
         if self.sparse is None:
             made[self.head :] = self.matrix.transposed(g)[self.f.rows.slots][columns]
         else:
-            dots, line, out = loop("dots"), self.sparse, made[self.head :]
+            dots, line, out = loop("dots"), self.csc, made[self.head :]
             threads.over_blocks(len(columns), AT_ONCE, lambda a, b: dots(*line, columns, a, b, g, out) or -1)
         return made
 
@@ -103,7 +111,7 @@ class Wide:
         if self.head:
             raw += theta[0]
         if self.sparse is not None:
-            loop("add")(*self.sparse, self.every, theta[self.head :], raw)
+            loop("add")(*self.csc, self.every, theta[self.head :], raw)
         return raw
 
     def some(self, columns: Index) -> Objective:
@@ -187,10 +195,10 @@ def _dense(wide: Wide, at: Point, _: Floats, columns: Index, pen: Penalty, tol: 
 def _sparse(wide: Wide, at: Point, slope: Floats, columns: Index, pen: Penalty, tol: float, log: Log) -> Point:
     """The same for sparse columns, whose slopes are given; for many columns only one Newton step towards it."""
     assert wide.sparse is not None
-    head, n, line, columns = wide.head, len(at.raw), wide.sparse, columns.astype(np.int64)
+    head, n, line, columns = wide.head, len(at.raw), wide.csc, columns.astype(np.int64)
     once = bool(pen.l1.any()) and len(columns) > MANY * wide.count
     curve, search, share = np.empty(len(slope)), loop("descend_sparse"), LOOSE if once else INNER
-    sizes = np.diff(line[0])[columns]
+    sizes = np.diff(line[0])[columns].astype(np.int64)
     start, scaled = np.cumsum(sizes, dtype=np.int64) - sizes, np.empty(int(sizes.sum()))
     left = float(pen.residual(at.theta, slope).max(initial=0.0))
     while left > tol and not log.full:
