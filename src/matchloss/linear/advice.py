@@ -130,7 +130,7 @@ def at_the_end(f: Objective) -> str:
 
 def diverge(f: Objective, direction: Floats, labels: Sequence[str]) -> str:
     """What is said of coefficients, which `labels` names, that grow for ever along a direction."""
-    which = _list([labels[j] for j in _growing(f, direction)])
+    which = _list([labels[int(j)] for j in _growing(f, direction)])
     return (
         "The coefficients diverge: classes are perfectly separated, or all rows of a level agree in the target. "
         f"Still growing: {which}. An l2 above 0 keeps them finite."
