@@ -12,6 +12,7 @@ import matchloss as ml
 from audit_findings import found
 from matchloss.audit.calling.probe import subject_of
 from matchloss.audit.checks._check import Skip
+from sweeps import sweep
 
 NAMES = ("minimum", "proper", "linear", "matching", "convex", "invariance")
 
@@ -65,7 +66,7 @@ def test_nothing_is_said_of_matching_losses(fn, kind, name) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("loss", [ml.get(row["name"]) for row in ml.losses()], ids=repr)
+@pytest.mark.parametrize("loss", sweep(ml.get(row["name"]) for row in ml.losses()), ids=repr)  # test_audit_sound has all by every check
 def test_the_catalogue_keeps_its_promises(loss, name) -> None:
     with contextlib.suppress(Skip):
         assert [f.message for f in found(loss, name, None) if f.severity != "note"] == []

@@ -157,6 +157,7 @@ def test_row_groups_of_parquet_files_are_read_by_workers(client: Any, tmp_path: 
     assert_same(mld.fit(LinearClassifier("logistic"), frames, "y", "w", client), in_memory(LinearClassifier("logistic"), frame))
 
 
+@pytest.mark.exhaustive
 def test_a_killed_worker_changes_no_bit(client: Any) -> None:
     frame, victims = table("label"), []
 

@@ -23,7 +23,7 @@ from sweeps import sweep
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-SLOW = ("large-vocabularies", "from-optax", "expected-minus-observed", "add-a-loss")  # left to make test-all
+SLOW = ("audit", "large-vocabularies", "from-optax", "expected-minus-observed", "add-a-loss")  # left to make test-all
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 FENCE = re.compile(r"^```(\w+)(?: title=\"(\w+\.py)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMANDS = [DOCS / "audit.md", DOCS / "compare.md", DOCS / "fit.md", DOCS / "score.md"]  # whose console blocks are run too

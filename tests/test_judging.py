@@ -15,6 +15,7 @@ from matchloss import scoring
 from matchloss.judging import judge
 from matchloss.report import write_score_page
 from pages import Visit, assert_all_or_nothing, assert_refers_to_nothing
+from sweeps import sweep
 
 N = 400
 
@@ -200,7 +201,7 @@ ARGUMENTS: dict[str, list[str]] = {
 }
 
 
-@pytest.mark.parametrize("name", ARGUMENTS)
+@pytest.mark.parametrize("name", sweep(ARGUMENTS, lambda name: name in ("number", "binary")))
 def test_the_page_and_the_pictures(capsys: Any, tmp_path: Path, file: Path, name: str, browser: Any) -> None:
     page, folder = tmp_path / "page.html", tmp_path / "pictures"
     more = ["--pictures", folder] if name == "interval" else []

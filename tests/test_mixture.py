@@ -108,7 +108,7 @@ def test_confident_rows_are_exact(kind: str, classes: int) -> None:
 
 @pytest.mark.parametrize("classes", [3, 40])
 @pytest.mark.parametrize("options", OPTIONS)
-@pytest.mark.parametrize("kind", sweep(EPS, lambda kind: kind in ("float64", "bfloat16")))
+@pytest.mark.parametrize("kind", sweep(EPS, lambda kind: kind == "float64"))
 def test_minus_infinity_masks(kind: str, options: Options, classes: int) -> None:
     z, _ = stored(kind, masked([[1.0, -np.inf, 2.0], [1.0, -np.inf, 2.0]], classes))
     short, _ = stored(kind, np.array([[1.0, 2.0], [1.0, 2.0]]))

@@ -62,6 +62,7 @@ def test_a_second_process_finds_the_loops(filled: Path, tmp_path: Path) -> None:
     assert {p: p.stat().st_mtime_ns for p in cache.rglob("*.nb?")} == before
 
 
+@pytest.mark.exhaustive
 def test_a_second_process_finds_row_loops_too(tmp_path: Path) -> None:
     call = "ml.CrossEntropy().gradient(np.zeros((500, 3)), np.zeros(500, int))"
     python(call, tmp_path)
@@ -74,7 +75,7 @@ def test_a_second_process_finds_row_loops_too(tmp_path: Path) -> None:
     ("content", "ending"),
     sweep(
         itertools.product([b"half", b"\x80\x04K\x01."], ["nbc", "nbi"]),
-        lambda *case: case in [(b"half", "nbc"), (b"\x80\x04K\x01.", "nbi")],
+        lambda *case: case == (b"half", "nbi"),
     ),
     ids=str,
 )
@@ -189,6 +190,7 @@ assert call() == expected
     python(QUIET + FORK + text)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_fork_while_another_thread_compiles(tmp_path: Path) -> None:
     text = """

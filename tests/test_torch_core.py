@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -38,8 +39,9 @@ def by_row(loss: Any, x: Any) -> Any:
     return x[:, None] if is_simplex(loss) else x
 
 
-@pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
-@pytest.mark.parametrize("case", [*DEFAULTS, MATCHED], ids=label)
+@pytest.mark.parametrize(
+    ("case", "weighted"), sweep(itertools.product([*DEFAULTS, MATCHED], [True, False]), lambda case, on: on), ids=label
+)
 def test_numbers_are_those_of_evaluate(case: Any, weighted: bool) -> None:
     z, y, w = tensors(case, 7)
     weight = w if weighted else None
