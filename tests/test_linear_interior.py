@@ -108,7 +108,10 @@ def test_with_a_ridge_as_low_as_the_dual_by_another_method(seed: int, shape: str
         other = minimize(negative, start, jac=True, method="L-BFGS-B", bounds=box, options={"maxiter": 3000, "ftol": 1e-15, "gtol": 1e-10})
         start = 0.9 * other.x + 0.1 * middle
     assert -other.fun <= found.objective + 1e-12 * problem.terms(found.theta)  # a dual value: a lower bound
-    assert found.objective <= -other.fun + 1e-3 * abs(found.objective) + 1e-9 * problem.terms(found.theta) + 1e-15  # as near as it gets
+    slope = negative(other.x)[1]  # it may stop far from its end (seed 14299): at most so far, as its function is convex and the box bounded
+    lacks = float(slope @ (other.x - np.where(slope > 0, problem.low, problem.high)))
+    near = max(lacks, 1e-3 * abs(found.objective))
+    assert found.objective <= -other.fun + near + 1e-9 * problem.terms(found.theta) + 1e-15
 
 
 @pytest.mark.parametrize("soft", [False, True])
