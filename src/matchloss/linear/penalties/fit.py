@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 GRAM_COLUMNS = 100  # with more columns of an array, working sets are cheaper than one Gram matrix of all
 GRAM_LIMIT = 1500  # and with more columns of whatever kind
-SAMPLE, SAMPLE_FROM = 17, 100_000  # a sample has every so many-th row, from so many rows on; no number of folds divides 17
+SAMPLE, SAMPLE_FROM = 17, 100_000  # a sample has every so many-th row, from so many rows on; prime, so that it keeps out of step with folds
 
 
 @dataclass(eq=False)
