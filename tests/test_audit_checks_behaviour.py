@@ -16,7 +16,8 @@ import torch.nn.functional as F
 
 import matchloss as ml
 from audit_checking import found, ran
-from matchloss.audit.checks import _forks
+from matchloss.audit.calling.probe import subject_of
+from matchloss.audit.checks import _clock, _forks, behaviour
 from sweeps import sweep
 
 N: dict[str, Any] = {"kind": "regression", "framework": "numpy", "order": "prediction, target"}
@@ -61,7 +62,7 @@ def by_shape() -> Callable[..., Any]:
 
 
 def by_place() -> Callable[..., Any]:
-    kept: dict[int, Any] = {}
+    kept: dict[Any, Any] = {}
 
     def loss(raw: Any, target: Any) -> Any:
         key = (raw.ctypes.data, target.ctypes.data)
@@ -120,11 +121,8 @@ def test_a_child_that_does_not_return(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "does not return" in error.message
 
 
-def ran_once(loss: Any) -> list[Any]:
-    from matchloss.audit.calling.probe import subject_of
-    from matchloss.audit.checks.behaviour import purity
-
-    return list(purity(subject_of(loss, **N)))
+def ran_once(loss: Any, check: Any = behaviour.purity) -> list[Any]:
+    return list(check(subject_of(loss, **N)))
 
 
 def test_what_remembers_shapes() -> None:
@@ -234,3 +232,36 @@ def test_a_loop_within_a_loop() -> None:
 @pytest.mark.parametrize("loss", [square, lambda raw, target: np.sort((raw - target) ** 2)[np.argsort(np.argsort((raw - target) ** 2))]])
 def test_what_is_linear(loss: Callable[..., Any]) -> None:
     assert not found("cost", loss, **N)
+
+
+GROWS = {  # seconds of a call of n rows on a quick machine
+    "a formula": (lambda n: 2e-5 + 2e-8 * n, False),
+    "a long formula": (lambda n: 1e-3 + 8e-7 * n, False),
+    "a loop over rows": (lambda n: 2e-6 * n, False),
+    "sorted rows": (lambda n: 1e-7 * n * np.log2(n), False),
+    "pairs": (lambda n: 1e-5 + 5e-10 * n**2, True),
+    "pairs in Python": (lambda n: 1e-7 * n**2, True),
+    "an array operation for each row": (lambda n: 1.2e-6 * n + 6e-10 * n**2, True),
+}
+
+
+@pytest.mark.parametrize("slower", [0.2, 1.0, 5.0])
+@pytest.mark.parametrize(("seconds", "grows"), GROWS.values(), ids=GROWS)
+def test_growth_is_the_same_on_a_slow_and_on_a_busy_machine(
+    monkeypatch: pytest.MonkeyPatch, seconds: Callable[[int], float], grows: bool, slower: float
+) -> None:
+    for seed in range(5):
+        rng, clock = np.random.default_rng(seed), [0.0]
+
+        def spend(least: float, rng: Any = rng, clock: list[float] = clock) -> float:
+            took = least * slower * (rng.uniform(1.5, 1.9) if rng.random() < 0.3 else rng.uniform(1.0, 1.1))
+            clock[0] += took
+            return took
+
+        def loss(raw: Any, target: Any, spend: Any = spend) -> Any:
+            spend(seconds(len(raw)))
+            return (raw - target) ** 2
+
+        monkeypatch.setattr(_clock, "now", lambda clock=clock: clock[0])
+        monkeypatch.setattr(_clock, "addition", lambda n, spend=spend: min(spend(4e-7 + 6e-10 * n) for _ in range(9)))
+        assert [("time for n rows" in f.message) for f in ran_once(loss, behaviour.cost)] == [True] * grows

@@ -90,9 +90,9 @@ def test_progress() -> None:
 # --- what breaks in one check ------------------------------------------------------------------------------------------------------
 
 BROKEN = {
-    "hang": (spin, "did not return within 0.5 s"),
-    "sleep": (lambda: time.sleep(600), "did not return within 0.5 s"),
-    "lock": (lambda: ctypes.PyDLL(None).sleep(600), "did not return within 0.5 s"),  # holds the interpreter's own lock
+    "hang": (spin, "did not return within 0.6 s"),
+    "sleep": (lambda: time.sleep(600), "did not return within 0.6 s"),
+    "lock": (lambda: ctypes.PyDLL(None).sleep(600), "did not return within 0.6 s"),  # holds the interpreter's own lock
     "exit": (lambda: os._exit(3), "ended the interpreter (exit code 3)"),
     "segfault": (lambda: ctypes.string_at(0), "ended the interpreter (SIGSEGV)"),
     "abort": (os.abort, "ended the interpreter (SIGABRT)"),
@@ -141,13 +141,13 @@ def test_the_processes_that_a_function_starts_end_with_it(tmp_path: Path) -> Non
         spin()
 
     report = audited(on_nan(forks))
-    assert report.findings[1].message == "did not return within 0.5 s"
+    assert report.findings[1].message == "did not return within 0.6 s"
     assert gone(int((tmp_path / "pid").read_text()))
 
 
 def hangs_first(subject: Subject) -> Iterator[Finding]:
     """Does not return."""
-    spin()
+    time.sleep(600)
     yield from ()
 
 
@@ -173,39 +173,34 @@ def test_a_worker_is_replaced_twice_at_most() -> None:
 
 
 def test_the_limit_of_all_checks() -> None:
-    start = time.monotonic()
-    report = audited(square, table=HANGS, limit=0.7)
-    assert time.monotonic() - start < 7
-    assert report.findings[1].message == "did not return within 0.35 s"
+    report = audited(square, table=HANGS, limit=1.2)
+    assert [f.message for f in report.findings[1:]] == ["did not return within 1.8 s"]
     assert "budget" in report.checks[-1].reason and report.checks[-1].status == "stopped"
 
 
 def slow_calls(subject: Subject) -> Iterator[Finding]:
     """Many calls that return."""
-    for _ in range(200):
+    for _ in range(1000):
         subject.value(*subject.ordinary(1))
     yield from ()
 
 
+def waits(raw: Any, target: Any) -> Any:
+    if len(raw) == 1:
+        time.sleep(0.01)
+    return (raw - target) ** 2
+
+
 @pytest.mark.usefixtures("brief")
 def test_slow_calls_that_return_are_no_error() -> None:
-    def slow(raw: Any, target: Any) -> Any:
-        time.sleep(0.01)
-        return (raw - target) ** 2
-
-    report = audited(slow, table=[Check(slow_calls), Check(after)], order="prediction, target")
+    report = audited(waits, table=[Check(slow_calls), Check(after)], order="prediction, target")
     assert not report.findings
-    assert [(o.status, o.reason) for o in report.checks] == [("stopped", "it takes more than 0.5 s"), ("clean", "")]
+    assert [(o.status, o.reason) for o in report.checks] == [("stopped", "it takes more than 0.2 s"), ("clean", "")]
 
 
 def test_an_audit_ends_however_little_of_the_time_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "CALLED", 0.5)
-
-    def waits(raw: Any, target: Any) -> Any:
-        time.sleep(0.01)
-        return (raw - target) ** 2
-
-    report = audited(waits, table=[Check(slow_calls), Check(after)], limit=2.0, order="prediction, target")
+    monkeypatch.setattr(run, "CALLED", 1.0)
+    report = audited(waits, table=[Check(slow_calls), Check(after)], limit=1.5, order="prediction, target")
     assert not report.findings and [o.status for o in report.checks] == ["stopped", "stopped"]
     assert "budget" in report.checks[0].reason and report.checks[0].seconds == 0
 
@@ -236,7 +231,7 @@ def test_a_defect_of_a_check_is_not_the_functions() -> None:
 # --- what cannot be called ---------------------------------------------------------------------------------------------------------
 
 NEVER = {
-    "hang": (lambda raw, target: spin(), "did not return within 1 s"),
+    "hang": (lambda raw, target: spin(), "did not return within 1.2 s"),
     "exit": (lambda raw, target: os._exit(0), "ended the interpreter (exit code 0)"),
     "segfault": (lambda raw, target: ctypes.string_at(0), "ended the interpreter (SIGSEGV)"),
     "sys.exit": (lambda raw, target: sys.exit("bye"), "SystemExit: bye"),

@@ -163,7 +163,7 @@ def script(text: str, directory: Path, **options: Any) -> subprocess.Popen[str]:
 
 
 def wait_for(path: Path) -> int:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while not (path.exists() and path.read_text()):
         assert time.monotonic() < end, f"no {path}"
         time.sleep(0.02)
@@ -182,7 +182,7 @@ def test_nothing_is_imported_that_nobody_named(tmp_path: Path) -> None:
     assert not {"torch", "jax", "losses_here"} & set(sys.modules)
     """
     process = script(text, tmp_path)
-    assert process.communicate(timeout=60) == ("", "") and process.returncode == 0
+    assert process.communicate(timeout=300) == ("", "") and process.returncode == 0
 
 
 HANGS_IN_A_SCRIPT = """
@@ -197,7 +197,7 @@ def test_interrupted_at_the_terminal(tmp_path: Path) -> None:
     process = script(HANGS_IN_A_SCRIPT, tmp_path, start_new_session=True)
     worker = wait_for(tmp_path / "pid")
     os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert err.count("Traceback") == 1 and err.rstrip().endswith("KeyboardInterrupt")
     assert gone(worker)
 
@@ -207,7 +207,7 @@ def test_a_killed_parent_leaves_no_worker(tmp_path: Path) -> None:
     process = script(HANGS_IN_A_SCRIPT, tmp_path)
     worker = wait_for(tmp_path / "pid")
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     assert gone(worker)
 
 
@@ -228,4 +228,4 @@ def test_a_forked_child_has_a_worker_of_its_own(tmp_path: Path) -> None:
         assert os.waitpid(child, 0)[1] == 0
     """
     process = script(text, tmp_path)
-    assert process.communicate(timeout=60) == ("", "") and process.returncode == 0
+    assert process.communicate(timeout=300) == ("", "") and process.returncode == 0

@@ -9,11 +9,14 @@ from typing import Any
 
 from matchloss.audit.calling.subject import silence
 
-LIMIT = 2.0  # seconds for the child, twice: a busy machine is no defect
+LIMIT = 2.0  # seconds for the child, twice, besides ten times what the call takes here: a busy machine is no defect
 
 
-def in_child(call: Callable[[], Any]) -> Any:
-    """What the call gives there; a text that says what happened where it gives nothing; None where processes cannot be forked."""
+def in_child(call: Callable[[], Any], seconds: float) -> Any:
+    """What the call gives there; a text that says what happened where it gives nothing; None where processes cannot be forked.
+
+    seconds: that the call takes here.
+    """
     if "fork" not in multiprocessing.get_all_start_methods() or multiprocessing.current_process().daemon:
         return None
     context = multiprocessing.get_context("fork")
@@ -24,7 +27,7 @@ def in_child(call: Callable[[], Any]) -> Any:
             child.start()
         theirs.close()
         try:
-            if ours.poll(LIMIT):
+            if ours.poll(LIMIT + 10 * seconds):
                 return ours.recv()
         except EOFError:
             return "ends the process"

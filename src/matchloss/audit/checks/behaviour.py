@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ import numpy as np
 
 from matchloss.audit.calling.subject import CLASSES, PAD, Subject, silence
 from matchloss.audit.checks._check import Skip
+from matchloss.audit.checks._clock import SLOW, Taken, taken
 from matchloss.audit.checks._forks import in_child
 from matchloss.audit.checks._same import differ, ordinary, tolerant
 from matchloss.audit.finding import Finding
@@ -25,11 +27,14 @@ def purity(subject: Subject) -> Iterator[Finding]:
     Otherwise a run cannot be repeated, and data loaders, threads and checkpoints change what is trained.
     """
     yield from _process(subject)  # first: a default dtype that one call has set is what the next one finds
+    told = False
     for trial in (_inputs, _repeated, _aliased, _reused, _methods, _threads, _forked):
-        if (finding := trial(subject)) is not None:
-            yield finding
-            if trial in (_inputs, _repeated):  # and whatever follows sees it too
-                break
+        if (told and trial is _threads) or (finding := trial(subject)) is None:  # threads meet in what was told, now and then
+            continue
+        yield finding
+        told = True
+        if trial in (_inputs, _repeated):  # and whatever follows sees it too
+            break
 
 
 def _impure(s: Subject, message: str, *code: str, severity: str = "error") -> Finding:
@@ -152,7 +157,8 @@ def _methods(s: Subject) -> Finding | None:
     return None
 
 
-TURNS = 12  # calls of each of two threads
+TURNS = 12  # calls of each of two threads while the other one calls
+PATIENCE = 2.0  # seconds for them; fewer calls show less, and never what is not there
 
 
 def _threads(s: Subject) -> Finding | None:
@@ -161,26 +167,26 @@ def _threads(s: Subject) -> Finding | None:
         return None
     data = [_arrays(s) for _ in range(2)]
     right = [_numbers(s, arrays) for arrays in data]
-    start, wrong = threading.Barrier(2, timeout=2.0), [False, False]
-    keywords = s.keywords("none")
+    done, wrong, keywords, end = [0, 0], [False, False], s.keywords("none"), time.monotonic() + PATIENCE
 
     def work(i: int) -> None:
         try:
-            start.wait()
             with np.errstate(all="ignore"), s.framework.context():
-                for _ in range(TURNS):
-                    wrong[i] |= _other(np.atleast_1d(s.framework.numbers(s.callee.call(*data[i], **keywords))), right[i])
-        except threading.BrokenBarrierError:
-            return
+                while min(done) < TURNS and not any(wrong) and time.monotonic() < end:  # until the other one has had its turns too
+                    wrong[i] = _other(np.atleast_1d(s.framework.numbers(s.callee.call(*data[i], **keywords))), right[i])
+                    done[i] += 1
         except BaseException:
             wrong[i] = True
 
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # threads change within a call, not between many
     with silence():
         threads = [threading.Thread(target=work, args=(i,), daemon=True) for i in range(2)]
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(2.0)
+            thread.join(max(0.0, end - time.monotonic()))
+    sys.setswitchinterval(usual)
     if not any(wrong):
         return None
     code = ["from concurrent.futures import ThreadPoolExecutor", "", "with ThreadPoolExecutor(2) as pool:"]
@@ -192,10 +198,10 @@ def _forked(s: Subject) -> Finding | None:
     """A child process, as data loaders fork them."""
     if s.framework.differentiable:  # JAX does not work there, PyTorch only where its threads have not started: that is no matter of a loss
         return None
-    arrays = _arrays(s, 64 * PAD)
+    arrays, start = _arrays(s, 64 * PAD), time.monotonic()
     right = _numbers(s, arrays)
     s.journal("")
-    got = in_child(lambda: _numbers(s, arrays))
+    got = in_child(lambda: _numbers(s, arrays), time.monotonic() - start)
     if got is None or (not isinstance(got, str) and not _other(got, right)):
         return None
     how = got if isinstance(got, str) else "gives another result"
@@ -227,9 +233,7 @@ def _process(s: Subject) -> Iterator[Finding]:
 
 SIZES = (32, 256, 2048, 16384)
 CLASS_SIZES = (8, 64, 512, 4096)
-GROWTH = 4.0  # times the time a row, from n to 8 n rows: n^2 would be 8, n log n at most 1.6; caches and new pages have cost 3
-BUDGET = 0.05  # seconds that the calls of one size may take; twelve times that, were one to grow as n^2
-SEEN = 1e-3  # seconds below which a call is too short to be judged
+GROWTH = 4.0  # times the memory a row, from n to 8 n rows: n^2 would be 8
 BYTES = 2.0**22  # below which memory is none to speak of
 
 
@@ -266,41 +270,33 @@ def _classes(s: Subject, k: int) -> tuple[Any, ...]:
 
 def _grows(s: Subject, make: Callable[[int], tuple[Any, ...]], sizes: tuple[int, ...], of: str) -> Iterator[Finding]:
     keywords = s.keywords()
-    last: tuple[Any, float, float | None] | None = None
+
+    def measured(arrays: tuple[Any, ...], most: int = 5) -> Taken:
+        return taken(lambda: s.run(arrays, keywords), max(int(np.prod(np.shape(a))) for a in arrays), most)
+
+    before: tuple[Any, Taken] | None = None
+    less = None
     for n in sizes[:3] if s.framework.pads else sizes:  # traced, not run: a few are enough
         arrays = make(n)
-        try:
-            seconds = 0.0 if s.framework.pads else _best(s, arrays, keywords)  # and what it compiles, or keeps, is there
-            space = s.framework.largest(lambda *a: s.run(a, keywords), arrays)
+        try:  # the first call is not timed: it may compile
+            space = s.framework.largest(lambda *a: s.run(a, keywords), arrays) if n != sizes[-1] else None
+            time = None if s.framework.pads else measured(arrays)
         except Exception:
             return  # an object for so many classes and no others; a function that cannot be traced
-        if last is not None:
-            small, before, less = last
-            if less and space and space > BYTES and space > GROWTH * 8 * less:
-                yield _slow(s, of, "memory", n)
-                return
-            if seconds > SEEN and seconds > GROWTH * 8 * before and _again(s, small, arrays, keywords):
+        if less and space and space > BYTES and space > GROWTH * 8 * less:
+            yield _slow(s, of, "memory", n)
+            return
+        less = space
+        if time is None:
+            continue
+        if before and time.grows(before[1]):
+            time = time.and_again(measured(arrays))
+            if time.grows(before[1].and_again(measured(before[0], 20))):
                 yield _slow(s, of, "time", n)
                 return
-        last = arrays, seconds, space
-        if 64 * seconds > 12 * BUDGET:
+        if time.additions > SLOW:
             return
-
-
-def _best(s: Subject, arrays: Any, keywords: Any, most: int = 5) -> float:
-    """Seconds of this thread in the fastest of a few calls: what other processes take is not among them, and only ever adds."""
-    best, spent = np.inf, 0.0
-    while most and spent <= BUDGET:
-        start = time.thread_time()
-        s.run(arrays, keywords)
-        taken = time.thread_time() - start
-        best, spent, most = min(best, taken), spent + taken, most - 1
-    return float(best)
-
-
-def _again(s: Subject, small: Any, large: Any, keywords: Any) -> bool:
-    """Whether it is so at a second and a third measurement, taken in turns."""
-    return all(_best(s, large, keywords) > GROWTH * 8 * _best(s, small, keywords, 20) for _ in range(2))
+        before = arrays, time
 
 
 def _slow(s: Subject, of: str, what: str, n: int) -> Finding:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from matchloss.audit.calling.frameworks import framework, literal
 from matchloss.audit.calling.subject import CLASSES, PAD, Raised, Subject
 from matchloss.audit.checks._check import Skip
+from matchloss.audit.checks._clock import SLOW, taken
 from matchloss.audit.checks._same import differ, of, ordinary, raising, tolerant
 from matchloss.audit.finding import Finding
 
@@ -268,16 +268,14 @@ def _sizes(s: Subject) -> Iterator[Finding]:
     role = "none" if s.per_row else s.convention.reduction
     if role != "none" and differ(s.total(x, y), of(role, v)):
         return  # its reduction is wrong at any size
-    seconds = 0.0
+    some = np.resize(x, (1025, *x.shape[1:])), np.resize(y, 1025)
     for n in (1, 1025, LARGE):
-        if n == LARGE and seconds * LARGE / 1025 > 0.5:
+        if n == LARGE and taken(lambda: s.call(*some, reduction="none"), 1025).additions > SLOW / 3:
             return  # what is so slow has no blocks
-        start = time.thread_time()
         rows = np.arange(n) % PAD
         got = np.atleast_1d(s.convention.sign * s.framework.numbers(s.call(x[rows], y[rows], reduction="none")))
         got = got.sum(axis=1) if s.elementwise and got.shape == (n, CLASSES) else got
         got = got.reshape(n) if role == "none" and got.size == n else got  # of any layout
-        seconds = time.thread_time() - start
         if s.elementwise and got.size != n:
             return  # its mean is that of entries
         right = v[rows] if role == "none" else np.atleast_1d(of(role, v[rows]))

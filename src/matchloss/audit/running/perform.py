@@ -32,7 +32,7 @@ from matchloss.names import resolve
 FRAMEWORKS = tuple(CLASSES)  # besides NumPy
 FAILURES = (Raised, Malformed, MemoryError)
 ALL = "there was no time left: a higher budget gives more"
-PROBE_LIMIT = 15.0  # seconds to find out how the function is called, where there are limits; a compiler may take most of them
+PROBE_LIMIT = 15.0  # seconds at least to find out how the function is called; a compiler may take most of them
 TICK = 0.2  # seconds between two signs of life
 PATIENCE = 3.0  # how many times slower than alone the process may run before that counts
 ROWS = 64  # that are tried one by one to find the one that fails
@@ -163,10 +163,11 @@ def perform(task: Task, tell: Callable[[Call], None], guarded: bool) -> Iterator
     yield Begun()
     before = [(f, f.state()) for f in map(framework, ("numpy", *loaded))]
     journal, structure, boosted, subject = Journal(tell), None, None, None
+    limit = max(PROBE_LIMIT, PATIENCE * task.check_limit)
     try:
         structure, boosted = _of_no_rows(task, target, loaded)
         if structure is None and boosted is None:
-            journal.within(math.inf if task.check_limit == math.inf else PROBE_LIMIT)
+            journal.within(limit)
             options = {name: value for name, value in task.options.items() if name not in ("metric", "host")}
             subject = subject_of(target, seed=task.seed, journal=journal, frameworks=loaded, **options)
     except NotOne as error:
@@ -181,7 +182,7 @@ def perform(task: Task, tell: Callable[[Call], None], guarded: bool) -> Iterator
         yield Unjudged(f"it {said(error)}")
         return
     except Slow:
-        yield Unjudged(f"it takes more than {PROBE_LIMIT:g} s to find out how it is called: --set says it, --budget gives more")
+        yield Unjudged(f"it takes more than {limit:g} s to find out how it is called: --set says it, --budget gives more")
         return
     except Exception as error:
         yield Unjudged(fault(error))

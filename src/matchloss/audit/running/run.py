@@ -28,8 +28,8 @@ from matchloss.names import nearest
 
 __all__ = ["assert_sound", "audit", "run_checks"]
 
-START_LIMIT = 60.0  # seconds in which a worker must have started and imported what is audited
-CHECK_SHARE = 0.5  # of the time for all, in which a check must return, and so must each of its calls
+START_LIMIT = 180.0  # seconds in which a worker must have started and imported what is audited
+CHECK_SHARE = 0.5  # of the time for all, in which a check must return; a call has PATIENCE times that, since what does not return is broken
 GRACE = 0.5  # seconds in which a worker may itself end what takes too long
 RESTARTS = 2  # workers after the first
 WHOLE = 3.0  # times the budget, in which all is over however busy the machine is, but for imports;
@@ -238,7 +238,7 @@ def isolated(task: Task, record: Record, time_limit: float, by_value: tuple[str,
     clock, restarts = _Clock(time_limit, time.monotonic() + CALLED * time_limit), 0
     while restarts <= RESTARTS:
         left = replace(task, names=record.left, check_limit=clock.check_limit, time_limit=clock.left)
-        order = Order(tuple(sys.path), os.getcwd(), processes.packed(left, by_value), START_LIMIT, 2 * clock.check_limit)
+        order = Order(tuple(sys.path), os.getcwd(), processes.packed(left, by_value), START_LIMIT, 2 * clock.call_limit)
         worker = processes.take((order.path, module, task.frameworks))
         try:
             failed = _Watch(worker, record, clock).follow(order)
@@ -268,6 +268,10 @@ class _Clock:
     @property
     def check_limit(self) -> float:
         return CHECK_SHARE * self.limit  # so that a function that hangs is found before all time is spent
+
+    @property
+    def call_limit(self) -> float:
+        return job.PATIENCE * self.check_limit
 
     @property
     def left(self) -> float:
@@ -322,10 +326,10 @@ class _Watch:
 
     @property
     def _call_limit(self) -> float:
-        return self.clock.check_limit * (1 if self.at else 2)  # the first calls may import or compile
+        return self.clock.call_limit * (1 if self.at else 2)  # the first calls may import or compile
 
     def _end(self) -> float:
-        """When the worker must have been heard of: each call has as much time as a check."""
+        """When the worker must have been heard of."""
         if self.at is None:
             return self.since + START_LIMIT
         end = min(self.sign + self._call_limit, self.clock.ends)
