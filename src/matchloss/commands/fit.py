@@ -72,8 +72,8 @@ def fit(
     structured = {"time": time, "event": event, "entry": entry, "strata": strata, "group": group}
     if loss is not None and is_trained(loss):
         beyond = {
-            "--l1": l1, "--l2": l2, "--formula": formula, "--offset": offset, "--memory": memory, "--dask": dask, "--report": report,
-            "--pictures": pictures, "--scratch": scratch, "--resume": resume, "--model": model != "linear", "--folds": table["folds"],
+            "--l1": l1, "--l2": l2, "--formula": formula, "--offset": offset, "--memory": memory, "--dask": dask,
+            "--scratch": scratch, "--resume": resume, "--model": model != "linear", "--folds": table["folds"],
             "--split": table["split"] != "auto", "--exposure": table["exposure"], "--rows": table["rows"],
             "--dates": table["dates"] != "drop", "--counts": table["counts"] is not None, "--missing": missing != "indicate",
         }  # fmt: skip
@@ -82,7 +82,7 @@ def fit(
             raise UsageError(f"{said} is not for --loss {loss}, a loss of structures")
         own = {name: table[name] for name in ("weight", "drop", "keep", "categorical", "encoding")}
         given: dict[str, Any] = {"target": target, "order": names_in(order), "ties": _ties(loss, param or []), **structured, **own}
-        return _structured(data, loss, given, summary, out)
+        return _structured(data, loss, given, summary, out, report, pictures)
     if formula is not None:
         from matchloss.tables.formula import target_of
 
@@ -151,7 +151,9 @@ def _ties(loss: str, param: list[str]) -> str:
     return found[-1].strip() if found else "efron"
 
 
-def _structured(data: str, loss: str, given: dict[str, Any], summary: bool, out: Path | None) -> None:
+def _structured(
+    data: str, loss: str, given: dict[str, Any], summary: bool, out: Path | None, report: Path | None, pictures: Path | None
+) -> None:
     from matchloss.fit.structured import fit_structured, structured_text
     from matchloss.tables.words import plural
     from matchloss.terminal import console, sentence
@@ -163,11 +165,22 @@ def _structured(data: str, loss: str, given: dict[str, Any], summary: bool, out:
     console().print()
     console().print(structured_text(fitted.model, data, coefficients=not summary))
     print()
-    console().print(sentence(f"{plural(fitted.rows, 'row')} of {data}."))
+    console().print(sentence(f"{plural(len(fitted.rows), 'row')} of {data}."))
     for note in fitted.notes:
         console().print(sentence(note))
     if summary:
-        print(f"\n{fitted.infer().summary()}")
+        print(f"\n{fitted.inference.summary()}")
     if out:
         fitted.model.save(out)
         print(f"\nThe model: {out.resolve()}")
+    if report:
+        from matchloss.report import write_structured_page
+
+        with progress() as tell:
+            tell(f"writing {report}")
+            write_structured_page(report, fitted)
+        print(f"The page: {report.resolve()}")
+    if pictures:
+        from matchloss.report.structured_page import structured_charts
+
+        write_pictures(pictures, structured_charts(fitted))

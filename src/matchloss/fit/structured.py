@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -11,7 +12,7 @@ from rich.console import Group
 from rich.text import Text
 
 from matchloss.errors import DomainError
-from matchloss.losses.structured import NAMES
+from matchloss.losses.structured import NAMES, StructuredLoss
 from matchloss.tables.errors import DataError
 from matchloss.tables.frames import open_data
 from matchloss.tables.recode import clean
@@ -34,12 +35,21 @@ def is_trained(loss: str | None) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class StructuredFit:
-    """A fitted estimator, and what was done to the table."""
+    """A fitted estimator, the rows that it was fitted to, and what was done to the table."""
 
     model: Structured
-    rows: int
+    loss: StructuredLoss
+    source: str
+    rows: pl.DataFrame
+    given: dict[str, Any]  # what `fit` took beside the rows
+    dropped: int  # rows with a missing value
     notes: tuple[str, ...]
-    infer: Callable[[], StructuredInference]  # its standard errors, on the rows that it was fitted to
+
+    @cached_property
+    def inference(self) -> StructuredInference:
+        """How sure the estimates are."""
+        model: Any = self.model
+        return model.inference(self.rows, **self.given)
 
 
 def fit_structured(
@@ -92,14 +102,15 @@ def fit_structured(
     if whole.is_empty():
         raise DataError(f"{read.name}: no row has a value in every column; --drop leaves columns out")
     levels = tuple(column for column in categorical if column in whole.columns)
-    estimator, rows, arguments, options = _trainer(name, whole, named, order, ties, levels)
+    estimator, rows, arguments = _trainer(name, whole, named, order, ties, levels)
     try:
-        made = estimator.fit(rows, **arguments, **options)
+        made = estimator.fit(rows, **arguments)
     except DomainError:
         raise
     except ValueError as error:  # no maximum, dependent columns, classes without rows: said of the columns, by name
         raise DataError(f"{read.name}: {error}") from error
-    return StructuredFit(made, len(whole), notes, lambda: made.inference(rows, **arguments, **options))
+    parameters = {"ties": ties} if name == "cox" else {}
+    return StructuredFit(made, NAMES[loss](**parameters), read.name, rows, arguments, len(frame) - len(whole), notes)
 
 
 def _entering(frame: pl.DataFrame, named: set[str], keep: set[str], categorical: set[str]) -> tuple[pl.DataFrame, list[str]]:
@@ -117,16 +128,16 @@ def _entering(frame: pl.DataFrame, named: set[str], keep: set[str], categorical:
 
 def _trainer(
     name: str, whole: pl.DataFrame, named: dict[str, str], order: Sequence[str], ties: str, categorical: tuple[str, ...]
-) -> tuple[Any, pl.DataFrame, dict[str, Any], dict[str, Any]]:
-    """The trainer of this loss, its rows, and the columns that its methods take by name."""
+) -> tuple[Any, pl.DataFrame, dict[str, Any]]:
+    """The trainer of this loss, its rows, and what its methods take beside them."""
     from matchloss.linear import ConditionalLogit, CoxRegression, OrderedRegressor
 
     target, weight = named.get("target"), named.get("weight")
     if name == "cox":
         optional = {key: named.get(key) for key in ("entry", "strata")} | {"sample_weight": weight}
-        return CoxRegression(ties, categorical), whole, {"time": named["time"], "event": named["event"]}, optional
+        return CoxRegression(ties, categorical), whole, {"time": named["time"], "event": named["event"]} | optional
     if name == "conditional_logit":
-        return ConditionalLogit(categorical), whole, {"y": target, "groups": named["group"]}, {}
+        return ConditionalLogit(categorical), whole, {"y": target, "groups": named["group"]}
     labels = whole[str(target)]
     if labels.dtype == pl.String and not order:
         found = labels.unique().sort().to_list()
@@ -136,7 +147,7 @@ def _trainer(
         classes = [float(label) for label in classes]
     weights = None if weight is None else whole[weight].to_numpy()
     rows = whole.drop([weight] if weight else [])
-    return OrderedRegressor(name.removeprefix("ordered_"), classes, categorical), rows, {"y": target}, {"sample_weight": weights}
+    return OrderedRegressor(name.removeprefix("ordered_"), classes, categorical), rows, {"y": target, "sample_weight": weights}
 
 
 def structured_text(model: Structured, source: str, coefficients: bool = True) -> Group:

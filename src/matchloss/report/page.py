@@ -34,10 +34,10 @@ def sources(losses: Iterable[Loss]) -> list[dict[str, str]]:
     ]
 
 
-def assemble(name: str, data: Any, charts: Mapping[str, alt.Chart] | None = None, **context: Any) -> str:
+def assemble(name: str, data: Any, charts: Mapping[str, alt.Chart] | None = None, like: str = "", **context: Any) -> str:
     """The page of the template `name`. It loads nothing: style, scripts, data and icon are inside, and its policy forbids the rest.
 
-    In the template {{ picture(name) }} is where a chart is drawn.
+    In the template {{ picture(name) }} is where a chart is drawn. `like`: another page, whose style and scripts this one takes.
     """
     pictures = charts or {}
     try:
@@ -51,8 +51,8 @@ def assemble(name: str, data: Any, charts: Mapping[str, alt.Chart] | None = None
     return environment.get_template(f"{name}.html.j2").render(
         version=matchloss.__version__,
         icon="data:image/svg+xml," + quote(ICON),
-        css=Markup(asset("page.css") + asset(f"{name}.css")),
-        scripts=Markup(asset("tables.js") + asset("chart.js") + asset(f"{name}.js")),
+        css=Markup(asset("page.css") + asset(f"{like or name}.css")),
+        scripts=Markup(asset("tables.js") + asset("chart.js") + asset(f"{like or name}.js")),
         data=Markup(script_json(data)),
         picture=lambda chart: Markup(place(chart, pictures[chart])),
         drawing=Markup(drawing(pictures) if pictures else ""),

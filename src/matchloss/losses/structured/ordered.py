@@ -23,7 +23,7 @@ class Ordered(StructuredLoss):
 
     link: ClassVar[str] = ""
     partition: ClassVar[str] = "labels 0 to K - 1"
-    expected: ClassVar[str] = "probabilities of each label (`predict`)"
+    expected: ClassVar[str] = "probabilities of each label"
     observed_is: ClassVar[str] = "the label"
     group: ClassVar[str] = "row"
     raw_names: ClassVar[tuple[str, ...]] = ("eta", "thresholds")

@@ -16,8 +16,10 @@ from matchloss.report.pictures.forecasts import (
 )
 from matchloss.report.pictures.models import Stand, convergence_chart, signals_chart, standings_chart, watched_chart
 from matchloss.report.pictures.render import embed, write
+from matchloss.report.pictures.structured import Curve, labels_chart, survival_chart
 
 __all__ = [
+    "Curve",
     "Stand",
     "coefficients_chart",
     "comparison_chart",
@@ -25,6 +27,7 @@ __all__ = [
     "decomposition_chart",
     "embed",
     "histogram_chart",
+    "labels_chart",
     "murphy_chart",
     "murphy_difference_chart",
     "path_chart",
@@ -33,6 +36,7 @@ __all__ = [
     "sharpness_chart",
     "signals_chart",
     "standings_chart",
+    "survival_chart",
     "watched_chart",
     "write",
 ]

@@ -35,7 +35,7 @@ def coefficients_chart(names: Sequence[str], coef: Floats, low: Floats, high: Fl
         base.mark_rule(strokeWidth=2.4).encode(alt.X(**axis("low", "coefficient", ends)), alt.X2("high:Q")),
         base.mark_point(filled=True, size=70, opacity=1).encode(alt.X("coef:Q")),
     ]
-    return finished(alt.layer(*layers), title, width=900, height=20 * max(len(shown), 2) + 10, description="Coefficients with intervals")
+    return finished(alt.layer(*layers), title, width=900, height=20 * len(shown) + 50, description="Coefficients with intervals")
 
 
 def path_chart(alphas: Floats, coef: Floats, names: Sequence[str], chosen: float | None = None, title: str = "") -> alt.Chart:

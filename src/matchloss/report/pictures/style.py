@@ -33,6 +33,7 @@ def _config(ink: str, soft: str, grid: str, line: str, paper: str | None, series
         "legend": {"labelColor": ink, "orient": "top", "title": None, "labelFontSize": 12, "labelLimit": 0, "symbolStrokeWidth": 3},
         "range": {"category": list(series)},
         "line": {"strokeWidth": 2.2, "strokeJoin": "round"},
+        "rule": {"color": ink},
         "style": {
             "curve": {"color": main, "strokeWidth": 2.4},
             "area": {"color": main, "opacity": 0.16},
