@@ -14,6 +14,7 @@ import matchloss as ml
 from command import matchloss
 from matchloss.tables.errors import DataError
 from matchloss.tables.many_files import ManyFiles
+from matchloss.tables.outside import Recipe
 
 N = 120_000  # more than 100,000, where memory too holds rows out by their key
 r = np.random.default_rng(6)
@@ -127,6 +128,18 @@ def test_equal_rows_are_held_out_by_their_place(tmp_path: Path) -> None:
         few.write_parquet(tmp_path / f"{k}.parquet")
     found = ml.compare(tmp_path, "y", losses="squared_error")
     assert "by their place, because many rows are equal" in found.how and abs(found.scored - 16_000) < 600
+
+
+def test_a_batch_names_the_row_whose_weight_or_exposure_cannot_be() -> None:
+    recipe = Recipe("y", False, ("a",), (), ("a",), {}, weight="w", exposure="e")
+    batch = pl.DataFrame({"a": [1.0, 2.0, 3.0], "y": [None, 4.0, 6.0], "e": [0.0, 2.0, 3.0], "w": [-1.0, 1.0, 0.5]})
+    assert recipe.rows(batch, "b.csv").rows() == [(2.0, 2.0, 2.0), (3.0, 2.0, 1.5)]  # a row without a target is not looked at
+    for column, says in (("w", "the weight w is -1 in row 13; a weight is finite"), ("e", "the exposure e is missing in row 13")):
+        bad = batch.with_columns(pl.Series(column, [1.0, 1.0, -1.0 if column == "w" else None]))
+        with pytest.raises(DataError, match=f"b.csv: {says}"):
+            recipe.rows(bad, "b.csv", 10)
+    nothing = batch.select(pl.all().cast(pl.String))[:0]
+    assert recipe.rows(nothing, "b.csv").height == 0
 
 
 def test_the_command_reads_folders_and_clusters(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from matchloss.linear.model import Reading
 from matchloss.linear.sources.learn import Place
-from matchloss.tables.errors import DataError
 from matchloss.tables.keys import Keys, Tally, as_target, held_out, placed, row_keys
 from matchloss.tables.many_files import as_frame
 from matchloss.tables.outside import WEIGHT
@@ -19,7 +18,8 @@ from matchloss.tables.prepare import Prepared
 from matchloss.tables.read import pl
 from matchloss.tables.recode import as_learned
 from matchloss.tables.splits import FOLDS
-from matchloss.tables.weights import exposures_of, weights_of
+from matchloss.tables.target import unknown
+from matchloss.tables.weights import weighed
 
 
 @dataclass(frozen=True)
@@ -65,35 +65,20 @@ class Parting:
 
         split = self.split
         frame = as_learned(as_frame(batch), place.name, self.numbers, self.readings, None, place.start)
-        gone = frame[split.target].is_null()
-        if frame[split.target].dtype.is_float():
-            gone |= frame[split.target].is_nan().fill_null(False)
-        weight = self.weight
+        known, weight = ~unknown(frame[split.target]).to_numpy(), self.weight
         if self.exposure is not None:
-            frame, weight = _per(frame, split.target, self.exposure, weight, gone, place), WEIGHT
+            there, made = np.flatnonzero(known), np.full((2, frame.height), np.nan)
+            made[:, there] = weighed(frame[there], split.target, self.exposure, weight, place.start + there, place.name)
+            frame, weight = frame.with_columns(pl.Series(split.target, made[0]), pl.Series(WEIGHT, made[1])), WEIGHT
         columns = [*split.columns, split.target, *(name for name in (weight, self.offset) if name is not None)]
         held = split.held(frame, place)
         kept = frame if self.readings or self.exposure else batch  # whose dictionaries stay as they are
         for part, chosen in enumerate((~held, held)):
-            at = np.flatnonzero(chosen & ~gone.to_numpy())
+            at = np.flatnonzero(chosen & known)
             if len(at):
                 some = kept.select(columns)
                 here = pa.Array.from_buffers(pa.int64(), len(at), [None, pa.py_buffer(at)])  # pa.array would import pandas
                 yield some[at].to_arrow() if isinstance(some, pl.DataFrame) else some.take(here), replace(place, rows=at, part=part)
-
-
-def _per(frame: pl.DataFrame, target: str, exposure: str, weight: str | None, gone: pl.Series, place: Place) -> pl.DataFrame:
-    """The frame with the target as a rate, and its rows weighted by their exposures in a column WEIGHT; rows without a target by 1."""
-    there = np.flatnonzero(~gone.to_numpy())
-    amount, times = np.ones(frame.height), np.ones(frame.height)
-    try:
-        amount[there] = exposures_of(frame[exposure].filter(~gone), place.start + there)
-        if weight is not None:
-            times[there] = weights_of(frame[weight].filter(~gone), place.start + there, whole=False)
-    except DataError as error:
-        raise DataError(f"{place.name}: {error}") from error
-    rate = frame[target].cast(pl.Float64) / pl.Series(amount)
-    return frame.with_columns(rate.alias(target), pl.Series(WEIGHT, amount * times))
 
 
 Batches = Callable[[int], Iterator[tuple[Any, Place]]]

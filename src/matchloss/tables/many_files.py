@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from matchloss.linear.from_files import bytes_of
+from matchloss.linear.file_options import bytes_of
 from matchloss.linear.sources.files import Table, kind_of_file, places_of, table_of
 from matchloss.linear.sources.learn import Spec
 from matchloss.linear.sources.scratch import in_words
@@ -16,6 +16,7 @@ from matchloss.tables.errors import DataError
 from matchloss.tables.keys import drawn, placed
 from matchloss.tables.outside import Drawn
 from matchloss.tables.read import Read, pl, read_table
+from matchloss.tables.target import unknown
 from matchloss.tables.words import plural
 from matchloss.urls import Location, matching, stamp
 
@@ -71,7 +72,7 @@ class ManyFiles:
             raise DataError(f"--rows {rows} take about {in_words(takes)} of memory, more than --memory, {in_words(self.memory)}")
         kept, read = Drawn(max(rows, 2)), 0
         for frame, start, name in _frames(table):
-            gone = frame[target].is_null() | (frame[target].is_nan().fill_null(False) if frame[target].dtype.is_float() else False)
+            gone = unknown(frame[target])
             order = drawn(placed(np.zeros(frame.height, np.uint64), start, name), seed)
             kept.add(frame.filter(~gone), order[~gone.to_numpy()])
             read += frame.height

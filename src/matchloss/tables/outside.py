@@ -22,9 +22,9 @@ from matchloss.tables.read import Read, pl
 from matchloss.tables.recode import as_learned
 from matchloss.tables.roles import has_one_value, missing
 from matchloss.tables.splits import FOLDS, Split, asked_split
-from matchloss.tables.target import Target, needed
+from matchloss.tables.target import Target, needed, unknown
 from matchloss.tables.times import sources_of
-from matchloss.tables.weights import exposures_of, weights_of
+from matchloss.tables.weights import weighed
 from matchloss.tables.words import plural
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Recipe:
         coded = [c for c in (*self.numbers, *self.readings) if c in batch.columns and isinstance(batch[c].dtype, pl.Categorical | pl.Enum)]
         batch = batch.with_columns(pl.col(coded).cast(pl.String)) if coded else batch  # Parquet's dictionaries, of numbers written as text
         y = batch[self.target]
-        gone = y.is_null() | y.is_nan().fill_null(False) if y.dtype.is_float() else y.is_null()
+        gone = unknown(y)
         stood = np.flatnonzero(~gone.to_numpy())
         known = as_learned(batch.filter(~gone) if gone.any() else batch, source, self.numbers, self.readings, self.comma, before)
         y = known[self.target]
@@ -101,11 +101,8 @@ class Recipe:
             if y.is_infinite().any():
                 at = before + stood[int(y.is_infinite().arg_max() or 0)]
                 raise DataError(f"{source}: the target {self.target} is infinite in row {at + 1}; it must be finite")
-        weight = None if self.weight is None else weights_of(known[self.weight], before + stood, whole=False)
-        if self.exposure is not None and len(stood):
-            exposure = exposures_of(known[self.exposure], before + stood)
-            y, weight = y / pl.Series(exposure), exposure if weight is None else weight * exposure
-        made = made.with_columns(y.alias(self.target))
+        y, weight = weighed(known.with_columns(y), self.target, self.exposure, self.weight, before + stood, source)
+        made = made.with_columns(y)
         if self.weighted:
             made = made.with_columns(pl.Series(WEIGHT, weight, pl.Float64))
         if self.missing == "drop":

@@ -42,11 +42,15 @@ def needed(losses: Sequence[Loss]) -> As | None:
     return "label" if all(labels) else None if any(labels) else "number"
 
 
+def unknown(target: pl.Series) -> pl.Series:
+    """Where a target is not known: null or NaN. An infinite one is no gap but an error, which others tell."""
+    gone = target.is_null()
+    return gone | target.is_nan().fill_null(False) if target.dtype.is_float() else gone
+
+
 def drop_missing(table: pl.DataFrame, target: str) -> tuple[pl.DataFrame, NDArray[np.intp]]:
     """The rows that have a target, neither null nor NaN, and where they stood in `table`."""
-    missing = table[target].is_null()
-    if table[target].dtype.is_float():
-        missing |= table[target].is_nan().fill_null(False)
+    missing = unknown(table[target])
     kept = table.filter(~missing)
     if kept.height < 2:
         have = "no row has" if kept.height == 0 else "1 row has"

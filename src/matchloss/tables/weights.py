@@ -49,7 +49,7 @@ def offsets_of(column: pl.Series, rows: Index) -> Floats:
 
 
 def _amounts(column: pl.Series, what: str) -> Floats:
-    if not column.dtype.is_numeric():
+    if len(column) and not column.dtype.is_numeric():
         raise DataError(f"the {what} {column.name} holds {column.dtype}: {what}s are numbers")
     return column.cast(pl.Float64).fill_null(np.nan).to_numpy()
 
@@ -67,4 +67,26 @@ def as_rate(target: Target, exposure: Floats, weight: Floats | None) -> tuple[Ta
     values = np.asarray(target.values, np.float64)
     if values.min() < 0:
         raise DataError(f"--exposure is for counts; {target.name} goes down to {values.min():g}")
-    return replace(target, kind="count", values=values / exposure), exposure if weight is None else weight * exposure
+    rate, heavy = _as_rate(values, exposure, weight)
+    return replace(target, kind="count", values=rate), heavy
+
+
+def weighed(
+    batch: pl.DataFrame, target: str, exposure: str | None, weight: str | None, rows: Index, source: str
+) -> tuple[pl.Series, Floats | None]:
+    """The target of a batch, as a rate if there are exposures, and its weights.
+
+    `rows` says where the batch's rows, all of which have a target, stood in `source`. DataError for the first that cannot be.
+    """
+    try:
+        heavy = None if weight is None else weights_of(batch[weight], rows, whole=False)
+        if exposure is None:
+            return batch[target], heavy
+        rate, heavy = _as_rate(batch[target].cast(pl.Float64).to_numpy(), exposures_of(batch[exposure], rows), heavy)
+        return pl.Series(target, rate), heavy
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from error
+
+
+def _as_rate(values: Floats, exposure: Floats, weight: Floats | None) -> tuple[Floats, Floats]:
+    return values / exposure, exposure if weight is None else weight * exposure
