@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 SRC = ROOT / "src"
 # From the ground up. A room imports rooms before it in this list, and itself. "matchloss" is the package's own __init__.
 ROOMS = (
-    "errors", "files", "urls", "names", "engine", "losses", "torch", "jax", "hosts", "matchloss", "scoring", "linear",
+    "errors", "files", "urls", "names", "signatures", "engine", "losses", "torch", "jax", "hosts", "matchloss", "scoring", "linear",
     "boosting", "sklearn", "xgboost", "lightgbm", "catboost",
     "tables", "dask", "terminal", "models", "comparison", "fit", "judging", "audit", "report", "commands", "cli", "__main__",
 )  # fmt: skip

@@ -19,7 +19,7 @@ from pyarrow import csv, feather
 from fit_tables import ROWS, SMALL, TABLE, features, written
 from matchloss.linear import LinearClassifier, LinearRegressor, fit_files, load
 from matchloss.linear.columns import ColumnError
-from matchloss.linear.from_files import bytes_of
+from matchloss.linear.file_options import bytes_of
 from matchloss.linear.objective import NotInMemory
 from matchloss.linear.plan import learn_rows
 from matchloss.linear.solve import solve

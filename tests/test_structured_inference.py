@@ -212,6 +212,6 @@ def test_a_dense_block_is_said_before_it_is_made(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(structured_columns, "SAID", 640)
     with pytest.warns(UserWarning, match="40 rows of 2 coefficients make a dense block of 0.0 GB, and 6 of its size are held at once"):
         CoxRegression().fit(x, time, event)
-    monkeypatch.setattr("matchloss.linear.from_files.free_memory", lambda: 3_000)
+    monkeypatch.setattr("matchloss.linear.file_options.free_memory", lambda: 3_000)
     with pytest.raises(ValueError, match=r"0\.0 GB of memory are free: drop columns of many levels, join rare levels, or fit to a sample"):
         CoxRegression().fit(x, time, event)

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from matchloss.boosting.curvature import Given
 from matchloss.boosting.frames import refuse_columns
-from matchloss.boosting.keywords import with_keywords_of
 from matchloss.boosting.losses import (
     as_numbers,
     as_text,
@@ -31,6 +30,7 @@ from matchloss.boosting.losses import (
 from matchloss.catboost._plan import Plan, plan
 from matchloss.losses import Loss, SimplexLoss
 from matchloss.losses._labels import places
+from matchloss.signatures import with_keywords_of
 
 Array = NDArray[Any]
 RAW = "RawFormulaVal"

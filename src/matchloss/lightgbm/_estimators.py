@@ -13,7 +13,7 @@ from sklearn.utils.metaestimators import available_if
 
 from matchloss.boosting.curvature import Given
 from matchloss.boosting.frames import refuse_columns
-from matchloss.boosting.keywords import before_fit, one_label_a_row, with_keywords_of
+from matchloss.boosting.keywords import before_fit, one_label_a_row
 from matchloss.boosting.losses import (
     as_numbers,
     check_watched,
@@ -27,6 +27,7 @@ from matchloss.boosting.losses import (
 from matchloss.lightgbm._plan import Plan, own_metrics, plan, refuse_words
 from matchloss.losses import Loss, SimplexLoss
 from matchloss.losses._labels import places
+from matchloss.signatures import with_keywords_of
 
 Array = NDArray[Any]
 OWN = ("loss", "curvature")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +18,9 @@ from matchloss.linear.inputs import column_labels, numbers, refuse_infinite, ref
 from matchloss.linear.methods import descends
 from matchloss.linear.model import write_model
 from matchloss.linear.objective import NotFinite
-from matchloss.linear.plan import Design, Missing, Number, learn_rows
+from matchloss.linear.plan import Design, Number, learn_rows
 from matchloss.linear.rows import Floats, TableRows, of_array, of_matrix
 from matchloss.linear.solve import Options, Solution, raw_of, solve
-from matchloss.linear.sources.learn import Spec
 from matchloss.linear.sparse import is_sparse
 from matchloss.linear.summary import Summary
 from matchloss.losses import Loss
@@ -36,7 +34,10 @@ except ImportError as error:
     raise ImportError('the estimators need scikit-learn: pip install "matchloss[linear]"') from error
 
 if TYPE_CHECKING:
+    from matchloss.linear.file_options import FileOptions
     from matchloss.linear.formula import Terms
+    from matchloss.linear.inference.inference import Inference, Kind
+    from matchloss.linear.inference.information import Weights
 
 TABLE = "an array of numbers (n, p), or a data frame (pandas, polars, pyarrow, ...)"
 SPARSE = ("csr", "csc")  # formats that are taken as they are
@@ -139,6 +140,10 @@ class Linear(BaseEstimator):
         """Sets the coefficients."""
         raise NotImplementedError
 
+    def _target(self, y: Any) -> NDArray[Any]:
+        """y as the fitted loss takes it."""
+        raise NotImplementedError
+
     def _loss(self) -> Loss:
         return self.loss if isinstance(self.loss, Loss) else ml.get(self.loss)
 
@@ -196,29 +201,17 @@ class Linear(BaseEstimator):
         self.method_ = found.method
         self._diverging = found.diverging
 
-    def fit_files(
-        self,
-        data: Any,
-        target: str,
-        *,
-        sample_weight: str | None = None,
-        categorical: Collection[str] = (),
-        drop: Collection[str] = (),
-        missing: Missing = "error",
-        offset: str | None = None,
-        memory: int | str | None = None,
-        scratch: str | Path | None = None,
-        checkpoint: str | Path | None = None,
-        resume: bool = False,
-        progress: Callable[[str], None] | None = None,
-    ) -> Self:
+    def fit_files(self, data: Any, target: str, **options: Unpack[FileOptions]) -> Self:
         """Fits the model to tables in files, which may be larger than memory; the coefficients are to the bit those of `fit`.
 
         `data`: a path, a folder, a pattern or a list of paths (Parquet, Arrow, CSV, CSV in gzip), or batches of frames of any library, as
-        an iterator or as a function that returns one. `target` and `sample_weight` name columns; all others enter but those in `drop`.
-        Columns named in `categorical`, text, booleans and categories become levels. `missing`: "error", or "indicate", which puts the
-        mean where a number is missing, with an indicator, and makes a level of a missing category. `offset` names a column that is added
-        to the raw predictions, such as the logarithm of an exposure; predictions of a frame, and of a saved model, read it there.
+        an iterator or as a function that returns one. `target` names a column. The keywords in
+        `options`, none of which is needed, are these.
+
+        `sample_weight` names a column of weights; the columns in `drop` are left out, and all others enter. Columns named in `categorical`,
+        text, booleans and categories become levels. `missing`: "error", or "indicate", which puts the mean where a number is missing, with
+        an indicator, and makes a level of a missing category. `offset` names a column that is added to the raw predictions, such as the
+        logarithm of an exposure; predictions of a frame, and of a saved model, read it there.
 
         The files are read once. `memory`, such as "2GB", is how much the rows may take, by default half of what is free; what is larger
         goes to a file in the folder `scratch`, by default that for temporary files, in 10 to 40 bytes a row, and every pass reads it.
@@ -239,13 +232,12 @@ class Linear(BaseEstimator):
         >>> dict(zip(model.coef_names_, model.coef_.round(6)))
         {'km': np.float64(2.0), 'by = car': np.float64(-1.0)}
         """
-        from matchloss.linear.from_files import Reading, fit_files
+        from matchloss.linear.file_options import asked
+        from matchloss.linear.from_files import fit_files
 
         if not self._plain():
             raise ValueError("fit_files takes a ridge or no penalty; l1, penalty_factor and bounds need the rows in memory: fit")
-        asked = Spec(target, isinstance(self, ClassifierMixin), sample_weight, tuple(categorical), tuple(drop), missing, offset=offset)
-        how = Reading(memory, scratch, checkpoint, resume, progress or (lambda text: None))
-        fit_files(self, data, asked, how)
+        fit_files(self, data, *asked(target, isinstance(self, ClassifierMixin), options))
         return self
 
     @classmethod
@@ -272,6 +264,36 @@ class Linear(BaseEstimator):
         made.fit(X, y, sample_weight, offset)
         made.formula_ = terms
         return made
+
+    def inference(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        offset: Any = None,
+        weights: Weights = "repeat",
+        *,
+        covariance: Kind | None = None,
+        groups: Any = None,
+    ) -> Inference:
+        """How sure the coefficients are, on the rows, weights and offset that the model was fitted to: an estimator keeps no rows.
+
+        `weights`: "repeat" (a weight of 3 is a row that is there three times) or "trials" (a row is the mean of so many: of trials, of
+        policies). `covariance`: "fisher" (the default of a loss that is a likelihood), "observed", "HC0", "HC1" (the default of others),
+        "cluster" with `groups`, a label a row, or "bayes". Raises DomainError for a loss with kinks, and after l1 > 0.
+        See matchloss.linear.inference.inference.Inference for what it knows.
+
+        >>> import numpy as np
+        >>> from matchloss.linear import LinearRegressor
+        >>> x, y = np.arange(6.0)[:, None], np.array([1.0, 0.9, 3.2, 2.8, 5.1, 5.2])
+        >>> found = LinearRegressor().fit(x, y).inference(x, y)
+        >>> found.bse.round(4), found.pvalues.round(4)
+        (array([0.5101, 0.1685]), array([0.2642, 0.0049]))
+        """
+        from matchloss.linear.inference.build import infer
+
+        self._check_fitted()
+        return infer(self, X, self._target(y), sample_weight, offset, weights, covariance, groups)
 
     def _found(self, loss: Loss, rows: TableRows, target: NDArray[Any], weight: Any, offset: Any, outputs: int | None) -> Solution:
         """The solution, by the solvers of linear.solve if the penalty is a ridge or none."""

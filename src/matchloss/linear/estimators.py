@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from matchloss.linear.rows import Floats
 from matchloss.linear.solve import Solution
 from matchloss.losses import Interval, Loss
 from matchloss.losses._labels import for_classes, places
+from matchloss.signatures import with_loss
 
 try:
     from sklearn.base import ClassifierMixin, RegressorMixin
@@ -22,10 +23,6 @@ try:
     from sklearn.utils.metaestimators import available_if
 except ImportError as error:
     raise ImportError('the estimators need scikit-learn: pip install "matchloss[linear]"') from error
-
-if TYPE_CHECKING:
-    from matchloss.linear.inference.inference import Inference, Kind
-    from matchloss.linear.inference.information import Weights
 
 FAR_FROM_THE_MEAN = ("quantile", "expectile", "mode", "none")  # functionals that R^2, which scores means, does not suit
 
@@ -115,35 +112,8 @@ class LinearRegressor(RegressorMixin, Linear):
         """R^2, the share of the target's variance that the predictions explain: scikit-learn's r2_score."""
         return float(r2_score(y, self.predict(X, offset), sample_weight=sample_weight))
 
-    def inference(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        offset: Any = None,
-        weights: Weights = "repeat",
-        *,
-        covariance: Kind | None = None,
-        groups: Any = None,
-    ) -> Inference:
-        """How sure the coefficients are, on the rows, weights and offset that the model was fitted to: an estimator keeps no rows.
-
-        `weights`: "repeat" (a weight of 3 is a row that is there three times) or "trials" (a row is the mean of so many: of trials, of
-        policies). `covariance`: "fisher" (the default of a loss that is a likelihood), "observed", "HC0", "HC1" (the default of others),
-        "cluster" with `groups`, a label a row, or "bayes". Raises DomainError for a loss with kinks, and after l1 > 0.
-        See matchloss.linear.inference.inference.Inference for what it knows.
-
-        >>> import numpy as np
-        >>> from matchloss.linear import LinearRegressor
-        >>> x, y = np.arange(6.0)[:, None], np.array([1.0, 0.9, 3.2, 2.8, 5.1, 5.2])
-        >>> found = LinearRegressor().fit(x, y).inference(x, y)
-        >>> found.bse.round(4), found.pvalues.round(4)
-        (array([0.5101, 0.1685]), array([0.2642, 0.0049]))
-        """
-        from matchloss.linear.inference.build import infer
-
-        self._check_fitted()
-        return infer(self, X, column(y), sample_weight, offset, weights, covariance, groups)
+    def _target(self, y: Any) -> Floats:
+        return column(y)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -186,32 +156,7 @@ class LinearClassifier(ClassifierMixin, Linear):
     (array([[0.2, 0.2, 0.6]]), array([2]))
     """
 
-    def __init__(
-        self,
-        loss: str | Loss = "cross_entropy",
-        *,
-        l1: float = 0.0,
-        l2: float = 0.0,
-        penalty_factor: Any = None,
-        groups: Any = None,
-        bounds: Any = None,
-        fit_intercept: bool = True,
-        tol: float = 1e-8,
-        max_passes: int = 100,
-        method: str = "auto",
-    ) -> None:
-        super().__init__(
-            loss,
-            l1=l1,
-            l2=l2,
-            penalty_factor=penalty_factor,
-            groups=groups,
-            bounds=bounds,
-            fit_intercept=fit_intercept,
-            tol=tol,
-            max_passes=max_passes,
-            method=method,
-        )
+    __init__ = with_loss(Linear.__init__, "cross_entropy")
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, offset: Any = None) -> Self:
         """Fits the model to X (n, p), y (labels (n,) of one type, or distributions (n, K)) and sample_weight (n,); returns self.
@@ -291,29 +236,6 @@ class LinearClassifier(ClassifierMixin, Linear):
         if given.shape[1] != len(self.classes_):
             raise ValueError(f"y has {given.shape[1]} columns; the model has {len(self.classes_)} classes: {self.classes_.tolist()}")
         return float(np.average(np.take_along_axis(given, self._places(X, offset)[:, None], axis=1)[:, 0], weights=sample_weight))
-
-    def inference(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        offset: Any = None,
-        weights: Weights = "repeat",
-        *,
-        covariance: Kind | None = None,
-        groups: Any = None,
-    ) -> Inference:
-        """How sure the coefficients are, on the rows, weights and offset that the model was fitted to: an estimator keeps no rows.
-
-        `weights`: "repeat" (a weight of 3 is a row that is there three times) or "trials" (a row is the mean of so many: of trials, of
-        policies). `covariance`: "fisher" (the default of a loss that is a likelihood), "observed", "HC0", "HC1" (the default of others),
-        "cluster" with `groups`, a label a row, or "bayes". Raises DomainError for a loss with kinks, and after l1 > 0.
-        See matchloss.linear.inference.inference.Inference for what it knows.
-        """
-        from matchloss.linear.inference.build import infer
-
-        self._check_fitted()
-        return infer(self, X, self._target(y), sample_weight, offset, weights, covariance, groups)
 
     def _target(self, y: Any) -> NDArray[Any]:
         """y as the fitted loss takes it: numbers of the classes, or distributions."""

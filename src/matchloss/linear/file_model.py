@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 import matchloss
 from matchloss.linear.as_model import ENDED, made
-from matchloss.linear.from_files import Reading, fit_table
+from matchloss.linear.file_options import FileOptions, asked
+from matchloss.linear.from_files import fit_table
 from matchloss.linear.solve import Options
-from matchloss.linear.sources.learn import Spec
 from matchloss.losses import Loss
 from matchloss.losses._labels import for_classes
 
 if TYPE_CHECKING:
     from matchloss.linear.model import Model
-    from matchloss.linear.plan import Missing
 
 
 def fit_files(
@@ -34,23 +31,15 @@ def fit_files(
     max_passes: int = 100,
     method: str = "auto",
     labels: bool | None = None,
-    sample_weight: str | None = None,
-    categorical: Collection[str] = (),
-    drop: Collection[str] = (),
-    missing: Missing = "error",
-    offset: str | None = None,
-    memory: int | str | None = None,
-    scratch: str | Path | None = None,
-    checkpoint: str | Path | None = None,
-    resume: bool = False,
-    progress: Callable[[str], None] | None = None,
+    **options: Unpack[FileOptions],
 ) -> Model:
     """A linear model of tables in files, which may be larger than memory, under any smooth loss: the coefficients of
     `LinearRegressor.fit_files` and `LinearClassifier.fit_files` to the bit, in 100 MB less, because no estimator is made.
 
     It minimises sum(w * value(raw, y)) / sum(w) + l2 / 2 * |coef|^2, the intercept free. `loss`, a name or a Loss. `labels`: whether the
-    target is a label; by default it is one if LinearClassifier takes the loss, such as logistic and cross_entropy. All other arguments
-    are those of the estimators and of their `fit_files`, and what is raised is too. Warns where the solver did not converge.
+    target is a label; by default it is one if LinearClassifier takes the loss, such as logistic and cross_entropy. The arguments from `l2`
+    to `method` are the estimators', and `options` are the keywords of their `fit_files`, which raises the same errors. Warns where the
+    solver did not converge.
 
     The model has `intercept`, `coef`, `design.names`, `classes` and `about`; `predict(frame)` gives predictions and, by column, the number
     of rows with a level that was not in training. `save(path)` writes a file that `matchloss.linear.load` reads as an estimator.
@@ -66,19 +55,18 @@ def fit_files(
     {'km': np.float64(2.0), 'by = car': np.float64(-1.0)}
     """
     loss = loss if isinstance(loss, Loss) else matchloss.get(loss)
-    options = Options(l2, fit_intercept, tol, max_passes, method)
+    solver = Options(l2, fit_intercept, tol, max_passes, method)
     labels = bool({"binary", "multiclass"}.intersection(loss.suits)) if labels is None else labels
     if not labels and loss.family == "simplex":
         raise ValueError(f"{loss.name} is a loss of labels; labels=False is for a target that is a number")
-    spec = Spec(target, labels, sample_weight, tuple(categorical), tuple(drop), missing, offset=offset)
-    how = Reading(memory, scratch, checkpoint, resume, progress or (lambda text: None))
+    spec, how = asked(target, labels, options)
 
     def settled(classes: tuple[Any, ...]) -> Loss:
         return for_classes(loss, classes, "a model of labels") if labels else loss
 
-    chosen, found, ended = fit_table(loss, data, spec, how, options, settled)
+    chosen, found, ended = fit_table(loss, data, spec, how, solver, settled)
     for message in ended.messages:
         warnings.warn(message, stacklevel=2)
     about = {"l2": l2, "fit_intercept": bool(fit_intercept), "tol": tol, **{name: getattr(ended, name) for name in ENDED}}
     classes = np.array(found.classes) if labels else None
-    return replace(made(chosen, found.design, ended.intercept, ended.coef, target, classes, about), offset=offset)
+    return replace(made(chosen, found.design, ended.intercept, ended.coef, target, classes, about), offset=spec.offset)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-import os
-import re
 import tempfile
 import threading
 import time
@@ -22,6 +20,7 @@ import numpy as np
 import matchloss
 from matchloss.engine import threads
 from matchloss.errors import NotInMemory, UsageError
+from matchloss.linear.file_options import Reading, bytes_of
 from matchloss.linear.journal import Journal, Recorded
 from matchloss.linear.objective import Log
 from matchloss.linear.solve import Options, Solution, minimise, of_source
@@ -39,20 +38,8 @@ if TYPE_CHECKING:
 LEAST = 1 << 12  # rows of a batch
 HELD = 4  # rows up to this part of the memory allowed are held there, without a file
 COPIES = 8  # of a batch's rows, in 8 bytes a value, that the decoder and we may hold at once
-UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 DECAY = 1000  # milliseconds
 OFTEN = 0.5  # seconds between two sentences of progress
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How files are read; see `fit_files` of the estimators."""
-
-    memory: int | str | None = None
-    scratch: str | Path | None = None
-    checkpoint: str | Path | None = None
-    resume: bool = False
-    tell: Callable[[str], None] = lambda text: None
 
 
 @dataclass(frozen=True, eq=False)
@@ -302,36 +289,6 @@ def time_left(norms: Sequence[float], seconds: float, tol: float = 1e-8) -> str:
         return ""
     passes = math.ceil(math.log(norms[-1] / tol) / math.log(norms[-2] / norms[-1]) - 1e-9)
     return f", about {passes * seconds:.0f} s left" if passes * seconds >= 1 else ""
-
-
-def bytes_of(memory: int | str | None) -> int:
-    """A size such as "2GB" or 500_000_000, by default half of the memory that is free; ValueError for anything else.
-
-    >>> bytes_of("1.5GB"), bytes_of("64 MiB"), bytes_of(1000)
-    (1500000000, 67108864, 1000)
-    """
-    if memory is None:
-        return free_memory() // 2
-    if isinstance(memory, int) and not isinstance(memory, bool) and memory > 0:
-        return memory
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", memory) if isinstance(memory, str) else None
-    if found is None or found[2].upper() not in UNITS or float(found[1]) <= 0:
-        raise UsageError(f'memory is {memory!r}; allowed: a size such as "2GB" or "500MB"')
-    return int(float(found[1]) * UNITS[found[2].upper()])
-
-
-def free_memory() -> int:
-    """The bytes that a process may still take."""
-    try:
-        found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
-        if found:
-            return int(found[1]) << 10
-    except OSError:
-        pass
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError, AttributeError):
-        return 4 << 30
 
 
 def _journal(spec: Spec, table: Table, how: Reading, about: Mapping[str, Any]) -> Journal:

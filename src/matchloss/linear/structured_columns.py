@@ -160,7 +160,7 @@ def check_size(n: int, p: int, held: int) -> None:
     size = 8 * n * p
     if size < SAID:
         return
-    from matchloss.linear.from_files import free_memory
+    from matchloss.linear.file_options import free_memory
 
     said = f"{n:,} rows of {p:,} coefficients make a dense block of {size / 2**30:.1f} GB, and {held} of its size are held at once"
     if held * size > (free := free_memory()):

@@ -15,7 +15,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from matchloss.boosting.curvature import Curvature, Given, curvature_of
-from matchloss.boosting.keywords import before_fit, one_label_a_row, with_keywords_of
+from matchloss.boosting.keywords import before_fit, one_label_a_row
 from matchloss.boosting.losses import (
     as_numbers,
     check_target,
@@ -31,6 +31,7 @@ from matchloss.engine.arrays import as_weight
 from matchloss.losses import Loss, SimplexLoss
 from matchloss.losses._labels import places
 from matchloss.losses.regression import Pinball
+from matchloss.signatures import with_keywords_of
 from matchloss.sklearn._private import CURVATURES, host_loss, say_if_new
 from matchloss.sklearn._written import write
 

@@ -13,7 +13,6 @@ from sklearn.utils.metaestimators import available_if
 from xgboost.sklearn import _wrap_evaluation_matrices, get_model_categories
 
 from matchloss.boosting.curvature import Given
-from matchloss.boosting.keywords import with_keywords_of
 from matchloss.boosting.links import link_of
 from matchloss.boosting.losses import (
     as_numbers,
@@ -31,18 +30,25 @@ from matchloss.boosting.losses import (
 from matchloss.engine.arrays import as_weight
 from matchloss.losses import Loss, SimplexLoss
 from matchloss.losses._labels import places
+from matchloss.signatures import with_keywords_of, with_loss
 from matchloss.xgboost._train import train
 
 OWN = {"loss", "curvature"}
 Array = NDArray[Any]
 
 
+@with_keywords_of(xgboost.XGBModel, without="objective")
 class _OfLoss(xgboost.XGBModel):
     """What both estimators share: parameters, fitting by `train`, and the loss that stands in a file."""
 
     loss: str | Loss
     curvature: Given
     n_classes_: int
+
+    def __init__(self, loss: str | Loss = "squared_error", *, curvature: Given = None, **keywords: Any) -> None:
+        _refuse_objective(keywords)
+        super().__init__(**keywords)
+        self.loss, self.curvature = loss, curvature
 
     def _wrapper_params(self) -> set[str]:
         return super()._wrapper_params() | OWN
@@ -142,7 +148,6 @@ def _refuse_objective(given: dict[str, Any]) -> None:
         raise ValueError(f"objective is {given['objective']!r}, and these classes take a loss in its place: loss=")
 
 
-@with_keywords_of(xgboost.XGBModel, without="objective")
 class XGBRegressor(_OfLoss, xgboost.XGBRegressor):
     """xgboost.XGBRegressor, which minimises any loss of one raw prediction a row.
 
@@ -160,11 +165,6 @@ class XGBRegressor(_OfLoss, xgboost.XGBRegressor):
     >>> model.predict(X).shape
     (100,)
     """
-
-    def __init__(self, loss: str | Loss = "squared_error", *, curvature: Given = None, **keywords: Any) -> None:
-        _refuse_objective(keywords)
-        super().__init__(**keywords)
-        self.loss, self.curvature = loss, curvature
 
     def _loss_for(self, y: Any, weight: Any) -> Loss:
         loss, target = loss_of_number(self.loss), as_numbers(y)
@@ -187,7 +187,6 @@ def _has_probabilities(model: Any) -> bool:
     return gives_probabilities(loss_of(model.loss))
 
 
-@with_keywords_of(xgboost.XGBModel, without="objective")
 class XGBClassifier(_OfLoss, xgboost.XGBClassifier):
     """xgboost.XGBClassifier, which minimises any loss of labels 0..K-1.
 
@@ -204,10 +203,7 @@ class XGBClassifier(_OfLoss, xgboost.XGBClassifier):
     (array([0, 2]), array([[0., 0., 1.]], dtype=float32))
     """
 
-    def __init__(self, loss: str | Loss = "cross_entropy", *, curvature: Given = None, **keywords: Any) -> None:
-        _refuse_objective(keywords)
-        super().__init__(**keywords)
-        self.loss, self.curvature = loss, curvature
+    __init__ = with_loss(_OfLoss.__init__, "cross_entropy")
 
     def _loss_for(self, y: Any, weight: Any) -> Loss:
         check_labels(y, "XGBClassifier")

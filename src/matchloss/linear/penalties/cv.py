@@ -16,6 +16,7 @@ from matchloss.linear.penalties.path import Path, alphas_of, path
 from matchloss.linear.rows import Floats, TableRows
 from matchloss.linear.solve import Options, Solution, raw_of
 from matchloss.losses import Loss
+from matchloss.signatures import with_loss
 
 try:
     from sklearn.exceptions import ConvergenceWarning
@@ -187,26 +188,7 @@ class LinearClassifierCV(Searching, LinearClassifier):
 
     classifies = True
 
-    def __init__(
-        self,
-        loss: str | Loss = "cross_entropy",
-        *,
-        n_alphas: int = 50,
-        min_alpha_ratio: float = 1e-3,
-        alphas: Any = None,
-        l1_ratio: float = 0.5,
-        rule: str = "min",
-        cv: Any = 5,
-        seed: int = 0,
-        penalty_factor: Any = None,
-        groups: Any = None,
-        bounds: Any = None,
-        fit_intercept: bool = True,
-        tol: float = 1e-8,
-        max_passes: int = 100,
-    ) -> None:
-        own = {name: value for name, value in locals().items() if name not in ("self", "loss", "__class__")}
-        super().__init__(loss, **own)
+    __init__ = with_loss(Searching.__init__, "cross_entropy")
 
 
 def _checked(alphas: Any) -> Floats:
