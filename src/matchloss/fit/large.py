@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import matchloss
 from matchloss.fit import measure
 from matchloss.fit.choice import settle
+from matchloss.fit.facts import of_fit, of_solution
 from matchloss.fit.parting import Parting, Split, parted
 from matchloss.fit.result import FitResult, Step
-from matchloss.fit.trained import known
-from matchloss.linear.from_files import HELD, Opened, Reading, opened, refuse_kinks, solve_source
+from matchloss.linear.file_options import Reading
+from matchloss.linear.from_files import HELD, Opened, opened, refuse_kinks, solve_source
 from matchloss.linear.model import Model
 from matchloss.linear.solve import Options, raw_of
 from matchloss.linear.sources.files import Task, table_of
@@ -224,24 +223,7 @@ def _result(plan: Plan, where: str, classes: tuple[str, ...], fits: _Fits, kept_
         f"{source}: {plural(seen.read, 'row')}, {where}: read once; what the columns are was judged by {ready.n:,} of them.",
         *(_of_all(ready, fits, classes) if text == ready.target.message else text for text in ready.said[1:]),
     ]
-    about = {
-        "source": source,
-        "missing": given.missing,
-        "rows": seen.rows,
-        "scored": scored,
-        "split": how,
-        "scores": {name: {"model": known(s.value), "constant": known(beside[name].value)} for name, s in scores.items()},
-        "weight": given.weight,
-        "l2": fits.l2,
-        "method": found.method,
-        "passes": found.passes,
-        "seconds": round(found.seconds, 3),
-        "converged": found.converged,
-        "objective": known(found.objective),
-        "gradient_norm": known(found.gradient_norm),
-        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "version": matchloss.__version__,
-    }
+    about = of_fit(ready, seen.rows, scored, how, scores, beside, given.weight, of_solution(found, fits.l2))
     return FitResult(
         source=source,
         kind=fits.kind,

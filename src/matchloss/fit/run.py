@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
@@ -11,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-import matchloss
 from matchloss.fit import measure
 from matchloss.fit.choice import asked_for, settle
+from matchloss.fit.facts import of_fit
 from matchloss.fit.large import LARGER, files_of, fit_large
 from matchloss.fit.result import FitResult
-from matchloss.fit.trained import known, train_linear, train_trees
-from matchloss.linear.from_files import Reading
+from matchloss.fit.trained import train_linear, train_trees
+from matchloss.linear.file_options import Reading
 from matchloss.models.kinds import LINEAR, asked_kinds
 from matchloss.tables.diagrams import diagrams
 from matchloss.tables.errors import DataError
@@ -163,18 +162,8 @@ def fit(
     training = wanted.values.astype(np.float64 if outputs is None else np.int64)
     constant = measure.constant_raw(chosen, shares, training, ready.weight, outputs)
     scores, beside = (measure.scores(chosen, wanted.kind, z, observed, heavy) for z in (found.raw, constant))
-    about = {
-        "source": ready.source,
-        "missing": ready.missing,
-        "rows": ready.n,
-        "scored": len(shares.scored),
-        "split": made.how,
-        "scores": {name: {"model": known(s.value), "constant": known(beside[name].value)} for name, s in scores.items()},
-        "weight": weight if isinstance(weight, str) else None,
-        **found.about,
-        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "version": matchloss.__version__,
-    }
+    named = weight if isinstance(weight, str) else None
+    about = of_fit(ready, ready.n, len(shares.scored), made.how, scores, beside, named, found.about)
     return FitResult(
         source=ready.source,
         kind=wanted.kind,

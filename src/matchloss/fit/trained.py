@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.fit import measure
+from matchloss.fit.facts import known, of_solution
 from matchloss.fit.result import Effect, Importance, Step
 from matchloss.linear.model import Model
 from matchloss.models.linear import LinearModels
@@ -58,16 +59,7 @@ def train_linear(
     models = LinearModels.of(ready, study.split, study.offset)
     cross = models.crossed(loss, tell, penalty, l1)
     found = cross.whole()
-    about = {
-        **({"l1": l1} if l1 else {}),
-        "l2": penalty,
-        "method": found.method,
-        "passes": found.passes,
-        "seconds": round(found.seconds, 3),
-        "converged": found.converged,
-        "objective": known(found.objective),
-        "gradient_norm": known(found.gradient_norm),
-    }
+    about = of_solution(found, penalty, l1)
     errors = None
     if summary:
         from matchloss.fit.errors import errors_of  # which imports scipy.stats: most of a second, and 40 MB
@@ -138,8 +130,3 @@ def train_trees(kind: str, study: Study, loss: Loss, seed: int, tell: Tell) -> T
         importance=measure.importance(models, grove, loss),
         watched=grown.watched,
     )
-
-
-def known(value: float) -> float | None:
-    """The number, or None where it is infinite or unknown."""
-    return value if math.isfinite(value) else None
