@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matchloss.linear import ConditionalLogit, OrderedRegressor, load
+from matchloss.linear import ConditionalLogit, OrderedRegressor, load, structured_columns
 from matchloss.losses.structured import Choice, ChoiceSets, OrderedLogit, OrderedProbit
 
 
@@ -74,6 +74,47 @@ def test_the_choice_trainer(tmp_path: Path) -> None:
         ChoiceSets(np.arange(0, 601, 3), both["took"]),
     )
     assert abs(signal @ rows["price"].to_numpy()) < 1e-8
+
+
+@pytest.mark.parametrize("chosen", [1, 2])
+def test_a_set_of_weight_w_is_w_equal_sets(chosen: int) -> None:
+    rng = np.random.default_rng(0)
+    x, trip, w = rng.normal(size=(400, 2)), np.arange(400) // 4, rng.integers(0, 4, 100)
+    took = (np.argsort(np.argsort(rng.gumbel(size=(100, 4)) - x[:, 0].reshape(100, 4), axis=1), axis=1) < chosen).astype(int).ravel()
+    each, mixed = np.repeat(w, 4), rng.permutation(400)
+    model = ConditionalLogit().fit(x[mixed], took[mixed], trip[mixed], sample_weight=each[mixed])
+    rows = np.concatenate([np.arange(4 * i, 4 * i + 4) for i in np.repeat(np.arange(100), w)])
+    label = np.repeat(np.arange(w.sum()), 4)
+    repeated = ConditionalLogit().fit(x[rows], took[rows], label)
+    assert np.allclose(model.coef_, repeated.coef_, rtol=1e-9) and model.objective_ == pytest.approx(repeated.objective_, rel=1e-12)
+    assert (model.n_sets_, model.n_idle_) == ((w > 0).sum(), 0)
+    found, same = model.inference(x, took, trip, each), repeated.inference(x[rows], took[rows], label)
+    for kind in ("observed", "HC0", "HC1"):
+        assert np.allclose(found.covariance(kind), same.covariance(kind), rtol=1e-6), kind
+    assert found.nobs == w.sum() == same.nobs and found.llnull == pytest.approx(same.llnull, rel=1e-12)
+    assert np.allclose(found.covariance("cluster", trip), same.covariance("cluster", trip[rows]), rtol=1e-6)
+    sampled = model.inference(x, took, trip, each, weights="sampling")
+    assert sampled.kind == "HC0" and np.allclose(sampled.covariance(), found.covariance("cluster", trip), rtol=1e-9)
+    frame = pl.DataFrame({"x": x[:, 0], "z": x[:, 1], "trip": trip, "took": took, "w": each})
+    assert np.allclose(ConditionalLogit().fit(frame, "took", "trip", "w").coef_, model.coef_, rtol=1e-12)
+    each[7] += 1
+    with pytest.raises(
+        ValueError, match=r"set 1: sample_weight\[7\] is \d, and another row of the set has \d; allowed: one weight for all"
+    ):
+        ConditionalLogit().fit(x, took, trip, each)
+    for bad, message in ((-each, r"sample_weight\["), (each[:3], "sample_weight has shape")):
+        with pytest.raises(ValueError, match=message):
+            ConditionalLogit().fit(x, took, trip, bad)
+
+
+def test_weights_of_sets_in_codes_of_categories(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    rows = pl.DataFrame({"far": rng.normal(size=600) + 100, "a": rng.choice(list("abcdefgh"), 600), "trip": np.arange(600) // 3})
+    rows = rows.with_columns(took=(np.arange(600) % 3 == rng.integers(0, 3, 200).repeat(3)).astype(int), w=rng.uniform(0, 3, 200).repeat(3))
+    codes = ConditionalLogit().fit(rows, "took", "trip", "w")
+    monkeypatch.setattr(structured_columns, "PAYS", 1000)
+    dense = ConditionalLogit().fit(rows, "took", "trip", "w")
+    assert np.allclose(codes.coef_, dense.coef_, rtol=1e-9) and np.allclose(codes.covariance_, dense.covariance_, rtol=1e-8)
 
 
 def terms(a: Any, b: Any, link: str) -> tuple[Any, Any]:

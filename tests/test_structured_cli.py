@@ -157,6 +157,11 @@ def test_real_choices_and_labels_from_a_file_to_predictions(tmp_path: Path, caps
     assert model.coef_[3] == pytest.approx(-0.10365, abs=5e-6)  # Greene's published coefficient of the terminal time
     ran(capsys, "predict", out, tmp_path / "modes.csv", "--out", to)
     assert pl.read_csv(to)["prediction"].sum() == 210
+    weighed = pl.from_pandas(modes).with_columns(w=pl.col("individual") % 3 + 1)
+    weighed.write_csv(tmp_path / "weighed.csv")
+    ran(capsys, "fit", tmp_path / "weighed.csv", *how, "--drop", "hinc,psize", "--weight", "w", "--out", out)
+    by_hand: Any = ConditionalLogit(["mode"]).fit(weighed.drop("hinc", "psize"), "choice", "individual", "w")
+    assert np.allclose(load(out).coef_, by_hand.coef_, rtol=1e-12)
 
     table = pl.from_pandas(voters).with_row_index("row_id")
     table = table.with_columns(party=pl.col("PID").cast(pl.Int64).replace_strict(dict(enumerate("abcdefg")))).drop("PID", "vote")

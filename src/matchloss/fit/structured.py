@@ -72,14 +72,15 @@ def fit_structured(
 ) -> StructuredFit:
     """Fits the trainer of a structured loss to a table, whose columns are named. Rows with a missing value are left out, and counted.
 
-    Cox: time and event, perhaps entry, strata and weight; ties. conditional_logit: target (1: chosen) and group. ordered_logit and
+    Cox: time and event, perhaps entry, strata and weight; ties. conditional_logit: target (1: chosen) and group,
+    perhaps weight, one for all rows of a set. ordered_logit and
     ordered_probit: target, perhaps weight; text in the order of a declared categorical or of `order`, the labels from lowest to highest.
     Ids, times, free text and columns of one value are left out and said, unless `keep` names them. DataError for columns.
     """
     name = NAMES[loss].name
     given = {"target": target, "time": time, "event": event, "entry": entry, "strata": strata, "group": group, "weight": weight}
     needs = {"cox": ("time", "event"), "conditional_logit": ("target", "group")}.get(name, ("target",))
-    takes = {"cox": (*needs, "entry", "strata", "weight"), "conditional_logit": needs}.get(name, (*needs, "weight"))
+    takes = (*needs, *(("entry", "strata") if name == "cox" else ()), "weight")
     for option, column in given.items():
         if option in needs and column is None:
             raise DataError(f"--loss {name} needs --{option}, a column")
@@ -137,7 +138,7 @@ def _trainer(
         optional = {key: named.get(key) for key in ("entry", "strata")} | {"sample_weight": weight}
         return CoxRegression(ties, categorical), whole, {"time": named["time"], "event": named["event"]} | optional
     if name == "conditional_logit":
-        return ConditionalLogit(categorical), whole, {"y": target, "groups": named["group"]}
+        return ConditionalLogit(categorical), whole, {"y": target, "groups": named["group"], "sample_weight": weight}
     labels = whole[str(target)]
     if labels.dtype == pl.String and not order:
         found = labels.unique().sort().to_list()

@@ -8,9 +8,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from matchloss.errors import ShapeError
-from matchloss.linear.dense import Problem, Structured, Terms, newton, take_out, warn_of
-from matchloss.linear.inference.structured import Kind, StructuredInference
+from matchloss.errors import DomainError, ShapeError
+from matchloss.linear.dense import Problem, Structured, Terms, newton, take_out, warn_of, weights_of
+from matchloss.linear.inference.structured import Kind, StructuredInference, Weights
 from matchloss.linear.rows import Floats, TableRows
 from matchloss.linear.structured_columns import columns_for
 from matchloss.losses.structured import Choice, ChoiceSets
@@ -44,58 +44,70 @@ class ConditionalLogit(Structured):
     def __init__(self, categorical: Collection[str] = ()) -> None:
         self.categorical = categorical
 
-    def fit(self, X: Any, y: Any, groups: Any) -> Self:
-        """Fits the model; returns self. y and groups may be names of columns of X, which are then no features."""
-        X, given = self._take_out(X, y=y, groups=groups)
-        _check_shapes(**given)
-        rows = self._learn(X, given["y"].size)
-        order, sets = _sets(**given)
-        self.n_sets_, self.n_idle_ = sets.indptr.size - 1, sets.idle
-        if sets.idle == self.n_sets_:
+    def fit(self, X: Any, y: Any, groups: Any, sample_weight: Any = None) -> Self:
+        """Fits the model; returns self. y, groups and sample_weight may be names of columns of X, which are then no features.
+
+        sample_weight (n,): a number >= 0 for each row, the same for all rows of a set, which is the weight of the set.
+        DomainError names the set of which two rows have different weights.
+        """
+        X, given = self._take_out(X, y=y, groups=groups, sample_weight=sample_weight)
+        order, sets, weight = _sets(**given)
+        rows = self._learn(X, order.size, given["sample_weight"])
+        live = sets.active & (weight > 0)
+        self.n_sets_ = int((weight > 0).sum())
+        self.n_idle_ = self.n_sets_ - int(live.sum())
+        if not live.any():
             raise ValueError(f"in each of the {self.n_sets_} sets none or all are chosen: nothing is compared")
-        if sets.idle:
-            warn_of(f"in {sets.idle} of {self.n_sets_} sets none or all are chosen: they say nothing")
-        problem = self._problem(rows, order, sets)
+        if self.n_idle_:
+            warn_of(f"in {self.n_idle_} of {self.n_sets_} sets none or all are chosen: they say nothing")
+        problem = self._problem(rows, order, sets, weight)
         found = newton(problem.at, problem.null, self._names(), SEPARATED, constant=CONSTANT)
         return self._keep(found, found.theta)
 
-    def inference(self, X: Any, y: Any, groups: Any, *, kind: Kind | None = None, cluster: Any = None) -> StructuredInference:
+    def inference(
+        self,
+        X: Any,
+        y: Any,
+        groups: Any,
+        sample_weight: Any = None,
+        *,
+        weights: Weights = "repeat",
+        kind: Kind | None = None,
+        cluster: Any = None,
+    ) -> StructuredInference:
         """How sure the coefficients are, on the rows that the model was fitted to, given as to `fit`: an estimator keeps no rows.
 
-        bse, conf_int, wald_test, lr_test, summary, llf, aic, bic. kind: see StructuredInference; a unit is a set, and cluster (n,) has a
-        label for each row that joins sets, such as those of a person. Raises what `fit` raises for bad rows.
+        bse, conf_int, wald_test, lr_test, summary, llf, aic, bic. `weights` and `kind`: see StructuredInference; a unit is a set, and
+        cluster (n,) has a label for each row that joins sets, such as those of a person. Raises what `fit` raises for bad rows.
         """
-        X, given = take_out(X, y=y, groups=groups, cluster=cluster)
+        X, given = take_out(X, y=y, groups=groups, sample_weight=sample_weight, cluster=cluster)
         cluster = given.pop("cluster")
-        _check_shapes(**given)
-        order, sets = _sets(**given)
-        how = ("repeat", kind, cluster)
-        return self._infer(X, given["y"].size, lambda rows: self._problem(rows, order, sets), Choice(), how)
+        order, sets, weight = _sets(**given)
+        return self._infer(X, order.size, lambda rows: self._problem(rows, order, sets, weight), Choice(), (weights, kind, cluster))
 
-    def _problem(self, rows: TableRows, order: NDArray[np.int64], sets: ChoiceSets) -> Problem:
+    def _problem(self, rows: TableRows, order: NDArray[np.int64], sets: ChoiceSets, weight: Floats) -> Problem:
         loss, indptr = Choice(), sets.indptr
         sizes = np.diff(indptr)
         unit = np.repeat(np.arange(sizes.size), sizes)
         x = columns_for(rows, HELD).take(order).within(indptr)  # constants of a set change nothing
 
         def gradient(b: Floats) -> Floats:
-            return x.transposed(loss.terms(x.times(b), sets, None)[1])
+            return x.transposed(loss.terms(x.times(b), sets, weight)[1])
 
         def at(b: Floats) -> Terms:
-            value, g, p = loss.terms(x.times(b), sets, None)
+            value, g, p = loss.terms(x.times(b), sets, weight)
             slope = x.transposed(g)
             if np.isnan(p).any():
                 turned = [(gradient(b + d) - gradient(b - d)) / (2 * STEP) for d in STEP * np.eye(b.size)]
                 return float(value.sum()), slope, (np.array(turned) + np.transpose(turned)) / 2
-            return float(value.sum()), slope, x.spread(p, indptr)
+            return float(value.sum()), slope, x.spread(p, indptr, weight)
 
         def scores(b: Floats) -> Floats:
-            return x.sums(loss.terms(x.times(b), sets, None)[1], unit, sizes.size)
+            return x.sums(loss.terms(x.times(b), sets, weight)[1], unit, sizes.size)
 
         of_rows = np.empty(order.size, np.intp)
         of_rows[order] = unit
-        live = np.ones(sizes.size)
-        return Problem(at, np.zeros(len(rows.slots)), float(sizes.size - sets.idle), "Sets:", scores, live, of_rows)
+        return Problem(at, np.zeros(len(rows.slots)), float(weight @ sets.active), "Sets:", scores, weight, of_rows)
 
     def predict_proba(self, X: Any, groups: Any) -> Floats:
         """The probability (n,) that each row is the one chosen of its set."""
@@ -128,12 +140,18 @@ class ConditionalLogit(Structured):
         return {"loss": "Choice()", "sets": f"{self.n_sets_:,}{idle}"}
 
 
-def _check_shapes(y: Any, groups: Any) -> None:
+def _sets(y: Any, groups: Any, sample_weight: Any) -> tuple[NDArray[np.int64], ChoiceSets, Floats]:
+    """The order of rows in which sets lie together, the sets, and the weight of each."""
     if y.shape != groups.shape or y.ndim != 1:
         raise ShapeError(f"y has shape {y.shape}, groups {groups.shape}; one number a row, (n,), is needed in both")
-
-
-def _sets(y: Any, groups: Any) -> tuple[NDArray[np.int64], ChoiceSets]:
-    """The order of rows in which sets lie together, and the sets."""
     order, indptr = groups_of(groups)
-    return order, ChoiceSets(indptr, y[order])
+    sets, each = ChoiceSets(indptr, y[order]), weights_of(sample_weight, y.size)
+    if each is None:
+        return order, sets, np.ones(indptr.size - 1)
+    each = each[order]
+    first = each[starts_of(indptr)]
+    if (each != first).any():
+        i = int((each != first).argmax())
+        said = f"set {groups[order[i]]}: sample_weight[{order[i]}] is {each[i]:g}, and another row of the set has {first[i]:g}"
+        raise DomainError(f"{said}; allowed: one weight for all rows of a set")
+    return order, sets, first[indptr[:-1]]

@@ -57,10 +57,10 @@ class Dense:
         means = np.add.reduceat(self.x, groups[:-1]) / np.diff(groups)[:, None]
         return Dense(_exact(self.x - np.repeat(means, np.diff(groups), axis=0), self.x))
 
-    def spread(self, p: Floats, groups: Groups) -> Floats:
-        """The covariance of rows drawn from each group with probabilities p, summed over groups."""
+    def spread(self, p: Floats, groups: Groups, weight: Floats) -> Floats:
+        """The covariance of rows drawn from each group with probabilities p, summed over groups of these weights."""
         means = np.add.reduceat(p[:, None] * self.x, groups[:-1])
-        away = (self.x - np.repeat(means, np.diff(groups), axis=0)) * np.sqrt(p)[:, None]
+        away = (self.x - np.repeat(means, np.diff(groups), axis=0)) * np.sqrt(p * np.repeat(weight, np.diff(groups)))[:, None]
         return away.T @ away
 
     def take(self, order: NDArray[np.int64]) -> Dense:
@@ -103,14 +103,14 @@ class Coded:
         x = self.rows.block(0, self.rows.n, np.empty((self.rows.n, self.rows.q)))
         return Coded(replace(self.rows, numbers=Dense(x).within(groups).x, shift=None) if self.rows.q else self.rows)
 
-    def spread(self, p: Floats, groups: Groups) -> Floats:  # noqa: D102
-        made = self.gram(p)
+    def spread(self, p: Floats, groups: Groups, weight: Floats) -> Floats:  # noqa: D102
+        made = self.gram(p * np.repeat(weight, np.diff(groups)))
         whole, many, slots = np.diagonal(made).copy(), groups.size - 1, self.rows.slots
         for a, b in pairwise([*range(0, many, max(1, SUMS // self.rows.width)), many]):
             first, last = groups[a], groups[b]
             part, place = self.rows.take(np.arange(first, last)), np.repeat(np.arange(b - a), np.diff(groups[a : b + 1]))
             means = cluster_sums(part, p[first:last], place, b - a)[:, slots]
-            made -= means.T @ means
+            made -= means.T @ (weight[a:b, None] * means)
         flat = np.diagonal(made) <= CONSTANT * whole  # a difference of equals, but for rounding
         made[flat], made[:, flat] = 0.0, 0.0
         return made

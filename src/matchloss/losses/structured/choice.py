@@ -41,9 +41,15 @@ class ChoiceSets:
         return np.add.reduceat(self.chosen, self.indptr[:-1]) if self.indptr.size > 1 else np.zeros(0, np.int64)
 
     @property
+    def active(self) -> Array:
+        """Whether each set compares something: some of it are chosen, and not all."""
+        counts = self.counts
+        return (counts > 0) & (counts < np.diff(self.indptr))
+
+    @property
     def idle(self) -> int:
         """How many sets say nothing, because none or all of them are chosen."""
-        return int(((self.counts == 0) | (self.counts == np.diff(self.indptr))).sum())
+        return int((~self.active).sum())
 
 
 @dataclass(frozen=True)
@@ -110,5 +116,4 @@ class Choice(StructuredLoss):
 
     def observed(self, raw: Any, target: ChoiceSets) -> Array:
         """1 for the chosen of sets that compare something, else 0."""
-        idle = (target.counts == 0) | (target.counts == np.diff(target.indptr))
-        return np.where(np.repeat(idle, np.diff(target.indptr)), 0.0, target.chosen)
+        return np.where(np.repeat(target.active, np.diff(target.indptr)), target.chosen, 0.0)
