@@ -234,6 +234,23 @@ def test_what_is_linear(loss: Callable[..., Any]) -> None:
     assert not found("cost", loss, **N)
 
 
+def compiles() -> Callable[..., Any]:
+    """Its first call of many rows takes time and memory."""
+    kept: list[Any] = []
+
+    def loss(raw: Any, target: Any) -> Any:
+        if len(raw) > 1000 and not kept:
+            time.sleep(0.01)
+            kept.extend(np.ones(2**20) * i for i in range(8))
+        return (raw - target) ** 2
+
+    return loss
+
+
+def test_a_first_call_that_compiles() -> None:
+    assert not ran_once(compiles(), behaviour.cost)
+
+
 GROWS = {  # seconds of a call of n rows on a quick machine
     "a formula": (lambda n: 2e-5 + 2e-8 * n, False),
     "a long formula": (lambda n: 1e-3 + 8e-7 * n, False),

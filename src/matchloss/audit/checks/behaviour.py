@@ -278,25 +278,22 @@ def _grows(s: Subject, make: Callable[[int], tuple[Any, ...]], sizes: tuple[int,
     less = None
     for n in sizes[:3] if s.framework.pads else sizes:  # traced, not run: a few are enough
         arrays = make(n)
-        try:  # the first call is not timed: it may compile
-            space = s.framework.largest(lambda *a: s.run(a, keywords), arrays) if n != sizes[-1] else None
+        try:
             time = None if s.framework.pads else measured(arrays)
+            if time and (time.additions > SLOW or (before and time.grows(before[1]))):
+                time = time.and_again(measured(arrays))  # the first call may have compiled
+            space = s.framework.largest(lambda *a: s.run(a, keywords), arrays) if n != sizes[-1] else None
         except Exception:
             return  # an object for so many classes and no others; a function that cannot be traced
         if less and space and space > BYTES and space > GROWTH * 8 * less:
             yield _slow(s, of, "memory", n)
             return
-        less = space
-        if time is None:
-            continue
-        if before and time.grows(before[1]):
-            time = time.and_again(measured(arrays))
-            if time.grows(before[1].and_again(measured(before[0], 20))):
-                yield _slow(s, of, "time", n)
-                return
-        if time.additions > SLOW:
+        if time and before and time.grows(before[1]) and time.grows(before[1].and_again(measured(before[0], 20))):
+            yield _slow(s, of, "time", n)
             return
-        before = arrays, time
+        if time and time.additions > SLOW:
+            return
+        less, before = space, (arrays, time) if time else None
 
 
 def _slow(s: Subject, of: str, what: str, n: int) -> Finding:
