@@ -29,3 +29,9 @@ def test_values_that_no_row_has_are_not_levels(n: int) -> None:
     later = Coded(places, ("d", "c"), False, "text")
     assert in_row(later, levels.numbers(later)).tolist() == (2 - places).tolist()
     assert levels.codes == {"a": 0, "c": 1, "d": 2}
+    again = Coded((np.arange(n) + 1) % 2 * 2, ("a", "b", "c"), False, "text")
+    assert in_row(again, levels.numbers(again)).tolist() == (1 - places).tolist()
+    met = Coded(np.ones(n, int), ("a", "b", "c"), False, "text")  # the one that no row had before
+    assert in_row(met, levels.numbers(met)).tolist() == [3] * n
+    assert in_row(first, levels.numbers(first)).tolist() == places.tolist()
+    assert levels.codes == {"a": 0, "c": 1, "d": 2, "b": 3}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from matchloss.linear.sources.narrow import narrow
+from matchloss.linear.sources.narrow import ends, narrow
 
 SIZES = (3, 5000)  # by NumPy, and by the loops
 
@@ -47,3 +47,13 @@ def test_narrow(last: Any, given: Any, kind: Any, n: int) -> None:
 def test_nothing_and_rows_that_are_not_contiguous() -> None:
     assert len(narrow(np.empty(0))) == 0
     assert narrow(np.arange(10.0)[::2]).tolist() == [0, 2, 4, 6, 8]
+
+
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("some", [[], [np.nan], [np.inf, -np.inf, np.nan], [-0.0, 5e-324], [1.7e308, -1.7e308], [-3.0, -2.5]])
+def test_ends(some: list[float], n: int) -> None:
+    values = np.array([*some, *np.random.default_rng(0).normal(size=n)])
+    known = values[np.isfinite(values)]
+    assert ends(values) == ends(values[::-1]) == (len(known), known.min(), known.max())
+    assert ends(np.full(n, np.nan)) == (0, np.inf, -np.inf)
+    assert ends(np.arange(n)) == ends(np.arange(n, dtype=np.float32)) == (n, 0, n - 1)

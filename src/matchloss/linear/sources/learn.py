@@ -19,7 +19,7 @@ from matchloss.linear.columns import Coded, ColumnError, kind_of
 from matchloss.linear.plan import Missing
 from matchloss.linear.sources.batches import as_batches, names_of, read
 from matchloss.linear.sources.levels import Levels, in_row, in_rows, without_value
-from matchloss.linear.sources.narrow import narrow
+from matchloss.linear.sources.narrow import ends, narrow
 
 _lock = threading.Lock()  # held while levels are numbered: threads read several files into one Seen
 
@@ -86,14 +86,8 @@ class Numbers:
     @classmethod
     def of(cls, values: NDArray[Any]) -> Numbers:
         """What these values show."""
-        rows = len(values)
-        if values.dtype.kind == "f":
-            finite = np.isfinite(values)
-            if not finite.all():
-                values = values[finite]
-        if not len(values):
-            return cls(0, rows)
-        return cls(len(values), rows - len(values), float(values.min()), float(values.max()))
+        known, low, high = ends(values)
+        return cls(known, len(values) - known, low, high)
 
     def join(self, other: Numbers) -> None:
         """Adds what other rows showed."""
@@ -187,13 +181,16 @@ class Seen:
     def _number(self, name: str, found: NDArray[Any], place: Place, kept: NDArray[np.intp] | None) -> NDArray[Any]:
         self._same_kind(name, "numbers", place)
         found = narrow(found)
-        if self.spec.missing == "error" and found.dtype.kind == "f" and not np.isfinite(found).all():
+        shown = Numbers.of(found)
+        if self.spec.missing == "error" and shown.gaps:
             raise unknown(name, int(np.argmin(np.isfinite(found))), found, place)
-        values = found if kept is None else found[kept]
-        seen, shown = self._about(name, Numbers), Numbers.of(values)
+        if kept is not None:
+            found = found[kept]
+            shown = Numbers.of(found)
+        seen = self._about(name, Numbers)
         with _lock:
             seen.join(shown)
-        return values
+        return found
 
     def _category(self, name: str, found: Coded, place: Place, kept: NDArray[np.intp] | None) -> tuple[Coded, NDArray[Any]]:
         """The rows' levels, and the number of each."""
@@ -240,19 +237,18 @@ class Seen:
             if kept is not None:
                 found = replace(found, places=found.places[kept])
             return in_row(found, seen.numbers(found))
-        if found.dtype.kind == "f" and not np.isfinite(found).all():
+        values = narrow(found)
+        shown = Numbers.of(values)
+        if shown.gaps:
             i = int(np.argmin(np.isfinite(found)))
             raise ColumnError(f'the target "{name}" is {found[i]} in {place.row(i)}; it must be known and finite')
-        values = narrow(found if kept is None else found[kept])
-        if self.spec.bounds is not None and len(values):
-            low, high, allowed = self.spec.bounds
-            outside = ~((values >= low) & (values <= high))
-            if outside.any():
-                i = int(outside.argmax())
-                raise DomainError(
-                    f'the target "{name}" is {values[i]} in {place.row(i if kept is None else int(kept[i]))}; allowed: {allowed}'
-                )
-        shown = Numbers.of(values)
+        if kept is not None:
+            values = values[kept]
+            shown = Numbers.of(values)
+        low, high, allowed = self.spec.bounds or (-math.inf, math.inf, "")
+        if shown.low < low or shown.high > high:
+            i = int(((values < low) | (values > high)).argmax())
+            raise DomainError(f'the target "{name}" is {values[i]} in {place.row(i if kept is None else int(kept[i]))}; allowed: {allowed}')
         with _lock:
             seen = self.target = self.target or Numbers()
             assert isinstance(seen, Numbers)

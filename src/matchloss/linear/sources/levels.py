@@ -22,6 +22,14 @@ FEW = 1 << 8  # values of a batch: so many are kept with their numbers, for batc
 _lock = threading.Lock()  # held while levels are numbered: threads read several files into one Levels
 
 
+@dataclass(frozen=True, eq=False)
+class Numbered:
+    """The number of each value, and 1 for those that have none yet; None if there are none such."""
+
+    numbers: NDArray[Any]
+    new: NDArray[np.uint8] | None
+
+
 @dataclass
 class Levels:
     """The levels of a column, each with the number under which it was met, and the declared order, if all batches had the same one."""
@@ -29,26 +37,32 @@ class Levels:
     codes: dict[Level, int] = field(default_factory=dict)
     declared: tuple[Level, ...] | None = None
     batches: int = 0
-    met: dict[tuple[Level, ...], NDArray[Any]] = field(default_factory=dict, compare=False)  # numbers of values that come again
+    met: dict[tuple[Level, ...], Numbered] = field(default_factory=dict, compare=False)  # values that come again
 
     def numbers(self, found: Coded) -> NDArray[Any]:
         """The number of each value of a batch, in the narrowest integers that hold these; 0 for new values that no row has."""
-        few = len(found.values) <= FEW
         with _lock:
             self._declare(found.values if found.declared else None)
-            if few and found.values in self.met:
-                return self.met[found.values]
-            values = [finite(value) for value in found.values]
-            known = [self.codes.get(value, -1) for value in values]
-        new = -1 in known
-        if new:
-            there = occurring(found)
-            with _lock:
-                known = [self.codes.setdefault(value, len(self.codes)) if here else 0 for value, here in zip(values, there, strict=True)]
-        made = np.array(known, np.min_scalar_type(max(known, default=0)))
-        if few and not new and len(self.met) < FEW:
-            self.met[found.values] = made
-        return made
+            made = self.met.get(found.values) if len(found.values) <= FEW else None
+        if made is None or (made.new is not None and meets(found, made.new)):
+            made = self._numbered(found)
+            if len(found.values) <= FEW and (len(self.met) < FEW or found.values in self.met):
+                self.met[found.values] = made
+        return made.numbers
+
+    def _numbered(self, found: Coded) -> Numbered:
+        """The number of each value; those that some row has get one if they have none yet."""
+        values = [finite(value) for value in found.values]
+        there = occurring(found)
+        with _lock:
+            known = [
+                self.codes.setdefault(value, len(self.codes)) if here else self.codes.get(value, -1)
+                for value, here in zip(values, there.tolist(), strict=True)
+            ]
+        numbers = np.array(known, np.int64)
+        new = numbers < 0
+        numbers[new] = 0
+        return Numbered(numbers.astype(np.min_scalar_type(max(known, default=0))), new.astype(np.uint8) if new.any() else None)
 
     def _declare(self, order: tuple[Level, ...] | None) -> None:
         self.declared = order if self.batches == 0 or order == self.declared else None
@@ -113,6 +127,13 @@ def occurring(found: Coded) -> NDArray[np.uint8]:
     return made
 
 
+def meets(found: Coded, flags: NDArray[np.uint8]) -> bool:
+    """Whether some row has a value with a flag: a tenth of what `occurring` takes."""
+    if len(found.places) < COMPILE_FROM:
+        return bool(flags[found.places].any())
+    return bool(_loops(found.places.itemsize, 1)[2](_unsigned(found.places), flags))
+
+
 def _write(places: NDArray[Any], numbers: NDArray[Any], out: NDArray[Any]) -> None:
     if len(places) < COMPILE_FROM:
         out[...] = numbers[places]
@@ -134,8 +155,15 @@ def _mark(places, out):
         out[places[i]] = 1
 
 
+def _meet(places, flags):
+    met = 0
+    for i in range(places.shape[0]):
+        met |= flags[places[i]]
+    return met
+
+
 @cache
-def _loops(places: int, numbers: int) -> tuple[Callable[..., object], Callable[..., object]]:
+def _loops(places: int, numbers: int) -> tuple[Callable[..., object], ...]:
     """The loops for places and numbers of so many bytes."""
     with threads.FIRST_CALLS:
         from numba.core import types
@@ -146,9 +174,12 @@ def _loops(places: int, numbers: int) -> tuple[Callable[..., object], Callable[.
         read = types.Array(getattr(types, f"uint{8 * places}"), 1, "C", readonly=True)
         kind = getattr(types, f"uint{8 * numbers}")
         of = types.Array(kind, 1, "C", readonly=True)
-        signatures = {_look_up: (read, of, types.Array(kind, 1, "A")), _mark: (read, types.Array(types.uint8, 1, "C"))}
-        look_up, mark = (
+        signatures = {
+            _look_up: (read, of, types.Array(kind, 1, "A")),
+            _mark: (read, types.Array(types.uint8, 1, "C")),
+            _meet: (read, types.Array(types.uint8, 1, "C", readonly=True)),
+        }
+        return tuple(
             compiled(loop, f"levels_{places}_{numbers}{loop.__name__}_{key(loop)[:24]}", signature, FLAGS)
             for loop, signature in signatures.items()
         )
-        return look_up, mark
