@@ -177,7 +177,7 @@ class Calls:
 
         What cannot be traced runs as it is, and what raises is raised by the function itself. `key` stands for the function.
         """
-        own = {k: v for k, v in options.items() if type(v) is float or self.framework.owns_array(v)}
+        own = {k: v for k, v in options.items() if type(v) is float or (self.framework.owns(v) and hasattr(v, "dtype"))}
         rest = {k: v for k, v in options.items() if k not in own}
         key = (key, repr(sorted(rest.items(), key=lambda item: item[0])))
         if key not in self.prepared:

@@ -37,7 +37,7 @@ class Framework:
             ("strided", lambda a: np.repeat(a, 2, axis=0)[::2], "{0} = np.repeat({0}, 2, axis=0)[::2]"),
             ("reversed", lambda a: a[::-1].copy()[::-1], "{0} = {0}[::-1].copy()[::-1]"),
             ("transposed", lambda a: a.copy(order="F") if a.ndim > 1 else a, '{0} = {0}.copy(order="F")'),
-            ("read-only", _read_only, "{0}.setflags(write=False)"),
+            ("read-only", lambda a: np.broadcast_to(a.copy(), a.shape), "{0}.setflags(write=False)"),
         )
 
     def array(self, x: Any, dtype: str) -> Any:
@@ -51,10 +51,6 @@ class Framework:
     def owns(self, out: Any) -> bool:
         """Whether this is what a function of this framework's arrays should return."""
         return isinstance(out, np.ndarray | np.number | float | int)
-
-    def owns_array(self, x: Any) -> bool:
-        """Whether this is an array of the framework, and no number."""
-        return self.owns(x) and hasattr(x, "dtype")
 
     def numbers(self, out: Any) -> Numbers:
         """A result, of this framework or not, as NumPy's float64."""
@@ -302,12 +298,6 @@ def _largest(jaxpr: Any) -> float:
         inner = [getattr(q, "jaxpr", q) for q in parts]
         most = max([most, *sizes, *(_largest(q) for q in inner if hasattr(q, "eqns"))])
     return most
-
-
-def _read_only(a: NDArray[Any]) -> NDArray[Any]:
-    a = a.copy()
-    a.setflags(write=False)
-    return a
 
 
 CLASSES: dict[str, type[Framework]] = {"torch": _Torch, "jax": _Jax}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -107,7 +108,7 @@ class Subject(Calls):
             return "\n".join([*lines, *code])
         lines += self._shown(x, show, dtype, options or {})
         if got is not None:
-            lines.append(f"# {literal(plain(got))}" + ("" if expected is None else f"; right: {literal(plain(expected))}"))
+            lines.append(f"# {literal(got)}" + ("" if expected is None else f"; right: {literal(expected)}"))
         return "\n".join(lines)
 
     def quote(self, options: dict[str, Any] | None = None, dtype: str = "float64", method: str = "", reduction: str | None = "none") -> str:
@@ -144,7 +145,11 @@ def usual(kind: str, raw: Numbers) -> Numbers:
 
 
 def plain(x: Any) -> Any:
-    """As Python's own numbers and lists."""
+    """As numbers, text and lists, so that it travels and can be compared."""
     if isinstance(x, np.ndarray | np.generic):
-        return x.tolist() if x.ndim or isinstance(x, np.generic) else x[()].tolist()
-    return x
+        x = x.tolist()
+    if isinstance(x, float):
+        return math.nan if math.isnan(x) else float(x)  # the one NaN that equals itself inside a list
+    if isinstance(x, list | tuple):
+        return [plain(v) for v in x]
+    return x if x is None or isinstance(x, bool | int | str) else str(x)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from matchloss.audit.calling.subject import PAD, Malformed, Raised, Subject
+from matchloss.audit.calling.recognise import tried
+from matchloss.audit.calling.subject import PAD, Subject
 from matchloss.audit.checks._rows import EPS
 
 # Two results are the same number if they differ by no more than this, relative to the largest of them. A defect of structure is a factor,
@@ -41,7 +41,7 @@ def roles(s: Subject) -> dict[str, str | None]:
     default = s.callee.options.get(c.reduction_argument)
     if isinstance(default, str) and default not in names and c.reduction != "none":
         names[c.reduction] = default  # it calls its mean something else
-    sizes = {role: tolerant(lambda name=name: np.size(s.framework.numbers(s.call(x, y, reduction=name)))) for role, name in names.items()}
+    sizes = {role: tried(lambda name=name: np.size(s.framework.numbers(s.call(x, y, reduction=name)))) for role, name in names.items()}
     return {role: name for role, name in names.items() if sizes[role] is not None and (sizes[role] == 1) == (role != "none")}
 
 
@@ -65,11 +65,3 @@ def ordinary(s: Subject, n: int) -> tuple[Any, Any]:
 def raising(call: str) -> list[str]:
     """Python that shows that a call raises."""
     return ["try:", f"    print({call})", "except Exception as error:", "    print(type(error).__name__, error)"]
-
-
-def tolerant(call: Callable[..., Any], *arguments: Any) -> Any:
-    """What the call gives; None where the function raises or returns what is no loss."""
-    try:
-        return call(*arguments)
-    except (Raised, Malformed):
-        return None

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.audit.calling.frameworks import literal
-from matchloss.audit.calling.subject import CLASSES, Subject, plain, usual
+from matchloss.audit.calling.subject import CLASSES, Subject, usual
 from matchloss.audit.finding import Finding
 
 Numbers = NDArray[np.float64]
@@ -237,7 +237,7 @@ def sloping(subject: Subject, severity: str, message: str, x: Numbers, y: NDArra
     else:
         step = np.asarray(h if subject.convention.input == "raw" else h * x.min())
     n = len(x)
-    shown = [f"print([(b - a) / {float(step.max())!r} for a, b in zip(v[:{n}], v[{n}:])])", f"# right: {literal(plain(right))}"]
+    shown = [f"print([(b - a) / {float(step.max())!r} for a, b in zip(v[:{n}], v[{n}:])])", f"# right: {literal(right)}"]
     return subject.finding(severity, message, x=np.concatenate([x, x + step]), y=np.concatenate([y, y]), code=rows_code(subject, shown),
                            got=got, expected=right)  # fmt: skip
 

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from matchloss.audit.calling.recognise import tried
 from matchloss.audit.calling.subject import CLASSES, PAD, Subject, silence
 from matchloss.audit.checks._check import Skip
 from matchloss.audit.checks._clock import SLOW, Taken, taken
 from matchloss.audit.checks._forks import in_child
-from matchloss.audit.checks._same import differ, ordinary, tolerant
+from matchloss.audit.checks._same import differ, ordinary
 from matchloss.audit.finding import Finding
 
 # --- purity ----------------------------------------------------------------------------------------------------------------------
@@ -81,7 +82,7 @@ def _inputs(s: Subject) -> Finding | None:
     for method, (what, call) in _methods_of(s).items():
         arrays = s.arrays(x, y, "float64")
         before = [np.array(s.framework.numbers(a)) for a in arrays]
-        if tolerant(_numbers, s, arrays, method) is None:
+        if tried(_numbers, s, arrays, method) is None:
             continue
         changed = [not np.array_equal(a, s.framework.numbers(b)) for a, b in zip(before, arrays, strict=True)]
         if any(changed):
@@ -118,9 +119,9 @@ def _aliased(s: Subject) -> Finding | None:
         return None
     arrays, others = _arrays(s), _arrays(s)
     for method, (what, call) in _methods_of(s).items():
-        kept = tolerant(_ask, s, arrays, method)
+        kept = tried(_ask, s, arrays, method)
         before = None if kept is None else np.array(s.framework.numbers(kept))
-        if kept is None or tolerant(_ask, s, others, method) is None:
+        if kept is None or tried(_ask, s, others, method) is None:
             continue
         if differ(before, s.framework.numbers(kept)).any():
             message = f"The {what} that one call returned is overwritten by the next call: two batches cannot be compared."
@@ -147,9 +148,9 @@ def _methods(s: Subject) -> Finding | None:
     """An object's gradient and hessian, after a call of another method with other data."""
     arrays, others, own = _arrays(s), _arrays(s), _methods_of(s)
     for method, (what, call) in own.items():
-        first = tolerant(_numbers, s, arrays, method)
+        first = tried(_numbers, s, arrays, method)
         for other, (between, called) in own.items() if first is not None else ():
-            if tolerant(_numbers, s, others, other) is not None and _other(first, _numbers(s, arrays, method)):
+            if tried(_numbers, s, others, other) is not None and _other(first, _numbers(s, arrays, method)):
                 message = (
                     f"Its {what} depends on what its {between} was called with before: steps are taken with what belongs to other rows."
                 )

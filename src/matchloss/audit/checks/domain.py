@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from matchloss.audit.calling.frameworks import literal
+from matchloss.audit.calling.recognise import tried
 from matchloss.audit.calling.subject import CLASSES, PAD, Subject
-from matchloss.audit.checks._same import differ, ordinary, tolerant
+from matchloss.audit.checks._same import differ, ordinary
 from matchloss.audit.finding import Finding
 
 AT = 40  # the row, of 64, that is made impossible: what reads a few rows before or behind it reads rows that we know
@@ -17,6 +18,10 @@ OUTSIDE = {  # targets that cannot be, and why
     "binary": ((2.0, -1.0), "a target is 0 or 1"), "count": ((-1.0,), "a count is not negative"),
     "positive": ((-1.0,), "a target is positive"), "regression": ((), ""),
 }  # fmt: skip
+OFF_SIMPLEX = (
+    ([0.5, 0.5, 0.5], "does not sum to 1 and returns {}: the loss and its gradient grow with the sum, as a hidden weight of the row"),
+    ([1.5, -0.5, 0.0], "has a negative share and returns {}: it sums to 1, but no class can be wanted less than never"),
+)
 
 
 def domain(subject: Subject) -> Iterator[Finding]:
@@ -30,8 +35,11 @@ def domain(subject: Subject) -> Iterator[Finding]:
     if s.classes:
         if s.hard:
             yield from _labels(s)
-        if s.soft:
-            yield from _off_simplex(s)
+        x = s.at(np.zeros(CLASSES))
+        for y, does in OFF_SIMPLEX if s.soft else ():
+            if (got := _answer(s, x, np.array(y), "distribution")) is not None:
+                message = f"It takes a target distribution that {does.format(f'{got:.4g}')}."
+                yield _taken(s, "note", message, x, np.array([y]), got)
     else:
         yield from _numbers_outside(s)
     if s.convention.input != "raw" and s.kind != "regression":
@@ -39,8 +47,10 @@ def domain(subject: Subject) -> Iterator[Finding]:
     yield from _not_a_number(s)
     if s.convention.weight_argument:
         yield from _negative_weight(s, s.convention.weight_argument)
-    if s.convention.ignore_argument:
-        yield from _class_ignored(s, s.convention.ignore_argument)
+    argument, x, y = s.convention.ignore_argument, s.at(np.zeros((2, CLASSES))), np.array([1, 0])
+    if argument and tried(lambda: s.call(x, y, options={argument: 1})) is not None:
+        message = "The label to ignore may be that of a class: then no row of this class is trained, and nothing says so."
+        yield s.finding("note", message, x=x, y=y, options={argument: 1})
 
 
 def _answer(s: Subject, x: Any, y: Any, words: str = "target") -> float | None:
@@ -52,7 +62,7 @@ def _answer(s: Subject, x: Any, y: Any, words: str = "target") -> float | None:
     rows[AT], targets[AT] = x, y
     s.journal(f"{s.quote()} with the {words} {literal(np.asarray(y))}")
     given = slice(0, PAD) if s.per_row else slice(AT, AT + 1)
-    out = tolerant(s.value, rows[given], targets[given])
+    out = tried(s.value, rows[given], targets[given])
     return float(out[AT - given.start]) if out is not None and np.isfinite(out[AT - given.start]) else None
 
 
@@ -65,9 +75,9 @@ def _labels(s: Subject) -> Iterator[Finding]:
     ignore = s.convention.ignore_argument
     ignored = s.callee.options.get(ignore or "")
     x = s.at(np.arange(1.0, CLASSES + 1.0))  # no class has the loss that none has, where its output is read as 0
-    tried: list[Any] = [k for k in (-1, CLASSES, CLASSES + 4, -100) if k != ignored and not (k == -100 and ignore)]
-    tried += [0.5] if s.label_dtype.startswith("float") else []
-    taken = {k: v for k in tried if (v := _answer(s, x, k, "label")) is not None}
+    cases: list[Any] = [k for k in (-1, CLASSES, CLASSES + 4, -100) if k != ignored and not (k == -100 and ignore)]
+    cases += [0.5] if s.label_dtype.startswith("float") else []
+    taken = {k: v for k in cases if (v := _answer(s, x, k, "label")) is not None}
     if not taken:
         return
     label, value = next(iter(taken.items()))
@@ -90,19 +100,8 @@ def _reads_elsewhere(s: Subject, x: Any, label: Any) -> bool:
     rows, targets = ordinary(s, PAD)
     rows[AT], targets[AT] = x, label
     other = rows + (np.arange(PAD) != AT)[:, None]
-    a, b = tolerant(s.value, rows, targets), tolerant(s.value, other, targets)
+    a, b = tried(s.value, rows, targets), tried(s.value, other, targets)
     return a is not None and b is not None and bool(differ(a[AT], b[AT]))
-
-
-def _off_simplex(s: Subject) -> Iterator[Finding]:
-    x = s.at(np.zeros(CLASSES))
-    for y, words, means in (
-        ([0.5, 0.5, 0.5], "does not sum to 1", "the loss and its gradient grow with the sum, as a hidden weight of the row"),
-        ([1.5, -0.5, 0.0], "has a negative share", "it sums to 1, but no class can be wanted less than never"),
-    ):
-        if (got := _answer(s, x, np.array(y), "distribution")) is not None:
-            message = f"It takes a target distribution that {words} and returns {got:.4g}: {means}."
-            yield _taken(s, "note", message, x, np.array([y]), got)
 
 
 def _numbers_outside(s: Subject) -> Iterator[Finding]:
@@ -132,8 +131,8 @@ def _predictions_outside(s: Subject) -> Iterator[Finding]:
             message = f"It takes predictions that do not sum to 1 (0.5, 0.5, 0.5): {ending}"
             yield s.finding("note", message, x=x, y=y if s.hard else np.asarray(y)[None], got=got)
     elif s.convention.input == "prediction":
-        tried = [(x, t) for x in ((1.5, -0.5) if s.kind == "binary" else (-0.5,)) for t in s.targets()[[-1, 0]]]
-        taken = [(x, t, v) for x, t in tried if (v := _answer(s, x, t)) is not None]
+        cases = [(x, t) for x in ((1.5, -0.5) if s.kind == "binary" else (-0.5,)) for t in s.targets()[[-1, 0]]]
+        taken = [(x, t, v) for x, t in cases if (v := _answer(s, x, t)) is not None]
         if taken:
             x, t, got = taken[0]
             several = list(dict.fromkeys(x for x, _, _ in taken))
@@ -160,14 +159,7 @@ def _negative_weight(s: Subject, argument: str) -> Iterator[Finding]:
     x, y = ordinary(s, PAD)
     w = np.where(np.arange(PAD) == 0, -1.0, 1.0)
     keywords = s.keywords("none" if s.per_row else None, weight=w)
-    out = tolerant(lambda: s.framework.numbers(s.run(s.arrays(x, y, "float64"), keywords)).ravel()[0])
+    out = tried(lambda: s.framework.numbers(s.run(s.arrays(x, y, "float64"), keywords)).ravel()[0])
     if out is not None and np.isfinite(out):
         message = "It takes a negative weight: such a row is trained to be as wrong as can be."
         yield s.finding("note", message, x=x[:3], y=y[:3], options={argument: w[:3]})
-
-
-def _class_ignored(s: Subject, argument: str) -> Iterator[Finding]:
-    x, y, options = s.at(np.zeros((2, CLASSES))), np.array([1, 0]), {argument: 1}
-    if tolerant(lambda: s.call(x, y, options=options)) is not None:
-        message = "The label to ignore may be that of a class: then no row of this class is trained, and nothing says so."
-        yield s.finding("note", message, x=x, y=y, options=options)

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from matchloss.audit.calling.frameworks import framework, literal
+from matchloss.audit.calling.recognise import tried
 from matchloss.audit.calling.subject import CLASSES, PAD, Raised, Subject
 from matchloss.audit.checks._check import Skip
 from matchloss.audit.checks._clock import SLOW, taken
-from matchloss.audit.checks._same import differ, of, ordinary, raising, tolerant
+from matchloss.audit.checks._same import differ, of, ordinary, raising
 from matchloss.audit.finding import Finding
 
 # --- shapes ----------------------------------------------------------------------------------------------------------------------
@@ -48,7 +49,7 @@ def shapes(subject: Subject) -> Iterator[Finding]:
 def _shape(s: Subject, x: Any, y: Any) -> tuple[int, ...] | None:
     """Of what the plain function makes of arrays of any shape; None where it refuses."""
     try:
-        arrays = _place(s, x, y)
+        arrays = s.arrays(x, y, "float64")
         s.journal(f"{s.quote()} with predictions of shape {np.shape(x)} and targets of shape {np.shape(y)}")
         return tuple(np.shape(s.framework.outline(lambda *a: s.run(a, s.keywords("none")), arrays)))
     except (Raised, TypeError, ValueError):
@@ -58,22 +59,9 @@ def _shape(s: Subject, x: Any, y: Any) -> tuple[int, ...] | None:
 def _answer(s: Subject, x: Any, y: Any) -> Any:
     """The numbers of that; None where it refuses."""
     try:
-        return s.framework.numbers(s.run(_place(s, x, y), s.keywords("none")))
+        return s.framework.numbers(s.run(s.arrays(x, y, "float64"), s.keywords("none")))
     except (Raised, TypeError, ValueError):
         return None
-
-
-def _kept(s: Subject, y: Any) -> tuple[Any, str]:
-    """Targets of any shape as the function calls them, and their dtype."""
-    t = s.encode(y)
-    labels = s.classes and s.hard and np.asarray(y).dtype.kind == "i"
-    return t, (s.label_dtype or "int64") if labels else s.target_dtype(t, "float64")
-
-
-def _place(s: Subject, x: Any, y: Any) -> tuple[Any, ...]:
-    """The function's arguments from arrays of any shape."""
-    others = [s._other(o, len(x) if np.ndim(x) else 1, "float64") for o in s.convention.others]
-    return s.place(s.framework.array(np.asarray(x), "float64"), s.framework.array(*_kept(s, y)), others)
 
 
 def _counts(s: Subject, x: Any, y: Any) -> Iterator[Finding]:
@@ -98,7 +86,8 @@ def _counts(s: Subject, x: Any, y: Any) -> Iterator[Finding]:
 
 def _shown(s: Subject, severity: str, message: str, a: Any, b: Any, got: Any, right: Any) -> Finding:
     """A finding about shapes, with code that makes the arrays as they are."""
-    f, (t, kept) = s.framework, _kept(s, b)
+    f, t = s.framework, s.encode(b)
+    kept = s.target_dtype(t, "float64")
     lines = s.snippet(np.zeros((1, CLASSES)) if s.classes else np.zeros(1), np.zeros(1, int), "float64", "value", code=[]).split("\n")
     lines = [line for line in lines if not line.startswith(("x =", "y =", "z0 =", "z1 ="))]
     lines += [f"x = {f.code(np.asarray(a), 'float64')}", f"y = {f.code(t.astype(int) if kept.startswith('int') else t, kept)}"]
@@ -187,7 +176,7 @@ def _integers(s: Subject) -> Iterator[Finding]:
     right, t = s.framework.numbers(s.call(whole, y, reduction="none")), s.encode(y)
     others = [s._other(o, PAD, "float64") for o in s.convention.others]
     arrays = s.place(s.framework.array(whole, "int64"), s.framework.array(t, s.target_dtype(t, "float64")), others)
-    out = tolerant(lambda: s.framework.numbers(s.run(arrays, s.keywords("none"))))
+    out = tried(lambda: s.framework.numbers(s.run(arrays, s.keywords("none"))))
     if out is None or out.shape != right.shape or not (bad := np.atleast_1d(differ(out, right, "float16"))).any():
         return
     rows = slice(int(np.argmax(bad)), int(np.argmax(bad)) + 1) if bad.size > 1 else slice(0, 4)
@@ -207,7 +196,7 @@ def _foreign(s: Subject) -> Iterator[Finding]:
     others = [f.array(np.ones(4), wide) for _ in s.convention.others]
     arrays = s.place(f.array(x, wide), f.array(t, wide), others)
     with f.context():
-        out = tolerant(s.run, arrays, s.keywords("none"))
+        out = tried(s.run, arrays, s.keywords("none"))
     if out is None or f.owns(out):
         return
     message = (
@@ -296,7 +285,7 @@ def _sized(s: Subject, x: Any, y: Any, n: int, role: str, i: int) -> Finding:
 def _empty(s: Subject) -> Iterator[Finding]:
     """No rows are no error of the caller's: the last shard of a data set may have none."""
     x, y = ordinary(s, 2)
-    out = tolerant(lambda: s.framework.numbers(s.call(x[:0], y[:0], reduction="none")))
+    out = tried(lambda: s.framework.numbers(s.call(x[:0], y[:0], reduction="none")))
     if out is None:
         return
     if s.per_row:

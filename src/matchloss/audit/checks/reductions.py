@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from matchloss.audit.calling.recognise import tried
 from matchloss.audit.calling.subject import CLASSES, PAD, Subject
 from matchloss.audit.checks._check import Skip
-from matchloss.audit.checks._same import differ, first, named, of, ordinary, roles, tolerant
+from matchloss.audit.checks._same import differ, first, named, of, ordinary, roles
 from matchloss.audit.finding import Finding
 
 
@@ -96,7 +97,7 @@ def _default(s: Subject, made: dict[str, str | None], x: Any, y: Any) -> Iterato
     if plain.shape != called.shape or differ(plain, called).any():
         yield s.finding("error", f"A plain call is not that with {argument}={default!r}, its documented default.", x=x[:2], y=y[:2])
     for role in (r for r in ("mean", "sum") if r not in made):
-        out = tolerant(s.call, x, y, "float64", role)
+        out = tried(s.call, x, y, "float64", role)
         if out is not None and np.size(s.framework.numbers(out)) > 1:
             message = f"{argument}={role!r} is taken without a word and returns a value a row: a misspelt reduction is no error."
             yield s.finding("warning", message, x=x[:2], y=y[:2], options={argument: role})

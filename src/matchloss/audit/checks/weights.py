@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from matchloss.audit.calling.recognise import tried
 from matchloss.audit.calling.subject import CLASSES, PAD, Raised, Subject
 from matchloss.audit.checks._check import Skip
-from matchloss.audit.checks._same import differ, first, named, ordinary, raising, roles, tolerant
+from matchloss.audit.checks._same import differ, first, named, ordinary, raising, roles
 from matchloss.audit.finding import Finding
 
 Roles = dict[str, str | None]
@@ -93,10 +94,10 @@ def _absent(s: Subject, made: Roles, argument: str) -> Iterator[Finding]:
     x, y = ordinary(s, PAD)
     out = np.arange(PAD) == 1
     w, name = np.where(out, 0.0, 1.0), next(iter(made.values()))
-    tried = [("prediction", np.where(out[:, None] if s.classes else out, np.nan, x), y)]
-    tried += [] if s.classes else [("target", x, np.where(out, np.nan, y))]
-    for what, z, t in tried:
-        found = tolerant(lambda z=z, t=t: s.value(z, t, weight=w).sum() if s.per_row else s.total(z, t, name, weight=w))
+    cases = [("prediction", np.where(out[:, None] if s.classes else out, np.nan, x), y)]
+    cases += [] if s.classes else [("target", x, np.where(out, np.nan, y))]
+    for what, z, t in cases:
+        found = tried(lambda z=z, t=t: s.value(z, t, weight=w).sum() if s.per_row else s.total(z, t, name, weight=w))
         if found is None or not np.isfinite(found):
             does = "makes the function raise" if found is None else "makes the result NaN"
             call = s.quote({argument: w[:3]}, reduction=name)
@@ -151,7 +152,7 @@ def _ignored(s: Subject, made: Roles, argument: str) -> Iterator[Finding]:
         )
         yield s.finding("warning", message, x=x, y=y, code=raising(s.quote({argument: label}, reduction=name)))
         label, options = CLASSES - 1, {argument: CLASSES - 1}
-        if tolerant(lambda: s.call(x, np.where(y < 0, label, y), reduction=name, options=options)) is None:
+        if tried(lambda: s.call(x, np.where(y < 0, label, y), reduction=name, options=options)) is None:
             return
     wrong = [*_ignored_rows(s, made, label, options), *_ignored_wholes(s, made, label, options)]
     if wrong:  # of one cause

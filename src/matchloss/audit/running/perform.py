@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import chain
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -162,112 +161,102 @@ def perform(task: Task, tell: Callable[[Call], None], guarded: bool) -> Iterator
         importlib.import_module(name)
     yield Begun()
     before = [(f, f.state()) for f in map(framework, ("numpy", *loaded))]
-    journal, structure, boosted, subject = Journal(tell), None, None, None
-    limit = max(PROBE_LIMIT, PATIENCE * task.check_limit)
+    journal, limit = Journal(tell), max(PROBE_LIMIT, PATIENCE * task.check_limit)
+    read: Subject | Structure | Boosted | Unjudged
     try:
-        structure, boosted = _of_no_rows(task, target, loaded)
-        if structure is None and boosted is None:
-            journal.within(limit)
-            options = {name: value for name, value in task.options.items() if name not in ("metric", "host")}
-            subject = subject_of(target, seed=task.seed, journal=journal, frameworks=loaded, **options)
-    except NotOne as error:
-        yield Unjudged(str(error))
-        return
-    except Unprobable as error:
-        structure = None if isinstance(error, Undecided) or task.options.get("kind") else batch_of(target, loaded, task.seed)
-        if structure is None:
-            yield Unjudged(str(error))
-            return
+        journal.within(limit)
+        read = _read(task, target, loaded, journal)
+    except (NotOne, Unprobable) as error:
+        read = Unjudged(str(error))
     except (*FAILURES, SystemExit) as error:
-        yield Unjudged(f"it {said(error)}")
-        return
+        read = Unjudged(f"it {said(error)}")
     except Slow:
-        yield Unjudged(f"it takes more than {limit:g} s to find out how it is called: --set says it, --budget gives more")
-        return
+        read = Unjudged(f"it takes more than {limit:g} s to find out how it is called: --set says it, --budget gives more")
     except Exception as error:
-        yield Unjudged(fault(error))
-        return
+        read = Unjudged(fault(error))
     finally:
         for f, state in before:
             f.restore(state)
-    if structure is not None:
-        yield from _of_structure(task, structure)
-    elif boosted is not None:
-        yield from _of_booster(task, boosted)
-    elif subject is not None:
-        member, library = "" if subject.member is None else str(subject.member), subject.convention.framework
-        yield Probed(subject.convention, member, _versions(target, library))
-        if subject.note:
-            yield Remark(subject.note)
-        yield from _checks(task, subject, journal, guarded)
+    if isinstance(read, Unjudged):
+        yield read
+        return
+    convention, checks = _checks_of(task, read)
+    member = "" if not isinstance(read, Subject) or read.member is None else str(read.member)
+    yield Probed(convention, member, _versions(target, convention.host or convention.framework))
+    if isinstance(read, Subject) and read.note:
+        yield Remark(read.note)
+    left, own = task.time_limit, framework(convention.framework)
+    for name in task.names:
+        yield Begun(name)
+        status, reason = "clean", ""
+        journal.within(min(task.check_limit, left))
+        state = own.state()
+        try:
+            if left <= 0:
+                raise Slow
+            for finding in _findings(partial(checks, name), read, guarded):
+                status = "found"
+                yield replace(finding, check=finding.check or name)
+        except (Skip, NotOne) as skip:
+            status, reason = ("skipped", str(skip)) if status == "clean" else (status, "")
+        except Slow:
+            status, reason = "stopped", f"it takes more than {task.check_limit:g} s" if journal.limit < left else ALL
+        except Exception as error:
+            status, reason = "crashed", fault(error)
+        finally:
+            own.restore(state)  # whatever the function did to it
+        seconds = journal.clock()
+        left -= seconds
+        yield CheckResult(name, status, reason, seconds)
 
 
-def _of_no_rows(task: Task, target: Any, loaded: tuple[str, ...]) -> tuple[Structure | None, Boosted | None]:
-    """The loss of structures, or the objective of trees, that it is."""
+def _read(task: Task, target: Any, loaded: tuple[str, ...], journal: Journal) -> Subject | Structure | Boosted:
+    """The loss of structures, the objective of trees or the loss of rows that it is, in this order."""
     kind, form = task.options.get("kind"), task.options.get("structure", "")
     structured = kind == "structured" or bool(form)
     find = batch_of if form == "batch" else partial(structure_of, form=form)
-    structure = find(target, loaded=loaded, seed=task.seed) if structured or kind is None else None
-    if structured and structure is None:
+    if (structured or kind is None) and (structure := find(target, loaded=loaded, seed=task.seed)):
+        return structure
+    if structured:
         names = "its arguments have not the names of a loss of structures, or a call with such arguments fails"
         raise NotOne("it is no loss of a whole batch: its rows do not depend on each other" if form == "batch" else names)
-    return structure, boosted_of(target, kind, task.options.get("host"), task.seed) if structure is None else None
+    if boosted := boosted_of(target, kind, task.options.get("host"), task.seed):
+        return boosted
+    try:
+        options = {name: value for name, value in task.options.items() if name not in ("metric", "host")}
+        return subject_of(target, seed=task.seed, journal=journal, frameworks=loaded, **options)
+    except Unprobable as error:
+        batch = None if isinstance(error, Undecided) or kind else batch_of(target, loaded, task.seed)
+        if batch is None:
+            raise
+        return batch
 
 
-def _of_booster(task: Task, boosted: Boosted) -> Iterator[Event]:
-    """The checks of an objective of trees; those of the gradient hold it against a metric too, where one was given."""
-    targets = "labels" if boosted.kind in ("binary", "multiclass") else "numbers"
-    convention = Convention(boosted.kind, target=targets, host=boosted.host, objective=boosted.form)
-    yield Probed(convention, "", _versions(boosted.fn, boosted.host or "numpy"))
-    tried, metric = objectives.Tried(boosted), task.options.get("metric")
+def _checks_of(task: Task, read: Subject | Structure | Boosted) -> tuple[Convention, Callable[[str], Iterator[Finding]]]:
+    """How it is called, and its checks by name."""
+    if isinstance(read, Subject):
+        table = {check.name: check for check in (CHECKS if task.table is None else task.table)}
+        return read.convention, lambda name: table[name].run(read.fresh())
+    if isinstance(read, Structure):
+        convention = Convention("structured", read.framework.name, sign=read.sign, structure=read.form)
+        own: Any = batches.CHECKS if isinstance(read, Batch) else structures.CHECKS
+        return convention, lambda name: own.get(name, _of_rows)(read)
+    targets = "labels" if read.kind in ("binary", "multiclass") else "numbers"
+    tried, metric = objectives.Tried(read), task.options.get("metric")
     metric = resolve(metric) if isinstance(metric, str) else metric
 
-    def checks(name: str) -> Iterator[Iterator[Finding]]:
-        if (check := objectives.CHECKS.get(name)) is None:
+    def of_booster(name: str) -> Iterator[Finding]:
+        if name not in objectives.CHECKS:
             raise Skip("it is of losses, not of a booster's objective")
-        yield check(tried)
+        yield from objectives.CHECKS[name](tried)
         if name == "gradient" and metric is not None:
-            yield objectives.metric(tried, Metric(metric, boosted.host))
+            yield from objectives.metric(tried, Metric(metric, read.host))
 
-    yield from _each(task, checks)
-
-
-def _of_structure(task: Task, structure: Structure) -> Iterator[Event]:
-    """The checks of a loss of structures."""
-    library = structure.framework.name
-    convention = Convention("structured", library, sign=structure.sign, structure=structure.form)
-    yield Probed(convention, "", _versions(structure.callee.call, library))
-
-    def checks(name: str) -> Iterator[Iterator[Finding]]:
-        if isinstance(structure, Batch) and name in batches.CHECKS:
-            yield batches.CHECKS[name](structure)
-        elif isinstance(structure, Batch) or name not in structures.CHECKS:
-            raise Skip("it is of losses of rows")
-        else:
-            yield structures.CHECKS[name](structure)
-
-    yield from _each(task, checks)
+    return Convention(read.kind, target=targets, host=read.host, objective=read.form), of_booster
 
 
-def _each(task: Task, checks: Callable[[str], Iterator[Iterator[Finding]]]) -> Iterator[Event]:
-    """The checks of what is no loss of rows, one after another."""
-    for name in task.names:
-        yield Begun(name)
-        started, status, reason = time.monotonic(), "clean", ""
-        try:
-            for finding in chain.from_iterable(checks(name)):
-                status = "found"
-                yield tidy(replace(finding, check=name))
-        except Skip as skip:
-            status, reason = ("skipped", str(skip)) if status == "clean" else (status, "")
-        except NotOne as error:
-            status, reason = "skipped", str(error)
-        except Raised as error:
-            status = "found"
-            yield Finding(name, "error", said(error))
-        except Exception as error:
-            status, reason = "crashed", fault(error)
-        yield CheckResult(name, status, reason, time.monotonic() - started)
+def _of_rows(read: Structure) -> Iterator[Finding]:
+    raise Skip("it is of losses of rows")
 
 
 def _versions(target: Any, framework: str) -> dict[str, str]:
@@ -281,44 +270,9 @@ def _versions(target: Any, framework: str) -> dict[str, str]:
     return found
 
 
-def run_checks(subject: Subject, names: tuple[str, ...]) -> Iterator[Event]:
-    """The checks of those names, one after another: that it starts, what it finds, how it went.
-
-    What one finds does not depend on which ran before. The function's own errors are findings.
-    """
-    return _checks(Task(None, names), subject, Journal(lambda call: None), guarded=False)
-
-
-def _checks(task: Task, subject: Subject, journal: Journal, guarded: bool) -> Iterator[Event]:
-    table = {check.name: check for check in (CHECKS if task.table is None else task.table)}
-    left = task.time_limit
-    for name in task.names:
-        yield Begun(name)
-        status, reason = "clean", ""
-        journal.within(min(task.check_limit, left))
-        before = subject.framework.state()
-        try:
-            if left <= 0:
-                raise Slow
-            for finding in _findings(table[name], subject.fresh(), guarded):
-                status = "found"
-                yield tidy(replace(finding, check=finding.check or name))
-        except Skip as skip:
-            status, reason = ("skipped", str(skip)) if status == "clean" else (status, "")
-        except Slow:
-            status, reason = "stopped", f"it takes more than {task.check_limit:g} s" if journal.limit < left else ALL
-        except Exception as error:
-            status, reason = "crashed", fault(error)
-        finally:
-            subject.framework.restore(before)  # whatever the function did to it
-        seconds = journal.clock()
-        left -= seconds
-        yield CheckResult(name, status, reason, seconds)
-
-
-def _findings(check: Any, subject: Subject, guarded: bool) -> Iterator[Finding]:
+def _findings(check: Callable[[], Iterator[Finding]], subject: Any, guarded: bool) -> Iterator[Finding]:
     try:
-        yield from check.run(subject)
+        yield from check()
     except (*FAILURES, SystemExit, KeyboardInterrupt) as error:
         if isinstance(error, KeyboardInterrupt) and not guarded:  # a worker is never sent one: the function raised it
             raise
@@ -332,21 +286,6 @@ def fault(error: BaseException) -> str:
         trace = trace.tb_next
     where = f" ({trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno})" if trace else ""
     return f"a fault of the audit, not of the function; please report it: {type(error).__name__}: {error}{where}"
-
-
-def tidy(finding: Finding) -> Finding:
-    """Its counterexample as text, numbers and lists, so that it travels and can be compared."""
-    return replace(finding, counterexample={str(k): _plain(v) for k, v in finding.counterexample.items()})
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, float):
-        return math.nan if math.isnan(value) else float(value)  # the one NaN that equals itself inside a list
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
 # --- a function that raises, or returns what is no loss, in the middle of a check ---------------------------------------------------

@@ -15,18 +15,16 @@ from unittest import SkipTest
 
 from matchloss.audit.calling.adapt import Promises, callee_of, import_text
 from matchloss.audit.calling.convention import Convention
-from matchloss.audit.calling.subject import silence
+from matchloss.audit.calling.subject import plain, silence
 from matchloss.audit.causes import merged
 from matchloss.audit.finding import SEVERITIES, CheckResult, Finding
 from matchloss.audit.report import Report
 from matchloss.audit.running import perform as job
 from matchloss.audit.running import worker as processes
-from matchloss.audit.running.perform import Begun, Call, Event, Failed, Order, Probed, Remark, State, Task, Unjudged, Unloadable, run_checks
+from matchloss.audit.running.perform import Begun, Call, Event, Failed, Order, Probed, Remark, State, Task, Unjudged, Unloadable
 from matchloss.audit.snippets import verified
 from matchloss.audit.table import CHECKS
 from matchloss.names import nearest
-
-__all__ = ["assert_sound", "audit", "run_checks"]
 
 START_LIMIT = 180.0  # seconds in which a worker must have started and imported what is audited
 CHECK_SHARE = 0.5  # of the time for all, in which a check must return; a call has PATIENCE times that, since what does not return is broken
@@ -167,7 +165,8 @@ class Record:
             case Probed():
                 self.probed = event
             case Finding():
-                self.findings.append(job.tidy(event))
+                example = {str(k): plain(v) for k, v in event.counterexample.items()}  # NaN that has travelled is another one
+                self.findings.append(replace(event, counterexample=example))
             case CheckResult():
                 self.results[event.check] = event
             case Remark(text):
