@@ -163,3 +163,9 @@ def test_values_below_zero_are_noted() -> None:
 
     findings = found(loss, "accuracy", "regression", **TORCH)
     assert any("below 0" in f.message for f in findings if f.severity == "note")
+
+
+@pytest.mark.parametrize(("mean", "sums"), [(lambda v: v.sum() / len(v), True), (lambda v: v.mean(), False)])
+def test_the_half_precision_mean_of_relative_errors(mean, sums) -> None:
+    findings = found(lambda x, y: mean((x - y).abs() / y.abs().clamp(min=1e-6)), "accuracy", "regression", **TORCH)
+    assert [f.severity for f in findings if "sum is more than float16 holds" in f.message] == ["error"] * sums

@@ -113,6 +113,21 @@ def test_ignoring_that_is_wrong(loss: Callable[..., Any], words: str) -> None:
     assert error.severity == "error" and words in error.message
 
 
+def ignoring_one_of_two(mean: Callable[..., Any]) -> Callable[..., Any]:
+    def loss(logits: Any, labels: Any, ignore_index: int = -100) -> Any:
+        kept = (labels != ignore_index).to(logits.dtype)
+        return mean(F.binary_cross_entropy_with_logits(logits, labels, reduction="none") * kept, kept)
+
+    return loss
+
+
+def test_ignored_rows_of_two_labels() -> None:
+    (error,) = found("weights", ignoring_one_of_two(lambda v, kept: v.mean()), kind="binary", framework="torch")
+    assert error.severity == "error" and "counts the ignored ones" in error.message
+    right = found("weights", ignoring_one_of_two(lambda v, kept: v.sum() / kept.sum()), kind="binary", framework="torch")
+    assert {f.severity for f in right} == {"note"}
+
+
 # --- reductions ------------------------------------------------------------------------------------------------------------------
 
 

@@ -316,7 +316,7 @@ def _arguments(s: Subject, known: dict[str, Any]) -> dict[str, Any]:
             if tried(trial.run, trial.arrays(x, y, "float64"), trial.keywords("none", options=given)) is not None:
                 found[what] = name
                 break
-    if "ignore_index" in s.callee.options and s.kind == "multiclass" and s.hard:
+    if "ignore_index" in s.callee.options and s.hard and (s.kind == "multiclass" or s.convention.target == "labels"):
         found["ignore_argument"] = "ignore_index"
     return found
 

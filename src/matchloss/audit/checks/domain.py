@@ -48,7 +48,7 @@ def domain(subject: Subject) -> Iterator[Finding]:
     if s.convention.weight_argument:
         yield from _negative_weight(s, s.convention.weight_argument)
     argument, x, y = s.convention.ignore_argument, s.at(np.zeros((2, CLASSES))), np.array([1, 0])
-    if argument and tried(lambda: s.call(x, y, options={argument: 1})) is not None:
+    if argument and s.classes and tried(lambda: s.call(x, y, options={argument: 1})) is not None:
         message = "The label to ignore may be that of a class: then no row of this class is trained, and nothing says so."
         yield s.finding("note", message, x=x, y=y, options={argument: 1})
 

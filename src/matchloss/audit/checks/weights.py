@@ -142,8 +142,8 @@ def _ignored(s: Subject, made: Roles, argument: str) -> Iterator[Finding]:
     default = s.callee.options.get(argument)
     own = isinstance(default, int) and not isinstance(default, bool)
     label, options = (int(default), {}) if own else (-100, {argument: -100})  # type: ignore[arg-type]
-    x, y = s.at(2.0 * np.eye(CLASSES + 1)[:, :CLASSES]), np.array([0, label, 1, 2])
-    name = next(iter(made.values()))
+    x = _four(s)
+    y, name = np.array([0, label, 1, 2 if s.classes else 0]), next(iter(made.values()))
     try:
         s.call(x, y, reduction=name, options=options)
     except Raised as failed:
@@ -160,10 +160,14 @@ def _ignored(s: Subject, made: Roles, argument: str) -> Iterator[Finding]:
     if "mean" in made:
         if "mean" not in dict(wrong):
             yield from _accumulated(s, made["mean"], label, options)
-        nothing, none = s.at(np.zeros((2, CLASSES))), np.full(2, label)
+        nothing, none = 0 * x[:2] + s.at(np.zeros(CLASSES))[0], np.full(2, label)
         if not np.isfinite(empty := s.total(nothing, none, made["mean"], options=options)):
             message = "The mean is NaN where every row is ignored (0 / 0): one batch of padding, and every parameter is NaN."
             yield s.finding("note", message, x=nothing, y=none, options=options | named(s, made["mean"]), got=empty, expected=0.0)
+
+
+def _four(s: Subject) -> Any:
+    return s.at(2.0 * np.eye(CLASSES + 1)[:, :CLASSES] if s.classes else np.array([-2.0, 1.0, 2.0, 0.5]))
 
 
 def _with_ignored(s: Subject, label: int) -> tuple[Any, Any, Any]:
@@ -182,7 +186,8 @@ def _ignored_rows(s: Subject, made: Roles, label: int, options: dict[str, Any]) 
     plain = np.where(kept, y, (label + 1) % CLASSES if 0 <= label < CLASSES else 0)
     wanted = [("value", np.where(kept, s.value(x, plain), 0.0), s.value(x, y, options=options))]
     if s.differentiable and s.callee.gradient is None:
-        wanted.append(("gradient", np.where(kept[:, None], s.gradient(x, plain), 0.0), s.gradient(x, y, options=options)))
+        mask = kept[:, None] if s.classes else kept
+        wanted.append(("gradient", np.where(mask, s.gradient(x, plain), 0.0), s.gradient(x, y, options=options)))
     for show, right, got in wanted:
         if row := first(differ(got, right)):
             which = "kept" if kept[row][0] else "ignored"
@@ -217,8 +222,7 @@ def _ignored_wholes(s: Subject, made: Roles, label: int, options: dict[str, Any]
 
 def _accumulated(s: Subject, name: str | None, label: int, options: dict[str, Any]) -> Iterator[Finding]:
     """Each part's mean has its own number of kept rows below: the mean of means is not the mean."""
-    x = s.at(2.0 * np.eye(CLASSES + 1)[:, :CLASSES])
-    classes = [k for k in range(CLASSES) if k != label]
+    x, classes = _four(s), [k for k in range(CLASSES) if k != label]
     y = np.array([classes[0], label, classes[1], classes[0]])
     whole, first, second = (s.total(x[rows], y[rows], name, options=options) for rows in (FEW, slice(0, 2), slice(2, 4)))
     together, call = (first + second) / 2, s.quote(options, reduction=name)
