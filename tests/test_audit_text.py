@@ -15,7 +15,8 @@ from matchloss.audit.report import Report
 from matchloss.audit.table import CHECKS
 
 pytest.importorskip("rich")
-from matchloss.audit.text import report_text, reports_text
+from matchloss.audit.text import report_text, reports_table
+from matchloss.terminal import rendered
 
 
 def flat(text):
@@ -69,14 +70,14 @@ def test_nothing_found_is_said():
 
 def test_a_table_of_several_has_a_line_each():
     reports = made.all_of_them()
-    text = reports_text(reports)
+    text = rendered(reports_table(reports))
     assert max(map(len, text.splitlines())) <= 80
     assert re.search(r"^  binary_cross_entropy +2 +1 +1 +accuracy,", text, re.MULTILINE)
     assert re.search(r"^  cross_entropy +- +- +-$", text, re.MULTILINE)
     assert re.search(r"^  f +- +- +- +not judged$", text, re.MULTILINE)
     assert [line for line in text.splitlines() if line in ("torch.nn.functional", "optax", "matchloss.torch", "mymodule")]
     assert text.count("mymodule") == 1  # two functions of one module
-    assert reports_text([]).startswith("function")
+    assert rendered(reports_table([])).startswith("function")
 
 
 def test_every_convention_can_be_said():

@@ -37,11 +37,6 @@ def report_text(report: Report) -> str:
     return rendered(report_group(report))
 
 
-def reports_text(reports: Sequence[Report]) -> str:
-    """A line for each function: its findings by severity, and the checks that found errors and warnings."""
-    return rendered(reports_table(reports))
-
-
 def report_group(report: Report) -> Group:
     """One report, for a console."""
     parts: list[RenderableType] = [Text(), Text(plain(_cut(report.subject)), style="bold"), facts(_about(report))]

@@ -197,11 +197,6 @@ def _of_family(family: Any) -> Callee:
     return Callee(call, type(family).__name__, setup, given=MEAN | {"framework": "numpy"})
 
 
-def _of_scorer(scorer: Any) -> Callee:
-    """model-diagnostics: a score per observation."""
-    return Callee(scorer.score_per_obs, type(scorer).__name__, _instance_text(scorer), "fn.score_per_obs", given=MEAN)
-
-
 def _of_norm(norm: Any) -> Callee:
     """statsmodels' robust norms: rho of a residual, and its derivatives."""
     made = _instance_text(norm)
@@ -247,7 +242,10 @@ def _of_module(module: Any) -> Callee:
 ADAPTERS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Callee]], ...] = (
     (lambda x: hasattr(x, "gradient_hessian") and hasattr(x, "loss"), _of_sklearn),
     (lambda x: hasattr(x, "resid_dev") and hasattr(x, "variance"), _of_family),
-    (lambda x: hasattr(x, "score_per_obs"), _of_scorer),
+    (  # of model-diagnostics
+        lambda x: hasattr(x, "score_per_obs"),
+        lambda x: Callee(x.score_per_obs, type(x).__name__, _instance_text(x), "fn.score_per_obs", given=MEAN),
+    ),
     (lambda x: hasattr(x, "rho") and hasattr(x, "psi_deriv"), _of_norm),
     (lambda x: hasattr(x, "forward") and hasattr(x, "register_forward_hook"), _of_module),
     (lambda x: callable(getattr(x, "value", None)), _of_object),

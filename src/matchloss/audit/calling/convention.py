@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 KINDS = ("regression", "binary", "multiclass", "count", "positive")
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -56,7 +55,3 @@ class Convention:
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; allowed: {', '.join(map(repr, allowed))}")
-
-    def differs(self) -> dict[str, Any]:
-        """The parts that are not the defaults."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name == "kind" or getattr(self, f.name) != f.default}

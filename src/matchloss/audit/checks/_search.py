@@ -134,7 +134,11 @@ class Reading:
 def reading(subject: Subject) -> Reading:
     """The loss's own link where it is known or the loss tells it, else the kind's usual one."""
     if subject.convention.input != "raw" or subject.callee.predict is not None or subject.member is not None:
-        return Reading(subject.predict if subject.kind != "binary" else lambda x: _unit(subject.predict(x)), "known")
+        if subject.kind != "binary":
+            return Reading(subject.predict, "known")
+        return Reading(
+            lambda x: np.maximum(subject.predict(x), 0.0), "known"
+        )  # signs, where a loss without a link predicts those, as labels
     x = subject.at(np.stack([line(subject)[::5]] * CLASSES, axis=1) * [1.0, 0.5, -0.5] if subject.classes else line(subject)[::5])
     x = x[np.abs(x).max(axis=-1) <= 8.0] if subject.classes else x[np.abs(x) <= 8.0]
     for how, told in (("likelihood", _by_likelihood), ("matching", _by_matching)):
@@ -152,11 +156,6 @@ def _ordered(x: Numbers, p: Numbers) -> bool:
         own = np.take_along_axis(p, x.argmax(axis=1)[:, None], axis=1)[:, 0]
         return bool((own >= p.max(axis=1) - MATERIAL).all())
     return bool((np.diff(p[np.argsort(x)]) >= -MATERIAL).all())
-
-
-def _unit(p: Numbers) -> Numbers:
-    """Signs, where a loss without a link predicts those, as the labels that they stand for."""
-    return np.where(p < 0, 0.0, p)
 
 
 def _by_likelihood(subject: Subject, x: Numbers, trusted: bool = False) -> Numbers | None:

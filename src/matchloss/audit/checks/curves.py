@@ -154,15 +154,3 @@ def _permuted(subject: Subject) -> Iterator[Finding]:
         )
         k, severity = i * len(y) + j, "note" if ordinal else "warning"
         yield _pair(subject, severity, message, [x[j], moved_x[k]], [y[j], moved_y[k]], [base[j], moved[i, j]])
-    elif subject.differentiable:
-        g, turned = subject.gradient(x, y), subject.gradient(moved_x, moved_y).reshape(len(orders), *x.shape)
-        for order, m in zip(orders, turned, strict=True):
-            if (bad := _differ(g[:, order], m)).any():
-                j = int(np.argmax(bad))
-                message = (
-                    f"the loss does not depend on the order of the classes, its gradient does: {said(m[j])} instead of {said(g[j][order])} "
-                    f"in the order {tuple(order)}."
-                )
-                row, label = x[j][order][None], np.argsort(order)[y[j : j + 1]]
-                yield subject.finding("warning", message, x=row, y=label, show="gradient", got=m[j], expected=g[j][order])
-                return
