@@ -58,11 +58,21 @@ def _chords(subject: Subject) -> tuple[Numbers, Numbers, NDArray[Any]]:
         v = np.concatenate([np.eye(CLASSES), np.round(subject.rng.normal(size=(29, CLASSES)) * 16) / 8])
         steps = np.concatenate([v, v[::-1] * 4])
         low, high = subject.at(np.concatenate([u, u]) - steps), subject.at(np.concatenate([u, u]) + steps)
+    elif subject.convention.input == "raw":
+        centre = np.array(sorted(np.arange(-48, 49) / 2, key=abs))
+        pairs = [(c, h) for h in (0.5, 2.0, 8.0, 32.0) for c in centre if h < 8 or c == round(c)]
+        c, h = np.array(pairs).T
+        low, high = c - h, c + h
+    elif subject.kind == "binary":
+        p = np.array(sorted(np.arange(2, 63) / 64, key=lambda a: abs(a - 0.5)))
+        h = np.concatenate([np.full(len(p), 1 / 64), np.minimum(p, 1 - p) / 2])
+        low, high = np.concatenate([p, p]) - h, np.concatenate([p, p]) + h
     else:
-        whole = subject.convention.input == "raw" or subject.kind == "regression"
-        centre = np.array(sorted(np.arange(-48, 49) / (2 if whole else 6), key=abs))
-        c, h = np.array([(c, h) for h in ((0.5, 2.0, 8.0, 32.0) if whole else (0.25, 1.0)) for c in centre if h < 8 or c == round(c)]).T
-        low, high = subject.at(c - h), subject.at(c + h)
+        mean = np.array(sorted(2.0 ** (np.arange(-24, 25) / 2), key=lambda a: abs(np.log(a))))
+        if subject.kind == "regression":
+            mean = np.concatenate([[0.0], mean, -mean])
+        h = np.maximum(np.abs(mean), 1.0 if subject.kind == "regression" else 0.0) / 4
+        low, high = mean - h, mean + h
     n = len(low)
     return np.concatenate([low] * len(targets)), np.concatenate([high] * len(targets)), np.repeat(targets, n)
 
