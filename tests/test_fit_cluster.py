@@ -67,7 +67,10 @@ def test_the_command_gives_the_model_and_the_scores_of_files(client: Any, folder
 
 @pytest.mark.parametrize(
     ("target", "options"),
-    [("count", {"weight": "weight", "exposure": "hours", "offset": "a"}), pytest.param("label", {}, marks=pytest.mark.exhaustive)],
+    [
+        ("count", {"weight": "weight", "exposure": "hours", "offset": "a", "summary": True}),
+        pytest.param("label", {}, marks=pytest.mark.exhaustive),
+    ],
 )
 def test_a_data_frame_gives_the_coefficients_of_files(client: Any, folder: Path, target: str, options: dict[str, Any]) -> None:
     aside = [name for name in ("number", "count", "binary", "label") if name != target]
@@ -80,6 +83,8 @@ def test_a_data_frame_gives_the_coefficients_of_files(client: Any, folder: Path,
     np.testing.assert_allclose(found.model.intercept, there.model.intercept, rtol=1e-10)
     for name, score in there.scores.items():
         assert found.scores[name].value == pytest.approx(score.value, rel=1e-10)
+    if "summary" in options:
+        np.testing.assert_allclose(found.summary["se"], there.summary["se"], rtol=1e-8)  # pyright: ignore[reportOptionalSubscript]
 
 
 def test_options_that_do_not_go_with_a_cluster_are_refused_by_name(client: Any, folder: Path, tmp_path: Path, capsys: Any) -> None:
@@ -87,7 +92,6 @@ def test_options_that_do_not_go_with_a_cluster_are_refused_by_name(client: Any, 
     stays = "the rows of a Dask cluster stay with its workers"
     for more, message in (
         (["--model", "trees"], f"--model trees needs all rows in memory, and {stays}"),
-        (["--summary"], f"--summary is for tables that fit in memory, and {stays}"),
         (["--l1", "0.1"], f"--l1 is for tables that fit in memory, and {stays}"),
         (["--formula", "number ~ a"], f"--formula is for tables that fit in memory, and {stays}"),
         (["--folds", "3"], f"--folds is for tables that fit in memory, and {stays}"),

@@ -41,8 +41,8 @@ def both(folder: Path, target: str, **options: Any) -> tuple[Any, Any]:
 @pytest.mark.parametrize(
     ("target", "options"),
     [
-        ("binary", {"weight": "weight", "categorical": ["k"]}),
-        ("count", {"exposure": "hours", "offset": "a", "loss": "poisson"}),
+        ("binary", {"weight": "weight", "categorical": ["k"], "summary": True}),
+        ("count", {"exposure": "hours", "offset": "a", "loss": "poisson", "summary": True}),
         pytest.param("count", {}, marks=pytest.mark.exhaustive),
         pytest.param("label", {}, marks=pytest.mark.exhaustive),
     ],
@@ -59,6 +59,10 @@ def test_model_scores_and_held_out_rows_are_those_of_memory(target: str, options
         assert large.scores[name].value == pytest.approx(score.value, rel=1e-6)
         assert large.constant[name].value == pytest.approx(memory.constant[name].value, rel=1e-6)
     assert large.effects[0].name == memory.effects[0].name and len(large.reliability) == len(memory.reliability)
+    if "summary" in options:
+        assert large.summary.title == memory.summary.title and large.summary.notes == memory.summary.notes
+        np.testing.assert_allclose(large.summary["se"], memory.summary["se"], rtol=1e-4)
+        assert large.model.about["inference"]["standard errors"].keys() == memory.model.about["inference"]["standard errors"].keys()
     assert not list(tmp_path.iterdir())
 
 
@@ -142,4 +146,6 @@ def test_what_needs_all_rows_is_refused_with_the_way_out(capsys: Any, folder: Pa
     code, _, err = matchloss(capsys, *base[:4], "--memory", "much")
     assert code == 2 and 'allowed: a size such as "2GB"' in err
     assert matchloss(capsys, *base, "--resume")[0] == 2
+    classes = refusal(capsys, "fit", folder, "--target", "label", "--memory", SMALL, "--summary")
+    assert "--summary of cross_entropy, a loss of several classes, is for tables that fit in memory" in classes
     assert "no file has such a name" in refusal(capsys, "fit", f"{folder}/*.csv", "--target", "number")

@@ -32,6 +32,7 @@ def fit_on_cluster(
     *,
     model: str,
     l2: float | None,
+    summary: bool,
     tell: Callable[[str], None],
 ) -> FitResult:
     """A linear model of all rows of a Dask data frame, and the scores of one of a part of them on the rest, as `fit_large` has them."""
@@ -39,7 +40,7 @@ def fit_on_cluster(
     frames = frames_of(collection, [target, given.weight, given.exposure, given.offset])
     rows = Collection(frames, watch.client_of(client), given.source or "the collection")
     tell("looking at some of the rows")
-    plan = Plan.of(rows.sample(LOOKED_AT).table, rows.name, target, given, asked, settled)
+    plan = Plan.of(rows.sample(LOOKED_AT).table, rows.name, target, given, asked, settled, summary)
     penalty = plan.ridge(l2)
     return plan.result(_read(rows, plan, tell), penalty, l2 is None and penalty > 0, given, "on a Dask cluster", tell)
 

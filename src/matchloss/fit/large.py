@@ -63,6 +63,7 @@ def fit_large(
     *,
     model: str,
     l2: float | None,
+    summary: bool,
     how: Reading,
     tell: Callable[[str], None],
 ) -> FitResult:
@@ -71,7 +72,7 @@ def fit_large(
     table = table_of(list(files.places), Spec(target, weight=given.weight, categorical=tuple(given.categorical)))
     tell("looking at some of the rows")
     looked_at = files.memory // (HELD * VALUE * max(len(table.features), 1))
-    plan = Plan.of(sample_of(table, min(LOOKED_AT, max(AT_LEAST, looked_at))), files.name, target, given, asked, settled)
+    plan = Plan.of(sample_of(table, min(LOOKED_AT, max(AT_LEAST, looked_at))), files.name, target, given, asked, settled, summary)
     table = replace(table_of(list(files.places), replace(plan.spec, weight=given.weight)), features=plan.split.columns)
     tasks = [Task(task.key, parted(task.batches, plan.parting)) for task in table.tasks]
     penalty = plan.ridge(l2)
@@ -103,9 +104,12 @@ class Plan:
     spec: Spec  # of the rows that `parting` makes
     split: Split
     given: options.Options
+    summary: bool = False  # whether standard errors are asked for
 
     @classmethod
-    def of(cls, some: pl.DataFrame, source: str, target: str, given: options.Options, asked: Loss | None, settled: bool) -> Plan:
+    def of(
+        cls, some: pl.DataFrame, source: str, target: str, given: options.Options, asked: Loss | None, settled: bool, summary: bool
+    ) -> Plan:
         """From the rows of a sample of the table that is called `source`."""
         check_offset(given, some, target, given.weight, source)
         aside = [] if given.offset is None else [given.offset]
@@ -124,6 +128,8 @@ class Plan:
         ready = replace(ready, missing=given.missing, said=(*ready.said, *said))
         loss, why = settle(asked, settled, ready.target)
         bounds, labels = refuse_kinks(loss), bool(ready.target.classes)
+        if summary and loss.family == "simplex":
+            raise DataError(f"--summary of {loss.name}, a loss of several classes, is for tables that fit in memory")
         read = {*ready.features.columns, target, given.weight, given.exposure, given.offset}
         spec = Spec(
             target,
@@ -135,7 +141,7 @@ class Plan:
             bounds=None if labels else bounds,
             offset=given.offset,
         )
-        return cls(ready, loss, why, spec, Split.of(ready, target, given.seed), given)
+        return cls(ready, loss, why, spec, Split.of(ready, target, given.seed), given, summary)
 
     @property
     def parting(self) -> Parting:
@@ -178,7 +184,7 @@ class _Fits:
     def __init__(
         self, loss: Loss, kind: TargetKind, outputs: int | None, l2: float, rows: Opened, tell: Callable[[str], None], most: int
     ) -> None:
-        self.loss, self.outputs, self.l2, self.rows, self.most = loss, outputs, l2, rows, most
+        self.loss, self.outputs, self.l2, self.rows, self.most, self.tell = loss, outputs, l2, rows, most, tell
         self.kind: TargetKind = kind
         source = rows.found.of_target(np.float64 if outputs is None else np.int64)
         n, learned = source.rows.n, rows.ahead
@@ -186,7 +192,7 @@ class _Fits:
             raise DataError(f"all rows would be {'learned from' if learned else 'held out'}; take another --seed")
         scaled, unit = source.in_deviations() if l2 else (source, None)
         names, how = rows.found.design.names, Options(l2=l2, max_passes=MAX_PASSES)
-        self.unit, self.held, self.learned = unit, source.between(learned, n), source.between(0, learned)
+        self.source, self.unit, self.held, self.learned = source, unit, source.between(learned, n), source.between(0, learned)
         tell(f"{loss.name}: rows that are not held out")
         part = solve_source(loss, rows.kept(scaled.between(0, learned)), how, outputs, names, rows.said)
         self.part = in_units(part, unit, l2)
@@ -223,7 +229,14 @@ def _result(plan: Plan, where: str, classes: tuple[str, ...], fits: _Fits, kept_
         f"{source}: {plural(seen.read, 'row')}, {where}: read once; what the columns are was judged by {ready.n:,} of them.",
         *(_of_all(ready, fits, classes) if text == ready.target.message else text for text in ready.said[1:]),
     ]
-    about = of_fit(ready, seen.rows, scored, how, scores, beside, given.weight, of_solution(found, fits.l2))
+    training, errors = of_solution(found, fits.l2), None
+    if plan.summary:
+        from matchloss.fit.errors import errors_outside  # which imports scipy.stats: most of a second, and 40 MB
+
+        fits.tell("standard errors: one more pass")
+        errors = errors_outside(fits.source, found, loss, fits.l2, design, classes, given.exposure is not None)
+        training["inference"] = errors.as_facts()
+    about = of_fit(ready, seen.rows, scored, how, scores, beside, given.weight, training)
     return FitResult(
         source=source,
         kind=fits.kind,
@@ -249,4 +262,5 @@ def _result(plan: Plan, where: str, classes: tuple[str, ...], fits: _Fits, kept_
         scores=scores,
         constant=beside,
         reliability=diagrams(loss, np.asarray(loss.predict(raw)), held.target, classes, held.weight),
+        summary=None if errors is None else errors.table,
     )

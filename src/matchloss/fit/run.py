@@ -125,7 +125,7 @@ def fit(
         data, files = files.draw(target, rows, seed), None
     large = files is not None and files.larger_than_memory
     if spread or large:
-        told = {"--summary": summary, "--l1": l1, "--formula": formula}
+        told = {"--l1": l1, "--formula": formula}
         wrong = next((option for option, given in told.items() if given), None)
         if wrong:
             where = "the rows of a Dask cluster stay with its workers" if spread else LARGER
@@ -137,10 +137,10 @@ def fit(
             raise DataError(f"{wrong} is for files, and the rows of a Dask cluster stay with its workers")
         from matchloss.fit.cluster import fit_on_cluster
 
-        return fit_on_cluster(data, client, target, given, asked, settled, model=kind, l2=l2, tell=tell)
+        return fit_on_cluster(data, client, target, given, asked, settled, model=kind, l2=l2, summary=summary, tell=tell)
     if files is not None and large:
         how = Reading(memory, scratch, checkpoint, resume)
-        return fit_large(files, target, given, asked, settled, model=kind, l2=l2, how=how, tell=tell)
+        return fit_large(files, target, given, asked, settled, model=kind, l2=l2, summary=summary, how=how, tell=tell)
     if files is not None and len(files.places) > 1:
         data = files.whole(encoding)
     made = study(data, target, given, [] if asked is None else [asked], tell)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from matchloss.linear.plan import Design
     from matchloss.losses import Loss
 
+I = TypeVar("I", bound=Inference)
 CLEAR = 1e-8  # a column of which this share of its squared length is left beside those before it is no combination of them
 AWAY = 0.01  # standard errors: a gradient that moves a coefficient by more says that these rows are others
 
@@ -77,35 +78,52 @@ def infer_rows(
     groups: Any = None,
 ) -> Inference:
     """The same for rows as passes read them."""
-    loss = fit.loss
+    refuse_loss(fit.loss, weights)
+    outputs = None if len(fit.coef) == 1 else len(fit.coef)
+    given = rows.n
+    f = objective(fit.loss, rows, target, sample_weight, offset, fit.l2, outputs, fit.fit_intercept)
+    made = assembled(Inference, f, fit, lambda theta: Standing(f, theta, weights), weights)
+    made.rows = None if f.rows.n == given else np.flatnonzero(np.asarray(sample_weight, np.float64) > 0)
+    made.given, made.kind, made.groups = given, kind or made.kind, groups
+    ending(made, fit, None, f.weight is not None and not (f.weight == np.round(f.weight)).all())
+    return made
+
+
+def refuse_loss(loss: Loss, weights: str) -> None:
+    """DomainError for a loss whose coefficients have no standard errors, and for what weights cannot mean."""
     if weights not in ("repeat", "trials"):
         raise DomainError(f'weights is {weights!r}; allowed: "repeat" (a weight counts equal rows), "trials" (a row is a mean of so many)')
     if not loss.smooth:
         raise DomainError(
             f"{loss!r} has kinks: its coefficients have no standard errors from second derivatives; draw rows with replacement and refit"
         )
-    outputs = None if len(fit.coef) == 1 else len(fit.coef)
-    given, head = rows.n, int(fit.fit_intercept)
-    f = objective(loss, rows, target, sample_weight, offset, fit.l2, outputs, fit.fit_intercept)
+
+
+def assembled(cls: type[I], f: Objective, fit: Fit, standing: Callable[[Floats], Standing], weights: Weights) -> I:
+    """The Inference of a fit before it is known which coefficients have a standard error; see `ending`."""
+    loss, head = fit.loss, int(fit.fit_intercept)
     theta, centre, params = _coefficients(f, fit.coef, fit.intercept)
-    made = Inference(
-        standing=Standing(f, theta, weights),
-        names=names_of(fit.names, fit.fit_intercept, fit.classes[1:] if outputs else ()),
+    return cls(
+        standing=standing(theta),
+        names=names_of(fit.names, fit.fit_intercept, fit.classes[1:] if f.outputs else ()),
         params=params,
         centre=np.concatenate([np.zeros(head), centre]),
         kept=np.ones(theta.size, bool),
         independent=np.ones(f.size, bool),
         title=f"{loss.title} regression" if loss.title else repr(loss),
         facts=_facts(loss, fit.classes, weights, f),
-        rows=None if f.rows.n == given else np.flatnonzero(np.asarray(sample_weight, np.float64) > 0),
-        given=given,
-        kind=kind or ("fisher" if loss.simplified.likelihood else "HC1"),
-        groups=groups,
+        kind="fisher" if loss.simplified.likelihood else "HC1",
         columns={name: [head + j + k for k in range(0, theta.size, f.size) for j in own] for name, own in fit.columns.items()},
     )
+
+
+def ending(made: Inference, fit: Fit, sums: tuple[Floats, Floats] | None, fractions: bool) -> None:
+    """Sets the notes, and which coefficients have no standard error.
+
+    `sums`: X'w and X'(w y), for rows that are not at hand; `fractions`: whether some weight is no whole number.
+    """
     with blas_on_one_thread():
-        _judge(made, fit)
-    return made
+        _judge(made, fit, sums, fractions)
 
 
 def columns_of(design: Design | None) -> dict[str, list[int]]:
@@ -151,15 +169,14 @@ def _facts(loss: Loss, classes: Sequence[str], weights: str, f: Objective) -> di
         made["Target:"] = f"{classes[1]}, against {classes[0]}"
     elif classes:
         made["Target:"] = f"contrasts with {classes[0]}"
-    if f.weight is not None:
+    if f.source.weighted:
         made["Weights:"] = "repeat rows" if weights == "repeat" else "trials of a row"
     if f.l2:
         made["Ridge:"] = f"l2 = {f.l2:g}"
     return made
 
 
-def _judge(made: Inference, fit: Fit) -> None:
-    """Set the notes, and which coefficients have no standard error."""
+def _judge(made: Inference, fit: Fit, sums: tuple[Floats, Floats] | None, fractions: bool) -> None:
     f, notes = made.f, []
     each = names_of(fit.names, fit.fit_intercept, ())
     independent = made.independent.copy()
@@ -170,7 +187,7 @@ def _judge(made: Inference, fit: Fit) -> None:
             notes.append(f"Collinear columns have no standard error: {_listed([each[j] for j in left_out])}.")
     kept = np.tile(independent, made.standing.size // f.size)
     if f.l2 == 0:
-        gone = _diverging(made, fit)
+        gone = _diverging(made, fit, sums)
         kept &= ~gone
         if gone.any():
             which = _listed([made.names[j] for j in np.flatnonzero(gone)])
@@ -185,7 +202,7 @@ def _judge(made: Inference, fit: Fit) -> None:
             f"{f.loss!r} is no likelihood: the errors are the sandwich's, right for the coefficients that minimise its mean over all rows "
             "that could have come, whatever law they follow."
         )
-    elif made.standing.weights == "repeat" and f.weight is not None and not (f.weight == np.round(f.weight)).all():
+    elif made.standing.weights == "repeat" and fractions:
         notes.append('Weights are not whole numbers; they were taken as repeats of a row. weights="trials" takes a row as a mean.')
     if f.l2:
         notes.append("With a ridge coefficients are drawn to 0: errors are of their spread about that, not about the truth.")
@@ -218,17 +235,17 @@ def _away(made: Inference) -> float:
     return float((step[kept] / error[kept]).max(initial=0.0))
 
 
-def _diverging(made: Inference, fit: Fit) -> NDArray[np.bool_]:
+def _diverging(made: Inference, fit: Fit, sums: tuple[Floats, Floats] | None) -> NDArray[np.bool_]:
     """Coefficients (P M,) without a finite best: of levels whose targets all lie at an end, or along a direction that never stops."""
     f = made.f
     gone = np.zeros((made.standing.size // f.size, f.size), bool)
-    at_end = _levels_at_the_end(f)
+    at_end = _levels_at_the_end(f, sums)
     if at_end is not None:
         gone |= at_end
     gone[:, [j for j in fit.diverging if j < f.size]] = True
     if all_at_the_end(f):  # with the intercept at infinity nothing is known of slopes
         gone[:] = True
-    if not gone.any():
+    if sums is None and not gone.any():  # a direction is sought in the rows
         whole = made.standing.whole
         direction = endless(f, Measure(whole, 0.0, np.zeros_like(whole), None), [])
         if direction is not None:
@@ -237,18 +254,19 @@ def _diverging(made: Inference, fit: Fit) -> NDArray[np.bool_]:
     return gone.ravel()
 
 
-def _levels_at_the_end(f: Objective) -> NDArray[np.bool_] | None:
+def _levels_at_the_end(f: Objective, sums: tuple[Floats, Floats] | None) -> NDArray[np.bool_] | None:
     """(M, P): levels of categories with all targets 0 (of a count or an amount), all 0 or all 1, or without a row of some class."""
     if not f.rows.levels or (f.outputs is None and not _has_an_end(f.loss)):
         return None
-    weight = np.ones(f.rows.n) if f.weight is None else f.weight
     start = 1 + f.rows.q + f.rows.s
-    mass = f.matrix.transposed(weight)[start:]
     if f.outputs is None:
-        got = f.matrix.transposed(weight * f.target)[start:] / np.where(mass > 0, mass, 1)
+        mass, total = (part[start:] for part in sums or _sums_by_slot(f))
+        got = total / np.where(mass > 0, mass, 1)
         end = (got == 0) | ((got == 1) if f.loss.target_domain.high == 1 else False)
         end = (end & (mass > 0))[None]
     else:
+        weight = np.ones(f.rows.n) if f.weight is None else f.weight
+        mass = f.matrix.transposed(weight)[start:]
         shares = np.eye(f.outputs)[f.target] if f.target.ndim == 1 else f.target
         got = np.column_stack([f.matrix.transposed(weight * shares[:, k])[start:] for k in range(f.outputs)]).T
         end = ((got[1:] == 0) | (got[:1] == 0)) & (mass > 0)
@@ -260,6 +278,12 @@ def _levels_at_the_end(f: Objective) -> NDArray[np.bool_] | None:
         if f.intercept:
             made[:, 0] |= here[:, 0]
     return made
+
+
+def _sums_by_slot(f: Objective) -> tuple[Floats, Floats]:
+    """X'w and X'(w y), of each level its weight and its weighted targets."""
+    weight = np.ones(f.rows.n) if f.weight is None else f.weight
+    return f.matrix.transposed(weight), f.matrix.transposed(weight * f.target)
 
 
 def _has_an_end(loss: Loss) -> bool:
