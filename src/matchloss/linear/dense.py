@@ -105,12 +105,13 @@ def _step(hessian: Floats, gradient: Floats, names: list[str], separated: str | 
     scaled = hessian / d / d[:, None]
     if not np.isfinite(scaled).all():
         raise NoMinimum(f"the likelihood has no maximum: {separated or 'a sum is not finite at the start'}")
-    least, vectors = np.linalg.eigh(scaled)
-    if not least[0] > DEPENDENT:
-        share = np.abs(vectors[:, 0])
+    try:
+        np.linalg.cholesky(scaled - DEPENDENT * np.eye(len(d)))
+    except np.linalg.LinAlgError:
+        share = np.abs(np.linalg.eigh(scaled)[1][:, 0])
         blamed = [name for name, s in zip(names, share, strict=False) if s > 0.05 * share.max()][:6]
         told = f"columns are linearly dependent: {', '.join(blamed)}" if separated is None else separated
-        raise NoMinimum(f"the likelihood has no {'single ' if separated is None else ''}maximum: {told}")
+        raise NoMinimum(f"the likelihood has no {'single ' if separated is None else ''}maximum: {told}") from None
     return np.linalg.solve(scaled, gradient / d) / d
 
 

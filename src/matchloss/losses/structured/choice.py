@@ -14,7 +14,7 @@ from matchloss.losses.structured._compiled import loop
 from matchloss.losses.structured._ragged import as_indptr
 from matchloss.losses.structured._structured import Array, Arrays, StructuredLoss, by_weight
 
-BLOCK = 256  # sets that a thread takes at once
+BLOCK = 4096  # sets that a thread takes at once
 
 
 @dataclass(frozen=True, eq=False)

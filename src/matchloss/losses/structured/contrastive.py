@@ -16,7 +16,7 @@ from matchloss.losses.structured._compiled import loop
 from matchloss.losses.structured._structured import Array, Arrays, StructuredLoss
 
 ENTRIES = 1 << 23  # of a block of logits
-ROWS, COLUMNS = 16, 1024  # that a thread takes at once
+ROWS, COLUMNS = 128, 1024  # that a thread takes at once
 
 
 class NotFinite(Exception):
@@ -94,18 +94,15 @@ class Contrastive(StructuredLoss):
     def _run(self, *arguments: Any) -> tuple[float, tuple[Any, ...]]:
         raise NotImplementedError
 
-    def _blocks(self, a: Array, b: Array, scale: float, bias: float) -> Iterator[tuple[int, Array, Array]]:
-        """(first row, rows of a, their logits) in turn, the logits in one buffer."""
+    def _blocks(self, a: Array, b: Array, scale: float) -> Iterator[tuple[int, Array, Array]]:
+        """(first row, rows of a, their logits without bias) in turn, the logits in one buffer."""
         n = len(a)
         rows = max(16, min(n, ENTRIES // n))
         buffer, turned = np.empty((rows, n), a.dtype), np.ascontiguousarray(b.T)
         for first in range(0, n, rows):
             part = a[first : first + rows]
             logits = buffer[: len(part)]
-            self.product(part, turned, logits)
-            logits *= a.dtype.type(scale)
-            if bias:
-                logits += a.dtype.type(bias)
+            self.product(part * a.dtype.type(scale), turned, logits)
             yield first, part, logits
 
 
@@ -118,12 +115,11 @@ class _Gradients:
     """Sums of the blocks' error signals."""
 
     def __init__(self, a: Array, b: Array, product: Callable[..., None]) -> None:
-        self.a, self.b, self.product, self.da, self.db, self.bias = a, b, product, np.empty_like(a), np.zeros_like(b), 0.0
+        self.a, self.b, self.product, self.da, self.db = a, b, product, np.empty_like(a), np.zeros_like(b)
 
     def add(self, first: int, part: Array, errors: Array) -> None:
         self.product(errors, self.b, self.da[first : first + len(part)])
         self.product(errors.T, part, self.db, add=True)
-        self.bias += float(errors.sum(dtype=np.float64))
 
     def made(self, scale: float) -> tuple[Array, Array, float]:
         by_scale = float(np.einsum("ij,ij->", self.a, self.da, dtype=np.float64))
@@ -153,13 +149,13 @@ class _Softmax(Contrastive):
             lse[mine] = own[mine] + np.logaddexp(0, x[mine])
 
         if both:
-            for first, part, logits in self._blocks(a, b, scale, 0.0):
+            for first, part, logits in self._blocks(a, b, scale):
                 row_pass(first, part, logits)
                 _each(n, COLUMNS, lambda p, q, f=first, z=logits: columns(z, f, p, q, big, sums))
             y = big + np.log(sums) - own
             column_lse[...] = own + np.logaddexp(0, y)
         if gradients is not None or not both:
-            for first, part, logits in self._blocks(a, b, scale, 0.0):
+            for first, part, logits in self._blocks(a, b, scale):
                 if not both:
                     row_pass(first, part, logits)
                 if gradients is not None:
@@ -241,10 +237,11 @@ class SigLIP(Contrastive):
 
     def _run(self, a: Array, b: Array, scale: float, bias: float, total: float, graded: bool) -> tuple[float, tuple[Any, ...]]:
         n, sweep = len(a), loop("contrastive", "sigmoid_block", a.dtype.name)
-        values, gradients, weight = np.zeros(n), _Gradients(a, b, self.product) if graded else None, np.array([total / n], a.dtype)
-        for first, part, logits in self._blocks(a, b, scale, bias):
-            _each(len(part), ROWS, lambda p, q, f=first, z=logits: sweep(z, f, p, q, weight, values))
+        values, slopes, gradients = np.zeros(n), np.zeros(n), _Gradients(a, b, self.product) if graded else None
+        numbers = np.array([bias], a.dtype), np.array([total / n], a.dtype)
+        for first, part, logits in self._blocks(a, b, scale):
+            _each(len(part), ROWS, lambda p, q, f=first, z=logits: sweep(z, f, p, q, *numbers, values, slopes))
             if gradients is not None:
                 gradients.add(first, part, logits)
         value = float(values.sum()) / n
-        return value, () if gradients is None else (*gradients.made(scale), gradients.bias)
+        return value, () if gradients is None else (*gradients.made(scale), float(slopes.sum()))

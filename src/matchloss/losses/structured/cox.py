@@ -22,6 +22,8 @@ class Sums(NamedTuple):
     shift: Floats
     rest: Floats
     tied: Floats
+    e: Floats  # (n,): e^eta of each row, in units of its own time
+    at: Floats  # (5, m): what the loop at_events makes of the first columns: a, a_own, b, b_own, logs
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Cox(StructuredLoss):
         value = value if weight is None else value * weight
         if not graded:
             return value, ()
-        net = self._signal(eta, target, sums)[0]
+        net = self._signal(target, sums)[0]
         if weight is not None:
             net = net * self._of_rows(weight, target)
         return value, (back(net, target),)
@@ -79,10 +81,10 @@ class Cox(StructuredLoss):
         """The diagonal (n,) of the hessian in raw, summed over strata. Errors: `evaluate`."""
         eta = self._sorted(self._parts(raw)[0], target)
         sums = self._sums(eta, target, None)
-        _, expected, e = self._signal(eta, target, sums)
-        square, before = _collect(target, self._at(target, sums)[2], 2 * sums.shift)
+        expected, e = self._signal(target, sums)[1], sums.e
+        square, before = _collect(target, sums.at[2], 2 * sums.shift)
         own = target.high[target.died]
-        square[target.died] = before[target.died] + self._at(target, sums)[3][own]
+        square[target.died] = before[target.died] + sums.at[3][own]
         return back(np.maximum(expected - (target.w * e) ** 2 * square, 0.0), target)
 
     def hessian_product(self, raw: Any, target: RiskSets, v: Any) -> Array:
@@ -94,7 +96,7 @@ class Cox(StructuredLoss):
         """
         eta, u = (self._sorted(self._parts(x)[0], target) for x in (raw, v))
         sums = self._sums(eta, target, u[:, None])
-        _, expected, e = self._signal(eta, target, sums)
+        expected, e = self._signal(target, sums)[1], sums.e
         d = target.deaths
         means, at = np.empty((d.sum(), 1)), np.repeat(np.arange(d.size), d)
         loop("cox", "means_at_events")(sums.rest, sums.tied, d, target.death_weight, self.ties == "efron", means)
@@ -111,7 +113,7 @@ class Cox(StructuredLoss):
         if not np.isfinite(eta).all():
             raise DomainError("a linear predictor is not finite")
         sums = self._sums(eta, target, x)
-        net, expected, _ = self._signal(eta, target, sums)
+        net, expected = self._signal(target, sums)
         means = np.empty((target.deaths.sum(), x.shape[1]))
         loop("cox", "means_at_events")(sums.rest, sums.tied, target.deaths, target.death_weight, self.ties == "efron", means)
         return float(self._value(eta, target, sums).sum()), x.T @ net, x.T @ (expected[:, None] * x) - means.T @ means
@@ -121,7 +123,7 @@ class Cox(StructuredLoss):
         that gradient, and its squares to a robust covariance's (Lin and Wei 1989). Rows of eta, x and the result in target's order.
         """
         sums = self._sums(eta, target, x)
-        net, _, e = self._signal(eta, target, sums)
+        net, e = self._signal(target, sums)[0], sums.e
         d, died, own = target.deaths, target.died, target.high[target.died]
         means, at = np.empty((d.sum(), x.shape[1])), np.repeat(np.arange(d.size), d)
         loop("cox", "means_at_events")(sums.rest, sums.tied, d, target.death_weight, self.ties == "efron", means)
@@ -151,7 +153,7 @@ class Cox(StructuredLoss):
         eta = self._sorted(self._parts(raw)[0], target)
         sums = self._sums(eta, target, None)
         with np.errstate(over="ignore"):
-            return self._at(target, sums)[0] * np.exp(-sums.shift)
+            return sums.at[0] * np.exp(-sums.shift)
 
     def _sorted(self, eta: Array, risk: RiskSets) -> Floats:
         if eta.shape != (risk.n,):
@@ -174,50 +176,45 @@ class Cox(StructuredLoss):
             loop("cox", "largest_at_risk")(eta, risk.ends, risk.starts, shift)
         elif top - eta[live].min() > WIDEST:
             raise DomainError(f"with late entry linear predictors may span {WIDEST:g} at most; they span {top - eta[live].min():.4g}")
-        v = (risk.w * self._exponentials(eta, risk, shift))[:, None]
-        v = v if x is None else np.hstack([v, v * x])
+        e = np.where(live, np.exp(np.minimum(eta - shift[risk.high], 0.0)), 0.0)
+        v = np.empty((risk.n, width))
+        v[:, 0] = risk.w * e
+        if x is not None:
+            np.multiply(v[:, :1], x, out=v[:, 1:])
         rest, tied = np.zeros((2, m, width))
         if risk.late:
             loop("cox", "cover_tree")(v, risk.low, risk.high - risk.died, rest)
             np.add.at(tied, risk.high[risk.died], v[risk.died])
         else:
             loop("cox", "cover")(v, risk.died, risk.ends, risk.starts, shift, rest, tied)
-        return Sums(shift, rest, tied)
+        at, first = np.empty((5, m)), (np.ascontiguousarray(rest[:, 0]), np.ascontiguousarray(tied[:, 0]))
+        loop("cox", "at_events")(*first, risk.deaths, risk.death_weight, self.ties == "efron", *at)
+        return Sums(shift, rest, tied, e, at)
 
     @staticmethod
-    def _exponentials(eta: Floats, risk: RiskSets, shift: Floats) -> Floats:
-        return np.where(risk.high >= 0, np.exp(np.minimum(eta - shift[risk.high], 0.0)), 0.0)
-
-    def _at(self, risk: RiskSets, sums: Sums) -> Floats:
-        """Rows a, a_own, b, b_own, logs of the loop at_events, (5, m)."""
-        made = np.empty((5, risk.times.size))
-        rest, tied = np.ascontiguousarray(sums.rest[:, 0]), np.ascontiguousarray(sums.tied[:, 0])
-        loop("cox", "at_events")(rest, tied, risk.deaths, risk.death_weight, self.ties == "efron", *made)
-        return made
-
-    def _value(self, eta: Floats, risk: RiskSets, sums: Sums) -> Floats:
+    def _value(eta: Floats, risk: RiskSets, sums: Sums) -> Floats:
         """The value of each stratum."""
         rest, tied, died, weight = sums.rest[:, 0], sums.tied[:, 0], risk.died, risk.death_weight
         near = (risk.deaths == 1) & (tied > NEAR * rest)  # farther away, the value is a distance of eta and loses no digits
         ratio = rest / np.where(near, tied, 1.0)
-        value = np.where(near, weight * np.log1p(ratio), self._at(risk, sums)[4] + weight * sums.shift)
+        value = np.where(near, weight * np.log1p(ratio), sums.at[4] + weight * sums.shift)
         own = risk.high[died]
         alone = np.where(near[own], np.log(risk.w[died]), -eta[died]) * risk.w[died]
         strata = risk.strata_names.size
         return np.asarray(np.bincount(risk.stratum, value, strata) + np.bincount(risk.stratum[own], alone, strata), np.float64)
 
-    def _signal(self, eta: Floats, risk: RiskSets, sums: Sums) -> tuple[Floats, Floats, Floats]:
-        """Expected minus observed, expected, and e^eta in units of its own time, of each row in sorted order."""
-        a, a_own = self._at(risk, sums)[:2]
-        e = self._exponentials(eta, risk, sums.shift)
-        we, died, own = risk.w * e, risk.died, risk.high[risk.died]
+    @staticmethod
+    def _signal(risk: RiskSets, sums: Sums) -> tuple[Floats, Floats]:
+        """Expected minus observed, and expected, of each row in sorted order."""
+        a, a_own = sums.at[:2]
+        we, died, own = risk.w * sums.e, risk.died, risk.high[risk.died]
         through, before = _collect(risk, a, sums.shift)
         net, expected = we * before, we * through
         expected[died] = we[died] * (before[died] + a_own[own])
         share = sums.rest[:, 0] / (sums.rest[:, 0] + sums.tied[:, 0])
         single = (risk.deaths == 1)[own]
         net[died] += np.where(single, -risk.w[died] * share[own], we[died] * a_own[own] - risk.w[died])
-        return net, expected, e
+        return net, expected
 
     @staticmethod
     def _of_rows(weight: Floats, risk: RiskSets) -> Floats:

@@ -83,30 +83,25 @@ class LinearChainCRF(StructuredLoss):
     def compute(self, raw: Arrays, target: Paths, weight: Array | None, graded: bool) -> tuple[Array, Arrays]:
         z, trans, start, end = raw[0], *(np.asarray(x, np.float64) for x in raw[1:])
         self._check(z, (trans, start, end), target.lengths, target)
-        (many, steps, K), y, lengths = z.shape, target.tags, target.lengths
+        (many, _, K), y, lengths = z.shape, target.tags, target.lengths
         factor = by_weight(weight, many)
         tau, sigma, omega = (np.exp(x - _top(x)) for x in (trans, start, end))
         blocks = -(-many // BLOCK)
-        value, g = np.empty(many), np.zeros_like(z)
+        value, g = np.empty(many), np.empty_like(z)
         over, plain = np.zeros((2, blocks, K, K))  # sums of pairs over e^transitions, and as they are
-        first, last, row = np.zeros((blocks, K)), np.zeros((blocks, K)), np.empty((blocks, steps, K))
-        linear, logarithmic = loop("crf", "linear", z.dtype.name), loop("crf", "logarithmic")
+        first, last = np.zeros((2, blocks, K))
+        linear, logarithmic = loop("crf", "block", z.dtype.name), loop("crf", "logarithmic")
 
         def work(begin: int, stop: int) -> int:
             i, bad = begin // BLOCK, -1
-            for n in range(begin, stop):
-                size, yn = lengths[n], y[n, : lengths[n]]
-                if not factor[n]:
-                    value[n] = 0.0
-                    continue
-                keep = over[i].copy(), first[i].copy(), last[i].copy()
-                value[n] = linear(z[n, :size], yn, tau, sigma, omega, row[i, :size], over[i], first[i], last[i], factor[n])
+            left = linear(z, y, lengths, tau, sigma, omega, factor, begin, stop, value, g, over[i], first[i], last[i])
+            for n in range(left, stop) if left >= 0 else ():
                 if value[n] < 0:
-                    over[i], first[i], last[i] = keep
+                    size, row = lengths[n], np.empty((lengths[n], K))
                     wide = z[n, :size].astype(np.float64)
-                    value[n] = logarithmic(wide, yn, trans, start, end, row[i, :size], plain[i], first[i], last[i], factor[n])
+                    value[n] = logarithmic(wide, y[n, :size], trans, start, end, row, plain[i], first[i], last[i], factor[n])
+                    g[n, :size] = row
                     bad = n if bad < 0 and value[n] < 0 else bad
-                g[n, :size] = row[i, :size]
             return bad
 
         bad = threads.over_blocks(many, BLOCK, work)

@@ -15,6 +15,7 @@ from matchloss.errors import DomainError, ShapeError
 from matchloss.losses.structured._compiled import loop
 from matchloss.losses.structured._structured import Array, Arrays, StructuredLoss, as_integers, by_weight, within
 
+BLOCK = 4  # sequences that a thread takes at once
 NO_ALIGNMENT = 1  # what the loop answers; 2 where a score is not a number
 
 
@@ -112,35 +113,31 @@ class CTC(StructuredLoss):
         self._check(z, target)
         many, scale = z.shape[1], by_weight(weight, z.shape[1])
         plain = (np.abs(scale) > 1e-6) & (np.abs(scale) < 1e6)  # beyond, small probabilities could underflow in the units of the weight
-        inner = np.where(plain, scale, 1.0)
-        value, gradient = np.empty(many), np.empty_like(z)
-        run: Callable[..., int] = loop("ctc", "sequence", z.dtype.name)
-        rows, frames = target.rows, target.frame_lengths.tolist()
-        room = (2, max(frames, default=0), 2 * max((row.size for row in rows), default=0) + 3)
+        inner = np.where(plain | (scale == 0), scale, 1.0)
+        value, gradient, found = np.empty(many), np.empty_like(z), np.empty(many, np.int64)
+        rows, frames, sizes = target.rows, target.frame_lengths, target.label_lengths
+        labels = np.concatenate(rows) if rows else np.empty(0, np.int64)
+        given = z, labels, np.append(0, np.cumsum(sizes)), frames, self.blank, from_logits, graded, inner
+        room = (2, frames.max(initial=0), 2 * sizes.max(initial=0) + 3)
+        run: Callable[..., int] = loop("ctc", "sequences", z.dtype.name)
         spare: list[tuple[Array, Array]] = []  # scratch that no thread is using; fresh memory is slow
 
         def work(start: int, stop: int) -> int:
-            bad = -1
             try:
                 scratch = spare.pop()
             except IndexError:
                 scratch = np.empty(room), np.empty(room, np.int64)
-            for n in range(start, stop):
-                given = z, rows[n], frames[n], self.blank, from_logits, graded, inner[n], n, *scratch
-                found = run(*given, value, gradient) if scale[n] else 0
-                if found == NO_ALIGNMENT and not self.zero_infinity:
-                    bad = n if bad < 0 else bad
-                elif found or not scale[n]:
-                    value[n] = gradient[:, n] = np.nan if found > NO_ALIGNMENT else 0.0
-                    gradient[frames[n] :, n] = 0.0
-                elif not plain[n]:
-                    gradient[:, n] *= scale[n]
+            run(*given, start, stop, *scratch, value, gradient, found)
             spare.append(scratch)
-            return bad
+            return -1
 
-        bad = threads.over_blocks(many, 1, work)
-        if bad >= 0:
-            raise DomainError(self._infeasible(bad, rows[bad], frames[bad]))
+        threads.over_blocks(many, BLOCK, work)
+        for n in np.flatnonzero(found):
+            if found[n] == NO_ALIGNMENT and not self.zero_infinity:
+                raise DomainError(self._infeasible(int(n), rows[n], int(frames[n])))
+            value[n] = gradient[: frames[n], n] = 0.0 if found[n] == NO_ALIGNMENT else np.nan
+        for n in np.flatnonzero(inner != scale):
+            gradient[:, n] *= scale[n]
         return value * scale, (gradient,) if graded else ()
 
     def observed(self, raw: Any, target: Transcripts) -> Array:

@@ -14,7 +14,7 @@ from matchloss.losses.structured._compiled import loop
 from matchloss.losses.structured._ragged import as_indptr, starts_of
 from matchloss.losses.structured._structured import Array, Arrays, StructuredLoss, as_integers, by_weight
 
-BLOCK = 64  # lists that a thread takes at once
+BLOCK = 1024  # lists that a thread takes at once: between two blocks threads wait for each other, so blocks are not short
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,9 +6,11 @@ A number m 2^k has 1 <= m < 2 and k an integer of 64 bits. Adding three of them 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
 from typing import Any
 
+import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
@@ -55,6 +57,7 @@ __all__ = [
     "made",
     "mass_of",
     "maximum",
+    "merged",
 ]
 __all__ += ["reads", "sigmoid", "softplus", "summing", "times_two_to", "wide_exp", "wide_exps"]
 
@@ -62,6 +65,10 @@ sigmoid, softplus = COMPILED.sigmoid, COMPILED.softplus
 LN2 = 0.6931471805599453
 NONE = -(1 << 40)  # the exponent of 0, whatever m is
 LINE = 16  # entries of float32 in a line of the processor's cache
+
+
+merged: Callable[[Callable[..., Any]], Any] = numba.njit(inline="always", **FLAGS)
+"""For the one long function that a loop calls: its text becomes a part of the loop's, where `inlined` would compile it twice."""
 
 
 def reads(scalar: Any, dimensions: int) -> Any:

@@ -115,25 +115,31 @@ def softmax_block(block, first, a, b, lse, column_lse, x, y, both, scale):
 
 
 @summing
-def sigmoid_errors(row, scale):
-    """The sum of softplus(row); scale sigmoid(row) in place."""
-    value, one = 0.0, scale - scale + 1
+def sigmoid_errors(row, bias, scale):
+    """The sums of softplus(row + bias) and of scale sigmoid(row + bias), and the latter in place."""
+    value, slope, one = 0.0, 0.0, scale - scale + 1
     for j in range(row.size):
-        z = row[j]
+        z = row[j] + bias
         e = exp_of(-abs(z))
         value += np.float64(max(z, one - one)) + log1p_unit(np.float64(e))
         row[j] = scale * (one if z >= 0 else e) / (one + e)
-    return value
+        slope += np.float64(row[j])
+    return value, slope
 
 
-def sigmoid_block(block, first, a, b, scale, value):
-    """SigLIP's value of rows a..b, and their error signal times scale[0], in place; the first row that is not finite, or -1."""
+def sigmoid_block(block, first, a, b, bias, scale, value, slope):
+    """SigLIP's value of rows a..b, and their error signal times scale[0], in place, with its sums; the first row not finite, or -1.
+
+    bias is added to the block's logits.
+    """
     for i in range(a, b):
         d = first + i
-        own = np.float64(block[i, d])
+        own = np.float64(block[i, d] + bias[0])
         block[i, d] = -inf
-        value[d] = sigmoid_errors(block[i], scale[0]) + softplus(-own)
+        value[d], slope[d] = sigmoid_errors(block[i], bias[0], scale[0])
+        value[d] += softplus(-own)
         block[i, d] = -np.float64(scale[0]) * sigmoid(-own)
+        slope[d] += np.float64(block[i, d])
         if not abs(value[d]) < inf:
             return d
     return -1
@@ -154,5 +160,5 @@ LOOPS = {
     "row_sums": (row_sums, _is(*"miiiff")),
     "column_sums": (column_sums, _is(*"miiivf")),
     "softmax_block": (softmax_block, _is(*"miiirrggbr")),
-    "sigmoid_block": (sigmoid_block, _is(*"miiirf")),
+    "sigmoid_block": (sigmoid_block, _is(*"miiirrff")),
 }

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numba.core import types
 
-from matchloss.losses.structured.loops._numbers import exp, exps, inlined, largest, log1p, log_sum, made, reads, softplus, summing
+from matchloss.losses.structured.loops._numbers import exp, exps, inlined, largest, log1p, log_sum, made, merged, reads, softplus
 
 TINY = 1e-200
 LEAST = 1e-290  # sums of what is left below this may lack what underflowed
@@ -38,38 +38,45 @@ def add_row(out, x, row):
         out[j] += x * row[j]
 
 
-@summing
-def dot(a, b):
-    """The sum of products."""
-    s = 0.0
-    for j in range(a.size):
-        s += a[j] * b[j]
-    return s
+@inlined
+def add_rows(out, x, rows):
+    """out += x rows, four rows in one sweep: a sweep over a short row costs more for its ends than for its middle."""
+    fours = x.size - x.size % 4
+    for i in range(0, fours, 4):
+        x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
+        r0, r1, r2, r3 = rows[i], rows[i + 1], rows[i + 2], rows[i + 3]
+        for j in range(out.size):
+            out[j] += (x0 * r0[j] + x1 * r1[j]) + (x2 * r2[j] + x3 * r3[j])
+    for i in range(fours, x.size):
+        add_row(out, x[i], rows[i])
 
 
-def linear(z, y, tau, sigma, omega, g, pairs, first, last, factor):
-    """The value, and times factor: into g (T, K) the gradient, to pairs, first, last the sums over e^transitions. -1: use logarithms."""
+@merged
+def linear(z, y, tau, turned, sigma, omega, g, pairs, first, last, factor):
+    """The value, and times factor: into g (T, K) the gradient, to pairs, first, last the sums over e^transitions. -1: use logarithms.
+
+    turned: tau with columns for rows. What is added to is left as it was where the answer is -1.
+    """
     steps, K = z.shape
-    e, a, w, b, before = np.empty((steps, K)), np.zeros((steps, K)), np.empty(K), np.empty(K), np.empty(K)
+    e, a, share = np.empty((steps, K)), np.zeros((steps, K)), np.empty((K, steps))
     for t in range(steps):
         exps(z[t], np.float64(largest(z[t])), e[t])
         if t == 0:
             a[0] = sigma
         else:
-            for i in range(K):
-                add_row(a[t], a[t - 1, i], tau[i])
+            add_rows(a[t], a[t - 1], tau)
         for j in range(K):
             a[t, j] *= e[t, j]
         if not scale(a[t]) > 0.0:
             return IN_LOGARITHMS
     value = 0.0
-    b[:] = omega
+    b, before = omega.copy(), np.empty(K)
     for t in range(steps - 1, -1, -1):
-        for j in range(K):
-            w[j] = e[t, j] * b[j]
-            g[t, j] = a[t, j] * b[j]
+        w = e[t]  # from here on: what e^emissions weighs with all that comes after
         total, others = 0.0, 0.0
         for j in range(K):
+            w[j] *= b[j]
+            g[t, j] = a[t, j] * b[j]
             total += g[t, j]
             others += g[t, j] if j != y[t] else 0.0
         into = tau[y[t - 1]] if t else sigma
@@ -85,18 +92,20 @@ def linear(z, y, tau, sigma, omega, g, pairs, first, last, factor):
         for j in range(K):
             g[t, j] *= factor / total
         g[t, y[t]] = -factor * others / total
-        if t == steps - 1:
-            last += g[t]
-        if t == 0:
-            first += g[0]
-            break
-        for i in range(K):
-            before[i] = dot(tau[i], w)
-        all_pairs = dot(a[t - 1], before)
-        for i in range(K):
-            add_row(pairs[i], factor * a[t - 1, i] / all_pairs, w)
-        b[:] = before
-        scale(b)
+        if t:
+            before[:] = 0.0
+            add_rows(before, w, turned)
+            all_pairs = 0.0
+            for i in range(K):
+                all_pairs += a[t - 1, i] * before[i]
+            for i in range(K):
+                share[i, t] = factor * a[t - 1, i] / all_pairs
+            b[:] = before
+            scale(b)
+    for i in range(K):
+        add_rows(pairs[i], share[i, 1:], e[1:])
+    last += g[steps - 1]
+    first += g[0]
     return value
 
 
@@ -139,6 +148,25 @@ def logarithmic(z, y, trans, start, end, g, pairs, first, last, factor):
     return value
 
 
+def block(z, y, lengths, tau, sigma, omega, factor, begin, stop, value, g, pairs, first, last):
+    """`linear` for sequences begin..stop. The first that is to be done in logarithms, whose value is -1, or -1 if there is none."""
+    left, row, turned = -1, np.empty(z.shape[1:]), np.ascontiguousarray(tau.T)
+    for n in range(begin, stop):
+        size = lengths[n]
+        g[n, size:] = 0
+        if factor[n] == 0.0:
+            value[n], g[n] = 0.0, 0
+            continue
+        value[n] = linear(z[n, :size], y[n], tau, turned, sigma, omega, row, pairs, first, last, factor[n])
+        if value[n] < 0.0:
+            left = n if left < 0 else left
+            continue
+        for t in range(size):
+            for j in range(row.shape[1]):
+                g[n, t, j] = row[t, j]
+    return left
+
+
 @inlined
 def better(v, row, i, best_v, best_i):
     """Keeps the best predecessor of each tag, and the first of equals."""
@@ -168,9 +196,15 @@ def viterbi(z, trans, start, end, path):
     return v[path[steps - 1]]
 
 
-def _linear(real: Any) -> tuple[Any, ...]:
+def _block(real: Any) -> tuple[Any, ...]:
+    f, i = types.float64, types.int64
+    given = reads(real, 3), reads(i, 2), reads(i, 1), reads(f, 2), reads(f, 1), reads(f, 1), reads(f, 1), i, i
+    return *given, made(f, 1), made(real, 3), made(f, 2), made(f, 1), made(f, 1)
+
+
+def _logarithmic(real: Any) -> tuple[Any, ...]:
     f, given = types.float64, reads(types.float64, 1)
-    return reads(real, 2), reads(types.int64, 1), reads(f, 2), given, given, made(f, 2), made(f, 2), made(f, 1), made(f, 1), f
+    return reads(f, 2), reads(types.int64, 1), reads(f, 2), given, given, made(f, 2), made(f, 2), made(f, 1), made(f, 1), f
 
 
 def _viterbi(real: Any) -> tuple[Any, ...]:
@@ -178,8 +212,4 @@ def _viterbi(real: Any) -> tuple[Any, ...]:
     return reads(real, 2), reads(types.float64, 2), given, given, made(types.int64, 1)
 
 
-LOOPS = {
-    "linear": (linear, _linear),
-    "logarithmic": (logarithmic, lambda real: _linear(types.float64)),
-    "viterbi": (viterbi, _viterbi),
-}
+LOOPS = {"block": (block, _block), "logarithmic": (logarithmic, _logarithmic), "viterbi": (viterbi, _viterbi)}

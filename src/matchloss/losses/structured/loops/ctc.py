@@ -29,6 +29,7 @@ from matchloss.losses.structured.loops._numbers import (
     log1p,
     made,
     mass_of,
+    merged,
     reads,
     summing,
     times_two_to,
@@ -159,6 +160,7 @@ def multiply(g, factor):
         g[j] = g[j] * factor
 
 
+@merged
 def sequence(z, labels, frames, blank, from_logits, graded, scale, n, mantissas, exponents, value, gradient):
     """Sequence n of z (T, N, C): its value, and scale times its gradient; 0, NO_ALIGNMENT or NOT_A_NUMBER; `gradient` is scratch too.
 
@@ -234,10 +236,22 @@ def sequence(z, labels, frames, blank, from_logits, graded, scale, n, mantissas,
     return 0
 
 
+def sequences(z, labels, bounds, frames, blank, from_logits, graded, scale, first, last, mantissas, exponents, value, gradient, found):
+    """Sequences first..last, whose labels are labels[bounds[n] : bounds[n + 1]]; found: what `sequence` answers. One of scale 0 is 0."""
+    for n in range(first, last):
+        own, found[n] = labels[bounds[n] : bounds[n + 1]], 0
+        if scale[n] == 0.0:
+            value[n], gradient[:, n] = 0.0, 0
+        else:
+            found[n] = sequence(z, own, frames[n], blank, from_logits, graded, scale[n], n, mantissas, exponents, value, gradient)
+    return -1
+
+
 def signature(real: Any) -> tuple[Any, ...]:
-    """The types of `sequence`'s arguments where scores are of this type."""
+    """The types of `sequences`' arguments where scores are of this type."""
     i, yes, f = types.int64, types.boolean, types.float64
-    return reads(real, 3), reads(i, 1), i, i, yes, yes, f, i, made(f, 3), made(i, 3), made(f, 1), made(real, 3)
+    given = reads(real, 3), reads(i, 1), reads(i, 1), reads(i, 1), i, yes, yes, reads(f, 1), i, i
+    return *given, made(f, 3), made(i, 3), made(f, 1), made(real, 3), made(i, 1)
 
 
-LOOPS = {"sequence": (sequence, signature)}
+LOOPS = {"sequences": (sequences, signature)}
