@@ -150,7 +150,8 @@ def logarithmic(z, y, trans, start, end, g, pairs, first, last, factor):
 
 def block(z, y, lengths, tau, sigma, omega, factor, begin, stop, value, g, pairs, first, last):
     """`linear` for sequences begin..stop. The first that is to be done in logarithms, whose value is -1, or -1 if there is none."""
-    left, row, turned = -1, np.empty(z.shape[1:]), np.ascontiguousarray(tau.T)
+    left, tags, turned = -1, z.shape[2], np.ascontiguousarray(tau.T)
+    row = np.empty((z.shape[1], tags))
     for n in range(begin, stop):
         size = lengths[n]
         g[n, size:] = 0
@@ -162,7 +163,7 @@ def block(z, y, lengths, tau, sigma, omega, factor, begin, stop, value, g, pairs
             left = n if left < 0 else left
             continue
         for t in range(size):
-            for j in range(row.shape[1]):
+            for j in range(tags):
                 g[n, t, j] = row[t, j]
     return left
 
