@@ -181,13 +181,15 @@ def _threads(s: Subject) -> Finding | None:
 
     usual = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)  # threads change within a call, not between many
-    with silence():
-        threads = [threading.Thread(target=work, args=(i,), daemon=True) for i in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(max(0.0, end - time.monotonic()))
-    sys.setswitchinterval(usual)
+    try:
+        with silence():
+            threads = [threading.Thread(target=work, args=(i,), daemon=True) for i in range(2)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(max(0.0, end - time.monotonic()))
+    finally:
+        sys.setswitchinterval(usual)
     if not any(wrong):
         return None
     code = ["from concurrent.futures import ThreadPoolExecutor", "", "with ThreadPoolExecutor(2) as pool:"]
