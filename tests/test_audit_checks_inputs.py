@@ -17,6 +17,7 @@ from scipy.special import logsumexp
 import matchloss as ml
 from audit_checking import found, ran
 from audited import peers
+from matchloss.audit.calling.probe import subject_of
 from matchloss.audit.checks._check import Skip
 from sweeps import sweep
 
@@ -231,3 +232,13 @@ def test_no_rows() -> None:
     assert "No rows" in warning.message
     assert not found("layout", lambda raw, target: square(raw, target).mean() if len(raw) else np.float64("nan"), **N)
     assert not found("layout", lambda p, y: -y * np.log(p) - (1 - y) * np.log1p(-p), "binary", framework="numpy", input="prediction")
+
+
+@pytest.mark.parametrize(("layout", "shape"), [("N,C,H,W", (0, 3, 1, 1)), ("rows", (0, 3))])
+def test_the_code_of_a_finding_has_the_layout_and_the_labels_that_the_function_takes(layout: str, shape: tuple[int, ...]) -> None:
+    subject = subject_of(F.cross_entropy, "multiclass", framework="torch", layout=layout, target="labels")
+    x, y = subject.ordinary(2)
+    assert "y = torch.tensor([[[0]]], dtype=torch.int64)" in subject.finding("note", "", x=x[:1], y=y[:1]).snippet or layout == "rows"
+    made: dict[str, Any] = {}
+    exec(subject.finding("note", "", x=x[:0], y=y[:0]).snippet, made)
+    assert tuple(made["x"].shape) == shape and made["y"].dtype is torch.int64

@@ -94,14 +94,15 @@ class Subject(Calls):
             ax, ay = self.anchor
             x, y = np.concatenate([ax, np.atleast_2d(x) if self.classes else np.atleast_1d(x)]), np.concatenate([ay, np.atleast_1d(y)])
         t = np.atleast_1d(self.encode(np.atleast_1d(y)))
+        kept = self.target_dtype(t, dtype)
         x = self.lay(np.atleast_2d(x) if self.classes else np.atleast_1d(x))
         t = self.lay(np.atleast_2d(t) if self.classes and np.ndim(y) == 2 else t)
+        empty = "" if len(x) or x.ndim < 2 else f".reshape({x.shape})"
         lines = [f.imports] if f.name != "jax" or dtype != "float64" else [f.imports, 'jax.config.update("jax_enable_x64", True)']
         lines += [self.callee.setup or "# fn is the function that was audited", ""]
         own = show == "gradient" and self.callee.gradient is None
-        kept = self.target_dtype(t, dtype)
-        as_y = f.code(t.astype(int) if kept.startswith("int") else t, kept)
-        lines += [f"x = {f.code(x, dtype, own and f.name == 'torch')}", f"y = {as_y}"]
+        as_y = f.code(t.astype(int) if kept.startswith("int") else t, kept) + (f".reshape({t.shape})" if empty and t.ndim > 1 else "")
+        lines += [f"x = {f.code(x, dtype, own and f.name == 'torch')}{empty}", f"y = {as_y}"]
         others = {"number": "1.0", "classes": str(CLASSES), "identity": f.code(np.eye(CLASSES), dtype)}
         lines += [f"z{i} = {others.get(o, f.code(self.lay(np.ones(len(x))), dtype))}" for i, o in enumerate(self.convention.others)]
         if code is not None:
