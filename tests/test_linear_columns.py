@@ -210,7 +210,8 @@ def test_a_missing_library_is_said_with_the_command_that_installs_it(absent, mon
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, absent, None)
     with pytest.raises(ImportError, match=r'narwhals and pyarrow: pip install "matchloss\[linear\]"'):
-        learn(pl.DataFrame({"x": [1]}))
+        learn(pl.DataFrame({"x": ["a"]}))
+    assert learn(pl.DataFrame({"x": [1]})).names == ("x",)  # numbers need neither
 
 
 def test_no_frame_library_is_imported_before_the_first_frame():

@@ -199,7 +199,7 @@ def test_the_number_of_threads_changes_no_bit(loss: Any, kind: str, monkeypatch:
 @settings(max_examples=examples(40), deadline=None, derandomize=True)
 @given(st.integers(0, 4), st.integers(0, 3), st.integers(0, 40), st.integers(1, 4), st.booleans(), st.integers(0, 999))
 def test_kernels_by_numpy_are_the_compiled_ones(q: int, c: int, n: int, k: int, whole: bool, seed: int) -> None:
-    r, compiled = np.random.default_rng(seed), kernels(10_000)
+    r, compiled = np.random.default_rng(seed), kernels(10_000, np.dtype(np.int32))
     levels = r.integers(1, 5, size=c)
     codes = np.stack([r.integers(0, m, size=n) for m in levels], axis=1).astype(np.int32) if c else np.zeros((n, 0), np.int32)
     first = (1 + q + np.concatenate([[0], np.cumsum(levels)[:-1]])[:c]).astype(np.int64)

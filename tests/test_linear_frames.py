@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frames import FRAMES, KINDS, bits, failing, few, of_arrow, of_pandas, of_polars, one_hot, raw, tables
+from matchloss.linear.columns import SMALL
 from matchloss.linear.plan import Category, ColumnError, Design, Number, learn, learn_rows
 from sweeps import examples
 
@@ -156,8 +157,8 @@ def test_no_rows_one_row_no_columns(make):
 
 
 def test_numbers_are_read_where_they_lie():
-    matrix = rng.normal(size=(50, 4))
-    whole = rng.integers(0, 9, 50)
+    matrix = rng.normal(size=(SMALL, 4))  # a smaller frame of pandas may be copied, which takes less time than a look at each column
+    whole = rng.integers(0, 9, SMALL)
     frames = [
         pd.DataFrame(matrix, columns=list("abcd")),
         pd.DataFrame(np.asfortranarray(matrix), columns=list("abcd")),

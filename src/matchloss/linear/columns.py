@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from matchloss.linear.sparse import Floats
 
+SMALL = 1 << 16  # numbers of a pandas frame whose columns are read together, and copied if they lie apart
+LIBRARIES = ("pandas", "polars", "pyarrow", "modin", "cudf")
 NUMBERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64")
 Level = str | bool | int | float | None  # None: the level of missing values
 
@@ -58,13 +60,24 @@ class Thin:
 class Table:
     """A data frame, and a map from each column's name as text to its label."""
 
-    frame: Any  # narwhals.DataFrame
+    native: Any  # the frame as its library has it
     labels: dict[str, Any]
+    _columns: dict[str, Any] = field(default_factory=dict, repr=False)  # of pandas or polars, once they were looked up
+
+    @cached_property
+    def frame(self) -> Any:
+        """The narwhals.DataFrame."""
+        return _narwhals().from_native(self.native, eager_only=True)
+
+    @cached_property
+    def library(self) -> str:
+        """The library that the frame comes from."""
+        return library_of(self.native)
 
     @property
     def n(self) -> int:
         """How many rows."""
-        return len(self.frame)
+        return len(self.native)
 
     def require(self, names: Iterable[str]) -> None:
         """ColumnError if any of these columns is missing; it suggests the nearest existing name for each."""
@@ -76,18 +89,27 @@ class Table:
         """The numbers of a column, NaN where missing, as a view wherever the library allows. Coded for text, booleans and
         categories, and with `as_levels` for numbers too. ColumnError for dates, nested and all other types.
         """
-        plain = None if as_levels else _plain(self.native, self.labels[name])
+        plain = None if as_levels else self.plain(name)
         return _read(name, self.frame.get_column(self.labels[name]), as_levels) if plain is None else plain
 
-    @cached_property
-    def native(self) -> Any:
-        """The frame as its library has it."""
-        return self.frame.to_native()
+    def plain(self, name: str) -> NDArray[Any] | None:
+        """A column of NumPy's own numbers in pandas or polars, without narwhals' way there, which small tables notice; None for others."""
+        if name in self._together:
+            return self._together[name]
+        if self.library == "pandas":
+            series = self._column(name)
+            return series.to_numpy() if isinstance(series.dtype, np.dtype) and series.dtype.name in NUMBERS else None
+        if self.library == "polars":
+            series = self._column(name)
+            return series.to_numpy() if str(series.dtype).lower() in NUMBERS and not series.null_count() else None
+        return None
 
     def thin(self, name: str) -> Thin | None:
         """A sparse column of pandas whose entries are few; None for any other column, which `read` reads."""
-        series = self.frame.get_column(self.labels[name])
-        held: Any = getattr(series.to_native(), "array", None) if series.implementation.is_pandas() else None
+        if name in self._together or self.library != "pandas":
+            return None
+        series = self._column(name)
+        held: Any = None if isinstance(series.dtype, np.dtype) else series.array
         if not hasattr(held, "sp_index"):
             return None
         values, filled = held.sp_values, held.fill_value
@@ -99,6 +121,30 @@ class Table:
             return None
         return Thin(len(held), held.sp_index.to_int_index().indices[there], values[there].astype(np.float64), values.dtype.kind == "b")
 
+    @cached_property
+    def _together(self) -> dict[str, NDArray[Any]]:
+        """All columns of a small table of numbers in pandas, which takes as long for one of them as for all."""
+        frame = self.native
+        if self.library != "pandas" or frame.size > SMALL:
+            return {}
+        kinds = set(frame.dtypes.tolist())
+        if not all(isinstance(kind, np.dtype) and kind.name in NUMBERS for kind in kinds):
+            return {}
+        return dict(zip(self.labels, frame.to_numpy(kinds.pop() if len(kinds) == 1 else np.float64).T, strict=True))
+
+    def _column(self, name: str) -> Any:
+        """A column as pandas or polars has it, looked up once."""
+        if name not in self._columns:
+            label = self.labels[name]
+            self._columns[name] = self.native[label] if self.library == "pandas" else self.native.get_column(label)
+        return self._columns[name]
+
+
+def library_of(x: Any) -> str:
+    """The library of a frame, "pandas" or another, or of the class that it extends; "" for anything else."""
+    homes = (kind.__module__.split(".")[0] for kind in type(x).__mro__)
+    return next((name for name in homes if name in LIBRARIES), "")
+
 
 def open_table(frame: Any) -> Table:
     """The columns of an in-memory data frame, from any library that narwhals reads.
@@ -108,11 +154,12 @@ def open_table(frame: Any) -> Table:
     >>> table.read("age", as_levels=False), table.read("city", as_levels=False).values
     (array([20, 40]), ('Rome', None))
     """
-    try:
-        import narwhals.stable.v2 as nw
-        import pyarrow as pa
-    except ImportError as error:
-        raise ImportError('reading data frames needs narwhals and pyarrow: pip install "matchloss[linear]"') from error
+    if library_of(frame) in ("pandas", "polars") and "DataFrame" in {kind.__name__ for kind in type(frame).__mro__}:
+        labels = {str(label): label for label in frame.columns}
+        if len(labels) == len(frame.columns):
+            return Table(frame, labels)
+    nw = _narwhals()
+    import pyarrow as pa
     from narwhals.exceptions import DuplicateError
 
     if isinstance(frame, pa.RecordBatch):  # narwhals does not read these
@@ -128,7 +175,16 @@ def open_table(frame: Any) -> Table:
     labels = {str(label): label for label in table.columns}
     if len(labels) < len(table.columns):
         raise ColumnError(f"columns of one name cannot be told apart, and as text some are equal: {table.columns[:20]}")
-    return Table(table, labels)
+    return Table(table.to_native(), labels)
+
+
+def _narwhals() -> Any:
+    try:
+        import narwhals.stable.v2 as nw
+        import pyarrow as pa  # noqa: F401  # to say so now if it is missing
+    except ImportError as error:
+        raise ImportError('reading data frames needs narwhals and pyarrow: pip install "matchloss[linear]"') from error
+    return nw
 
 
 def offset_in(frame: Any, name: str) -> NDArray[Any]:
@@ -152,18 +208,6 @@ def kind_of(values: Iterable[Level]) -> str:
     if value is None:
         return ""
     return "text" if isinstance(value, str) else "booleans" if isinstance(value, bool) else "numbers"
-
-
-def _plain(frame: Any, label: Any) -> NDArray[Any] | None:
-    """A column of NumPy's own numbers in pandas or polars, without narwhals' way there, which small tables notice; None for others."""
-    library = type(frame).__module__.split(".")[0]
-    if library == "pandas":
-        series = frame[label]
-        return series.to_numpy() if isinstance(series.dtype, np.dtype) and series.dtype.name in NUMBERS else None
-    if library == "polars":
-        series = frame.get_column(label)
-        return series.to_numpy() if str(series.dtype).lower() in NUMBERS and not series.null_count() else None
-    return None
 
 
 def _read(name: str, series: nw.Series[Any], as_levels: bool) -> NDArray[Any] | Coded:

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from matchloss.engine.arrays import as_weight
 from matchloss.errors import ShapeError
-from matchloss.linear.columns import open_table
+from matchloss.linear.columns import library_of, open_table
 from matchloss.linear.inference.build import columns_of
-from matchloss.linear.inference.frames import library_of
 from matchloss.linear.inference.structured import Kind, StructuredInference, Weights, infer
 from matchloss.linear.inputs import column_labels, is_frame, refuse_infinite, refuse_mapping
 from matchloss.linear.plan import Design, Number, learn_rows

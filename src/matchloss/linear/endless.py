@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,9 +41,10 @@ def endless(f: Objective, at: Measure, before: Sequence[Floats]) -> Floats | Non
         if _falls(f, at.theta, gone):
             return gone
     few = f.strided(max(1, f.rows.n // FEW))
-    rises = _rising(f.strided(max(1, f.rows.n // FIRST)), at.theta)
-    for direction in (*(at.theta - theta for theta in before if theta.shape == at.theta.shape), at.theta):
-        if not rises(direction) and _falls(few, at.theta, direction) and _falls(f, at.theta, direction):
+    directions = [*(at.theta - theta for theta in before if theta.shape == at.theta.shape), at.theta]
+    rising = _rising(f.strided(max(1, f.rows.n // FIRST)), at.theta, directions)
+    for direction, rises in zip(directions, rising.tolist(), strict=True):
+        if not rises and _falls(few, at.theta, direction) and _falls(f, at.theta, direction):
             pure = _pure(f, direction)
             if _falls(f, at.theta, pure):
                 return pure
@@ -62,10 +63,7 @@ class Move:
         """The move of each row of a block."""
         move = np.empty((block.rows, *self.direction.shape[1:]))
         self.matrix.raw(block, self.direction, move)
-        if move.ndim == 2:  # simplex losses do not change when all raw predictions of a row shift by the same amount
-            labels = block.y.ndim == 1
-            move -= np.take_along_axis(move, block.y[:, None], axis=1) if labels else np.sum(block.y * move, axis=1, keepdims=True)
-        return move
+        return move if move.ndim == 1 else _beside_target(move, block.y)
 
     def slab(self, blocks: Iterator[Block], rows: int) -> float:
         """The largest move of a slab."""
@@ -129,20 +127,28 @@ def _still(f: Objective, direction: Floats) -> tuple[Move, float, float]:
     return move, most, STILL * min(1.0, most)
 
 
-def _rising(few: Objective, theta: Floats) -> Callable[[Floats], bool]:
-    """Tells of a direction, by slopes at theta alone, whether some row's loss rises along it: a convex one then rises for ever."""
+def _rising(few: Objective, theta: Floats, directions: Sequence[Floats]) -> NDArray[np.bool_]:
+    """Of each direction, by slopes at theta alone, whether some row's loss rises along it: a convex one then rises for ever."""
+    made = np.zeros(len(directions), bool)
     if not few.loss.convex:
-        return lambda direction: False
+        return made
     slope = few.loss.evaluate(few.raw(theta), few.target, value=False).gradient
     (block,) = few.memory.blocks(0, few.rows.n, few.rows.n)
-
-    def rises(direction: Floats) -> bool:
-        move = Move(few.matrix, few.wide(direction)).of(block)
+    wide, each = few.wide(np.concatenate([np.atleast_2d(d.T) for d in directions]).T), int(np.prod(theta.shape[1:]))
+    moves = np.empty((few.rows.n, wide.shape[1]))
+    few.matrix.raw(block, wide, moves)
+    for k in range(len(directions)):
+        move = moves[:, k] if theta.ndim == 1 else _beside_target(moves[:, k * each : (k + 1) * each], block.y)
         size = np.abs(move)
         along = np.where(size > STILL * min(1.0, float(size.max())), move, 0.0) * slope
-        return bool(((along if along.ndim == 1 else along.sum(axis=1)) > 0).any())
+        made[k] = ((along if along.ndim == 1 else along.sum(axis=1)) > 0).any()
+    return made
 
-    return rises
+
+def _beside_target(move: Floats, target: NDArray[Any]) -> Floats:
+    """(n, K) relative to the target class: simplex losses do not change when all raw predictions of a row shift by the same amount."""
+    labels = target.ndim == 1
+    return move - (np.take_along_axis(move, target[:, None], axis=1) if labels else np.sum(target * move, axis=1, keepdims=True))
 
 
 def _falls(f: Objective, theta: Floats, direction: Floats) -> bool:

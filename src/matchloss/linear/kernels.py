@@ -129,10 +129,10 @@ def _gram_by_numpy(codes, first, numbers, factor, weight, whole, place, gram):
 BY_NUMPY = Kernels(_gather_by_numpy, _scatter_by_numpy, _gather_rows_by_numpy, _scatter_rows_by_numpy, _gram_by_numpy)
 
 
-@cache  # so that known kernels need no lock
-def _made(codes: str) -> Kernels:
+@cache  # so that known kernels need no lock, and no block the name of its type, which NumPy makes slowly
+def _made(codes: np.dtype[Any]) -> Kernels:
     with threads.FIRST_CALLS:
-        return _compiled(codes)
+        return _compiled(codes.name)
 
 
 def _compiled(kind: str) -> Kernels:
@@ -154,7 +154,7 @@ def _compiled(kind: str) -> Kernels:
     return Kernels(*made)
 
 
-def kernels(rows: int, codes: str = "int32") -> Kernels:
+def kernels(rows: int, codes: np.dtype[Any]) -> Kernels:
     """The kernels for passes over this many rows, with codes of this type, int32 or uint8; whether compiled depends on size alone."""
     return BY_NUMPY if rows < COMPILE_FROM else _made(codes)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -195,8 +195,15 @@ class Objective:
         made[self.slots] = theta
         return made
 
+    @cached_property
+    def all_free(self) -> bool:
+        """Whether the slots are all free, in the order of theta."""
+        return self.size == self.rows.width and bool((self.slots == np.arange(self.size)).all())
+
     def narrow(self, matrix: Floats) -> Floats:
         """The free rows and columns of a wide matrix, or arrow."""
+        if self.all_free and not self.arrow:
+            return matrix
         columns = np.append(self.slots[~self.levels], matrix.shape[1] - 1) if self.arrow else self.slots
         return matrix[np.ix_(self.slots, columns)]
 
@@ -204,7 +211,7 @@ class Objective:
         """The objective's second derivatives (P, P), from the wide Gram matrix weighted by the rows' curvatures."""
         made = self.narrow(gram) / self.total
         if not self.arrow:
-            return made + np.diag(self.ridge)
+            return made + np.diag(self.ridge) if self.l2 else made
         made[~self.levels, np.arange(made.shape[1] - 1)] += self.ridge[~self.levels]
         made[self.levels, -1] += self.ridge[self.levels]
         return made
@@ -319,8 +326,14 @@ def full_hessian(f: Objective, theta: Floats) -> Floats:
 def class_blocks(f: Objective, raw: Floats, target: NDArray[Any], first: int = 0) -> Floats:
     """X' diag(w h_ab) X for each pair of classes from `first` on, h_ab the rows' second derivatives: (K - first, K - first, P, P)."""
     column, classes = f.loss.hessian_columns(raw, target), f.shape[1]  # pyright: ignore[reportAttributeAccessIssue]
-    lines = (column(a)[a:] if f.weight is None else column(a)[a:] * f.weight for a in range(first, classes))
-    a, b = np.triu_indices(classes - first)
+    lines = (column(a, a) if f.weight is None else column(a, a) * f.weight for a in range(first, classes))
+    a, b = upper(classes - first)
     blocks = np.empty((classes - first, classes - first, f.size, f.size))
     blocks[a, b] = blocks[b, a] = f.alone.grams(lines, f.slots)
     return blocks
+
+
+@cache
+def upper(size: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The places on and above the diagonal of a square matrix; kept, because NumPy takes longer for them than for a small product."""
+    return np.triu_indices(size)

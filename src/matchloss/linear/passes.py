@@ -46,7 +46,7 @@ class Matrix:
 
     def kernels(self, block: Block) -> Kernels:
         """The loops for the categories, and for numbers if there are few."""
-        return kernels(self.rows.n, block.codes.dtype.name)
+        return kernels(self.rows.n, block.codes.dtype)
 
     @property
     def sparse_kernels(self) -> SparseKernels:

@@ -271,7 +271,7 @@ def level_codes(column: Category, found: NDArray[Any] | Coded) -> NDArray[np.int
 def _enter_number(column: Number, found: NDArray[Any] | Coded) -> list[NDArray[Any]]:
     """The column, and its indicator if it has one."""
     values = numbers_of(column, found)
-    gone = None if values.dtype.kind in "iu" else ~np.isfinite(values)
+    gone = None if column.fill is None or values.dtype.kind in "iu" else ~np.isfinite(values)  # without a fill there are none
     if gone is not None and gone.any():
         values = np.where(gone, np.float64(column.fill or 0.0), values.astype(np.float64))
     if not column.indicator:

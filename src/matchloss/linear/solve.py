@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cache
 from numbers import Integral, Real
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -165,19 +167,46 @@ def raw_of(rows: TableRows, intercept: Any, coef: Floats, centre: Floats | None 
     return raw if offset is None else raw + as_offset(offset, rows.n, outputs)
 
 
-def blas_on_one_thread() -> Any:
+class _OneThread:
+    """Limits BLAS to one thread while anyone is inside: the first to enter sets the limit, and the last to leave lifts it. So calls of
+    several threads do not keep each other's limit for ever, and a call inside another one costs nothing.
+    """
+
+    def __init__(self) -> None:
+        self.lock, self.inside, self.before = Lock(), 0, ()
+
+    def __enter__(self) -> None:
+        with self.lock:
+            self.inside += 1
+            if self.inside == 1:
+                self.before = tuple((library, library.num_threads) for library in _libraries())
+                for library, _ in self.before:
+                    library.set_num_threads(1)
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self.inside -= 1
+            if self.inside == 0:
+                for library, threads in self.before:
+                    library.set_num_threads(threads)
+
+
+_one_thread = _OneThread()
+
+
+def blas_on_one_thread() -> AbstractContextManager[None]:
     """Limits BLAS to one thread: beside our own threads, its threads would only get in the way."""
-    return _controller().limit(limits=1, user_api="blas")
+    return _one_thread
 
 
 @cache
-def _controller() -> Any:
-    """Cached, because finding the libraries takes milliseconds, which small fits would notice; they are all loaded by now."""
+def _libraries() -> tuple[Any, ...]:
+    """BLAS's libraries; cached, because finding them takes milliseconds, which small fits would notice. They are all loaded by now."""
     try:
         from threadpoolctl import ThreadpoolController
     except ImportError as error:
         raise ImportError('fitting needs threadpoolctl: pip install "matchloss[linear]"') from error
-    return ThreadpoolController()
+    return tuple(library for library in ThreadpoolController().lib_controllers if library.user_api == "blas")
 
 
 def objective(

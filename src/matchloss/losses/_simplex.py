@@ -100,20 +100,20 @@ class SimplexLoss(Loss):
         made = np.stack([np.moveaxis(column(k), 0, -1) for k in range(np.shape(raw)[-1])], axis=-1)
         return made.astype(result_dtype(as_array("raw", raw)), copy=False)
 
-    def hessian_columns(self, raw: Any, target: Any) -> Callable[[int], NDArray[Any]]:
-        """The columns of the hessian of each row as a function of the class, the classes first, (K, ...) in float64: of one pass over
-        the rows.
+    def hessian_columns(self, raw: Any, target: Any) -> Callable[..., NDArray[Any]]:
+        """The columns of the hessian of each row in float64, of one pass over the rows, as a function of the class and of the class from
+        which on a column's entries are wanted, 0 unless given: the classes come first, (K, ...).
         """
         refuse_foreign(raw, target)
         raw = as_array("raw", raw)
         with np.errstate(all="ignore"):
             times = self._products(raw, target)
 
-        def column(k: int) -> NDArray[Any]:
+        def column(k: int, first: int = 0) -> NDArray[Any]:
             unit = np.zeros(raw.shape)
             unit[..., k] = 1.0
             with np.errstate(all="ignore"):
-                return np.moveaxis(times(unit), -1, 0)
+                return np.moveaxis(times(unit), -1, 0)[first:]
 
         return column
 

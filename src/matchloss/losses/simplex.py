@@ -61,16 +61,17 @@ class CrossEntropy(SimplexLoss):
     def log_base(self, target: NDArray[Any], dispersion: Any = 1.0) -> Any:
         return 0.0
 
-    def hessian_columns(self, raw: Any, target: Any) -> Callable[[int], NDArray[Any]]:
+    def hessian_columns(self, raw: Any, target: Any) -> Callable[..., NDArray[Any]]:
         refuse_foreign(raw, target)
         p = self.predict(raw)
         t, labels = as_target(target, p.shape)
         check_targets(t, labels, p.shape[-1], None)
         p = np.ascontiguousarray(np.moveaxis(p, -1, 0), np.float64)
 
-        def column(k: int) -> NDArray[Any]:
-            made = -p * p[k]
-            made[k] = p[k] * (1 - p[k])
+        def column(k: int, first: int = 0) -> NDArray[Any]:
+            made = p[first:] * -p[k]
+            if k >= first:
+                made[k - first] = p[k] * (1 - p[k])
             return made
 
         return column

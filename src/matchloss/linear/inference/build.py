@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from matchloss.errors import DomainError
 from matchloss.linear.advice import all_at_the_end
+from matchloss.linear.columns import library_of
 from matchloss.linear.endless import endless
-from matchloss.linear.inference.frames import library_of
 from matchloss.linear.inference.inference import Inference, Kind, names_of
 from matchloss.linear.inference.information import Standing, Weights
 from matchloss.linear.metric import POTRF

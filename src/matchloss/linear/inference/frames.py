@@ -9,12 +9,6 @@ from typing import Any
 import numpy as np
 
 
-def library_of(x: Any) -> str:
-    """The library of a frame, "pandas" or another; "" for anything else."""
-    name = type(x).__module__.split(".")[0]
-    return name if name in ("pandas", "polars", "pyarrow", "modin", "cudf") else ""
-
-
 def as_frame(columns: dict[str, Any], backend: str) -> Any:
     """A frame of these columns: of `backend`, or else of pandas or polars, whichever is loaded or installed."""
     import narwhals.stable.v2 as nw
