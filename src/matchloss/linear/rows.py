@@ -120,6 +120,12 @@ class TableRows:
             place[self.first[c] : self.first[c] + self.levels[c]] = np.arange(first, first + self.levels[c])
         return replace(moved, slots=place[self.slots])
 
+    def together(self) -> TableRows:
+        """The same rows with their numbers copied into one array, of which passes read parts as they lie: for many passes."""
+        if not (isinstance(self.numbers, tuple) and self.numbers and self.shift is None):
+            return self
+        return replace(self, numbers=self.block(0, self.n, np.empty((self.n, self.q))))
+
     def strided(self, step: int) -> TableRows:
         """Every step-th row."""
         return self._pick(slice(None, None, step))

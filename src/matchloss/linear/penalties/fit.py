@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from matchloss.linear.advice import all_at_the_end, at_the_end, diverge
 from matchloss.linear.endless import endless
 from matchloss.linear.objective import Log, Measure, Objective
+from matchloss.linear.passes import FEW
 from matchloss.linear.penalties.asked import Asked, factors, grouped, limits, named, penalty_of
 from matchloss.linear.penalties.newton import prox_newton
 from matchloss.linear.penalties.penalty import Index, Penalty
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 GRAM_COLUMNS = 100  # with more columns of an array, working sets are cheaper than one Gram matrix of all
 GRAM_LIMIT = 1500  # and with more columns of whatever kind
+STEPS = 2  # of the sample, before all rows are asked
 SAMPLE, SAMPLE_FROM = 17, 100_000  # a sample has every so many-th row, from so many rows on; prime, so that it keeps out of step with folds
 
 
@@ -40,7 +42,7 @@ class Problem:
     members: tuple[Index, ...]  # of each group, places in theta
     wide: Wide | None  # where working sets do it
     hessian: Floats | None = None  # the last one: the next penalty starts with it
-    sample: Sample | None = None  # of many rows, where there are groups
+    sample: Sample | None = None  # of many rows
 
     def solve(self, at: Measure, pen: Penalty, tol: float, log: Log) -> tuple[Measure, float, bool]:
         """The minimum, starting from a measured point; the residual there; and whether rounding prevents further steps."""
@@ -53,15 +55,22 @@ class Problem:
                 at, self.hessian, left, stuck = prox_newton(self.f, at, pen, tol, log, self.hessian)
             return replace(at, second=None), left, stuck
 
-    def start(self, log: Log) -> Measure:
-        """The model of the intercept alone, or the point of the box that is nearest to it."""
+    def start(self, log: Log, pen: Penalty | None = None) -> Measure:
+        """The model of the intercept alone, or the point of the box that is nearest to it; with a penalty and a sample, a few of the
+        sample's steps further. Not more: a level whose targets agree in the sample goes on for ever there.
+        """
         theta = np.zeros(len(self.unit.l1))
         if self.f.intercept:
             theta[0] = self.f.start()[0]
         theta = np.clip(theta, self.unit.low, self.unit.high)
-        return (
-            self.f.measure(theta, log, "hessian") if self.wide is None else Measure(theta, np.nan, np.zeros_like(theta), None)
-        )  # sets begin with it
+        if self.wide is not None:
+            return Measure(theta, np.nan, np.zeros_like(theta), None)  # sets begin with it
+        if pen is not None and self.sample is not None:
+            near = prox_newton(self.sample.f, self.sample.measured(theta), pen, 0.0, Log(STEPS))[0]
+            at = self.f.measure(near.theta, log, "hessian") if np.isfinite(near.value) else near
+            if np.isfinite(at.value):
+                return at
+        return self.f.measure(theta, log, "hessian")
 
     def free(self, tol: float, log: Log) -> Measure:
         """The optimum of what no penalty can keep at 0: the intercept, and columns with the factor 0. A path starts there."""
@@ -100,14 +109,14 @@ def problem(
     groups = grouped(asked, design, columns)
     lines = factors(asked, columns), *limits(asked, columns)
     rows, (factor, low, high), members = _with_all_levels(rows, design, columns.places, groups, lines)
-    f = objective(loss, rows, target, weight, offset, 0.0, None, intercept)
+    f = objective(loss, rows.together() if rows.q <= FEW else rows, target, weight, offset, 0.0, None, intercept)
     unit = penalty_of(factor, low, high, members, intercept)
     wide, thin = None, rows.sparse is not None
     if not groups and f.size > (GRAM_LIMIT if (rows.levels and not thin) or not l1 else GRAM_COLUMNS) and (l1 or thin):
         wide = Wide(f, csc_of(f.rows) if rows.rare else None)
     elif f.size > GRAM_LIMIT:
         raise ValueError(f"groups, bounds and factors without l1 take up to {GRAM_LIMIT} columns; there are {f.size}")
-    few = Sample(f.strided(SAMPLE)) if groups and f.rows.n >= SAMPLE_FROM else None
+    few = Sample(f.strided(SAMPLE)) if wide is None and l1 and f.rows.n >= SAMPLE_FROM else None
     few = few if few is not None and few.f.total > 0 else None  # whose weights may all be 0
     return Problem(f, unit, tuple(groups), tuple(index + int(intercept) for index in members), wide, sample=few)
 
@@ -159,7 +168,7 @@ def solve_penalised(p: Problem, asked: Asked, options: Options, names: Sequence[
     """The fit of one penalty."""
     began, log = time.perf_counter(), Log(options.max_passes)
     pen = p.unit.times(float(asked.l1), float(asked.l2))
-    at, left, stuck = p.solve(p.start(log), pen, options.tol, log)
+    at, left, stuck = p.solve(p.start(log, pen), pen, options.tol, log)
     return solution(p, at, pen, left, stuck, options, log, began, names)
 
 

@@ -54,10 +54,7 @@ def quadratic(hessian: Floats, gradient: Floats, theta: Floats, pen: Penalty, to
 
 def _by_groups(hessian: Floats, slope: Floats, new: Floats, pen: Penalty, tol: float) -> Floats:
     """Descent group by group; an entry that is in no group is a group of one."""
-    alone = np.setdiff1d(np.arange(len(new)), np.concatenate([index for index, _ in pen.groups]))
-    parts = [*(index for index, _ in pen.groups), *(np.array([j]) for j in alone)]
-    weight = np.concatenate([[w for _, w in pen.groups], pen.l1[alone]])
-    order, start = np.concatenate(parts).astype(np.int64), np.cumsum([0, *map(len, parts)]).astype(np.int64)
+    parts, weight, order, start = pen.parts
     values, vectors, apart = np.empty(len(new)), np.zeros((len(new), max(map(len, parts)))), np.ones(len(parts), np.uint8)
     for k, (index, a) in enumerate(zip(parts, start, strict=False)):
         block, b = hessian[np.ix_(index, index)], a + len(index)
@@ -76,13 +73,13 @@ def prox_newton(
 
     `f` has no penalty of its own. A pass computes no hessian while the last one, corrected by BFGS, shrinks the residual well.
     """
-    left, fresh, stuck = float(pen.residual(at.theta, at.gradient).max(initial=0.0)), at.second is not None, False
+    left, fresh, stuck, ratio = float(pen.residual(at.theta, at.gradient).max(initial=0.0)), at.second is not None, False, 1.0
     if left > tol and hessian is None and at.second is None:
         at, fresh = f.measure(at.theta, log, "hessian"), True
     hessian = at.second if at.second is not None else hessian
     while left > tol and not log.full and hessian is not None:
         goal = quadratic(hessian, at.gradient, at.theta, pen, SHARE * left)
-        quick = left < 1e3 * tol and fresh
+        quick = left * min(1e-3, ratio**4) <= tol  # a step shrinks left by about ratio^2, and so does one more by the same hessian
         second: Second = "none" if quick or not fresh else "hessian"
         found = searched(at, goal, pen, log, lambda theta: f.measure(theta, log, second))  # noqa: B023
         was = left
@@ -99,7 +96,7 @@ def prox_newton(
             stuck = True
             at, left = (at, was) if left > was else (found, left)
             break
-        s, y, at = found.theta - at.theta, found.gradient - at.gradient, found
+        s, y, at, ratio = found.theta - at.theta, found.gradient - at.gradient, found, left / was if fresh else 1.0
         if found.second is not None:
             hessian, fresh = found.second, True
         elif left > tol and left > KEEP * was and not log.full:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,14 @@ class Penalty:
         """The same penalty with l1 and l2, which are factors until then, multiplied by these."""
         groups = tuple((index, weight * l1) for index, weight in self.groups)
         return replace(self, l1=self.l1 * l1, l2=self.l2 * l2, groups=groups)
+
+    @cached_property
+    def parts(self) -> tuple[list[Index], Floats, NDArray[np.int64], NDArray[np.int64]]:
+        """All groups, an entry that is in none as a group of one; their weights; all entries in this order, and where each group starts."""
+        alone = np.setdiff1d(np.arange(len(self.l1)), np.concatenate([np.empty(0, np.intp), *(index for index, _ in self.groups)]))
+        parts = [*(index for index, _ in self.groups), *(np.array([j]) for j in alone)]
+        weight = np.concatenate([[weight for _, weight in self.groups], self.l1[alone]])
+        return parts, weight, np.concatenate(parts).astype(np.int64), np.cumsum([0, *map(len, parts)]).astype(np.int64)
 
     @property
     def selects(self) -> bool:

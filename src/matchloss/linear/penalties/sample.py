@@ -1,4 +1,4 @@
-"""Group lasso on many rows: a sample of them takes the place of hessians of all rows.
+"""Penalties on many rows: a sample of them takes the place of hessians of all rows.
 
 step  the sample says what Newton's quadratic leaves out of gradient and hessian on the way to its minimum, which is then sought again;
       all rows give value and gradient there, and BFGS's update corrects the hessian by them
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from matchloss.linear.objective import Log, Measure, Objective
-from matchloss.linear.penalties.newton import bfgs, prox_newton, quadratic, searched
+from matchloss.linear.penalties.newton import KEEP, bfgs, prox_newton, quadratic, searched
 from matchloss.linear.penalties.penalty import Penalty
 from matchloss.linear.rows import Floats
 
@@ -54,7 +54,9 @@ class Sample:
 def sampled_newton(
     f: Objective, at: Measure, pen: Penalty, tol: float, log: Log, hessian: Floats | None, sample: Sample
 ) -> tuple[Measure, Floats, float, bool]:
-    """prox_newton with a sample, which stands in for hessians of all rows after the first. Where a step fails, prox_newton goes on."""
+    """prox_newton with a sample, which stands in for hessians of all rows after the first, as long as steps go far enough. Where one
+    fails, prox_newton goes on.
+    """
     if hessian is None and at.second is None:
         at = f.measure(at.theta, log, "hessian")
     if at.second is not None:
@@ -73,6 +75,10 @@ def sampled_newton(
         hessian = bfgs(step[1], s, y + 0.5 * ((step[1] - hessian) @ s))  # y is of the mean hessian along s
         if left >= was:
             break
+        if left > max(KEEP * was, tol) and not log.full:
+            at = f.measure(at.theta, log, "hessian")
+            hessian, sample.at = at.second, None
+            assert hessian is not None
     if left <= tol or log.full:
         return at, hessian, left, False
     sample.at = None
