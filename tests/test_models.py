@@ -94,7 +94,7 @@ def test_models_of_folds_are_those_of_scikit_learn_itself(target):
 
     made = of(target, weight="w")
     loss = ml.CrossEntropy() if target == "three" else ml.Poisson()
-    trees = models_of("trees", made.ready, made.split, 0)
+    trees = models_of("trees", made, 0)
     raw = trees.found(loss, lambda text: None).raw
     X, y, w = trees.X, made.ready.target.values, made.ready.weight
     repeat, train, test = next(made.split.parts())
@@ -140,7 +140,7 @@ def test_a_label_is_never_watched_alone_and_few_rows_are_not_watched():
 
 def test_missing_and_unknown_values_are_nan_and_counted():
     made = of("count")
-    trees = models_of("trees", made.ready, made.split, 0)
+    trees = models_of("trees", made, 0)
     X, unseen = features_of(trees.design, pl.DataFrame({"c": ["z", None, "d"], "x": [float("inf"), None, 2.0]}))
     assert np.array_equal(X, [[np.nan, np.nan], [np.nan, np.nan], [2.0, 2.0]], equal_nan=True) and unseen == {"c": 1}
 
@@ -162,7 +162,7 @@ def test_a_loss_that_a_library_cannot_train_is_left_out_and_said(monkeypatch):
         ml.compare(table(), "count", **options, losses="poisson")
     with pytest.raises(CannotTrain):
         made = of("count")
-        models_of("trees", made.ready, made.split, 0).found(ml.Poisson(), lambda text: None)
+        models_of("trees", made, 0).found(ml.Poisson(), lambda text: None)
 
 
 def test_a_library_that_is_not_installed_is_said_before_any_work(monkeypatch, capsys, tmp_path):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from matchloss.commands.options import Dask, Data, Memory, Models, Pictures, Scratch, Target, learns_from_a_table
+from matchloss.commands.options import Dask, Data, Memory, Models, Offset, Pictures, Scratch, Target, learns_from_a_table
 from matchloss.commands.tools import check_folder, check_writable, on_cluster, progress, write_pictures
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def compare(
     quantile: Annotated[str, typer.Option(help="Compare quantiles at these levels, such as 0.1,0.5,0.9.")] = "",
     score: Annotated[str | None, typer.Option(help="The score that ranks the losses, such as poisson_deviance, where it can.")] = None,
     *,
+    offset: Offset = None,
     table: dict[str, Any],
     memory: Memory = None,
     scratch: Scratch = None,
@@ -53,6 +54,7 @@ def compare(
             score=score,
             sample_weight=table.pop("weight"),
             **table,
+            offset=offset,
             memory=memory,
             scratch=scratch,
             client=client,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from matchloss.commands.options import Dask, Data, Pictures, learns_from_a_table
+from matchloss.commands.options import Dask, Data, Offset, Pictures, learns_from_a_table
 from matchloss.commands.tools import check_folder, check_writable, names_in, on_cluster, parameters_in, progress, write_pictures
 from matchloss.errors import UsageError
 
@@ -28,7 +28,7 @@ def fit(
         float, typer.Option(help="A penalty that makes coefficients 0, for numbers in units of their standard deviations.")
     ] = 0.0,
     l2: Annotated[float | None, typer.Option(help="Ridge on coefficients; by default the one that `matchloss compare` takes.")] = None,
-    offset: Annotated[str | None, typer.Option(help="A column that is added to the raw predictions; `predict` reads it too.")] = None,
+    offset: Offset = None,
     *,
     time: Annotated[str | None, typer.Option(help="With --loss cox: the column of times.")] = None,
     event: Annotated[

@@ -28,6 +28,7 @@ Weight = Annotated[str | None, typer.Option(help="A column with the weight of ea
 Exposure = Annotated[
     str | None, typer.Option(help="A column of exposures, such as years: the target is a count, and is turned into a rate.")
 ]
+Offset = Annotated[str | None, typer.Option(help="A column that is added to the raw predictions; `predict` reads it too.")]
 Dates = Annotated[str, typer.Option(help="Columns of times: drop leaves them out, parts turns them into year, month, weekday and hour.")]
 Counts = Annotated[bool | None, typer.Option("--counts/--no-counts", help="Whether the target counts something.")]
 Encoding = Annotated[str | None, typer.Option(help="The encoding of a text file, such as cp1250, instead of the one that is found.")]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matchloss.losses import Loss, TargetKind
     from matchloss.models.tree_model import TreeModel
     from matchloss.tables.roles import Column
+    from matchloss.tables.splits import Split
 
 __all__ = ["Answer", "Comparison", "Fit", "Score"]
 
@@ -107,6 +108,17 @@ class Comparison:
     weight: Floats | None  # of the scored rows
     columns: Any = field(repr=False)  # name, role, done
     table: Any = field(repr=False)  # a line for each loss and the constant
+    split: Split | None = field(default=None, repr=False)  # of rows in memory
+    places: NDArray[np.intp] | None = field(default=None, repr=False)  # where each of them stood in the table
+
+    @property
+    def folds(self) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        """For each model the rows that it learned from and those that it predicted, as numbers of the table's rows from 0: `cv` of
+        LinearRegressorCV, and of scikit-learn, takes them. ValueError for a table that was read in batches.
+        """
+        if self.split is None or self.places is None:
+            raise ValueError("the rows were read in batches and have no numbers; rows=N draws N of them into memory")
+        return [(self.places[train], self.places[test]) for _, train, test in self.split.parts()]
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:

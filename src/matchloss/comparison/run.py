@@ -53,6 +53,7 @@ def compare(
     dates: Literal["drop", "parts"] = "drop",
     seed: int = 0,
     *,
+    offset: str | None = None,
     source: str | None = None,
     rows: int | None = None,
     encoding: str | None = None,
@@ -71,7 +72,8 @@ def compare(
     "module:class" for your own, or losses; by default those that suit the target. quantile: levels, such as [0.1, 0.9], to compare
     quantiles instead. score: decides instead of squared error (numbers), Poisson deviance (counts), the log score (labels) or the pinball
     score (quantiles), where it is consistent for the question. split: auto, random, stratified, group:COLUMN or time:COLUMN; folds: 5 by
-    default. sample_weight: a column, or a number for each row. The other options are those of `matchloss compare` on the command line.
+    default. sample_weight: a column, or a number for each row. offset: a column that is added to the raw predictions of linear models, such
+    as the logarithm of an exposure. The other options are those of `matchloss compare` on the command line.
     `progress` is told what goes on.
     DataError (a ValueError) for a table, a column or an option that no comparison can be made from; ImportError, before any work, with the
     pip command where `model` names a library that is not installed.
@@ -84,15 +86,35 @@ def compare(
     """
     tell = progress or (lambda text: None)
     kinds = asked_kinds(model)
+    other = next((kind for kind in kinds if kind != LINEAR), None)
+    if offset is not None and other:
+        raise DataError(f"--offset is for the raw predictions of linear models; --model {other} has none")
     named = split_names(losses) if isinstance(losses, str) else losses
-    given = Options(source, keep, drop, categorical, counts, exposure, sample_weight, dates, "indicate", rows, encoding, split, folds, seed)
+    given = Options(
+        source,
+        keep,
+        drop,
+        categorical,
+        counts,
+        exposure,
+        sample_weight,
+        dates,
+        "indicate",
+        rows,
+        encoding,
+        split,
+        folds,
+        seed,
+        None,
+        offset,
+    )
     asked = [get_loss(name) for name in named or () if name != "argument"]
     outside = outside_of(data, target, memory, scratch, client, rows, seed)
     if outside is not None and not isinstance(outside, Read):
         return _outside(outside, data, target, given, named, asked, _levels(quantile), kinds, score, tell)
     made = study(data if outside is None else outside, target, given, asked, tell)
     chosen = with_models(choose(made.ready.target, named, _levels(quantile)), kinds)
-    models = {kind: models_of(kind, made.ready, made.split, seed) for kind in kinds}
+    models = {kind: models_of(kind, made, seed) for kind in kinds}
     fitted, refused = _all_fitted(chosen, models, tell)
     bench = Bench(made.ready, made.split)
     tell("comparing the scores")
@@ -114,6 +136,8 @@ def _outside(
     """The comparison of a table that is read in batches."""
     if tuple(kinds) != (LINEAR,):
         raise DataError(f"--model {','.join(kinds)} needs all rows in memory; rows that are read in batches take linear models")
+    if options.offset is not None:
+        raise DataError("--offset needs all rows in memory in a comparison; --rows draws as many as there is room for")
     try:
         made = made_ready(outside, target, options, named, losses, levels, tell)
         models: dict[str, Models] = {LINEAR: made.models}
@@ -123,7 +147,7 @@ def _outside(
         raise DataError(str(error)) from error
     finally:
         outside.close()
-    return replace(found, rows=made.rows, frequencies=made.frequencies)
+    return replace(found, rows=made.rows, frequencies=made.frequencies, split=None, places=None)
 
 
 def _levels(quantile: float | str | Sequence[float] | None) -> list[float]:
@@ -171,6 +195,8 @@ def _comparison(
     notes = [*ready.notes, made.how, *first.notes(), *(note for of in others for note in of.notes(alone=False))]
     if any(f.candidate.model == LINEAR and ridge(f.candidate.loss, wanted) for f in fitted):
         notes.append(describe_ridge())
+    if made.offset_column is not None:
+        notes += scales_of_offset(made.offset_column, [f.candidate.loss for f in fitted])
     notes += dict.fromkeys(f"{f.candidate.loss.name}: {f.candidate.note}." for f in fitted if f.candidate.note)
     for reason in dict.fromkeys(refused.values()):
         names = [name for name, why in refused.items() if why == reason]
@@ -199,7 +225,26 @@ def _comparison(
         weight=bench.weight,
         columns=like(data, {part: [getattr(column, part) for column in ready.columns] for part in ("name", "role", "done")}),
         table=like(data, records(fits, answers)),
+        split=bench.split,
+        places=ready.rows,
     )
+
+
+def scales_of_offset(column: str, losses: Sequence[Loss]) -> list[str]:
+    """That an offset means something else under another link; nothing where all links are the same.
+
+    >>> import matchloss as ml
+    >>> scales_of_offset("log_hours", [ml.Poisson(), ml.Gamma()])
+    []
+    >>> print(*scales_of_offset("log_hours", [ml.Poisson(), ml.SquaredError()]))
+    log_hours is on the scale of the link: log (poisson); identity (squared_error). Compare losses of the link that it is meant for.
+    """
+    links: dict[str, dict[str, None]] = {}
+    for loss in losses:
+        links.setdefault(loss.link_name, {})[loss.name] = None
+    each = "; ".join(f"{link} ({listed(names)})" for link, names in links.items())
+    said = f"{column} is on the scale of the link: {each}. Compare losses of the link that it is meant for."
+    return [said] if len(links) > 1 else []
 
 
 def _fit(f: Fitted, bench: Bench, answers: Sequence[Answer]) -> Fit:

@@ -56,7 +56,7 @@ def train_linear(
     """A linear model; `l2` replaces the usual ridge; `summary`: with standard errors; `exposed`: weights are exposures."""
     ready, wanted = study.ready, study.ready.target
     penalty = (0.0 if l1 else ridge(loss, wanted)) if l2 is None else l2
-    models = LinearModels.of(ready, study.split, study.offset)
+    models = LinearModels.of(study)
     cross = models.crossed(loss, tell, penalty, l1)
     found = cross.whole()
     about = of_solution(found, penalty, l1)

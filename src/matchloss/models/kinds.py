@@ -14,8 +14,7 @@ from matchloss.tables.words import suggest
 
 if TYPE_CHECKING:
     from matchloss.models.found import Models
-    from matchloss.tables.prepare import Prepared
-    from matchloss.tables.splits import Split
+    from matchloss.tables.options import Study
 
 LINEAR = "linear"
 KINDS = (LINEAR, *PACKAGES)
@@ -39,6 +38,6 @@ def asked_kinds(names: str | Sequence[str]) -> tuple[str, ...]:
     return given
 
 
-def models_of(kind: str, ready: Prepared, split: Split, seed: int) -> Models:
+def models_of(kind: str, study: Study, seed: int) -> Models:
     """The models of one kind for a table."""
-    return LinearModels.of(ready, split) if kind == LINEAR else TreeModels.of(kind, ready, split, seed)
+    return LinearModels.of(study) if kind == LINEAR else TreeModels.of(kind, study.ready, study.split, seed)

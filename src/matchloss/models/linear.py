@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from matchloss.linear.model import Model
-from matchloss.models.found import Found, Tell
+from matchloss.models.found import CannotTrain, Found, Tell
 from matchloss.tables.crossfit import CrossFit, cross_fit, ridge
 from matchloss.tables.design import describe, describe_gaps, learn
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matchloss.linear.plan import Design
     from matchloss.linear.rows import TableRows
     from matchloss.losses import Loss
+    from matchloss.tables.options import Study
     from matchloss.tables.prepare import Prepared
     from matchloss.tables.splits import Split
 
@@ -32,11 +33,12 @@ class LinearModels:
     design: Design
     rows: TableRows
     offset: Floats | None = None  # added to the raw predictions
+    offset_column: str | None = None
 
     @classmethod
-    def of(cls, ready: Prepared, split: Split, offset: Floats | None = None) -> LinearModels:
+    def of(cls, study: Study) -> LinearModels:
         """Those of a table that is ready."""
-        return cls(ready, split, *learn(ready), offset)
+        return cls(study.ready, study.split, *learn(study.ready), study.offset, study.offset_column)
 
     @property
     def columns(self) -> int:
@@ -51,13 +53,24 @@ class LinearModels:
 
     def found(self, loss: Loss, tell: Tell) -> Found:
         """The models under this loss, with the ridge that keeps them finite."""
+        if self.offset is not None and loss.family == "simplex":
+            raise CannotTrain(f"an offset is one number a row, and {loss.name} has a raw prediction for each label")
         cross = self.crossed(loss, tell)
         wanted, last = self.ready.target, cross.solution
 
         def whole() -> Model:
             of_all = cross.whole()
             return Model(
-                loss, self.design, of_all.intercept, of_all.coef, wanted.name, wanted.kind, wanted.classes, {}, self.ready.readings
+                loss,
+                self.design,
+                of_all.intercept,
+                of_all.coef,
+                wanted.name,
+                wanted.kind,
+                wanted.classes,
+                {},
+                self.ready.readings,
+                offset=self.offset_column,
             )
 
         return Found(cross.raw, last.passes, last.seconds, last.objective, cross.models, cross.failed, whole)
