@@ -30,7 +30,8 @@ PULLED = 4  # of sparse columns, which need no Gram matrix, the first set takes 
 INNER = 0.1  # of the residual that a sparse set, and each Newton step in it, leaves
 MANY = 0.15  # a sparse set with more of the columns than this share takes one Newton step
 LOOSE = 0.3  # of the residual that such a step leaves: rounds of descent cost more than the next step's slopes
-EXACT = 1e-3  # of the residual that a dense set is solved to: Newton's steps in a few columns cost less than the slopes of all
+FIND = 0.03  # of the residual that the first dense set leaves: it finds out which columns matter
+EXACT = 1e-6  # of the residual that a later one leaves: Newton's steps in a few columns cost less than the slopes of all
 TINY = 1e-100  # a curvature's root above this can be divided by
 AT_ONCE = 512  # columns a thread takes
 
@@ -179,7 +180,7 @@ def working_sets(wide: Wide, pen: Penalty, tol: float, log: Log, theta: Floats) 
         chosen = chosen[rank[chosen] > 0]
         taken = len(chosen)
         place = np.concatenate([np.arange(head), head + chosen])
-        inner, share = (_dense, EXACT) if wide.sparse is None else (_sparse, INNER)
+        inner, share = (_dense, EXACT if len(support) else FIND) if wide.sparse is None else (_sparse, INNER)
         now = replace(now, theta=theta[place])
         now = inner(wide, now, at.gradient[place], chosen, pen.of(place), max(share * left, 0.5 * tol), log)
         theta[place] = now.theta
