@@ -262,3 +262,21 @@ def test_refusals() -> None:
     with pytest.raises(ValueError, match="selects columns"):
         model = LinearRegressor("poisson", l1=0.01).fit(x, y)
         model.inference(x, y)
+
+
+def test_a_path_by_a_sample_ends_where_one_by_all_rows_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    r = np.random.default_rng(1)
+    n = 3000
+    frame = pl.DataFrame({"a": r.normal(size=n), "b": r.normal(size=n), "c": r.choice(list("uvw"), n, p=[0.7, 0.298, 0.002])})
+    y = r.poisson(np.exp(0.8 * (frame["c"] == "v").to_numpy() + 0.5 * frame["a"].to_numpy())).astype(float)
+    paths = []
+    for least in (n + 1, n):
+        monkeypatch.setattr(penalised, "SAMPLE_FROM", least)
+        model = LinearRegressorCV("poisson", n_alphas=5, l1_ratio=0.9, tol=1e-9, cv=2).fit(frame, y)
+        assert model.kkt_residual_path_.max() <= 1e-9
+        paths.append(model.coef_path_)
+        one = LinearRegressor("poisson", l1=0.01, l2=0.001, tol=1e-9).fit(frame, y)
+        assert one.kkt_residual_ <= 1e-9
+        paths.append(one.coef_)
+    np.testing.assert_allclose(paths[2], paths[0], atol=1e-6)
+    np.testing.assert_allclose(paths[3], paths[1], atol=1e-6)

@@ -12,7 +12,7 @@ import pytest
 import matchloss as ml
 from matchloss.linear.objective import Log
 from matchloss.linear.rows import TableRows
-from matchloss.linear.solve import Options, Solution, blas_on_one_thread, minimise, of_source
+from matchloss.linear.solve import Options, Solution, _libraries, blas_on_one_thread, minimise, of_source
 from matchloss.linear.sources.memory import Memory
 from matchloss.linear.sources.shared import Meeting, Shared, Together, at_once
 from matchloss.linear.sources.source import Source
@@ -89,3 +89,23 @@ def test_rows_that_are_read_in_another_way_have_passes_of_their_own() -> None:
         for one in (f, g):
             one.measure(np.zeros(one.size), Log(9))
     assert meeting.passes == 1
+
+
+def test_blas_gets_its_threads_back_when_the_last_one_leaves() -> None:
+    """Whoever enters first need not leave last, as threads do."""
+    libraries = _libraries()
+    before = [library.num_threads for library in libraries]
+    first, second = blas_on_one_thread(), blas_on_one_thread()
+    try:
+        for library in libraries:
+            library.set_num_threads(2)
+        first.__enter__()
+        second.__enter__()
+        assert {library.num_threads for library in libraries} == {1}
+        first.__exit__(None, None, None)
+        assert {library.num_threads for library in libraries} == {1}
+        second.__exit__(None, None, None)
+        assert {library.num_threads for library in libraries} == {2}
+    finally:
+        for library, threads in zip(libraries, before, strict=True):
+            library.set_num_threads(threads)
