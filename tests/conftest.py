@@ -1,4 +1,4 @@
-"""Shared fixtures, and the option `--all` of tests/sweeps.py."""
+"""Shared fixtures, and the options `--all` and `--rest` of tests/sweeps.py."""
 
 from __future__ import annotations
 
@@ -16,16 +16,21 @@ from pages import browser as browser
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="the sweeps too: all losses, parameters and dtypes on all engines and hosts")
+    parser.addoption("--rest", action="store_true", help="what --all has beyond a run without it")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    sweeps.everything = config.getoption("--all")
+    sweeps.everything = config.getoption("--all") or config.getoption("--rest")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not sweeps.everything:
-        config.hook.pytest_deselected(items=[item for item in items if sweeps.is_left_out(item)])
-        items[:] = [item for item in items if not sweeps.is_left_out(item)]
+    if config.getoption("--rest"):
+        kept = [item for item in items if sweeps.is_more(item)]
+    else:
+        kept = [item for item in items if sweeps.everything or not sweeps.is_left_out(item)]
+    chosen = set(kept)
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = kept
 
 
 @pytest.fixture
@@ -37,6 +42,5 @@ def in_ci() -> bool:
 @pytest.fixture(autouse=True)
 def few_loops(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A test of every loss compiles loops for a few, unless it is marked compiled: the other engines run the same texts in less time."""
-    spared = not all(map(sweeps.few, sweeps.parameters(request.node)))
-    if spared and not sweeps.everything and not request.node.get_closest_marker("compiled"):
+    if sweeps.is_spared(request.node) and not sweeps.everything:
         sweeps.spare_loops(monkeypatch)

@@ -1,4 +1,4 @@
-"""What `make test` leaves to `make test-all`, which is `pytest --all`.
+"""What `make test` leaves to `make test-all`, which runs `make test` and then `pytest --rest`: what `pytest --all` has beyond it.
 
 `make test` has every module, host and property, and every loss with its default parameters. The sweeps over all parameters, dtypes and
 engines are marked `exhaustive`; hypothesis draws a part of its examples; and loops are compiled for a few losses that stand for all.
@@ -52,6 +52,19 @@ def is_left_out(item: pytest.Item) -> bool:
     if item.get_closest_marker("exhaustive"):
         return True
     return any(isinstance(value, Loss) and value in OTHERS for value in parameters(item))
+
+
+def is_spared(item: pytest.Item) -> bool:
+    """Whether a test's loops are compiled with `--all` alone."""
+    return not all(map(few, parameters(item))) and not item.get_closest_marker("compiled")
+
+
+def is_more(item: pytest.Item) -> bool:
+    """Whether `--all` makes more of a test than `make test` does: runs it at all, compiles its loops, draws more examples or looks further."""
+    function = getattr(item, "function", None)  # a docstring's example has none
+    if getattr(function, "is_hypothesis_test", False) or "everything" in getattr(getattr(function, "__code__", None), "co_names", ()):
+        return True
+    return is_left_out(item) or is_spared(item)
 
 
 def spare_loops(monkeypatch: pytest.MonkeyPatch) -> None:

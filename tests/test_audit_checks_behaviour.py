@@ -207,10 +207,10 @@ def all_classes(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 def loops(raw: Any, target: Any) -> Any:
-    out = (raw - target) ** 2
+    distance, root = np.abs(raw - target), np.empty_like(raw)
     for _ in range(len(raw)):
-        out = out + 0.0 * raw
-    return out
+        np.sqrt(distance, out=root)  # slow a number and one call a row: the time is that of the numbers, n^2 of them
+    return root**4
 
 
 @pytest.mark.parametrize("framework", ["numpy", "torch", "jax"])
