@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 REPORT ?= matchloss-demo.html
 
+unexport PYTHONDONTWRITEBYTECODE # the tests start hundreds of processes: each would compile what it imports anew
+
 .PHONY: demo test test-all lint bench docs ledger clean
 .DELETE_ON_ERROR:
 
@@ -14,9 +16,9 @@ demo: $(VENV)/demo.installed
 test: $(VENV)/test.installed
 	$(BIN)/pytest -n auto --dist worksteal
 
-# With the sweeps: every loss, parameter and dtype on every engine and host, and more examples of each property.
-test-all: $(VENV)/test.installed
-	$(BIN)/pytest -n auto --dist worksteal --all
+# And the sweeps: every loss, parameter and dtype on every engine and host, and more examples of each property.
+test-all: test
+	$(BIN)/pytest -n auto --dist worksteal --rest
 
 lint: $(VENV)/lint.installed
 	$(BIN)/ruff check .

@@ -60,7 +60,7 @@ def is_spared(item: pytest.Item) -> bool:
 
 
 def is_more(item: pytest.Item) -> bool:
-    """Whether `--all` makes more of a test than `make test` does: runs it at all, compiles its loops, draws more examples or looks further."""
+    """Whether `--all` makes more of a test than `make test` does: runs it at all, compiles its loops, draws more or looks further."""
     function = getattr(item, "function", None)  # a docstring's example has none
     if getattr(function, "is_hypothesis_test", False) or "everything" in getattr(getattr(function, "__code__", None), "co_names", ()):
         return True
