@@ -15,8 +15,9 @@ import pytest
 from cases import DEFAULTS, INSTANCES
 from matchloss.losses import Loss
 
-FEW = ("huber", "logistic", "poisson", "cross_entropy", "sparsemax")
-"""A number, a label, a mean, and K classes by a softmax and by a threshold: each way through the engine and the hosts."""
+FEW = ("huber", "logistic", "poisson", "cross_entropy")
+"""A number, a label, a mean, and K classes: each way through the engine and the hosts. Loops with thresholds, which take longest to
+compile, are those of the tests marked `compiled`."""
 
 OTHERS = INSTANCES[len(DEFAULTS) :]  # with other parameters than their own
 everything = False  # conftest sets it before a test is imported

@@ -205,6 +205,7 @@ def test_the_demonstration_reads_327346_flights_known_before_departure():
     assert (table[LABEL] == "late").sum() == (table["arr_delay"] > 15).sum()
 
 
+@pytest.mark.exhaustive
 def test_the_demonstration_fits_four_models_then_compares(capsys, tmp_path, monkeypatch):
     from matchloss.comparison import flights as comparisons
     from matchloss.tables import flights

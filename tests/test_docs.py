@@ -23,7 +23,8 @@ from sweeps import sweep
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-SLOW = ("audit", "large-vocabularies", "from-optax", "expected-minus-observed", "add-a-loss")  # left to make test-all
+# Left to make test-all.
+SLOW = ("audit", "large-vocabularies", "from-optax", "expected-minus-observed", "add-a-loss", "compare", "how-it-is-fast")
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 FENCE = re.compile(r"^```(\w+)(?: title=\"(\w+\.py)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMANDS = [DOCS / "audit.md", DOCS / "compare.md", DOCS / "fit.md", DOCS / "score.md"]  # whose console blocks are run too

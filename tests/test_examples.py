@@ -23,6 +23,7 @@ def example(name: str) -> ModuleType:
     return module
 
 
+@pytest.mark.exhaustive
 def test_a_network_in_jax_learns_the_digits() -> None:
     jax = pytest.importorskip("jax")
     with jax.enable_x64(False):  # as a person runs it; other tests of this process may have asked for float64

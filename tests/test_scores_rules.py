@@ -94,6 +94,7 @@ def test_beyond_the_links_range_the_loss_grows_and_the_score_does_not(loss: ml.L
     assert values[1] > scores[1] and values[2] - values[1] == pytest.approx(4.0)
 
 
+@pytest.mark.exhaustive
 def test_ensembles_agree_with_scoringrules_and_with_one_another() -> None:
     import scoringrules as sr  # compiles for ten seconds
 
