@@ -63,12 +63,15 @@ def test_a_second_process_finds_the_loops(filled: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.exhaustive
-def test_a_second_process_finds_row_loops_too(tmp_path: Path) -> None:
+def test_a_second_process_finds_row_loops_too_though_it_reads_bytecode_where_the_first_read_source(tmp_path: Path) -> None:
+    shutil.copytree(PACKAGE, tmp_path / "matchloss", ignore=shutil.ignore_patterns("__pycache__"))
     call = "ml.CrossEntropy().gradient(np.zeros((500, 3)), np.zeros(500, int))"
-    python(call, tmp_path)
-    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.nb?")}
-    python(call, tmp_path)
-    assert before and {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.nb?")} == before
+    env = {"PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": ""}
+    python(call, tmp_path / "loops", **env)
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "loops").rglob("*.nb?")}
+    assert before and list((tmp_path / "matchloss").rglob("*.pyc"))
+    python(call, tmp_path / "loops", **env)
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "loops").rglob("*.nb?")} == before
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 numba writes loops beside this package or into the user's cache folder (NUMBA_CACHE_DIR overrides). A loop's key covers everything it
 is compiled from: the formula with all helpers and constants that it names, the engine's files, the flags and the versions. The key
 is also part of the loop's name, so that processes that compile different loops at the same time never write the same index file.
-numba's own key adds the processor and its features.
+To the name we add the signature, the processor and its features. numba would add the pickled closure, whose bytes depend on whether Python
+read a module from source or from bytecode: a second process compiled again what the first one had saved.
 """
 
 from __future__ import annotations
@@ -94,6 +95,8 @@ def compiled(function: Callable[..., Any], name: str, signature: tuple[Any, ...]
         for attempt in ("read", "rewrite", "without"):
             try:
                 loop: Any = numba.njit(nogil=True, cache=attempt != "without", **flags)(function)
+                if attempt != "without":
+                    loop._cache._index_key = lambda signature, codegen: (signature, codegen.magic_tuple(), name)
                 if attempt == "rewrite":
                     loop._cache.flush()
                 loop.compile(signature)
