@@ -168,6 +168,7 @@ def test_layouts(case: Any) -> None:
         assert torch.allclose(loss(case, z[0], y[0]), loss(case, z[:1], y[:1]), rtol=1e-14)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("case", FEW, ids=label)
 def test_many_rows_run_over_blocks_with_the_same_bits_on_any_number_of_threads(case: Any) -> None:
     z, y, w = tensors(case, 150_000, torch.float32)
