@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from matchloss.commands.options import Dask, Data, Memory, Models, Offset, Pictures, Scratch, Target, learns_from_a_table
-from matchloss.commands.tools import check_folder, check_writable, on_cluster, progress, write_pictures
+from matchloss.commands.tools import check_folder, check_writable, on_cluster, progress, write_pictures, write_report
 
 if TYPE_CHECKING:
     from matchloss.comparison.result import Comparison
@@ -64,11 +64,9 @@ def compare(
     if report:
         from matchloss.report import write_page
 
-        with progress() as tell:
-            tell(f"writing {report}")
-            write_page(report, [found])
         if not (json or markdown):
-            print(f"\nThe page: {report.resolve()}")
+            print()
+        write_report(report, write_page, [found], quiet=bool(json or markdown))
     if pictures:
         from matchloss.report.compare_page import compare_charts
 

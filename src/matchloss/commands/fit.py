@@ -8,7 +8,16 @@ from typing import Annotated, Any
 import typer
 
 from matchloss.commands.options import Dask, Data, Offset, Pictures, learns_from_a_table
-from matchloss.commands.tools import check_folder, check_writable, names_in, on_cluster, parameters_in, progress, write_pictures
+from matchloss.commands.tools import (
+    check_folder,
+    check_writable,
+    names_in,
+    on_cluster,
+    parameters_in,
+    progress,
+    write_pictures,
+    write_report,
+)
 from matchloss.errors import UsageError
 
 
@@ -133,10 +142,7 @@ def fit(
     if report:
         from matchloss.report import write_fit_page
 
-        with progress() as tell:
-            tell(f"writing {report}")
-            write_fit_page(report, [found])
-        print(f"The page: {report.resolve()}")
+        write_report(report, write_fit_page, [found])
     if pictures:
         from matchloss.report.fit_page import fit_charts
 
@@ -176,10 +182,7 @@ def _structured(
     if report:
         from matchloss.report import write_structured_page
 
-        with progress() as tell:
-            tell(f"writing {report}")
-            write_structured_page(report, fitted)
-        print(f"The page: {report.resolve()}")
+        write_report(report, write_structured_page, fitted)
     if pictures:
         from matchloss.report.structured_page import structured_charts
 

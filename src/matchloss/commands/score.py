@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from matchloss.commands.options import Counts, Pictures, Weight
-from matchloss.commands.tools import check_folder, check_writable, names_in, progress, write_pictures
+from matchloss.commands.tools import check_folder, check_writable, names_in, progress, write_pictures, write_report
 
 
 def score(
@@ -75,10 +75,7 @@ def score(
     if report:
         from matchloss.report import write_score_page
 
-        with progress() as tell:
-            tell(f"writing {report}")
-            write_score_page(report, found)
-        print(f"The page: {report.resolve()}")
+        write_report(report, write_score_page, found)
     if pictures:
         from matchloss.report.score_page import score_charts
 

@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import altair as alt
 
     from matchloss.losses import Loss
+
+T = TypeVar("T")
 
 
 def names_in(option: str) -> list[str]:
@@ -104,6 +106,15 @@ def check_folder(path: Path | None) -> None:
         from matchloss.tables.errors import DataError
 
         raise DataError(f"the pictures cannot be written: {path} is a file, and they need a folder")
+
+
+def write_report(path: Path, write: Callable[[Path, T], None], made: T, quiet: bool = False) -> None:
+    """Write the page of what was made, and say so."""
+    with progress() as tell:
+        tell(f"writing {path}")
+        write(path, made)
+    if not quiet:
+        print(f"The page: {path.resolve()}")
 
 
 def write_pictures(folder: Path, charts: Mapping[str, alt.Chart], quiet: bool = False) -> None:

@@ -115,6 +115,12 @@ class Comparison:
     def folds(self) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
         """For each model the rows that it learned from and those that it predicted, as numbers of the table's rows from 0: `cv` of
         LinearRegressorCV, and of scikit-learn, takes them. ValueError for a table that was read in batches.
+
+        >>> import matchloss as ml, polars as pl
+        >>> table = pl.DataFrame({"x": [i % 7 for i in range(70)], "y": [2 * (i % 7) + i % 3 for i in range(70)]})
+        >>> learned, predicted = ml.compare(table, "y", losses="squared_error", folds=2).folds[0]
+        >>> len(learned), len(predicted), len(set(learned) | set(predicted))
+        (35, 35, 70)
         """
         if self.split is None or self.places is None:
             raise ValueError("the rows were read in batches and have no numbers; rows=N draws N of them into memory")

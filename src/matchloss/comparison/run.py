@@ -90,24 +90,8 @@ def compare(
     if offset is not None and other:
         raise DataError(f"--offset is for the raw predictions of linear models; --model {other} has none")
     named = split_names(losses) if isinstance(losses, str) else losses
-    given = Options(
-        source,
-        keep,
-        drop,
-        categorical,
-        counts,
-        exposure,
-        sample_weight,
-        dates,
-        "indicate",
-        rows,
-        encoding,
-        split,
-        folds,
-        seed,
-        None,
-        offset,
-    )
+    table = Options(source, keep, drop, categorical, counts, exposure, sample_weight, dates, "indicate", rows, encoding, split, folds, seed)
+    given = replace(table, offset=offset)
     asked = [get_loss(name) for name in named or () if name != "argument"]
     outside = outside_of(data, target, memory, scratch, client, rows, seed)
     if outside is not None and not isinstance(outside, Read):

@@ -136,9 +136,8 @@ def reading(subject: Subject) -> Reading:
     if subject.convention.input != "raw" or subject.callee.predict is not None or subject.member is not None:
         if subject.kind != "binary":
             return Reading(subject.predict, "known")
-        return Reading(
-            lambda x: np.maximum(subject.predict(x), 0.0), "known"
-        )  # signs, where a loss without a link predicts those, as labels
+        # Signs, where a loss without a link predicts those, as the labels that they stand for.
+        return Reading(lambda x: np.maximum(subject.predict(x), 0.0), "known")
     x = subject.at(np.stack([line(subject)[::5]] * CLASSES, axis=1) * [1.0, 0.5, -0.5] if subject.classes else line(subject)[::5])
     x = x[np.abs(x).max(axis=-1) <= 8.0] if subject.classes else x[np.abs(x) <= 8.0]
     for how, told in (("likelihood", _by_likelihood), ("matching", _by_matching)):
