@@ -1,38 +1,44 @@
-"""The disk cache of compiled loops, and what happens without one.
+"""The cache of machine code on disk, and what happens without one.
 
-numba writes loops beside this package or into the user's cache folder (NUMBA_CACHE_DIR overrides). A loop's key covers everything it
-is compiled from: the formula with all helpers and constants that it names, the engine's files, the flags and the versions. The key
-is also part of the loop's name, so that processes that compile different loops at the same time never write the same index file.
-To the name we add the signature, the processor and its features. numba would add the pickled closure, whose bytes depend on whether Python
-read a module from source or from bytecode: a second process compiled again what the first one had saved.
+A loop's file is named by a digest of everything it is made from: the formula with all helpers and constants that it names, the engine's
+files, the argument types, LLVM, the processor and its features. It lies in MATCHLOSS_CACHE, if that is set, beside this package, or in
+the user's cache folder: each is asked for it, and the first that can be written gets a new one. It is written under another name and moved, and begins with a
+digest of its own bytes, so that a file that is cut off or somebody else's is no hit. A folder that cannot be read or written is passed over.
 """
 
 from __future__ import annotations
 
 import dis
 import hashlib
+import os
 import sys
-import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-import llvmlite
-import numba
-import numpy.ma  # noqa: F401  # numba would import it in a loop's first call, without our lock, and a child forked just then would hang
-
-from matchloss.engine import threads
-from matchloss.engine.namespaces import NotCompilable
+from matchloss.engine.values import NotCompilable
 
 _engine = Path(__file__).parent
 
 
+@dataclass
+class Counts:
+    """What this process has done so far: loops compiled, loops found on disk, and the seconds of processor time that compiling took."""
+
+    compiled: int = 0
+    found: int = 0
+    seconds: float = 0.0
+
+
+COUNTS = Counts()
+
+
 def engine_key(folder: Path = _engine) -> str:
-    """A digest of the engine's files and the versions of numba, llvmlite and Python."""
-    sources = b"".join(p.name.encode() + p.read_bytes() for p in sorted(folder.glob("*.py")))
-    versions = f"{numba.__version__} {llvmlite.__version__} {sys.version_info[:3]}"
-    return hashlib.sha256(sources + versions.encode()).hexdigest()
+    """A digest of the engine's files."""
+    return hashlib.sha256(b"".join(p.name.encode() + p.read_bytes() for p in sorted(folder.glob("*.py")))).hexdigest()
 
 
 def names_of(function: FunctionType) -> dict[str, Any]:
@@ -54,12 +60,19 @@ def _describe(function: FunctionType, seen: set[FunctionType]) -> list[str]:
     if function in seen:
         return []
     seen.add(function)
-    text = _describe_code(function.__code__)
+    text, loop = _describe_code(function.__code__), hasattr(function, "text_flags")
+    if loop:
+        text.append(function.text_flags)  # pyright: ignore[reportFunctionMemberAccess]
     for name, thing in sorted(names_of(function).items()):
         if isinstance(thing, FunctionType):
-            text += [name, *_describe(thing, seen)]
+            engine = thing.__module__.startswith("matchloss.engine.")  # its files are in the key
+            text += [name, thing.__qualname__] if engine else [name, *_describe(thing, seen)]
         elif _is_constant(thing):
             text.append(f"{name}={thing!r}")
+        elif loop and isinstance(thing, ModuleType | type):
+            text.append(f"{name}={thing.__name__}")
+        elif loop and isinstance(thing, tuple) and hasattr(thing, "_fields"):
+            text.append(f"{name}={type(thing).__qualname__}")
         else:
             raise NotCompilable(
                 f"{function.__qualname__} names {name!r}, a {type(thing).__name__}; a formula may name helpers and numbers only"
@@ -74,39 +87,59 @@ def _describe_code(code: CodeType) -> list[str]:
 
 
 def key(*functions: Callable[..., Any] | None) -> str:
-    """A digest of these formulas, everything that they name, and the engine."""
-    text = [ENGINE]
+    """A digest of these formulas or texts, everything that they name, and the engine."""
+    text = [ENGINE, str(sys.version_info[:2])]
     for function in functions:
         text += _describe(function, set()) if isinstance(function, FunctionType) else ["-"]
     return hashlib.sha256("\n".join(text).encode()).hexdigest()
 
 
-def steady(helper: Any, name: str) -> Any:
-    """An inlined helper with the same identity in every process. numba would give it a random one, and then each process would
-    recompile every loop that uses the helper."""
-    helper._set_uuid(str(uuid.uuid5(uuid.NAMESPACE_OID, f"{ENGINE} {name}")))
-    return helper
+@cache
+def folders() -> tuple[Path, ...]:
+    """Where loops may lie, in the order in which they are asked for one."""
+    asked = os.environ.get("MATCHLOSS_CACHE", "").strip()
+    if asked:
+        return (Path(asked),)
+    if sys.platform == "win32":
+        home = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        home = Path.home() / "Library" / "Caches"
+    else:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return _engine.parent / "__pycache__" / "loops", home / "matchloss" / "loops"
 
 
-def compiled(function: Callable[..., Any], name: str, signature: tuple[Any, ...], flags: dict[str, Any]) -> Callable[..., Any]:
-    """The compiled loop: loaded from disk if possible, otherwise compiled and saved; not saved if the cache does not work."""
-    function.__name__ = function.__qualname__ = name
-    with threads.FIRST_CALLS:
-        for attempt in ("read", "rewrite", "without"):
-            try:
-                loop: Any = numba.njit(nogil=True, cache=attempt != "without", **flags)(function)
-                if attempt != "without":
-                    loop._cache._index_key = lambda signature, codegen: (signature, codegen.magic_tuple(), name)
-                if attempt == "rewrite":
-                    loop._cache.flush()
-                loop.compile(signature)
-            except Exception as error:  # no writable folder, a damaged file, a full disk: try the next way
-                if attempt == "without":
-                    raise NotCompilable(f"numba cannot compile {name}: {error}") from error
-            else:
-                loop.disable_compile()
-                return loop
-    raise AssertionError("unreachable")
+def read(name: str) -> bytes | None:
+    """The machine code of this name, or None."""
+    for folder in _usable():
+        try:
+            data = (folder / f"{name}.o").read_bytes()
+        except OSError:
+            continue
+        if hashlib.sha256(data[32:]).digest() == data[:32]:
+            COUNTS.found += 1
+            return data[32:]
+    return None
+
+
+def write(name: str, code: bytes) -> None:
+    """Keeps machine code for later processes, if a folder can be written."""
+    for folder in _usable():
+        part = folder / f"{name}.{os.getpid()}.part"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(hashlib.sha256(code).digest() + code)
+            part.replace(folder / f"{name}.o")
+            return
+        except OSError:
+            part.unlink(missing_ok=True) if part.parent.is_dir() and os.access(part.parent, os.W_OK) else None
+
+
+def _usable() -> tuple[Path, ...]:
+    try:
+        return folders()
+    except (OSError, RuntimeError):  # a user without a home
+        return ()
 
 
 ENGINE = engine_key()

@@ -92,4 +92,4 @@ def _loop_of(formula: FunctionType, columns: int, constants: int) -> Callable[..
         from matchloss.engine.compiled import column_loop
 
         loop = column_loop(formula, columns, constants)
-    return lambda formula, columns, out, constants: loop(*columns, out, constants)
+    return lambda formula, columns, out, constants: loop(tuple(columns), out, constants)

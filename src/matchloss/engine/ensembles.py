@@ -1,4 +1,4 @@
-"""numba: the loop for scores of ensembles. It sorts a row's members in a scratch row and scores them in one pass over their gaps."""
+"""The loop for scores of ensembles. It sorts a row's members in a scratch row and scores them in one pass over their gaps."""
 # pyright: reportArgumentType=false, reportCallIssue=false
 
 from __future__ import annotations
@@ -7,10 +7,10 @@ from collections.abc import Callable
 from functools import cache
 
 import numpy as np
-from numba.core import types
 
-from matchloss.engine.cache import ENGINE, compiled, steady
-from matchloss.engine.elementary import FLAGS, inlined
+from matchloss.engine.cache import key
+from matchloss.engine.compiled import compiled
+from matchloss.engine.signatures import Reads, Writes, inlined
 
 
 @inlined
@@ -25,7 +25,45 @@ def insert(a):
         a[j] = x
 
 
-steady(insert, "ensembles insert")
+@inlined
+def _gaps(obs, members, fair, skip, out):
+    row = np.empty(members.shape[1])
+    for r in range(members.shape[0]):
+        m = 0
+        for j in range(members.shape[1]):
+            x = np.float64(members[r, j])
+            if x == x:
+                row[m] = x
+                m += 1
+            elif not skip:
+                return r
+        if m == 0:
+            return r
+        part = row[:m]
+        if m <= 64:
+            insert(part)
+        else:
+            part.sort()
+        y = np.float64(obs[r])
+        total = 0.0
+        size = np.float64(m)
+        unit = 1.0 / (size * (size - 1.0)) if fair else 1.0 / (size * size)
+        less = 1.0 if fair else 0.0
+        if y < part[0]:
+            total += part[0] - y
+        for j in range(m - 1):
+            low, high, i = part[j], part[j + 1], j + 1.0
+            below, above = i * (i - less) * unit, (size - i) * (size - i - less) * unit
+            if y >= high:
+                total += (high - low) * below
+            elif y <= low:
+                total += (high - low) * above
+            else:
+                total += (y - low) * below + (high - y) * above
+        if y > part[m - 1]:
+            total += y - part[m - 1]
+        out[r] = total
+    return -1
 
 
 @cache
@@ -36,46 +74,5 @@ def gaps_loop(dtype: str) -> Callable[..., int]:
     members up to x: c(i) = (i/m)^2, or fair, i (i - 1) / (m (m - 1)). All terms are >= 0. A fair score of one member is NaN.
     """
 
-    def loop(obs, members, fair, skip, out):
-        row = np.empty(members.shape[1])
-        for r in range(members.shape[0]):
-            m = 0
-            for j in range(members.shape[1]):
-                x = np.float64(members[r, j])
-                if x == x:
-                    row[m] = x
-                    m += 1
-                elif not skip:
-                    return r
-            if m == 0:
-                return r
-            part = row[:m]
-            if m <= 64:
-                insert(part)
-            else:
-                part.sort()
-            y = np.float64(obs[r])
-            total = 0.0
-            size = np.float64(m)
-            unit = 1.0 / (size * (size - 1.0)) if fair else 1.0 / (size * size)
-            less = 1.0 if fair else 0.0
-            if y < part[0]:
-                total += part[0] - y
-            for j in range(m - 1):
-                low, high, i = part[j], part[j + 1], j + 1.0
-                below, above = i * (i - less) * unit, (size - i) * (size - i - less) * unit
-                if y >= high:
-                    total += (high - low) * below
-                elif y <= low:
-                    total += (high - low) * above
-                else:
-                    total += (y - low) * below + (high - y) * above
-            if y > part[m - 1]:
-                total += y - part[m - 1]
-            out[r] = total
-        return -1
-
-    scalar = types.float32 if dtype == "f4" else types.float64
-    reads = types.Array(scalar, 1, "C", readonly=True)
-    signature = (reads, types.Array(scalar, 2, "C", readonly=True), types.boolean, types.boolean, types.Array(types.float64, 1, "C"))
-    return compiled(loop, f"ensembles_{dtype}_{ENGINE[:24]}", signature, FLAGS)
+    name = {"f4": "float32", "f8": "float64"}[dtype]
+    return compiled(_gaps, f"ensembles_{dtype}", (Reads(name), Reads(name, 2), "bool", "bool", Writes("float64")), key())

@@ -15,10 +15,6 @@ import numpy as np
 from matchloss.engine import special
 
 
-class NotCompilable(TypeError):
-    """A formula that numba cannot compile, or that uses names other than numbers and helpers over `m`."""
-
-
 class Namespace(NamedTuple):
     """The functions of one variable, and `where`, that a formula may call as `m.exp(x)` and so on."""
 

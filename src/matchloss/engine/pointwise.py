@@ -26,7 +26,8 @@ from matchloss.engine.arrays import (
     same_memory,
     same_shape,
 )
-from matchloss.engine.namespaces import NUMPY, NotCompilable
+from matchloss.engine.namespaces import NUMPY
+from matchloss.engine.values import NotCompilable
 
 COMPILE_FROM = 1000  # with fewer rows NumPy runs the formula, and numba need not be imported
 BLOCK = 1 << 16
@@ -91,7 +92,7 @@ def step(program: Program, rows: int, weighted: bool, hessian: bool) -> Step:
                 raise
         else:
             low, high, constants = program.low, program.high, program.constants
-            return lambda z, y, w, value, gradient, hessian: loop(z, y, w, low, high, None, value, gradient, hessian, constants)
+            return lambda z, y, w, value, gradient, hessian: loop(z, y, w, low, high, value, gradient, hessian, constants)
     return lambda z, y, w, *outs: _by_numpy(program, z, y, w, list(outs))
 
 
@@ -155,10 +156,9 @@ def by_loop(
         curvature = None if lines[2] is None else program.curvature
         wanted = tuple(a is not None for a in sinks)
         loop = _pointwise_loop(program.formula, curvature, len(constants), dtype, wanted, w is not None, in_place)
-        flag = True if in_place else None
 
         def run(z: Any, y: Any, w: Any, value: Any, gradient: Any, hessian: Any) -> int:
-            return loop(z, y, w, low, high, flag, value, gradient, hessian, constants)
+            return loop(z, y, w, low, high, value, gradient, hessian, constants)
 
         bad = _over_blocks(run, [z, y, w], sinks, dtype, direct)
     if bad >= 0:

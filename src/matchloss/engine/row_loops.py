@@ -1,4 +1,4 @@
-"""numba: the loop over rows. All passes over a row run in a scratch row in cache, and results are written once. So the gradient may
+"""The loop over rows. All passes over a row run in a scratch row in cache, and results are written once. So the gradient may
 overwrite raw, and half precision is converted on the way in and out. The largest entry is kept apart from the sum of the others,
 and so is the label, which keeps confident rows exact.
 
@@ -11,34 +11,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from math import inf, nan
-from types import FunctionType
 from typing import Any
 
 import numpy as np
-from numba.core import types
 
 from matchloss.engine import elementary, row_text
-from matchloss.engine.cache import compiled, key, steady
-from matchloss.engine.compiled import COMPILED, lower
-from matchloss.engine.elementary import FLAGS, inlined
-from matchloss.engine.row_steps import (
-    CHUNK,
-    DTYPES,
-    Recipe,
-    any_equal,
-    bender,
-    bonus,
-    exp_gap,
-    half_gap,
-    highest,
-    mass_and_least,
-    mean_half_gap,
-    one_minus_gap,
-    signal,
-    summing,
-)
-from matchloss.engine.row_text import RowProgram
-from matchloss.engine.short_rows import side_by_side
+from matchloss.engine.cache import key
+from matchloss.engine.compiled import COMPILED, compiled
+from matchloss.engine.row_steps import CHUNK, DTYPES, Recipe, any_equal, bend, highest, mass_and_least, mean_half_gap
+from matchloss.engine.row_text import LIMIT, RowProgram, bonus, exp_gap, half_gap, one_minus_gap, signal
+from matchloss.engine.short_rows import short_rows
+from matchloss.engine.signatures import Reads, Writes, inlined, summing
 
 
 @cache
@@ -60,328 +43,323 @@ def row_loop(
         formulas = program.terms, program.base, program.entry, program.curvature
         if program.threshold is not None:
             power = program.threshold.power if program.threshold.power in (1.0, 2.0) else inf
-            solver = tuple(map(lower, row_text.solver_of(power)))
-    variant = "".join(letter if on else "_" for letter, on in zip("vghw", (*outputs, weighted), strict=True))
-    name = f"rows_{'short' if short else 'long'}_{dtype}_{target}_{variant}_{power:g}_{key(*formulas)[:24]}"
+            solver = row_text.solver_of(power)
     narrow = dtype != "float64" and not power
     m, work = (COMPILED._replace(exp=elementary.exp32), np.float32) if narrow else (COMPILED, np.float64)
-    recipe = Recipe(name, target, load, m, work, store, *(None if f is None else lower(f) for f in formulas), *solver)
-    scalar = types.float64 if dtype == "float64" else types.float32
-
-    def array(of: Any, dimensions: int, readonly: bool = True, layout: str = "C") -> Any:
-        return types.Array(of, dimensions, layout, readonly=readonly)
-
+    recipe = Recipe(target, load, store, m, work, *formulas, *solver)
+    scalar, constants = "float64" if dtype == "float64" else "float32", 4 if program is None else len(program.constants)
     mixture = (
-        array(types.int64, 2), array(types.float64, 2), array(scalar, 1, False), array(scalar, 2), array(scalar, 1), array(types.float64, 2)
+        Reads("int64", 2), Reads("float64", 2), Writes(scalar), Reads(scalar, 2), Reads(scalar), Reads("float64", 2)
     )  # fmt: skip
-    value = array(types.float64, 2, False, "A") if program is None else array(scalar, 1, False)
-    sinks = (value, array(memory, 2, False), array(memory, 2, False))
-    constants = 4 if program is None else len(program.constants)
+    value = Writes("float64", 2, together=False) if program is None else Writes(scalar)
+    sinks = (value, Writes(memory, 2), Writes(memory, 2))
     signature = (
-        array(memory, 2),
-        {"labels": array(types.int64, 1), "distributions": array(scalar, 2), "mixture": types.Tuple(mixture)}[target],
-        array(types.float64 if program is None else scalar, 1) if weighted else types.none,
-        types.float64,
-        types.float64,
-        types.float64,
-        *(sink if wanted else types.none for sink, wanted in zip(sinks, outputs, strict=True)),
-        types.UniTuple(types.float64, constants) if constants else types.Tuple(()),
+        Reads(memory, 2),
+        {"labels": Reads("int64"), "distributions": Reads(scalar, 2), "mixture": mixture}[target],
+        Reads("float64" if program is None else scalar) if weighted else None,
+        *("float64",) * 3,
+        *(sink if wanted else None for sink, wanted in zip(sinks, outputs, strict=True)),
+        ("float64",) * constants,
     )
-    return compiled((side_by_side if short else one_by_one)(recipe), name, signature, FLAGS)
+    name = f"rows_{'short' if short else 'long'}_{dtype}_{target}_{power:g}"
+    return compiled(short_rows if short else long_rows, name, signature, key(*formulas), (recipe,))
 
 
-def one_by_one(x: Recipe) -> FunctionType:
-    """`row_loop` for long rows."""
-    m, work, store, terms, base, entry, curvature, summand, step = x[3:]
-    labels, mixed, soft, exact = x.target == "labels", x.target == "mixture", summand is None, curvature is None
-    bend, limit = bender(x), row_text.LIMIT
+@inlined
+def add(a, b):
+    return a[0] + b[0], a[1] + b[1], a[2] + b[2]
 
-    @inlined
-    def add(a, b):
-        return a[0] + b[0], a[1] + b[1], a[2] + b[2]
 
-    @summing
-    def solver_sums(w, d, power):
-        a, b = 0.0, 0.0
-        for j in range(w.size):
-            one, two = summand(m, w[j], d, power)
-            a += one
-            b += two
-        return a, b
+@summing
+def solver_sums(x, w, d, power):
+    a, b = 0.0, 0.0
+    for j in range(w.size):
+        one, two = x.summand(x.m, w[j], d, power)
+        a += one
+        b += two
+    return a, b
 
-    @inlined
-    def deficit(w, power):
-        state = (0.0, 0.0, 1.0)
-        for _ in range(limit):
-            a, b = solver_sums(w, state[0], power)
-            state, going = step(m, state, a, b, power)
-            if not going:
-                break
-        return state[0]
 
-    @inlined
-    def weights(z, u, big, d):
-        """The weights of a row, in place; z is None for softmax."""
-        for j in range(u.size):
-            if z is None:
-                v = exp_gap(m, u[j], big)
-            elif soft:
-                v = exp_gap(m, z[j], big)
-            else:
-                v = u[j] - d
-                v = v if v > 0.0 else (0.0 if v == v else v)
-            u[j] = v
+@inlined
+def deficit(x, w, power):
+    state = (0.0, 0.0, 1.0)
+    for _ in range(LIMIT):
+        a, b = solver_sums(x, w, state[0], power)
+        state, going = x.step(x.m, state, a, b, power)
+        if not going:
+            break
+    return state[0]
 
-    @summing
-    def weights_and_spread(u, big):
-        """Softmax weights in place, and the sum of e (big - u), which entropy needs."""
-        spread = work(0)
-        for j in range(u.size):
-            gap = big - u[j]
-            e = exp_gap(m, u[j], big)
-            u[j] = e
-            spread += e * gap if e > work(0) else work(0)
-        return np.float64(spread)
 
-    @summing
-    def sum_terms(u, t, constants):
-        c0, c1, c2 = work(0), work(0), work(0)
-        for j in range(u.size):
-            o0, o1, o2 = terms(m, u[j], 0.0 if t is None else work(t[j]), *constants)
-            c0 += work(o0)
-            c1 += work(o1)
-            c2 += work(o2)
-        return np.float64(c0), np.float64(c1), np.float64(c2)
+@inlined
+def weights(x, z, u, big, d):
+    """The weights of a row, in place; z is None for softmax."""
+    for j in range(u.size):
+        if z is None:
+            v = exp_gap(x.m, u[j], big)
+        elif x.soft:
+            v = exp_gap(x.m, z[j], big)
+        else:
+            v = u[j] - d
+            v = v if v > 0.0 else (0.0 if v == v else v)
+        u[j] = v
 
-    @inlined
-    def weigh(z, u, t, top, label, big, d, spread_wanted, constants):
-        """Replaces u by weights, 0 at top and label; returns the sums of the others' terms, and the spread. t None: a target of 0."""
-        sums, spread = (0.0, 0.0, 0.0), 0.0
-        for start in range(0, u.size, CHUNK):
-            stop = min(u.size, start + CHUNK)  # with slices LLVM sees that no index is negative
-            part = u[start:stop]
-            if spread_wanted is None:
-                weights(None if z is None else z[start:stop], part, big, d)
-            elif spread_wanted:
-                spread += weights_and_spread(part, big)
-            else:
-                weights(None, part, big, d)
-            for j in (top, label):
-                if start <= j < stop:
-                    u[j] = 0.0
-            sums = add(sums, sum_terms(part, None if t is None else t[start:stop], constants))
-        return sums, spread
 
-    @inlined
-    def put(gradient, hessian, j, p, g, h, w):
-        if gradient is not None:
-            gradient[j] = g * work(w)
-        if hessian is not None:
-            hessian[j] = (h if exact else curvature(m, p)) * work(w)
+@summing
+def weights_and_spread(x, u, big):
+    """Softmax weights in place, and the sum of e (big - u), which entropy needs."""
+    spread = x.work(0)
+    for j in range(u.size):
+        gap = big - u[j]
+        e = exp_gap(x.m, u[j], big)
+        u[j] = e
+        spread += e * gap if e > x.work(0) else x.work(0)
+    return np.float64(spread)
 
-    @summing
-    def write(u, t, total, share, w, gradient, hessian, constants):
-        """Writes the outputs of some entries; returns their contribution to the value."""
-        value = 0.0
-        s0, s1, s2 = work(total[0]), work(total[1]), work(total[2])
-        part = work(share)
-        for j in range(u.size):
-            y = work(0) if t is None else work(t[j])
-            o0, o1, o2 = terms(m, u[j], 0.0 if t is None else y, *constants)
-            p, c = work(o0) * part, (s0 - work(o0)) * part
-            others = (s0 - work(o0), s1 - work(o1), s2 - work(o2))
-            v, g, h = entry(m, p, c, 0.0 if t is None else y, (o0, o1, o2), others, part, *constants)
-            if t is not None:
-                value += y * v if y != 0.0 else 0.0
-            put(gradient, hessian, j, p, g, h, w)
-        return value
 
-    @inlined
-    def single(u, j, t, others, share, w, gradient, hessian, constants):
-        """Writes the outputs of one entry, given the sum over the others; returns its contribution to the value."""
-        own = terms(m, u, t, *constants)
-        p, c = own[0] * share, others[0] * share
-        v, g, h = entry(m, p, c, t, own, others, share, *constants)
-        put(gradient, hessian, j, p, g, h, w)
-        return v * t if t != 0.0 else 0.0
+@summing
+def sum_terms(x, u, t, constants):
+    c0, c1, c2 = x.work(0), x.work(0), x.work(0)
+    for j in range(u.size):
+        o0, o1, o2 = x.terms(x.m, u[j], 0.0 if t is None else x.work(t[j]), *constants)
+        c0 += x.work(o0)
+        c1 += x.work(o1)
+        c2 += x.work(o2)
+    return np.float64(c0), np.float64(c1), np.float64(c2)
 
-    @inlined
-    def blend(dense, scale, fixed, t):
+
+@inlined
+def weigh(x, z, u, t, top, label, big, d, spread_wanted, constants):
+    """Replaces u by weights, 0 at top and label; returns the sums of the others' terms, and the spread. t None: a target of 0."""
+    sums, spread = (0.0, 0.0, 0.0), 0.0
+    for start in range(0, u.size, CHUNK):
+        stop = min(u.size, start + CHUNK)  # with slices LLVM sees that no index is negative
+        part = u[start:stop]
+        if spread_wanted is None:
+            weights(x, None if z is None else z[start:stop], part, big, d)
+        elif spread_wanted:
+            spread += weights_and_spread(x, part, big)
+        else:
+            weights(x, None, part, big, d)
+        for j in (top, label):
+            if start <= j < stop:
+                u[j] = 0.0
+        sums = add(sums, sum_terms(x, part, None if t is None else t[start:stop], constants))
+    return sums, spread
+
+
+@inlined
+def put(x, gradient, hessian, j, p, g, h, w):
+    if gradient is not None:
+        gradient[j] = g * x.work(w)
+    if hessian is not None:
+        hessian[j] = (h if x.curvature is None else x.curvature(x.m, p)) * x.work(w)
+
+
+@summing
+def write(x, u, t, total, share, w, gradient, hessian, constants):
+    """Writes the outputs of some entries; returns their contribution to the value."""
+    value = 0.0
+    s0, s1, s2 = x.work(total[0]), x.work(total[1]), x.work(total[2])
+    part = x.work(share)
+    for j in range(u.size):
+        y = x.work(0) if t is None else x.work(t[j])
+        o0, o1, o2 = x.terms(x.m, u[j], 0.0 if t is None else y, *constants)
+        p, c = x.work(o0) * part, (s0 - x.work(o0)) * part
+        others = (s0 - x.work(o0), s1 - x.work(o1), s2 - x.work(o2))
+        v, g, h = x.entry(x.m, p, c, 0.0 if t is None else y, (o0, o1, o2), others, part, *constants)
+        if t is not None:
+            value += y * v if y != 0.0 else 0.0
+        put(x, gradient, hessian, j, p, g, h, w)
+    return value
+
+
+@inlined
+def single(x, u, j, t, others, share, w, gradient, hessian, constants):
+    """Writes the outputs of one entry, given the sum over the others; returns its contribution to the value."""
+    own = x.terms(x.m, u, t, *constants)
+    p, c = own[0] * share, others[0] * share
+    v, g, h = x.entry(x.m, p, c, t, own, others, share, *constants)
+    put(x, gradient, hessian, j, p, g, h, w)
+    return v * t if t != 0.0 else 0.0
+
+
+@inlined
+def blend(dense, scale, fixed, t):
+    for j in range(t.size):
+        t[j] = dense[j]
+    if scale.size:
         for j in range(t.size):
-            t[j] = dense[j]
-        if scale.size:
-            for j in range(t.size):
-                t[j] *= scale[j]
-        if fixed.size:
-            for j in range(t.size):
-                t[j] += fixed[j]
+            t[j] *= scale[j]
+    if fixed.size:
+        for j in range(t.size):
+            t[j] += fixed[j]
 
-    @inlined
-    def slopes(e, t, bent, factor, w, out):
-        """Writes the gradient: factor p - w t, times the slope of the softcap."""
-        for j in range(e.size):
-            g = factor * e[j]
-            if t.size:
-                g -= w * t[j]
-            if bent.size:
-                g *= bent[j]
-            out[j] = store(g)
 
-    for helper in (add, solver_sums, deficit, weights, weights_and_spread, sum_terms, weigh, put, write, single, blend, slopes):
-        steady(helper, f"{x.name} {helper.py_func.__name__}")
+@inlined
+def slopes(x, e, t, bent, factor, w, out):
+    """Writes the gradient: factor p - w t, times the slope of the softcap."""
+    for j in range(e.size):
+        g = factor * e[j]
+        if t.size:
+            g -= w * t[j]
+        if bent.size:
+            g *= bent[j]
+        out[j] = x.store(g)
 
-    def loop(raw, target, weight, tolerance, power, scale, value, gradient, hessian, constants):
-        n, classes = raw.shape
-        u = np.empty(classes, work)
-        if mixed:
-            index, share_of, fixed, dense, factor, known = target
-            cap, cool, z_loss, spread_wanted = constants
-            named, blended = index.shape[1], dense.shape[0] > 0
-            bent = np.empty(classes if cap > 0.0 else 0, work)
-            y_all = np.empty(classes if blended else 0, work)
-            at, held = np.empty(named), np.empty(named)  # for the sparse entries: their weights, and the target's shares there
-            fixed_mass = 0.0
-            if not blended:
-                fixed_mass, _ = mass_and_least(fixed)
-        for i in range(n):
-            w = 1.0 if weight is None else np.float64(weight[i])
-            g_row = None if gradient is None else gradient[i]
-            h_row = None if hessian is None else hessian[i]
-            if w == 0.0:
-                if value is not None:
-                    if mixed:
-                        value[:, i] = 0.0
-                    else:
-                        value[i] = 0.0
-                if gradient is not None:
-                    for j in range(classes):
-                        g_row[j] = store(work(0))
-                if hessian is not None:
-                    h_row[:] = 0.0
-                continue
-            if labels:
-                z, label = raw[i], target[i]
-                if label < 0 or label >= classes:
-                    return i
-            elif mixed:
-                y, mass = fixed, fixed_mass
-                if blended:
-                    whole, least = mass_and_least(dense[i])
-                    if not (abs(whole - 1.0) <= tolerance and least >= 0.0):
-                        return i
-                    y = y_all
-                    blend(dense[i], factor, fixed, y)
-                    mass, _ = mass_and_least(y)
-                for q in range(named):
-                    if share_of[i, q] != 0.0 and (index[i, q] < 0 or index[i, q] >= classes):
-                        return i
-                    mass += share_of[i, q]
-                bend(raw[i], u, bent, cap, cool)
-                z = u
-            else:
-                z, y = raw[i], target[i]
-                whole, least = mass_and_least(y)
+
+@inlined
+def long_rows(x, raw, target, weight, tolerance, power, scale, value, gradient, hessian, constants):
+    """`row_loop` for long rows."""
+    n, classes = raw.shape
+    u = np.empty(classes, x.work)
+    if x.mixed:
+        index, share_of, fixed, dense, factor, known = target
+        cap, cool, z_loss, spread_wanted = constants
+        named, blended = index.shape[1], dense.shape[0] > 0
+        bent = np.empty(classes if cap > 0.0 else 0, x.work)
+        y_all = np.empty(classes if blended else 0, x.work)
+        at, held = np.empty(named), np.empty(named)  # for the sparse entries: their weights, and the target's shares there
+        fixed_mass = 0.0
+        if not blended:
+            fixed_mass, _ = mass_and_least(fixed)
+    for i in range(n):
+        w = 1.0 if weight is None else np.float64(weight[i])
+        g_row = None if gradient is None else gradient[i]
+        h_row = None if hessian is None else hessian[i]
+        if w == 0.0:
+            if value is not None:
+                if x.mixed:
+                    value[:, i] = 0.0
+                else:
+                    value[i] = 0.0
+            if gradient is not None:
+                for j in range(classes):
+                    g_row[j] = x.store(x.work(0))
+            if hessian is not None:
+                h_row[:] = 0.0
+            continue
+        if x.labels:
+            z, label = raw[i], target[i]
+            if label < 0 or label >= classes:
+                return i
+        elif x.mixed:
+            y, mass = fixed, fixed_mass
+            if blended:
+                whole, least = mass_and_least(dense[i])
                 if not (abs(whole - 1.0) <= tolerance and least >= 0.0):
                     return i
-            big, top = highest(z)
-            if abs(big) == inf and (any_equal(z[:top], big) or any_equal(z[top + 1 :], big)):
-                big = z.dtype.type(nan)  # two infinite entries: the result is undefined
-            if mixed and known.shape[0] and big != work(known[i, 0]):
-                top = -1  # another process has the largest entry
-                big = work(known[i, 0])
-            at_top = np.float64(big)
-            if labels:
-                gap = 0.0 if z[label] == big else at_top - np.float64(z[label])
-            else:
-                gap = 2.0 * mean_half_gap(z, y, big)
-            d = 0.0
-            if not soft:
-                wide = work(1.0) * big  # in the scratch row's precision
-                spoilt = 0.0
-                for j in range(classes):
-                    u[j] = one_minus_gap(m, work(z[j]), wide, scale)
-                    spoilt += 0.0 if z[j] == z[j] else 1.0
-                u[top] = -inf
-                d = deficit(u, power)
-                d = d if spoilt == 0.0 and big == big else nan
-            u_top = work(1.0 - d) if big == big else work(nan)
-            if mixed:
-                label_gap = 0.0
+                y = y_all
+                blend(dense[i], factor, fixed, y)
+                mass, _ = mass_and_least(y)
+            for q in range(named):
+                if share_of[i, q] != 0.0 and (index[i, q] < 0 or index[i, q] >= classes):
+                    return i
+                mass += share_of[i, q]
+            bend(x, raw[i], u, bent, cap, cool)
+            z = u
+        else:
+            z, y = raw[i], target[i]
+            whole, least = mass_and_least(y)
+            if not (abs(whole - 1.0) <= tolerance and least >= 0.0):
+                return i
+        big, top = highest(z)
+        if abs(big) == inf and (any_equal(z[:top], big) or any_equal(z[top + 1 :], big)):
+            big = z.dtype.type(nan)  # two infinite entries: the result is undefined
+        if x.mixed and known.shape[0] and big != x.work(known[i, 0]):
+            top = -1  # another process has the largest entry
+            big = x.work(known[i, 0])
+        at_top = np.float64(big)
+        if x.labels:
+            gap = 0.0 if z[label] == big else at_top - np.float64(z[label])
+        else:
+            gap = 2.0 * mean_half_gap(z, y, big)
+        d = 0.0
+        if not x.soft:
+            wide = x.work(1.0) * big  # in the scratch row's precision
+            spoilt = 0.0
+            for j in range(classes):
+                u[j] = one_minus_gap(x.m, x.work(z[j]), wide, scale)
+                spoilt += 0.0 if z[j] == z[j] else 1.0
+            u[top] = -inf
+            d = deficit(x, u, power)
+            d = d if spoilt == 0.0 and big == big else nan
+        u_top = x.work(1.0 - d) if big == big else x.work(nan)
+        if x.mixed:
+            label_gap = 0.0
+            for q in range(named):
+                if index[i, q] >= 0 and index[i, q] < classes:
+                    v = u[index[i, q]]
+                    between = 0.0 if v == big else half_gap(0.5, np.float64(v), at_top)
+                    if share_of[i, q] != 0.0:
+                        gap += 2.0 * share_of[i, q] * between
+                    if q == 0:
+                        label_gap = 2.0 * between
+            rest, spread = weigh(x, None, u, None, top, top, big, d, spread_wanted != 0.0, constants)
+            others = rest[0]
+            if top >= 0:
+                u[top] = u_top
+            value[0, i], value[1, i], value[2, i], value[3, i] = at_top, others, gap, mass
+            value[4, i], value[5, i], value[6, i] = label_gap, top, spread
+            if gradient is not None:
+                if known.shape[0]:
+                    others, mass = known[i, 1], known[i, 2]
+                lift = 0.0 if z_loss == 0.0 else bonus(COMPILED, at_top, others, z_loss)
+                out = w if cap > 0.0 else w * cool
+                p = 1.0 / (1.0 + others)
                 for q in range(named):
-                    if index[i, q] >= 0 and index[i, q] < classes:
-                        v = u[index[i, q]]
-                        between = 0.0 if v == big else half_gap(0.5, np.float64(v), at_top)
-                        if share_of[i, q] != 0.0:
-                            gap += 2.0 * share_of[i, q] * between
-                        if q == 0:
-                            label_gap = 2.0 * between
-                rest, spread = weigh(None, u, None, top, top, big, d, spread_wanted != 0.0, constants)
-                others = rest[0]
+                    at[q], held[q] = 0.0, 0.0
+                    if share_of[i, q] != 0.0:
+                        at[q] = np.float64(u[index[i, q]])
+                        for k in range(named):
+                            held[q] += share_of[i, k] if index[i, k] == index[i, q] else 0.0
+                slopes(x, u, y, bent, x.work(out * (mass + lift) * p), x.work(out), g_row)
+                for q in range(named):
+                    if share_of[i, q] != 0.0 and index[i, q] != top:
+                        j = index[i, q]
+                        own = held[q] + (np.float64(y[j]) if y.size else 0.0)
+                        g = out * ((mass + lift) * p * at[q] - own)
+                        g_row[j] = x.store(x.work(g * (np.float64(bent[j]) if cap > 0.0 else 1.0)))
                 if top >= 0:
-                    u[top] = u_top
-                value[0, i], value[1, i], value[2, i], value[3, i] = at_top, others, gap, mass
-                value[4, i], value[5, i], value[6, i] = label_gap, top, spread
-                if gradient is not None:
-                    if known.shape[0]:
-                        others, mass = known[i, 1], known[i, 2]
-                    lift = 0.0 if z_loss == 0.0 else bonus(COMPILED, at_top, others, z_loss)
-                    out = w if cap > 0.0 else w * cool
-                    p = 1.0 / (1.0 + others)
+                    own = np.float64(y[top]) if y.size else 0.0
                     for q in range(named):
-                        at[q], held[q] = 0.0, 0.0
-                        if share_of[i, q] != 0.0:
-                            at[q] = np.float64(u[index[i, q]])
-                            for k in range(named):
-                                held[q] += share_of[i, k] if index[i, k] == index[i, q] else 0.0
-                    slopes(u, y, bent, work(out * (mass + lift) * p), work(out), g_row)
-                    for q in range(named):
-                        if share_of[i, q] != 0.0 and index[i, q] != top:
-                            j = index[i, q]
-                            own = held[q] + (np.float64(y[j]) if y.size else 0.0)
-                            g = out * ((mass + lift) * p * at[q] - own)
-                            g_row[j] = store(work(g * (np.float64(bent[j]) if cap > 0.0 else 1.0)))
-                    if top >= 0:
-                        own = np.float64(y[top]) if y.size else 0.0
-                        for q in range(named):
-                            own += share_of[i, q] if index[i, q] == top else 0.0
-                        g = out * signal(mass - own + lift, own, p, others * p)
-                        g_row[top] = store(work(g * (np.float64(bent[top]) if cap > 0.0 else 1.0)))
-                continue
-            u_label = u_top
-            if labels:
-                t_top = 1.0 if label == top else 0.0
-                if label != top:
-                    if soft:
-                        u_label = exp_gap(m, z[label], big)
-                    else:
-                        v = u[label] - d
-                        u_label = v if v > 0.0 else (0.0 if v == v else v)
-                rest, _ = weigh(z, u, None, top, label, big, d, None, constants)
-            else:
-                t_top = np.float64(y[top])
-                rest, _ = weigh(z, u, y, top, top, big, d, None, constants)
-            own_top = terms(m, np.float64(u_top), t_top, *constants)
-            others = rest
-            if labels and label != top:
-                others = add(rest, terms(m, np.float64(u_label), 1.0, *constants))
-            total = add(others, own_top)
-            share = 1.0 / total[0]
-            f = base(m, gap, d, others, *constants)
-            if labels:
-                write(u, None, total, share, w, g_row, h_row, constants)
-                if label == top:
-                    f += single(np.float64(u_top), top, 1.0, others, share, w, g_row, h_row, constants)
+                        own += share_of[i, q] if index[i, q] == top else 0.0
+                    g = out * signal(mass - own + lift, own, p, others * p)
+                    g_row[top] = x.store(x.work(g * (np.float64(bent[top]) if cap > 0.0 else 1.0)))
+            continue
+        u_label = u_top
+        if x.labels:
+            t_top = 1.0 if label == top else 0.0
+            if label != top:
+                if x.soft:
+                    u_label = exp_gap(x.m, z[label], big)
                 else:
-                    single(np.float64(u_top), top, 0.0, others, share, w, g_row, h_row, constants)
-                    f += single(np.float64(u_label), label, 1.0, add(rest, own_top), share, w, g_row, h_row, constants)
+                    v = u[label] - d
+                    u_label = v if v > 0.0 else (0.0 if v == v else v)
+            rest, _ = weigh(x, z, u, None, top, label, big, d, None, constants)
+        else:
+            t_top = np.float64(y[top])
+            rest, _ = weigh(x, z, u, y, top, top, big, d, None, constants)
+        own_top = x.terms(x.m, np.float64(u_top), t_top, *constants)
+        others = rest
+        if x.labels and label != top:
+            others = add(rest, x.terms(x.m, np.float64(u_label), 1.0, *constants))
+        total = add(others, own_top)
+        share = 1.0 / total[0]
+        f = x.base(x.m, gap, d, others, *constants)
+        if x.labels:
+            write(x, u, None, total, share, w, g_row, h_row, constants)
+            if label == top:
+                f += single(x, np.float64(u_top), top, 1.0, others, share, w, g_row, h_row, constants)
             else:
-                for a, b in ((0, top), (top + 1, classes)):
-                    g_part = None if gradient is None else g_row[a:b]
-                    h_part = None if hessian is None else h_row[a:b]
-                    f += write(u[a:b], y[a:b], total, share, w, g_part, h_part, constants)
-                f += single(np.float64(u_top), top, t_top, others, share, w, g_row, h_row, constants)
-            if value is not None:
-                value[i] = f * w
-        return -1
-
-    return loop  # pyright: ignore[reportReturnType]
+                single(x, np.float64(u_top), top, 0.0, others, share, w, g_row, h_row, constants)
+                f += single(x, np.float64(u_label), label, 1.0, add(rest, own_top), share, w, g_row, h_row, constants)
+        else:
+            for a, b in ((0, top), (top + 1, classes)):
+                g_part = None if gradient is None else g_row[a:b]
+                h_part = None if hessian is None else h_row[a:b]
+                f += write(x, u[a:b], y[a:b], total, share, w, g_part, h_part, constants)
+            f += single(x, np.float64(u_top), top, t_top, others, share, w, g_row, h_row, constants)
+        if value is not None:
+            value[i] = f * w
+    return -1

@@ -1,4 +1,4 @@
-"""numba: what the loops for long and for short rows share: dtypes, inlined formulas, softcap and temperature."""
+"""What the loops for long and for short rows share: dtypes, sums, softcap and temperature."""
 # pyright: reportArgumentType=false, reportCallIssue=false
 
 from __future__ import annotations
@@ -6,31 +6,23 @@ from __future__ import annotations
 from math import inf
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
-from numba.core import types
 
-from matchloss.engine import elementary, halves, row_text
-from matchloss.engine.cache import steady
-from matchloss.engine.compiled import COMPILED, lower
-from matchloss.engine.elementary import inlined
+from matchloss.engine import elementary, halves
+from matchloss.engine.compiled import COMPILED
+from matchloss.engine.row_text import cap_slope, half_gap
+from matchloss.engine.signatures import inlined, summing
+from matchloss.engine.values import maximum
 
-SUMS: dict[str, Any] = {"fastmath": {"contract": True, "nsz": True, "reassoc": True}, "error_model": "numpy"}
-summing = numba.njit(forceinline=True, **SUMS)  # allows sums over a row to be reordered, without which they do not vectorise
-
-DTYPES: dict[str, tuple[Any, Any, Any]] = {  # dtype of raw and gradient: numba's type, and the conversions from it and to it
-    "float32": (types.float32, halves.same, halves.same),
-    "float64": (types.float64, halves.same, halves.same),
-    "bfloat16": (types.uint16, halves.from_bfloat16, halves.to_bfloat16),
-    "float16": (types.uint16, halves.from_float16, halves.to_float16),
+DTYPES: dict[str, tuple[str, Any, Any]] = {  # dtype of raw and gradient: its numbers in memory, and the conversions from them and to them
+    "float32": ("float32", halves.same, halves.same),
+    "float64": ("float64", halves.same, halves.same),
+    "bfloat16": ("uint16", halves.from_bfloat16, halves.to_bfloat16),
+    "float16": ("uint16", halves.from_float16, halves.to_float16),
 }
 
 LANES = 64  # entries that fill a few registers
 CHUNK = 1024  # entries to sum in the row's own precision before adding to a float64 sum
-
-exp_gap, one_minus_gap, half_gap = lower(row_text.exp_gap), lower(row_text.one_minus_gap), lower(row_text.half_gap)
-bonus, signal = lower(row_text.bonus), lower(row_text.signal)
-cap_slope = lower(row_text.cap_slope)
 
 f32 = np.float32
 TANH32 = tuple(f32(c) for c in (-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1))
@@ -57,16 +49,12 @@ def tanh_slope(x):
     return COMPILED.tanh(x), cap_slope(COMPILED, x, 1.0)
 
 
-for _helper in (tanh_slope32, tanh_slope):
-    steady(_helper, f"row_steps {_helper.py_func.__name__}")
-
-
 @summing
 def largest_of(row):
     """The largest entry; NaN if there is one."""
     big = row[0]
     for j in range(row.size):
-        big = elementary.maximum(big, row[j])
+        big = maximum(big, row[j])
     return big
 
 
@@ -75,7 +63,7 @@ def highest(row):
     """The largest entry (NaN if there is one) and its first index (0 for NaN), in two passes because one would not vectorise."""
     big, start = row[0], 0
     for a in range(0, row.size, CHUNK):
-        x = elementary.maximum(big, largest_of(row[a : min(row.size, a + CHUNK)]))
+        x = maximum(big, largest_of(row[a : min(row.size, a + CHUNK)]))
         if x != big:
             big, start = x, a
     while start < row.size and not any_equal(row[start : min(row.size, start + LANES)], big):
@@ -120,12 +108,11 @@ def mean_half_gap(z, t, big):
 class Recipe(NamedTuple):
     """The ingredients of a loop."""
 
-    name: str
     target: str  # labels, distributions or mixture
     load: Any  # conversions from the dtype in memory (load) and to it (store)
+    store: Any
     m: Any
     work: Any  # the type computed in
-    store: Any
     terms: Any  # the program's formulas
     base: Any
     entry: Any
@@ -133,27 +120,36 @@ class Recipe(NamedTuple):
     summand: Any  # the solver's; None for softmax
     step: Any
 
+    @property
+    def labels(self) -> bool:
+        """Whether the targets are labels."""
+        return self.target == "labels"
 
-def bender(x: Recipe) -> Any:
-    """A function for u = softcap(z) / temperature of a row, and du / dz if there is a softcap; a mask of -inf stays -inf."""
-    work, load = x.work, x.load
-    tanh_and_slope = tanh_slope32 if work is np.float32 else tanh_slope
+    @property
+    def mixed(self) -> bool:
+        """Whether the targets are mixtures."""
+        return self.target == "mixture"
 
-    @inlined
-    def bend(z, u, slope, cap, cool):
-        if cap > 0.0:
-            inverse, high, steep = work(1.0 / cap), work(cap * cool), work(cool)
-            for j in range(u.size):
-                x = load(z[j])
-                tanh, bent = tanh_and_slope(x * inverse)
-                u[j] = high * tanh if x > -inf else work(-inf)
-                slope[j] = steep * bent
-        elif cool != 1.0:
-            factor = work(cool)
-            for j in range(u.size):
-                u[j] = load(z[j]) * factor
-        else:
-            for j in range(u.size):
-                u[j] = load(z[j])
+    @property
+    def soft(self) -> bool:
+        """Whether the weights are softmax's."""
+        return self.summand is None
 
-    return steady(bend, f"{x.name} bend")
+
+@inlined
+def bend(x, z, u, slope, cap, cool):
+    """u = softcap(z) / temperature of a row, and du / dz if there is a softcap; a mask of -inf stays -inf."""
+    if cap > 0.0:
+        inverse, high, steep = x.work(1.0 / cap), x.work(cap * cool), x.work(cool)
+        for j in range(u.size):
+            y = x.load(z[j])
+            tanh, bent = tanh_slope32(y * inverse) if x.work is f32 else tanh_slope(y * inverse)
+            u[j] = high * tanh if y > -inf else x.work(-inf)
+            slope[j] = steep * bent
+    elif cool != 1.0:
+        factor = x.work(cool)
+        for j in range(u.size):
+            u[j] = x.load(z[j]) * factor
+    else:
+        for j in range(u.size):
+            u[j] = x.load(z[j])

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from matchloss.engine import threads
 from matchloss.engine.pointwise import COMPILE_FROM
+from matchloss.engine.signatures import Reads, Writes, inlined
 
 if TYPE_CHECKING:
     from matchloss.linear.sparse import Entries
@@ -32,6 +33,7 @@ class Kernels(NamedTuple):
     gram: Callable[..., object]  # (codes, first, numbers, factor, weight, whole, place, gram), see _gram
 
 
+@inlined
 def _gather(codes, first, numbers, coef, raw):
     for i in range(codes.shape[0]):
         z = raw[i]
@@ -42,6 +44,7 @@ def _gather(codes, first, numbers, coef, raw):
         raw[i] = z
 
 
+@inlined
 def _scatter(codes, first, numbers, error, gradient):
     for i in range(codes.shape[0]):
         e = error[i]
@@ -51,6 +54,7 @@ def _scatter(codes, first, numbers, error, gradient):
             gradient[first[c] + codes[i, c]] += e
 
 
+@inlined
 def _gather_rows(codes, first, coef, raw):
     for i in range(codes.shape[0]):
         row = raw[i]
@@ -60,6 +64,7 @@ def _gather_rows(codes, first, coef, raw):
                 row[k] += add[k]
 
 
+@inlined
 def _scatter_rows(codes, first, error, gradient):
     for i in range(codes.shape[0]):
         row = error[i]
@@ -69,6 +74,7 @@ def _scatter_rows(codes, first, error, gradient):
                 add[k] += row[k]
 
 
+@inlined
 def _gram(codes, first, numbers, factor, weight, whole, place, gram):
     """Adds the entries that involve categories to the lower triangle, and with `whole` those of numbers; factor * numbers = weight * x.
 
@@ -136,22 +142,15 @@ def _made(codes: np.dtype[Any]) -> Kernels:
 
 
 def _compiled(kind: str) -> Kernels:
-    from numba.core import types
+    from matchloss.engine.cache import key
+    from matchloss.engine.compiled import compiled
 
-    from matchloss.engine.cache import compiled, key
-    from matchloss.engine.elementary import FLAGS
-
-    def array(scalar: Any, dimensions: int, readonly: bool = False, layout: str = "C") -> Any:
-        return types.Array(scalar, dimensions, layout, readonly=readonly)
-
-    codes, first = array(getattr(types, kind), 2, True), array(types.int64, 1, True)
-    line, lines, numbers = array(types.float64, 1), array(types.float64, 2), array(types.float64, 2, True, "A")
+    codes, first, numbers = Reads(kind, 2), Reads("int64"), Reads("float64", 2, together=False)
+    line, lines = Writes("float64"), Writes("float64", 2)
     vector, matrix = (codes, first, numbers, line, line), (codes, first, lines, lines)
-    gram = (codes, first, numbers, line, line, types.boolean, array(types.int64, 1), lines)
+    gram = (codes, first, numbers, line, line, "bool", Writes("int64"), lines)
     signatures = {_gather: vector, _scatter: vector, _gather_rows: matrix, _scatter_rows: matrix, _gram: gram}
-    name = "linear" if kind == "int32" else f"linear_{kind}"
-    made = [compiled(kernel, f"{name}{kernel.__name__}_{key(kernel)[:24]}", signature, FLAGS) for kernel, signature in signatures.items()]
-    return Kernels(*made)
+    return Kernels(*(compiled(kernel, f"linear{kernel.__name__}_{kind}", types, key(kernel)) for kernel, types in signatures.items()))
 
 
 def kernels(rows: int, codes: np.dtype[Any]) -> Kernels:
@@ -167,6 +166,7 @@ class SparseKernels(NamedTuple):
     gram: Callable[..., object]  # (entries, start, codes, first, numbers, weight, gram): `start` is the first entry's slot
 
 
+@inlined
 def _sparse_gather(indptr, indices, data, coef, raw):
     for i in range(raw.shape[0]):
         z = raw[i]
@@ -175,12 +175,14 @@ def _sparse_gather(indptr, indices, data, coef, raw):
         raw[i] = z
 
 
+@inlined
 def _sparse_scatter(indptr, indices, data, error, gradient):
     for i in range(error.shape[0]):
         for e in range(indptr[i], indptr[i + 1]):
             gradient[indices[e]] += data[e] * error[i]
 
 
+@inlined
 def _sparse_gram(indptr, indices, data, start, codes, first, numbers, weight, gram):
     for i in range(weight.shape[0]):
         for e in range(indptr[i], indptr[i + 1]):
@@ -227,24 +229,17 @@ def _in_turn(one: Callable[..., object], several: Callable[..., object], entries
 @cache
 def _made_sparse() -> SparseKernels:
     with threads.FIRST_CALLS:
-        from numba.core import types
+        from matchloss.engine.cache import key
+        from matchloss.engine.compiled import compiled
 
-        from matchloss.engine.cache import compiled, key
-        from matchloss.engine.elementary import FLAGS
-
-        def array(scalar: Any, dimensions: int, readonly: bool = True, layout: str = "C") -> Any:
-            return types.Array(scalar, dimensions, layout, readonly=readonly)
-
-        entries = array(types.int64, 1), array(types.int32, 1), array(types.float64, 1)
-        line, given = array(types.float64, 1, False), array(types.float64, 1)
-        categories = array(types.int32, 2), array(types.int64, 1)
-        numbers, square = array(types.float64, 2, True, "A"), array(types.float64, 2, False)
+        entries, given, line = (Reads("int64"), Reads("int32"), Reads("float64")), Reads("float64"), Writes("float64")
+        categories, numbers, square = (Reads("int32", 2), Reads("int64")), Reads("float64", 2, together=False), Writes("float64", 2)
         signatures = {
             _sparse_gather: (*entries, given, line),
             _sparse_scatter: (*entries, given, line),
-            _sparse_gram: (*entries, types.int64, *categories, numbers, given, square),
+            _sparse_gram: (*entries, "int64", *categories, numbers, given, square),
         }
-        gather, scatter, gram = (compiled(k, f"linear{k.__name__}_{key(k)[:24]}", s, FLAGS) for k, s in signatures.items())
+        gather, scatter, gram = (compiled(k, f"linear{k.__name__}", types, key(k)) for k, types in signatures.items())
         return SparseKernels(
             partial(_in_turn, gather, _sparse_gather_by_scipy),
             partial(_in_turn, scatter, _sparse_scatter_by_scipy),

@@ -5,14 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from types import FunctionType
 from typing import Any
 
 from matchloss.engine import threads
+from matchloss.engine.signatures import Writes, summing
 
 INF = float("inf")
-FLAGS: dict[str, Any] = {"fastmath": {"contract", "reassoc", "nsz"}, "error_model": "numpy"}  # sums may be reordered
 
 
+@summing
 def _descend(hessian, slope, new, l1, low, high, moving, tol, most):
     """Moves new, and slope, the smooth part's gradient there; all coordinates at first, then those that still move. `moving`: ones."""
     p = len(new)
@@ -41,6 +43,7 @@ def _descend(hessian, slope, new, l1, low, high, moving, tol, most):
             whole = False
 
 
+@summing
 def _descend_groups(hessian, slope, new, order, start, values, vectors, apart, weight, r, made, tol, most):
     """The same by groups: group k is order[start[k]:start[k + 1]], with the eigenvalues and vectors of its block and its weight.
 
@@ -55,7 +58,7 @@ def _descend_groups(hessian, slope, new, order, start, values, vectors, apart, w
             size = b - a
             for i in range(size):
                 s = -slope[order[a + i]]
-                for j in range(i, i + 1) if apart[k] else range(size):
+                for j in range(i if apart[k] else 0, i + 1 if apart[k] else size):
                     s += hessian[order[a + i], order[a + j]] * new[order[a + j]]
                 made[i] = s
             square = 0.0
@@ -107,6 +110,7 @@ def _descend_groups(hessian, slope, new, order, start, values, vectors, apart, w
             break
 
 
+@summing
 def _dots(indptr, indices, data, columns, start, stop, v, out):
     """X_j' v of some columns j of a CSC matrix."""
     for a in range(start, stop):
@@ -116,6 +120,7 @@ def _dots(indptr, indices, data, columns, start, stop, v, out):
         out[a] = s
 
 
+@summing
 def _scale(indptr, indices, data, columns, root, start, scaled, curve):
     """Column a of `scaled`, from start[a] on, is x_ij root_i, j = columns[a]; curve[a] its squared length."""
     for a in range(len(columns)):
@@ -127,6 +132,7 @@ def _scale(indptr, indices, data, columns, root, start, scaled, curve):
         curve[a] = s
 
 
+@summing
 def _add(indptr, indices, data, columns, step, out):
     """out += X step."""
     for a in range(len(columns)):
@@ -135,6 +141,7 @@ def _add(indptr, indices, data, columns, step, out):
                 out[indices[k]] += step[a] * data[k]
 
 
+@summing
 def _descend_sparse(indptr, indices, columns, start, scaled, root, slope, curve, theta, new, l1, l2, low, high, r, moving, head, tol, most):
     """As _descend, on the columns that _scale made of root, the square roots of the rows' curvatures. `slope` is at theta,
     r = root * X (new - theta), 0 at first. With head = 1 entry 0 is the intercept.
@@ -178,32 +185,27 @@ def _descend_sparse(indptr, indices, columns, start, scaled, root, slope, curve,
 
 @cache
 def _loop(name: str) -> Callable[..., object]:
-    from numba.core import types
+    from matchloss.engine.cache import key
+    from matchloss.engine.compiled import compiled
 
-    from matchloss.engine.cache import compiled, key
-
-    def array(scalar: Any, dimensions: int = 1) -> Any:
-        return types.Array(scalar, dimensions, "C", readonly=False)
-
-    line, square, places, number = array(types.float64), array(types.float64, 2), array(types.int64), types.float64
-    flags = array(types.uint8)
-    sparse = (array(types.uint32), array(types.uint32), line)  # indptr, indices, data; unsigned indices need no sign test
-    table: dict[str, tuple[Callable[..., object], tuple[Any, ...]]] = {
-        "descend": (_descend, (square, line, line, line, line, line, flags, number, types.int64)),
+    line, square, places, flags = Writes("float64"), Writes("float64", 2), Writes("int64"), Writes("uint8")
+    sparse = (Writes("uint32"), Writes("uint32"), line)  # indptr, indices, data
+    table: dict[str, tuple[FunctionType, tuple[Any, ...]]] = {
+        "descend": (_descend, (square, line, line, line, line, line, flags, "float64", "int64")),
         "descend_groups": (
             _descend_groups,
-            (square, line, line, places, places, line, square, flags, line, line, line, number, types.int64),
+            (square, line, line, places, places, line, square, flags, line, line, line, "float64", "int64"),
         ),
-        "dots": (_dots, (*sparse, places, types.int64, types.int64, line, line)),
+        "dots": (_dots, (*sparse, places, "int64", "int64", line, line)),
         "scale": (_scale, (*sparse, places, line, places, line, line)),
         "add": (_add, (*sparse, places, line, line)),
         "descend_sparse": (
             _descend_sparse,
-            (*sparse[:2], places, places, *[line] * 11, flags, types.int64, number, types.int64),
+            (*sparse[:2], places, places, *[line] * 11, flags, "int64", "float64", "int64"),
         ),
     }
     function, signature = table[name]
-    return compiled(function, f"penalty_{name}_{key(function)[:24]}", signature, FLAGS)
+    return compiled(function, f"penalty_{name}", signature, key(function))
 
 
 def loop(name: str) -> Callable[..., Any]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from matchloss.engine import threads
 from matchloss.engine.pointwise import COMPILE_FROM
+from matchloss.engine.signatures import Reads, Writes, inlined
 from matchloss.linear.columns import Coded, Level
 
 FEW = 1 << 8  # values of a batch: so many are kept with their numbers, for batches of a row group have the same ones
@@ -145,16 +146,19 @@ def _unsigned(places: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(places).view(f"u{places.itemsize}")
 
 
+@inlined
 def _look_up(places, numbers, out):  # NumPy's take costs five times as much: it turns places into int64 and checks each
     for i in range(out.shape[0]):
         out[i] = numbers[places[i]]
 
 
+@inlined
 def _mark(places, out):
     for i in range(places.shape[0]):
         out[places[i]] = 1
 
 
+@inlined
 def _meet(places, flags):
     met = 0
     for i in range(places.shape[0]):
@@ -166,20 +170,13 @@ def _meet(places, flags):
 def _loops(places: int, numbers: int) -> tuple[Callable[..., object], ...]:
     """The loops for places and numbers of so many bytes."""
     with threads.FIRST_CALLS:
-        from numba.core import types
+        from matchloss.engine.cache import key
+        from matchloss.engine.compiled import compiled
 
-        from matchloss.engine.cache import compiled, key
-        from matchloss.engine.elementary import FLAGS
-
-        read = types.Array(getattr(types, f"uint{8 * places}"), 1, "C", readonly=True)
-        kind = getattr(types, f"uint{8 * numbers}")
-        of = types.Array(kind, 1, "C", readonly=True)
+        read, kind = Reads(f"uint{8 * places}"), f"uint{8 * numbers}"
         signatures = {
-            _look_up: (read, of, types.Array(kind, 1, "A")),
-            _mark: (read, types.Array(types.uint8, 1, "C")),
-            _meet: (read, types.Array(types.uint8, 1, "C", readonly=True)),
+            _look_up: (read, Reads(kind), Writes(kind, together=False)),
+            _mark: (read, Writes("uint8")),
+            _meet: (read, Reads("uint8")),
         }
-        return tuple(
-            compiled(loop, f"levels_{places}_{numbers}{loop.__name__}_{key(loop)[:24]}", signature, FLAGS)
-            for loop, signature in signatures.items()
-        )
+        return tuple(compiled(loop, f"levels{loop.__name__}", signature, key(loop)) for loop, signature in signatures.items())

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from matchloss.engine import threads
 from matchloss.engine.pointwise import COMPILE_FROM
+from matchloss.engine.signatures import Reads, Writes, inlined
 
 MOST, EXPONENT = (1 << 63) - 1, 0x7FF << 52  # of the bits of a float64
 
@@ -77,6 +78,7 @@ class Loops:
         self.ends = ends  # (the bits of values, out): out has how many are finite, and the ends of their ranks
 
 
+@inlined
 def _whole(values, bits, out):
     same, signs = True, 0
     for i in range(values.shape[0]):
@@ -88,6 +90,7 @@ def _whole(values, bits, out):
     return same & (signs >= 0)
 
 
+@inlined
 def _small(values, out):
     bits = 0
     for i in range(values.shape[0]):
@@ -96,6 +99,7 @@ def _small(values, out):
     return bits
 
 
+@inlined
 def _ends(bits, out):
     known, low, high = 0, MOST, -MOST
     for i in range(bits.shape[0]):
@@ -138,17 +142,12 @@ def _loops(rows: int) -> Loops:
 @cache
 def _compiled() -> Loops:
     with threads.FIRST_CALLS:
-        from numba.core import types
-
-        from matchloss.engine.cache import compiled, key
-        from matchloss.engine.elementary import FLAGS
-
-        def line(kind: Any, readonly: bool = True) -> Any:
-            return types.Array(kind, 1, "C", readonly=readonly)
+        from matchloss.engine.cache import key
+        from matchloss.engine.compiled import compiled
 
         made = {
-            _whole: (line(types.float64), line(types.int64), line(types.uint16, False)),
-            _small: (line(types.int64), line(types.uint8, False)),
-            _ends: (line(types.int64), line(types.int64, False)),
+            _whole: (Reads("float64"), Reads("int64"), Writes("uint16")),
+            _small: (Reads("int64"), Writes("uint8")),
+            _ends: (Reads("int64"), Writes("int64")),
         }
-        return Loops(*(compiled(loop, f"narrow{loop.__name__}_{key(loop)[:24]}", signature, FLAGS) for loop, signature in made.items()))
+        return Loops(*(compiled(loop, f"narrow{loop.__name__}", signature, key(loop)) for loop, signature in made.items()))

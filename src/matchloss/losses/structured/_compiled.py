@@ -7,7 +7,6 @@ import importlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from types import FunctionType
 from typing import Any
 
 from matchloss.engine import threads
@@ -22,13 +21,10 @@ def loop(family: str, name: str, dtype: str = "float64") -> Callable[..., Any]:
     Its key covers the engine, the file, and those files of the folder whose names begin with an underscore, which all families share.
     """
     with threads.FIRST_CALLS:
-        from numba.core import types
+        from matchloss.engine.cache import key
+        from matchloss.engine.compiled import compiled
 
-        from matchloss.engine.cache import ENGINE, compiled
-        from matchloss.engine.elementary import FLAGS
-
-        function, signature = importlib.import_module(f"matchloss.losses.structured.loops.{family}").LOOPS[name]
+        text, signature = importlib.import_module(f"matchloss.losses.structured.loops.{family}").LOOPS[name]
         sources = b"".join(p.read_bytes() for p in (*sorted(_folder.glob("_*.py")), _folder / f"{family}.py"))
-        key = hashlib.sha256(ENGINE.encode() + sources + dtype.encode()).hexdigest()
-        own = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__)
-        return compiled(own, f"{family}_{name}_{key[:24]}", signature(getattr(types, dtype)), FLAGS)
+        digest = hashlib.sha256(key().encode() + sources).hexdigest()
+        return compiled(text, f"{family}_{name}_{dtype}", signature(dtype), digest)

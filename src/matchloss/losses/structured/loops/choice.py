@@ -11,7 +11,6 @@ from math import inf
 from typing import Any
 
 import numpy as np
-from numba.core import types
 
 from matchloss.losses.structured.loops._numbers import (
     LN2,
@@ -81,6 +80,7 @@ def several(v, chosen, k, g):
     return value
 
 
+@inlined
 def sets(v, chosen, indptr, weight, first, last, value, g, p):
     """Sets first..last: weight * value, and its gradient; p: probabilities of sets with one chosen. The first bad set, or -1."""
     for i in range(first, last):
@@ -116,7 +116,7 @@ def sets(v, chosen, indptr, weight, first, last, value, g, p):
 
 def signature(real: Any) -> tuple[Any, ...]:
     """The types of `sets`' arguments."""
-    f, i = types.float64, types.int64
+    f, i = "float64", "int64"
     return reads(f, 1), reads(i, 1), reads(i, 1), reads(f, 1), i, i, made(f, 1), made(f, 1), made(f, 1)
 
 

@@ -10,7 +10,6 @@ from math import inf
 from typing import Any
 
 import numpy as np
-from numba.core import types
 
 from matchloss.losses.structured.loops._numbers import (
     CHUNK,
@@ -40,6 +39,7 @@ def sum_exp(x, big):
     return total
 
 
+@inlined
 def row_sums(block, first, a, b, others, own):
     """others[d]: log(sum_{j != d} e^l_dj) - l_dd of rows a..b of the block, own[d]: l_dd; the first row that is not finite, or -1."""
     for i in range(a, b):
@@ -69,6 +69,7 @@ def add_columns(row, big, total):
         total[j] += exp_of(row[j] - big[j])
 
 
+@inlined
 def column_sums(block, first, a, b, big, total):
     """Adds the block's rows to sum_{i != j} e^(l_ij - big_j) of columns a..b. It leaves -inf on the diagonal of these columns."""
     before, part = big[a:b].copy(), np.zeros(b - a, block.dtype)
@@ -102,6 +103,7 @@ def both_ways(row, lse, column_lse, scale):
         row[j] = (exp_of(min(row[j] - lse, zero)) + exp_of(min(row[j] - column_lse[j], zero))) * scale
 
 
+@inlined
 def softmax_block(block, first, a, b, lse, column_lse, x, y, both, scale):
     """The error signal of rows a..b times scale[0], in place; x, y: logarithms of the others' odds in each direction."""
     for i in range(a, b):
@@ -127,6 +129,7 @@ def sigmoid_errors(row, bias, scale):
     return value, slope
 
 
+@inlined
 def sigmoid_block(block, first, a, b, bias, scale, value, slope):
     """SigLIP's value of rows a..b, and their error signal times scale[0], in place, with its sums; the first row not finite, or -1.
 
@@ -149,8 +152,8 @@ def _is(*arguments: Any) -> Any:
     """A signature in which "m", "v" and "r" are a matrix and vectors of the scores' type, written and read."""
 
     def signature(real: Any) -> tuple[Any, ...]:
-        kinds = {"m": made(real, 2), "v": made(real, 1), "r": reads(real, 1), "i": types.int64, "f": made(types.float64, 1)}
-        kinds |= {"g": reads(types.float64, 1), "b": types.boolean}
+        kinds = {"m": made(real, 2), "v": made(real, 1), "r": reads(real, 1), "i": "int64", "f": made("float64", 1)}
+        kinds |= {"g": reads("float64", 1), "b": "bool"}
         return tuple(kinds[a] for a in arguments)
 
     return signature

@@ -12,11 +12,17 @@ from math import inf
 from typing import Any
 
 import numpy as np
-from numba.core import types
 
-from matchloss.losses.structured.loops._numbers import exp, log, made, reads
+from matchloss.losses.structured.loops._numbers import (
+    exp,
+    inlined,
+    log,
+    made,
+    reads,
+)
 
 
+@inlined
 def largest_at_risk(eta, ends, starts, shift):
     """shift[i]: the largest eta of rows that leave at time i or later, within i's stratum. Rows ends[i] .. ends[i + 1] leave at i."""
     for i in range(shift.size - 1, -1, -1):
@@ -26,6 +32,7 @@ def largest_at_risk(eta, ends, starts, shift):
             shift[i] = max(shift[i], eta[j])
 
 
+@inlined
 def cover(v, event, ends, starts, shift, rest, tied):
     """Sums of v at each time over the others at risk, and over the deaths; v[j] in units of its own time, sums in those of theirs."""
     for i in range(shift.size - 1, -1, -1):
@@ -40,6 +47,7 @@ def cover(v, event, ends, starts, shift, rest, tied):
                 to[c] += v[j, c]
 
 
+@inlined
 def collect(a, high, event, starts, shift, out, earlier):
     """For each row the sum of a up to its time, in units of 1 / e^shift, and the same without a death's own time."""
     m = shift.size
@@ -54,6 +62,7 @@ def collect(a, high, event, starts, shift, out, earlier):
         earlier[j] = before[i] if event[j] else out[j]
 
 
+@inlined
 def cover_tree(v, low, high, out):
     """out[i]: the sum of v[j] over rows with low[j] <= i <= high[j]."""
     m, q = out.shape
@@ -77,6 +86,7 @@ def cover_tree(v, low, high, out):
     out[:] = nodes[m:]
 
 
+@inlined
 def collect_tree(a, low, high, out):
     """out[j]: the sum of a[i] over low[j] <= i <= high[j]."""
     m = a.size
@@ -98,6 +108,7 @@ def collect_tree(a, low, high, out):
         out[j] = s
 
 
+@inlined
 def at_events(rest, tied, deaths, weight, efron, a, a_own, b, b_own, logs):
     """For each event time: sums over its deaths k of u / den, c u / den, u / den^2, c^2 u / den^2, and u log(den).
 
@@ -116,6 +127,7 @@ def at_events(rest, tied, deaths, weight, efron, a, a_own, b, b_own, logs):
             logs[i] -= u * log(x)
 
 
+@inlined
 def means_at_events(rest, tied, deaths, weight, efron, out):
     """sqrt(u) times the mean of x at risk, one row a death: rest and tied are (times, 1 + p), the first column without x."""
     r = 0
@@ -133,8 +145,8 @@ def _is(*arguments: Any) -> Any:
     return lambda real: arguments
 
 
-_vector, _matrix, _whole, _flags = reads(types.float64, 1), reads(types.float64, 2), reads(types.int64, 1), reads(types.boolean, 1)
-_line, _lines, _yes = made(types.float64, 1), made(types.float64, 2), types.boolean
+_vector, _matrix, _whole, _flags = reads("float64", 1), reads("float64", 2), reads("int64", 1), reads("bool", 1)
+_line, _lines, _yes = made("float64", 1), made("float64", 2), "bool"
 
 LOOPS = {
     "largest_at_risk": (largest_at_risk, _is(_vector, _whole, _flags, _line)),

@@ -13,9 +13,19 @@ from math import inf
 from typing import Any
 
 import numpy as np
-from numba.core import types
 
-from matchloss.losses.structured.loops._numbers import exp, exps, inlined, largest, log1p, log_sum, made, merged, reads, softplus
+from matchloss.losses.structured.loops._numbers import (
+    exp,
+    exps,
+    inlined,
+    largest,
+    log1p,
+    log_sum,
+    made,
+    mass_of,
+    reads,
+    softplus,
+)
 
 TINY = 1e-200
 LEAST = 1e-290  # sums of what is left below this may lack what underflowed
@@ -51,7 +61,7 @@ def add_rows(out, x, rows):
         add_row(out, x[i], rows[i])
 
 
-@merged
+@inlined
 def linear(z, y, tau, turned, sigma, omega, g, pairs, first, last, factor):
     """The value, and times factor: into g (T, K) the gradient, to pairs, first, last the sums over e^transitions. -1: use logarithms.
 
@@ -109,11 +119,12 @@ def linear(z, y, tau, turned, sigma, omega, g, pairs, first, last, factor):
     return value
 
 
+@inlined
 def logarithmic(z, y, trans, start, end, g, pairs, first, last, factor):
     """The same in logarithms; pairs are added as they are, not over e^transitions. -2 where the path has probability 0."""
     steps, K = z.shape
-    a, b, w = np.empty((steps, K)), end.copy(), np.empty(K)
-    into = np.ascontiguousarray(trans.T)
+    a, b, w, away = np.empty((steps, K)), end.copy(), np.empty(K), np.empty(K)
+    into = trans.T.copy()
     a[0] = start + z[0]
     for t in range(1, steps):
         for j in range(K):
@@ -123,7 +134,7 @@ def logarithmic(z, y, trans, start, end, g, pairs, first, last, factor):
         return IMPOSSIBLE
     for t in range(steps - 1, -1, -1):
         w[:] = z[t] + b
-        away = w + (trans[y[t - 1]] if t else start)
+        away[:] = w + (trans[y[t - 1]] if t else start)
         own = away[y[t]]
         away[y[t]] = -inf
         x = log_sum(away) - own
@@ -133,7 +144,7 @@ def logarithmic(z, y, trans, start, end, g, pairs, first, last, factor):
         for j in range(K):
             g[t, j] = exp(a[t, j] + b[j] - total)
         g[t, y[t]] = 0.0
-        g[t, y[t]] = -g[t].sum()
+        g[t, y[t]] = -mass_of(g[t])
         for j in range(K):
             g[t, j] *= factor
         if t == steps - 1:
@@ -148,9 +159,10 @@ def logarithmic(z, y, trans, start, end, g, pairs, first, last, factor):
     return value
 
 
+@inlined
 def block(z, y, lengths, tau, sigma, omega, factor, begin, stop, value, g, pairs, first, last):
     """`linear` for sequences begin..stop. The first that is to be done in logarithms, whose value is -1, or -1 if there is none."""
-    left, tags, turned = -1, z.shape[2], np.ascontiguousarray(tau.T)
+    left, tags, turned = -1, z.shape[2], tau.T.copy()
     row = np.empty((z.shape[1], tags))
     for n in range(begin, stop):
         size = lengths[n]
@@ -178,6 +190,7 @@ def better(v, row, i, best_v, best_i):
         best_i[j] = i if up else best_i[j]
 
 
+@inlined
 def viterbi(z, trans, start, end, path):
     """The best path of one sequence; its score."""
     steps, K = z.shape
@@ -191,26 +204,29 @@ def viterbi(z, trans, start, end, path):
         for j in range(K):
             v[j] = new[j] + np.float64(z[t, j])
     v += end
-    path[steps - 1] = np.argmax(v)
+    path[steps - 1] = 0
+    for j in range(1, K):
+        if v[j] > v[path[steps - 1]]:
+            path[steps - 1] = j
     for t in range(steps - 1, 0, -1):
         path[t - 1] = back[t, path[t]]
     return v[path[steps - 1]]
 
 
 def _block(real: Any) -> tuple[Any, ...]:
-    f, i = types.float64, types.int64
+    f, i = "float64", "int64"
     given = reads(real, 3), reads(i, 2), reads(i, 1), reads(f, 2), reads(f, 1), reads(f, 1), reads(f, 1), i, i
     return *given, made(f, 1), made(real, 3), made(f, 2), made(f, 1), made(f, 1)
 
 
 def _logarithmic(real: Any) -> tuple[Any, ...]:
-    f, given = types.float64, reads(types.float64, 1)
-    return reads(f, 2), reads(types.int64, 1), reads(f, 2), given, given, made(f, 2), made(f, 2), made(f, 1), made(f, 1), f
+    f, given = "float64", reads("float64", 1)
+    return reads(f, 2), reads("int64", 1), reads(f, 2), given, given, made(f, 2), made(f, 2), made(f, 1), made(f, 1), f
 
 
 def _viterbi(real: Any) -> tuple[Any, ...]:
-    given = reads(types.float64, 1)
-    return reads(real, 2), reads(types.float64, 2), given, given, made(types.int64, 1)
+    given = reads("float64", 1)
+    return reads(real, 2), reads("float64", 2), given, given, made("int64", 1)
 
 
 LOOPS = {"block": (block, _block), "logarithmic": (logarithmic, _logarithmic), "viterbi": (viterbi, _viterbi)}

@@ -13,7 +13,6 @@ from math import inf, nan
 from typing import Any
 
 import numpy as np
-from numba.core import types
 
 from matchloss.losses.structured.loops._numbers import (
     CHUNK,
@@ -29,7 +28,6 @@ from matchloss.losses.structured.loops._numbers import (
     log1p,
     made,
     mass_of,
-    merged,
     reads,
     summing,
     times_two_to,
@@ -160,7 +158,7 @@ def multiply(g, factor):
         g[j] = g[j] * factor
 
 
-@merged
+@inlined
 def sequence(z, labels, frames, blank, from_logits, graded, scale, n, mantissas, exponents, value, gradient):
     """Sequence n of z (T, N, C): its value, and scale times its gradient; 0, NO_ALIGNMENT or NOT_A_NUMBER; `gradient` is scratch too.
 
@@ -236,6 +234,7 @@ def sequence(z, labels, frames, blank, from_logits, graded, scale, n, mantissas,
     return 0
 
 
+@inlined
 def sequences(z, labels, bounds, frames, blank, from_logits, graded, scale, first, last, mantissas, exponents, value, gradient, found):
     """Sequences first..last, whose labels are labels[bounds[n] : bounds[n + 1]]; found: what `sequence` answers. One of scale 0 is 0."""
     for n in range(first, last):
@@ -249,7 +248,7 @@ def sequences(z, labels, bounds, frames, blank, from_logits, graded, scale, firs
 
 def signature(real: Any) -> tuple[Any, ...]:
     """The types of `sequences`' arguments where scores are of this type."""
-    i, yes, f = types.int64, types.boolean, types.float64
+    i, yes, f = "int64", "bool", "float64"
     given = reads(real, 3), reads(i, 1), reads(i, 1), reads(i, 1), i, yes, yes, reads(f, 1), i, i
     return *given, made(f, 3), made(i, 3), made(f, 1), made(real, 3), made(i, 1)
 

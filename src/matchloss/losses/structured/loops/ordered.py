@@ -12,15 +12,22 @@ from math import inf
 from typing import Any
 
 import numpy as np
-from numba.core import types
 
 from matchloss.engine import special
-from matchloss.engine.compiled import COMPILED, lower
-from matchloss.losses.structured.loops._numbers import exp, inlined, log, log1p, made, maximum, reads
+from matchloss.engine.compiled import COMPILED
+from matchloss.losses.structured.loops._numbers import (
+    exp,
+    inlined,
+    log,
+    log1p,
+    made,
+    maximum,
+    reads,
+)
 
 NODES, WEIGHTS = (tuple(map(float, x)) for x in np.polynomial.legendre.leggauss(14))
 HALF_LOG_2PI, ROOT_2PI, ROOT_HALF = 0.9189385332046727, 2.5066282746310002, 0.7071067811865476
-expm1, excess = COMPILED.expm1, lower(special.inverse_mills_excess)
+expm1, excess = COMPILED.expm1, special.inverse_mills_excess
 
 
 @inlined
@@ -47,9 +54,9 @@ def probit_terms(a, b):
     narrow = d * (1.0 + abs(high)) < 2.0
     if narrow:
         mass = 0.0
-        for i in range(len(NODES)):
-            t = 0.5 * d * (1.0 + NODES[i])
-            w = WEIGHTS[i] * math.exp(t * (high - 0.5 * t)) * 0.5 * d
+        for node, share in zip(NODES, WEIGHTS):
+            t = 0.5 * d * (1.0 + node)
+            w = share * math.exp(t * (high - 0.5 * t)) * 0.5 * d
             mass, m1, m2 = mass + w, m1 + w * t, m2 + w * t * t
     elif high <= 0.0:
         mass = mills(-high) - (ratio * mills(-low) if ratio > 0.0 else 0.0)
@@ -67,6 +74,7 @@ def probit_terms(a, b):
     return value, pa, -pb, aa, -pa * pb, bb, g, h
 
 
+@inlined
 def logit(eta, y, cuts, first, last, out):
     """out (8, n): the terms of rows first..last; cuts: -inf, the thresholds, inf. -1.
 
@@ -91,18 +99,18 @@ def logit(eta, y, cuts, first, last, out):
     return -1
 
 
+@inlined
 def probit(eta, y, cuts, first, last, out):
     """The same for probit."""
     for i in range(first, last):
-        t = probit_terms(cuts[y[i]] - eta[i], cuts[y[i] + 1] - eta[i])
-        for j in range(8):
-            out[j, i] = t[j]
+        for j, term in enumerate(probit_terms(cuts[y[i]] - eta[i], cuts[y[i] + 1] - eta[i])):
+            out[j, i] = term
     return -1
 
 
 def signature(real: Any) -> tuple[Any, ...]:
     """The types of both loops' arguments."""
-    f, i = types.float64, types.int64
+    f, i = "float64", "int64"
     return reads(f, 1), reads(i, 1), reads(f, 1), i, i, made(f, 2)
 
 

@@ -7,9 +7,19 @@ from math import inf, nan
 from typing import Any
 
 import numpy as np
-from numba.core import types
 
-from matchloss.losses.structured.loops._numbers import exp, exps, inlined, largest, log1p, made, reads, sigmoid, softplus, summing
+from matchloss.losses.structured.loops._numbers import (
+    exp,
+    exps,
+    inlined,
+    largest,
+    log1p,
+    made,
+    reads,
+    sigmoid,
+    softplus,
+    summing,
+)
 
 WIDEST = 600.0  # range of scores that e^x can hold
 
@@ -61,6 +71,7 @@ def one(z, top, scale, gradient, e, rest):
     return value
 
 
+@inlined
 def lists(z, indptr, order, top, weight, first, last, value, gradient):
     """Lists first..last: weight * value, and its gradient; the first list with a score that is not finite, or -1. top 0: all places."""
     longest = 0
@@ -85,7 +96,7 @@ def lists(z, indptr, order, top, weight, first, last, value, gradient):
 
 def signature(real: Any) -> tuple[Any, ...]:
     """The types of `lists`' arguments."""
-    f, i = types.float64, types.int64
+    f, i = "float64", "int64"
     return reads(f, 1), reads(i, 1), reads(i, 1), i, reads(f, 1), i, i, made(f, 1), made(f, 1)
 
 
