@@ -12,6 +12,8 @@ from matchloss.engine.cache import key
 from matchloss.engine.compiled import compiled
 from matchloss.engine.signatures import Reads, Writes, inlined
 
+RUN = 64  # members to sort by insertion
+
 
 @inlined
 def insert(a):
@@ -26,8 +28,34 @@ def insert(a):
 
 
 @inlined
+def merge(a, b, out):
+    """The entries of two sorted lines in order."""
+    i, j = 0, 0
+    for k in range(out.size):
+        first = j >= b.size or (i < a.size and a[i] <= b[j])
+        out[k] = a[i] if first else b[j]
+        i += first
+        j += not first
+
+
+@inlined
+def sort(a, spare):
+    """Sorts in place: short runs by insertion, which are merged by twos."""
+    for start in range(0, a.size, RUN):
+        insert(a[start : start + RUN])
+    width = RUN
+    while width < a.size:
+        start = 0
+        while start < a.size:
+            merge(a[start : start + width], a[start + width : start + 2 * width], spare[start : start + 2 * width])
+            start += 2 * width
+        a[:] = spare
+        width *= 2
+
+
+@inlined
 def _gaps(obs, members, fair, skip, out):
-    row = np.empty(members.shape[1])
+    row, spare = np.empty(members.shape[1]), np.empty(members.shape[1])
     for r in range(members.shape[0]):
         m = 0
         for j in range(members.shape[1]):
@@ -40,10 +68,7 @@ def _gaps(obs, members, fair, skip, out):
         if m == 0:
             return r
         part = row[:m]
-        if m <= 64:
-            insert(part)
-        else:
-            part.sort()
+        sort(part, spare[:m])
         y = np.float64(obs[r])
         total = 0.0
         size = np.float64(m)

@@ -25,12 +25,12 @@ def largest(z, big, top, spoilt):
             x = z[j, r]
             more = x > big[r]
             big[r] = x if more else big[r]
-            top[r] = j if more else top[r]
+            top[r] = np.int32(j) if more else top[r]
             spoilt[r] |= x != x
     for r in range(SIDE):
         if abs(big[r]) == inf:
             for j in range(z.shape[0]):
-                spoilt[r] |= j != top[r] and z[j, r] == big[r]
+                spoilt[r] |= np.int32(j) != top[r] and z[j, r] == big[r]
         big[r] = nan if spoilt[r] else big[r]
 
 
@@ -106,7 +106,7 @@ def spreads(u, big, top, e, spread):
     spread[:] = 0.0
     for j in range(u.shape[0]):
         for r in range(SIDE):
-            spread[r] += e[j, r] * (big[r] - u[j, r]) if e[j, r] > 0.0 and top[r] != j else 0.0
+            spread[r] += e[j, r] * (big[r] - u[j, r]) if e[j, r] > 0.0 and top[r] != np.int32(j) else 0.0
 
 
 @inlined
@@ -114,7 +114,7 @@ def slopes(e, t, bent, top, at_top, factor, w, out):
     """Writes the gradient: factor p - w t, computed differently at the largest entry, times the slope of the softcap."""
     for j in range(e.shape[0]):
         for r in range(SIDE):
-            g = at_top[r] if top[r] == j else factor[r] * e[j, r] - w[r] * t[j, r]
+            g = at_top[r] if top[r] == np.int32(j) else factor[r] * e[j, r] - w[r] * t[j, r]
             out[j, r] = g if w[r] != 0.0 else 0.0
     if bent.size:
         for j in range(e.shape[0]):
@@ -175,15 +175,15 @@ def short_rows(x, raw, target, weight, tolerance, power, scale, value, gradient,
             for j in range(classes):
                 for r in range(SIDE):
                     w = one_minus_gap(x.m, z[j, r], big[r], scale)
-                    u[j, r] = -inf if top[r] == j else w
+                    u[j, r] = -inf if top[r] == np.int32(j) else w
             solve(x, u, power, d)
         for a in (gap, s0, s1, s2, q0, q1, q2):
             a[:] = 0.0
         for j in range(classes):
             for r in range(SIDE):
-                highest = top[r] == j
+                highest = top[r] == np.int32(j)
                 if x.labels:
-                    t = one if label[r] == j else zero
+                    t = one if label[r] == np.int32(j) else zero
                 else:
                     t = t_side[j, r]
                 if x.soft:
@@ -240,9 +240,9 @@ def short_rows(x, raw, target, weight, tolerance, power, scale, value, gradient,
                 share[r] = x.work(1.0 / np.float64(q0[r]))
             for j in range(classes):
                 for r in range(SIDE):
-                    highest = top[r] == j
+                    highest = top[r] == np.int32(j)
                     if x.labels:
-                        t = one if label[r] == j else zero
+                        t = one if label[r] == np.int32(j) else zero
                     else:
                         t = t_side[j, r]
                     o0, o1, o2 = x.terms(x.m, u[j, r], t, *constants)
