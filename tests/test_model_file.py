@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 from dataclasses import fields
 from pathlib import Path
 
@@ -351,11 +352,12 @@ both = time.perf_counter() - began
 rng, seen, torn, done = random.Random(0), set(), 0, 0
 while done < kills or (done < 10 * kills and (len(seen) < 2 or not torn)):  # on a busy machine, until every case was met
     done += 1
-    child = os.fork()
+    parent, child = os.getpid(), os.fork()
     if child == 0:
-        while True:
+        while os.getppid() == parent:  # nobody would stop it later
             for model in reversed(models):
                 write_model(path, model)
+        os._exit(0)
     time.sleep(rng.uniform(0.0, 2.5 * both))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
@@ -377,6 +379,19 @@ def test_killed_while_writing_leaves_a_whole_file(tmp_path):
     seen, torn = map(int, done.stdout.split())
     assert seen == 2  # files of both models were met
     assert torn > 0  # and some kill came in the middle of a write
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_the_killed_writers_end_with_the_test_that_starts_them(tmp_path):
+    for name in ("small", "large"):
+        write_model(tmp_path / f"{name}.json", example())
+    with subprocess.Popen([sys.executable, "-c", KILLED, tmp_path, "1000000"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        until = time.monotonic() + 60
+        while not (tmp_path / "model.json").exists() and time.monotonic() < until:
+            time.sleep(0.01)
+        process.kill()
+        process.communicate(timeout=60)  # a writer that lives on would hold the pipe open
+    assert (tmp_path / "model.json").exists()
 
 
 def test_loading_runs_no_code_and_needs_no_heavy_module(tmp_path):

@@ -28,7 +28,9 @@ def write_baseline(path: Path, reports: Sequence[Report]) -> None:
     found = sorted({key(report, finding) for report in reports for finding in report.findings})
     entries = [dict(zip(PARTS, entry, strict=True)) for entry in found]
     with replacing(path) as partial:
-        partial.write_text(json.dumps({"format": FORMAT, "schema": SCHEMA, "findings": entries}, indent=1) + "\n")
+        partial.write_text(
+            json.dumps({"format": FORMAT, "schema": SCHEMA, "findings": entries}, indent=1) + "\n", encoding="utf-8", newline="\n"
+        )
 
 
 def read_baseline(path: Path) -> frozenset[tuple[str, ...]]:

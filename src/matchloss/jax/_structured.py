@@ -173,7 +173,8 @@ def clip_loss(image_features: Any, text_features: Any, logit_scale: Any) -> jax.
     return values(CLIP(), 1, (a, b, jnp.asarray(logit_scale, a.dtype)))[0]
 
 
-def siglip_loss(image_features: Any, text_features: Any, logit_scale: Any, logit_bias: Any = 0.0) -> jax.Array:
-    """SigLIP's loss of N pairs without the N x N matrix. Source: Zhai et al. (2023)."""
+def siglip_loss(image_features: Any, text_features: Any, logit_scale: Any, logit_bias: Any = None) -> jax.Array:
+    """SigLIP's loss of N pairs without the N x N matrix; no bias if it is None. Source: Zhai et al. (2023)."""
     a, b = _floating(image_features, text_features)
-    return values(SigLIP(), 1, (a, b, jnp.asarray(logit_scale, a.dtype), jnp.asarray(logit_bias, a.dtype)))[0]
+    bias = 0.0 if logit_bias is None else logit_bias
+    return values(SigLIP(), 1, (a, b, jnp.asarray(logit_scale, a.dtype), jnp.asarray(bias, a.dtype)))[0]

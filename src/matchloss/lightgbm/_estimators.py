@@ -24,7 +24,7 @@ from matchloss.boosting.losses import (
     loss_of_number,
     probabilities,
 )
-from matchloss.lightgbm._plan import Plan, own_metrics, plan, refuse_words
+from matchloss.lightgbm._plan import Plan, own_metrics, plan, refuse_words, watching
 from matchloss.losses import Loss, SimplexLoss
 from matchloss.losses._labels import places
 from matchloss.signatures import with_keywords_of
@@ -83,6 +83,7 @@ class _OfLoss(lightgbm.LGBMModel):
             init_score = self._plan.init_score(len(target))
             if given.get("eval_init_score") is None:
                 given["eval_init_score"] = [self._plan.init_score(len(labels)) for labels in _labels(**given)] or None
+        given["callbacks"] = watching(self._plan, given.get("callbacks"))
         super().fit(X, y, sample_weight=sample_weight, init_score=init_score, **given)
         assert self._Booster is not None
         self._plan.finish(self._Booster)

@@ -73,6 +73,26 @@ class Plan:
             booster.model_from_string(text.replace("\nfeature_names=", f"\nobjective={name}\nfeature_names=", 1))
 
 
+def without_splits(environment: Any) -> None:
+    """A callback before each round: lets a data set without a column to split train, whose one leaf is then the start score.
+
+    Before its first round under a function LightGBM resets an objective that is "none" already, and refuses to do so without such a
+    column (too few rows, constant, all missing); here it is told that this is done. Its own objectives predict a constant then, too.
+    """
+    booster = environment.model
+    data = booster.train_set
+    if environment.iteration == environment.begin_iteration and not any(data.feature_num_bin(j) > 1 for j in range(data.num_feature())):
+        booster._Booster__set_objective_to_none = True
+
+
+without_splits.before_iteration = True  # where LightGBM looks  # pyright: ignore[reportFunctionMemberAccess]
+
+
+def watching(made: Plan, callbacks: list[Any] | None) -> list[Any] | None:
+    """A person's callbacks, with `without_splits` where the objective is ours."""
+    return callbacks if made.objective is None else [*(callbacks or ()), without_splits]
+
+
 def curvatures(params: Mapping[str, Any], classes: int | None) -> Table:
     """What LightGBM 4.7 divides by."""
     step = float(params.get("poisson_max_delta_step") or STEP)

@@ -12,7 +12,7 @@ import numpy as np
 from matchloss.boosting.curvature import Given, curvature_to_call
 from matchloss.boosting.losses import check_watched, loss_of, refuse_distributions
 from matchloss.lightgbm._objective import LGBMMetric, LGBMObjective
-from matchloss.lightgbm._plan import METRIC, Plan, curvatures, own_metrics, plan
+from matchloss.lightgbm._plan import METRIC, Plan, curvatures, own_metrics, plan, watching
 from matchloss.losses import Loss, SimplexLoss
 
 
@@ -72,7 +72,7 @@ def train(
         told = {name: value for name, value in told.items() if name not in METRIC} | {"metric": "None"}
     with started(made, train_set, *(valid_sets or ())):
         booster = lightgbm.train(
-            told, train_set, num_boost_round, valid_sets, valid_names, feval, init_model, keep_training_booster, callbacks
+            told, train_set, num_boost_round, valid_sets, valid_names, feval, init_model, keep_training_booster, watching(made, callbacks)
         )
     made.finish(booster, trains_on=keep_training_booster)
     return booster

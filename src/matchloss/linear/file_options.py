@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Callable, Collection
@@ -85,11 +86,15 @@ def bytes_of(memory: int | str | None) -> int:
 def free_memory() -> int:
     """The bytes that a process may still take."""
     try:
-        found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
+        found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text("ascii"))  # Linux
         if found:
             return int(found[1]) << 10
     except OSError:
         pass
+    with contextlib.suppress(ImportError):  # macOS and Windows, where it is installed
+        import psutil
+
+        return int(psutil.virtual_memory().available)
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError, AttributeError):

@@ -63,4 +63,4 @@ def assemble(name: str, data: Any, charts: Mapping[str, alt.Chart] | None = None
 def write(path: Path, text: str) -> None:
     """Write the page in one step: whoever opens `path` sees the old file or the whole new one."""
     with replacing(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8", newline="\n")

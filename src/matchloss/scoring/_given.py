@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -40,9 +41,9 @@ def pairs(obs: ArrayLike, fct: ArrayLike, sample_weight: ArrayLike | None) -> tu
 
 def checked_level(level: float | None, what: str) -> float:
     """The level of a quantile or expectile; DomainError unless it lies in (0, 1)."""
-    if level is None or not 0 < level < 1:
+    if isinstance(level, bool) or not isinstance(level, Real) or not 0 < level < 1:
         raise DomainError(f"level is {level!r}; {what} asks for one in (0, 1)")
-    return level
+    return float(level)
 
 
 def floats(x: NDArray[Any]) -> Floats:

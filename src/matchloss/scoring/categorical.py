@@ -1,9 +1,9 @@
 """Scores of probabilities of labels: a probability of label 1, or a distribution over K classes.
 
 Binary: obs is 0, 1 or a probability of 1 between them, and fct the forecast probability of 1, of the same shape. Otherwise fct is
-(..., K), and obs is integer labels (...) from 0 or distributions (..., K). All scores are linear in the observation (the score at a
-distribution is the mean of those at its labels) and strictly proper (Gneiting & Raftery 2007). The best score is 0, for a label that
-was forecast with certainty.
+(..., K), and obs is integer labels (...) from 0 or distributions (..., K): a single label with K numbers is one forecast of K classes.
+All scores are linear in the observation (the score at a distribution is the mean of those at its labels) and strictly proper (Gneiting
+& Raftery 2007). The best score is 0, for a label that was forecast with certainty.
 The result has one number per row; with reduction "mean" or "sum" it is a float, weighted by sample_weight.
 
 DomainError, with row and value, for a bad label, probability or distribution (its sum may be off by 1e-6, in float32 by 1e-4);
@@ -48,7 +48,7 @@ def _score(
     """
     if is_foreign(obs) or is_foreign(fct):
         return _of_library(binary, classes, obs, fct, sample_weight, reduction, *constants)
-    if np.ndim(fct) < 2 and np.ndim(obs) < 2:
+    if _is_binary(np.ndim(obs), np.ndim(fct)):
         given = {"obs": obs, "fct": fct, **{f"constant{i}": c for i, c in enumerate(constants)}}
         made = score(binary, given, {"obs": UNIT, "fct": UNIT}, sample_weight, "none")
         return _finish(np.asarray(made), reduction, None if sample_weight is None else as_weight(sample_weight, np.shape(made)))
@@ -75,6 +75,11 @@ def _score(
         row_targets.check_targets(p, False, k, weight, tolerance, "fct")
         row_targets.check_targets(y, labels, k, weight, name="obs")
     return _finish(made.reshape(p.shape[:-1]), reduction, weight)
+
+
+def _is_binary(obs: int, fct: int) -> bool:
+    """Whether these dimensions are probabilities of label 1; one label with K numbers is one forecast of K classes."""
+    return obs < 2 and fct < 2 and not (obs == 0 and fct == 1)
 
 
 def _sound(p: NDArray[Any], y: NDArray[Any], labels: bool, k: int, w: NDArray[Any] | None, tolerance: float) -> bool:
@@ -135,11 +140,11 @@ def _of_library(
     binary: FunctionType, classes: FunctionType, obs: Any, fct: Any, sample_weight: Any, reduction: Reduction, *constants: float
 ) -> Any:
     """The score by another library's functions, without checks of labels and distributions, whose values may not be visible."""
-    if getattr(fct, "ndim", 0) < 2:
+    if _is_binary(getattr(obs, "ndim", 0), getattr(fct, "ndim", 0)):
         given = {"obs": obs, "fct": fct, **{f"constant{i}": c for i, c in enumerate(constants)}}
         return score(binary, given, {"obs": UNIT, "fct": UNIT}, sample_weight, reduction)
     xp: Any = array_api_compat.array_namespace(obs, fct)
-    k = fct.shape[-1]
+    obs, k = obs if is_foreign(obs) else xp.asarray(obs), fct.shape[-1]
     t = obs if obs.shape == fct.shape else xp.astype(xp.expand_dims(obs, axis=-1) == xp.arange(k), fct.dtype)
     made = classes(namespace(xp), row_reductions(xp), fct, t, *constants)[..., 0]
     if sample_weight is not None:

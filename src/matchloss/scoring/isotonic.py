@@ -9,13 +9,18 @@ function has the most negative sum. This repeats until nothing is left to cut, i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from matchloss.engine.arrays import as_array, refuse, same_shape
+from matchloss.errors import DomainError, ShapeError
+from matchloss.scoring._given import checked_level, finite
 
 Floats = NDArray[np.float64]
-Functional = Literal["mean", "quantile", "expectile"]
+Functional = Literal["mean", "median", "quantile", "expectile"]
+FUNCTIONALS = ("mean", "median", "quantile", "expectile")
 HALVINGS = 70  # bisects the range of the observations down to the last bit
 
 
@@ -34,11 +39,75 @@ class Recalibration:
         return self.value[self.of_row]
 
 
-def recalibrate(functional: Functional, obs: Floats, fct: Floats, weight: Floats | None = None, level: float = 0.5) -> Recalibration:
-    """Isotonic regression of obs on fct, (n,) in any order. Equal forecasts get equal values, within the range of obs."""
+def recalibrate(
+    functional: Functional, obs: ArrayLike, fct: ArrayLike, weight: ArrayLike | None = None, level: float = 0.5
+) -> Recalibration:
+    """Isotonic regression of obs on fct, (n,) in any order. Equal forecasts get equal values, within the range of obs.
+
+    functional: "mean", "median", "quantile" or "expectile", the last two at `level`, in (0, 1). weight (n,): above 0. DomainError for
+    another word, a level outside (0, 1), values that are not finite and weights that are not above 0; ShapeError for shapes.
+
+    >>> recalibrate("median", [3.0, 1.0, 2.0], [0.1, 0.2, 0.3]).rows
+    array([2., 2., 2.])
+    """
+    of, at = _asked(functional, level)
+    y, f = _one_dimension(obs), as_array("fct", fct)
+    same_shape("fct", f, y.shape, "obs")
+    w = _weights(weight, y)
+    refuse("weight", w, ~((w > 0) & (w < np.inf)), "finite and above 0; leave out the rows that do not count")
+    everywhere = np.ones(y.size, bool)
+    return _recalibrated(of, finite("obs", y, everywhere), finite("fct", f, everywhere), w, at)
+
+
+def best_constant(functional: Functional, obs: ArrayLike, weight: ArrayLike | None = None, level: float = 0.5) -> float:
+    """The constant forecast with the best score: the mean, median, quantile or expectile of obs (n,).
+
+    weight (n,): finite and 0 or more; rows of weight 0 are not looked at. Errors otherwise: `recalibrate`.
+
+    >>> from matchloss.scoring import best_constant
+    >>> best_constant("quantile", [1.0, 2.0, 9.0])
+    2.0
+    """
+    of, at = _asked(functional, level)
+    given = _one_dimension(obs)
+    w = _weights(weight, given)
+    refuse("weight", w, ~((w >= 0) & (w < np.inf)), "finite and 0 or more")
+    live = w > 0
+    if not live.any():
+        raise ShapeError("there is no row of positive weight: a best constant needs one")
+    y, w = finite("obs", given, live), w[live]
+    if of == "mean":
+        return float(np.average(y, weights=None if weight is None else w))
+    return float(_recalibrated(of, y, np.zeros(y.size), w, at).value[0])
+
+
+def _asked(functional: str, level: float) -> tuple[str, float]:
+    """Which functional at which level; the median is the quantile at 1/2."""
+    if functional not in FUNCTIONALS:
+        raise DomainError(f"functional is {functional!r}; allowed: {', '.join(FUNCTIONALS)}")
+    if functional in ("quantile", "expectile"):
+        return functional, checked_level(level, functional)
+    return ("quantile", 0.5) if functional == "median" else (functional, level)
+
+
+def _one_dimension(obs: ArrayLike) -> NDArray[Any]:
+    y = as_array("obs", obs)
+    if y.ndim != 1 or y.size == 0:
+        raise ShapeError(f"obs has shape {y.shape}; (n,) is needed, with at least one row")
+    return y
+
+
+def _weights(weight: ArrayLike | None, obs: NDArray[Any]) -> Floats:
+    """One weight a row, 1 where none is given; its values are yet to be checked."""
+    w = np.ones(obs.size) if weight is None else as_array("weight", weight).astype(np.float64, copy=False)
+    same_shape("weight", w, obs.shape, "one weight a row")
+    return w
+
+
+def _recalibrated(functional: str, obs: Floats, fct: Floats, weight: Floats, level: float) -> Recalibration:
     in_order = bool((fct[1:] >= fct[:-1]).all())
     order = slice(None) if in_order else np.argsort(fct)
-    f, y, w = fct[order], obs[order], np.ones(obs.size) if weight is None else weight[order]
+    f, y, w = fct[order], obs[order], weight[order]
     new = np.concatenate([[True], f[1:] != f[:-1]])
     starts = np.flatnonzero(new)
     mass = w if starts.size == f.size else np.add.reduceat(w, starts)
@@ -54,19 +123,6 @@ def recalibrate(functional: Functional, obs: Floats, fct: Floats, weight: Floats
     if not in_order:
         of_row[order] = of_row.copy()
     return Recalibration(f[starts], np.clip(value, obs.min(), obs.max(), out=value), mass, of_row)
-
-
-def best_constant(functional: Functional, obs: Floats, weight: Floats | None = None, level: float = 0.5) -> float:
-    """The constant forecast with the best score: the mean, quantile or expectile of obs (n,).
-
-    >>> import numpy as np
-    >>> from matchloss.scoring import best_constant
-    >>> best_constant("quantile", np.array([1.0, 2.0, 9.0]))
-    2.0
-    """
-    if functional == "mean":
-        return float(np.average(obs, weights=weight))
-    return float(recalibrate(functional, obs, np.zeros(obs.size), weight, level).value[0])
 
 
 def _quantiles(y: Floats, w: Floats, starts: NDArray[np.intp], level: float) -> Floats:

@@ -41,8 +41,9 @@ def _kernel(name: str) -> Kernel:
 KERNELS["contrastive"] = _kernel
 
 
-def _pairs(name: str, a: Tensor, b: Tensor, *numbers: Tensor | float) -> Tensor:
-    check_raw(a=a, b=b)
+def _pairs(name: str, features: dict[str, Tensor], *numbers: Tensor | float) -> Tensor:
+    check_raw(**features)
+    a, b = features.values()
     raw = (a, b, *(x if isinstance(x, Tensor) else a.new_tensor(x) for x in numbers))
     return reduced(key_of("contrastive", name=name), raw, (), torch.ones(1, dtype=torch.float64), "sum")
 
@@ -59,7 +60,7 @@ def info_nce_loss(query: Tensor, positive_key: Tensor, temperature: Tensor | flo
     >>> info_nce_loss(torch.eye(2), torch.eye(2), temperature=0.01)        # log1p(e^-100)
     tensor(3.7835e-44)
     """
-    return _pairs("info_nce", query, positive_key, 1.0 / temperature)
+    return _pairs("info_nce", {"query": query, "positive_key": positive_key}, 1.0 / temperature)
 
 
 @overridable
@@ -73,18 +74,23 @@ def clip_loss(image_features: Tensor, text_features: Tensor, logit_scale: Tensor
     >>> clip_loss(torch.eye(2), torch.eye(2), 0.0)
     tensor(0.6931)
     """
-    return _pairs("clip", image_features, text_features, logit_scale)
+    return _pairs("clip", {"image_features": image_features, "text_features": text_features}, logit_scale)
 
 
 @overridable
-def siglip_loss(image_features: Tensor, text_features: Tensor, logit_scale: Tensor | float, logit_bias: Tensor | float = 0.0) -> Tensor:
+def siglip_loss(
+    image_features: Tensor, text_features: Tensor, logit_scale: Tensor | float, logit_bias: Tensor | float | None = None
+) -> Tensor:
     """SigLIP's loss of N pairs, open_clip's `SigLipLoss` on one device, without the N x N matrix.
 
-    Features (N, d), as they are; logit_scale and logit_bias numbers. Gradients in all. Errors: `info_nce_loss`. Source: Zhai et al. (2023).
+    Features (N, d), as they are; logit_scale and logit_bias numbers, no bias if it is None; one pair is enough. Gradients in all.
+    Errors: `info_nce_loss`. Source: Zhai et al. (2023).
 
     >>> import torch
     >>> from matchloss.torch import siglip_loss
     >>> siglip_loss(torch.eye(2), torch.eye(2), 0.0)
     tensor(1.3863)
     """
-    return _pairs("siglip", image_features, text_features, logit_scale, logit_bias)
+    return _pairs(
+        "siglip", {"image_features": image_features, "text_features": text_features}, logit_scale, 0.0 if logit_bias is None else logit_bias
+    )

@@ -7,6 +7,7 @@ Errors name the group and the position: DomainError, ShapeError (ValueErrors), T
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ from matchloss.losses.structured import CTC, Cox, LinearChainCRF, Paths, Placket
 from matchloss.losses.structured._risk import ALIVE
 from matchloss.torch._contrastive import clip_loss, info_nce_loss, siglip_loss
 from matchloss.torch._plain import overridable
-from matchloss.torch._structured import KERNELS, Array, Kernel, check_raw, host_array, key_of, reduced
+from matchloss.torch._structured import KERNELS, Array, Kernel, check_raw, host_array, key_of, reduced, visible
 
 __all__ = [
     "CRF",
@@ -49,14 +50,38 @@ def _ctc_kernel(blank: int, zero_infinity: bool, from_logits: bool) -> Kernel:
 KERNELS["ctc"] = _ctc_kernel
 
 
+def _tensors(**given: Any) -> None:
+    """TypeError for something else than a tensor; None passes."""
+    for name, x in given.items():
+        if x is not None and not isinstance(x, Tensor):
+            raise TypeError(f"{name} is a {type(x).__name__}; it must be a torch.Tensor: pass torch.as_tensor({name})")
+
+
+def _whole(name: str, lengths: Any, many: int) -> Tensor:
+    """One whole number a sequence, (N,), of a tensor or a sequence; TypeError and DomainError for others: nothing is cut off."""
+    x = torch.as_tensor(lengths)
+    if x.dtype.is_complex or (x.dtype is torch.bool and x.numel()):
+        raise TypeError(f"{name} has dtype {x.dtype}; whole numbers are needed")
+    if x.numel() != many or x.ndim > 1:
+        raise ShapeError(f"{name} has shape {tuple(x.shape)}; one number a sequence, ({many},), is needed")
+    x = x.reshape(-1)
+    if x.dtype.is_floating_point and visible(x):
+        bad = ~(x == x.floor()) | ~x.isfinite()
+        if bool(bad.any()):
+            at = int(bad.int().argmax())
+            raise DomainError(f"{name}[{at}] is {x[at].item()!r}; allowed: whole numbers")
+    return x.to(torch.int64)
+
+
 def _ctc(
     name: str, z: Tensor, targets: Tensor, input_lengths: Lengths, target_lengths: Lengths, blank: int, reduction: str, zero_infinity: bool
 ) -> Tensor:
     check_raw(**{name: z})
     if z.ndim not in (2, 3):
         raise ShapeError(f"{name} has shape {tuple(z.shape)}; (T, N, C) is needed, or (T, C) of one sequence")
-    heard, said = (torch.as_tensor(x, dtype=torch.int64).reshape(-1) for x in (input_lengths, target_lengths))
     batch = z if z.ndim == 3 else z.unsqueeze(1)
+    heard, said = (_whole(n, x, batch.shape[1]) for n, x in (("input_lengths", input_lengths), ("target_lengths", target_lengths)))
+    _tensors(targets=targets)
     key = key_of("ctc", blank=int(blank), zero_infinity=bool(zero_infinity), from_logits=name == "logits")
     weight = torch.ones(batch.shape[1], dtype=torch.float64)
     values = reduced(key, (batch,), (targets, said, heard), weight, reduction, said.clamp(min=1) * batch.shape[1])
@@ -175,6 +200,9 @@ def cox_loss(
     tensor([-0.6667,  0.3333,  0.3333])
     """
     check_raw(log_hz=log_hz)
+    _tensors(time=time, strata=strata, entry=entry, sample_weight=sample_weight)
+    if not isinstance(event, RiskSets):
+        _tensors(event=event)
     if reduction not in ("mean", "sum"):
         raise ValueError(f"{reduction!r} is not a valid value for reduction; allowed: 'mean', 'sum'")
     eta = log_hz.squeeze(-1) if log_hz.ndim == 2 and log_hz.shape[1] == 1 else log_hz
@@ -226,6 +254,9 @@ def crf_loss(
             [ 0.5000, -0.5000]])
     """
     check_raw(emissions=emissions, transitions=transitions, start=start, end=end)
+    _tensors(tags=tags, lengths=lengths)
+    if emissions.ndim != 3 or emissions.shape[:2] != tags.shape:
+        raise ShapeError(f"emissions has shape {tuple(emissions.shape)}, tags {tuple(tags.shape)}; (N, T, K) and (N, T) are needed")
     raw = (emissions, transitions, start, end)
     given = (tags,) if lengths is None else (tags, lengths)
     weight = torch.ones(emissions.shape[0], dtype=torch.float64)
@@ -241,6 +272,7 @@ def crf_decode(emissions: Tensor, lengths: Tensor | None, transitions: Tensor, s
     [tensor([0, 1])]
     """
     check_raw(emissions=emissions, transitions=transitions, start=start, end=end)
+    _tensors(lengths=lengths)
     sizes = None if lengths is None else host_array(lengths)
     raw = tuple(host_array(x) for x in (emissions, transitions, start, end))
     return [torch.from_numpy(path).to(emissions.device) for path in LinearChainCRF().decode(raw, sizes)]
@@ -283,22 +315,26 @@ class CRF(nn.Module):
         """The log likelihood of the tags."""
         if reduction not in ("none", "sum", "mean", "token_mean"):
             raise ValueError(f"invalid reduction: {reduction}; allowed: 'none', 'sum', 'mean', 'token_mean'")
-        z, y, lengths = self._first(emissions), self._first(tags), self._lengths(mask)
+        z, y, lengths = self._first(emissions), self._first(tags), self._lengths(mask, emissions)
         kind = "sum" if reduction == "token_mean" else reduction
         value = -crf_loss(z, y, lengths, self.transitions, self.start_transitions, self.end_transitions, kind)
         return value / (y.numel() if lengths is None else lengths.sum()) if reduction == "token_mean" else value
 
     def decode(self, emissions: Tensor, mask: Tensor | None = None) -> list[list[int]]:
         """The best path of each sequence, as lists."""
-        z, lengths = self._first(emissions), self._lengths(mask)
+        z, lengths = self._first(emissions), self._lengths(mask, emissions)
         return [path.tolist() for path in crf_decode(z, lengths, self.transitions, self.start_transitions, self.end_transitions)]
 
     def _first(self, x: Tensor) -> Tensor:
         return x if self.batch_first else x.transpose(0, 1)
 
-    def _lengths(self, mask: Tensor | None) -> Tensor | None:
+    def _lengths(self, mask: Tensor | None, emissions: Tensor) -> Tensor | None:
         if mask is None:
             return None
+        if not isinstance(mask, Tensor):
+            raise TypeError(f"mask is a {type(mask).__name__}; it must be a torch.Tensor of True and False")
+        if mask.shape != emissions.shape[:2]:
+            raise ShapeError(f"mask has shape {tuple(mask.shape)}; the first two of emissions, {tuple(emissions.shape[:2])}, are needed")
         inside = self._first(mask).bool()
         if inside.shape[1] and not torch.compiler.is_compiling():
             bad = ~inside[:, 0] | (inside[:, 1:] & ~inside[:, :-1]).any(1)
@@ -322,6 +358,9 @@ KERNELS["plackett_luce"] = _plackett_luce_kernel
 
 def _lists(scores: Tensor, given: tuple[Tensor, ...], top: int | None, by: str, reduction: str) -> Tensor:
     check_raw(scores=scores)
+    _tensors(indptr=given[0], **dict(zip((by,), given[1:], strict=False)))
+    if given[0].ndim != 1:
+        raise ShapeError(f"indptr has shape {tuple(given[0].shape)}; one bound more than there are lists, (lists + 1,), is needed")
     many = max(given[0].shape[0] - 1, 0)
     key = key_of("plackett_luce", top=top, by=by)
     return reduced(key, (scores,), given, torch.ones(many, dtype=torch.float64), reduction, max(many, 1))

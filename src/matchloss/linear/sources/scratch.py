@@ -6,7 +6,6 @@ It is never mapped: a mapped page counts as the process's memory. As long as the
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import math
 import os
 import shutil
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matchloss.linear.sources.stores import Arrays
+from matchloss.linear.sources.system import BINARY, lock, locks, read_into, write_from
 
 PIECE = 1 << 16  # rows: with fewer, reads cost more than they fetch; with more, pieces leave the cache
 PREFIX, SUFFIX = "matchloss-", ".rows"
@@ -114,7 +114,7 @@ class Scratch:
                 f"no scratch file can be made in {self.folder}: {error.strerror}; scratch= (--scratch) names another folder"
             ) from error
         self.path = Path(name)
-        fcntl.flock(self.file, fcntl.LOCK_EX)  # a kill opens this lock: the next run knows that nobody wants the file
+        lock(self.file)  # a kill opens this lock: the next run knows that nobody wants the file
         for k, piece in enumerate(self.found):
             assert piece.held is not None
             self._write(piece.held, piece.offset)
@@ -125,7 +125,7 @@ class Scratch:
         views = [np.ascontiguousarray(array).reshape(-1).view(np.uint8).data for array in arrays if array.size]
         try:
             while views:
-                done = os.pwritev(self.file, views, offset)
+                done = write_from(self.file, views, offset)
                 offset += done
                 while views and done >= len(views[0]):
                     done -= len(views.pop(0))
@@ -194,7 +194,7 @@ class Scratch:
     def _fill(self, view: memoryview, offset: int) -> None:
         assert self.file is not None
         while len(view):
-            done = os.preadv(self.file, [view], offset)
+            done = read_into(self.file, view, offset)
             if not done:
                 raise ScratchError(f"the scratch file {self.path} was cut short while it was read")
             view, offset = view[done:], offset + done
@@ -209,11 +209,11 @@ class Scratch:
         if index["path"] is None:
             return False
         try:
-            file = os.open(index["path"], os.O_RDWR)
+            file = os.open(index["path"], os.O_RDWR | BINARY)
         except OSError:
             return False
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(file)
             whole = os.fstat(file).st_size == index["size"]
         except OSError:
             whole = False
@@ -233,27 +233,31 @@ class Scratch:
         if self.file is not None:
             if "_reader" in self.__dict__:
                 self._reader.shutdown()
+            os.close(self.file)  # first: Windows keeps the names of open files
             with contextlib.suppress(OSError):
                 if self.path is not None and not keep:
                     self.path.unlink()
-            os.close(self.file)
             self.file = None
 
 
 def leftovers(folder: Path, keep: Path | None = None) -> int:
     """Removes the scratch files of runs that were killed, and says how many there were; files of runs that go on are locked."""
     gone = 0
+    if not locks():
+        return 0
     for path in folder.glob(f"{PREFIX}*{SUFFIX}"):
         if path == keep:
             continue
         with contextlib.suppress(OSError):
-            file = os.open(path, os.O_RDWR)
+            file = os.open(path, os.O_RDWR | BINARY)
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                path.unlink()
-                gone += 1
+                lock(file)
+                with contextlib.suppress(PermissionError):  # Windows keeps the names of open files
+                    path.unlink()
             finally:
                 os.close(file)
+            path.unlink(missing_ok=True)
+            gone += 1
     return gone
 
 

@@ -48,6 +48,7 @@ class Contrastive(StructuredLoss):
     singles: ClassVar[bool] = True
     convex: ClassVar[bool] = False  # in a and b together; in the logits it is
     both: ClassVar[bool] = False
+    fewest: ClassVar[int] = 2  # pairs: with one there is nothing to tell it from
     product: ClassVar[Callable[..., None]] = staticmethod(product)  # a host may have a faster one, with threads of its own
 
     def groups(self, raw: Arrays, target: Any) -> int:
@@ -57,8 +58,9 @@ class Contrastive(StructuredLoss):
         a, b, *numbers = raw
         if a.ndim != 2 or a.shape != b.shape:
             raise ShapeError(f"a has shape {a.shape}, b {b.shape}; both must be (N, d)")
-        if len(a) < 2:
-            raise DomainError(f"there are {len(a)} pairs; allowed: 2 or more, because each is told from the others")
+        if len(a) < self.fewest:
+            why = ", because each is told from the others" if self.fewest > 1 else ""
+            raise DomainError(f"there are {len(a)} pairs; allowed: {self.fewest} or more{why}")
         for name, x in zip(self.raw_names[2:], numbers, strict=True):
             if x.size != 1 or not np.isfinite(x).all():
                 raise DomainError(f"{name} is {x.tolist()!r}; allowed: one finite number")
@@ -228,6 +230,7 @@ class SigLIP(Contrastive):
     equation: ClassVar[str] = "sum over i, j of softplus(l_ij) / N, softplus(-l_ij) where i = j"
     partition: ClassVar[str] = "whether a and b belong together, for each pair"
     error_signal: ClassVar[str] = "sigmoid(l_ij) - [i = j]"
+    fewest: ClassVar[int] = 1  # each pair is judged by itself
     raw_names: ClassVar[tuple[str, ...]] = ("a", "b", "scale", "bias")
     raw_shapes: ClassVar[str] = "a (N, d), b (N, d), scale (), bias ()"
     sources: ClassVar[tuple[str, ...]] = ("Zhai, Mustafa, Kolesnikov and Beyer 2023",)
