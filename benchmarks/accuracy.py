@@ -159,7 +159,7 @@ def main() -> None:
                 cells += shown(found)[: 3 if name == "scikit-learn" else 2]
             lines.append("| " + " | ".join(cells) + " |")
             print(lines[-1], flush=True)
-    packages = ["numpy", "numba", "mpmath", *(p for p in peers)]
+    packages = ["numpy", "llvmlite", "mpmath", *(p for p in peers)]
     versions = ", ".join(f"{p} {version(p)}" for p in packages)
     header = f"""# Worst errors
 

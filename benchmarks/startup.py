@@ -53,7 +53,7 @@ def run() -> list[Table]:
     _once()  # fills the cache
     runs = [_once() for _ in range(PROCESSES)]
     best = {name: min(r[name] for r in runs) for name in runs[0]}
-    table.add(Line("first call, import of numba included", best["first"], 0.35, unit=" s"))
+    table.add(Line("first call, import of LLVM included", best["first"], 0.35, unit=" s"))
     table.add(Line("next loss", 1e3 * best["next"], 10.0, unit=" ms", digits=1))
     table.add(Line("import matchloss, numpy being there", best["import"], 0.05, unit=" s", digits=3))
     if any(line.met is False for line in table.lines):

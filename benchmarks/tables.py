@@ -13,7 +13,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 PACKAGES = (
-    "matchloss", "numpy", "numba", "scipy", "torch", "jax", "scikit-learn", "entmax", "glum", "scoringrules", "model-diagnostics", "polars",
+    "matchloss", "numpy", "llvmlite", "scipy", "torch", "jax", "scikit-learn", "entmax", "glum", "scoringrules", "model-diagnostics", "polars",
     "pandas",
 )  # fmt: skip
 

@@ -358,7 +358,7 @@ def test_predictions_and_losses_of_tensors_that_trace_nothing() -> None:
     assert ml.Poisson().predict(raw).device.type == "meta" and ml.Poisson()(raw, raw).shape == ()
 
 
-def test_a_loss_that_numba_cannot_compile_runs_as_a_composite() -> None:
+def test_a_loss_that_cannot_be_compiled_runs_as_a_composite() -> None:
     table = {"slope": 2.0}
     odd = ml.match(lambda m, raw: m.tanh(table["slope"] * raw))
     z = torch.linspace(-1, 1, 5, dtype=torch.float64, requires_grad=True)

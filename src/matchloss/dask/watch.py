@@ -18,7 +18,7 @@ except ImportError as error:
 
 Session: TypeAlias = Any  # a distributed.Client: what its methods return depends on whether it is asynchronous, so types would lie
 
-BASE = 300e6  # bytes of Python, NumPy, numba and the compiled loops in a worker
+BASE = 300e6  # bytes of Python, NumPy, LLVM and the compiled loops in a worker
 FULL = 0.6  # the share of a worker's memory above which Dask begins to write what it keeps to disk
 STEP = 1.0  # seconds between two looks at the workers
 PATIENCE = 30.0  # seconds that a worker may be paused, or none be there, before a fit gives up

@@ -1,9 +1,10 @@
 """The cache of machine code on disk, and what happens without one.
 
 A loop's file is named by a digest of everything it is made from: the formula with all helpers and constants that it names, the engine's
-files, the argument types, LLVM, the processor and its features. It lies in MATCHLOSS_CACHE, if that is set, beside this package, or in
-the user's cache folder: each is asked for it, and the first that can be written gets a new one. It is written under another name and moved, and begins with a
-digest of its own bytes, so that a file that is cut off or somebody else's is no hit. A folder that cannot be read or written is passed over.
+files, the argument types, LLVM, the processor and its features. It lies in MATCHLOSS_CACHE if that is set; otherwise beside this package
+or in the user's cache folder: both are asked, and the first that can be written gets a new file. A file is written under another name and
+moved, and begins with a digest of its own bytes, so that one that is cut off or foreign is no hit. A folder that cannot be read or
+written is passed over.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -132,7 +134,8 @@ def write(name: str, code: bytes) -> None:
             part.replace(folder / f"{name}.o")
             return
         except OSError:
-            part.unlink(missing_ok=True) if part.parent.is_dir() and os.access(part.parent, os.W_OK) else None
+            with suppress(OSError):
+                part.unlink()
 
 
 def _usable() -> tuple[Path, ...]:

@@ -1,4 +1,4 @@
-"""A module of LLVM around a loop's text, with a builtin of Python as its door: arrays by the buffer protocol, the loop without Python's lock.
+"""A module of LLVM around a loop's text, with a builtin of Python as its door: arrays by the buffer protocol, the loop without the GIL.
 
 ctypes would cost 0.6 microseconds a call, and as much again for each array.
 """

@@ -75,7 +75,8 @@ FUNCTIONS = {  # of Python's stable API: result and arguments
     "PyObject_GetBuffer": ("i32", "ptr, ptr, i32"), "PyBuffer_Release": ("void", "ptr"), "PyLong_AsLongLong": ("i64", "ptr"),
     "PyFloat_AsDouble": ("double", "ptr"), "PyObject_IsTrue": ("i32", "ptr"), "PyTuple_GetItem": ("ptr", "ptr, i64"),
     "PyLong_FromLongLong": ("ptr", "i64"), "PyFloat_FromDouble": ("ptr", "double"), "PyBool_FromLong": ("ptr", "i64"),
-    "PyTuple_New": ("ptr", "i64"), "PyTuple_SetItem": ("i32", "ptr, i64, ptr"), "PyErr_Occurred": ("ptr", ""), "PyErr_NoMemory": ("ptr", ""),
+    "PyTuple_New": ("ptr", "i64"), "PyTuple_SetItem": ("i32", "ptr, i64, ptr"), "PyErr_Occurred": ("ptr", ""),
+    "PyErr_NoMemory": ("ptr", ""),
     "PyErr_SetString": ("void", "ptr, ptr"), "PyEval_SaveThread": ("ptr", ""), "PyEval_RestoreThread": ("void", "ptr"),
     "PyMem_RawMalloc": ("ptr", "i64"), "PyMem_RawFree": ("void", "ptr"),
 }  # fmt: skip

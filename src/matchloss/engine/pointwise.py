@@ -29,7 +29,7 @@ from matchloss.engine.arrays import (
 from matchloss.engine.namespaces import NUMPY
 from matchloss.engine.values import NotCompilable
 
-COMPILE_FROM = 1000  # with fewer rows NumPy runs the formula, and numba need not be imported
+COMPILE_FROM = 1000  # with fewer rows NumPy runs the formula, and no compiler is imported
 BLOCK = 1 << 16
 NATIVE = {name: np.dtype(name) for name in ("f4", "f8")}
 STAGE = 1 << 15  # rows of a strided, byte-swapped or converted input to copy at a time, so that they stay in cache

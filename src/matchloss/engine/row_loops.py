@@ -67,11 +67,13 @@ def row_loop(
 
 @inlined
 def add(a, b):
+    """Sums of terms."""
     return a[0] + b[0], a[1] + b[1], a[2] + b[2]
 
 
 @summing
 def solver_sums(x, w, d, power):
+    """The solver's two sums over a row."""
     a, b = 0.0, 0.0
     for j in range(w.size):
         one, two = x.summand(x.m, w[j], d, power)
@@ -82,6 +84,7 @@ def solver_sums(x, w, d, power):
 
 @inlined
 def deficit(x, w, power):
+    """The d of a row; see row_text.Solver."""
     state = (0.0, 0.0, 1.0)
     for _ in range(LIMIT):
         a, b = solver_sums(x, w, state[0], power)
@@ -119,6 +122,7 @@ def weights_and_spread(x, u, big):
 
 @summing
 def sum_terms(x, u, t, constants):
+    """The sums of a row's terms, in the row's own precision."""
     c0, c1, c2 = x.work(0), x.work(0), x.work(0)
     for j in range(u.size):
         o0, o1, o2 = x.terms(x.m, u[j], 0.0 if t is None else x.work(t[j]), *constants)
@@ -150,6 +154,7 @@ def weigh(x, z, u, t, top, label, big, d, spread_wanted, constants):
 
 @inlined
 def put(x, gradient, hessian, j, p, g, h, w):
+    """Writes one entry of the outputs."""
     if gradient is not None:
         gradient[j] = g * x.work(w)
     if hessian is not None:
@@ -186,6 +191,7 @@ def single(x, u, j, t, others, share, w, gradient, hessian, constants):
 
 @inlined
 def blend(dense, scale, fixed, t):
+    """The dense part of a mixture, scaled, and the part that all rows share."""
     for j in range(t.size):
         t[j] = dense[j]
     if scale.size:

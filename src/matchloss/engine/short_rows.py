@@ -36,6 +36,7 @@ def largest(z, big, top, spoilt):
 
 @inlined
 def transpose(source, sink):
+    """Rows side by side; 0 where there is none."""
     sink[:] = 0
     for r in range(source.shape[0]):
         for j in range(source.shape[1]):
@@ -82,6 +83,7 @@ def mix(index, share, fixed, scale, w, t):
 
 @inlined
 def solve(x, w, power, d):
+    """The d of each row; see row_text.Solver."""
     a, b = np.empty(SIDE), np.empty(SIDE)
     d[:] = 0.0
     for _ in range(LIMIT):
@@ -103,6 +105,7 @@ def solve(x, w, power, d):
 
 @inlined
 def spreads(u, big, top, e, spread):
+    """The sums of e (big - u), which entropy needs."""
     spread[:] = 0.0
     for j in range(u.shape[0]):
         for r in range(SIDE):

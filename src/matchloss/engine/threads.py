@@ -1,7 +1,6 @@
 """Runs blocks of rows on a pool of threads, as many as this process may use. A fork starts a new pool.
 
-numba's own threading layers will not do: OpenMP's kills a forked child that calls a kernel, workqueue's kills the process when two
-Python threads call one, and TBB is not found where pip installs it. Kernels release the GIL, so plain threads are enough.
+OpenMP's threads would not do: they kill a forked child that calls a kernel. Kernels release the GIL, so plain threads are enough.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-FIRST_CALLS = threading.RLock()  # held while numba is imported or compiles, and by fork: a child must not inherit either half done
+FIRST_CALLS = threading.RLock()  # held while a compiler is imported or works, and by fork: a child must not inherit either half done
 _pools: dict[int, ThreadPoolExecutor] = {}
 _lock = threading.Lock()
 _inside = threading.local()

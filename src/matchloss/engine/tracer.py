@@ -3,8 +3,8 @@
 What a loop's text may do. It is a function marked `inlined` (or `summing`: its sums may be reordered), and it may call
 - other marked functions, which become part of it; formulas and other plain functions, which run over values as they are;
 - range, min, max, abs, len, int, bool; NumPy's types as conversions; np.empty, zeros, ones, full, sqrt, floor; functions of mathematics.
-It may assign, loop (`for` over range, `while`, break, continue), branch, return, slice arrays, and assign a number or an array to a part of an
-array. An `if` on what is known while the loop is written, such as `weight is None`, is decided then; a `for` over anything but
+It may assign, loop (`for` over range, `while`, break, continue), branch, return, slice arrays, and assign a number or an array to a
+part of an array. An `if` on what is known while the loop is written, such as `weight is None`, is decided then; a `for` over anything but
 range is unrolled. A variable keeps the kind of its first value. Indices are not checked, and only a known one may be negative.
 """
 
@@ -240,6 +240,7 @@ class Frame:
         return None if self.result is None else self.result.get()
 
     def do(self, node: ast.stmt) -> bool:
+        """One statement."""
         try:
             return getattr(self, f"_{type(node).__name__}")(node)
         except NotCompilable as error:
@@ -250,6 +251,7 @@ class Frame:
             raise NotCompilable(f"{self.text.file}, line {node.lineno}: {error}") from error
 
     def all(self, nodes: Sequence[ast.stmt]) -> bool:
+        """Statements in turn."""
         return any(self.do(node) for node in nodes)
 
     def _Expr(self, node: ast.Expr) -> bool:
@@ -594,7 +596,7 @@ def _math(name: str) -> Callable[[Any], Any]:
 
 _ALLOCATE = (np.empty, np.zeros, np.ones, np.full)
 _OWN: dict[Any, Callable[..., Any]] = {
-    min: values.least, max: values.greatest, abs: absolute, int: lambda x: x.to(I64), bool: lambda x: x.to(BOOL), float: lambda x: x.to(F64),
-    len: lambda x: x.shape[0], np.sqrt: square_root, np.floor: floor, math.sqrt: square_root, math.exp: _math("exp"), math.log: _math("log"),
-    math.log1p: _math("log1p"), math.erfc: _math("erfc"),
+    min: values.least, max: values.greatest, abs: absolute, int: lambda x: x.to(I64), bool: lambda x: x.to(BOOL),
+    float: lambda x: x.to(F64), len: lambda x: x.shape[0], np.sqrt: square_root, np.floor: floor, math.sqrt: square_root,
+    math.exp: _math("exp"), math.log: _math("log"), math.log1p: _math("log1p"), math.erfc: _math("erfc"),
 }  # fmt: skip

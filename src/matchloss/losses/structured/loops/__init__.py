@@ -1,1 +1,1 @@
-"""Compiled loops of the structured losses, a file a family. None is imported before it is asked for, because numba is slow to load."""
+"""Compiled loops of the structured losses, a file a family. None is imported before it is asked for, because few programs need them."""

@@ -54,7 +54,7 @@ def probit_terms(a, b):
     narrow = d * (1.0 + abs(high)) < 2.0
     if narrow:
         mass = 0.0
-        for node, share in zip(NODES, WEIGHTS):
+        for node, share in zip(NODES, WEIGHTS, strict=True):
             t = 0.5 * d * (1.0 + node)
             w = share * math.exp(t * (high - 0.5 * t)) * 0.5 * d
             mass, m1, m2 = mass + w, m1 + w * t, m2 + w * t * t
