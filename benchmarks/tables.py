@@ -13,8 +13,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 PACKAGES = (
-    "matchloss", "numpy", "llvmlite", "scipy", "torch", "jax", "scikit-learn", "entmax", "glum", "scoringrules", "model-diagnostics", "polars",
-    "pandas",
+    "matchloss", "numpy", "llvmlite", "scipy", "torch", "jax", "scikit-learn", "entmax", "glum", "scoringrules", "model-diagnostics",
+    "polars", "pandas",
 )  # fmt: skip
 
 
