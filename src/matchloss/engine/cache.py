@@ -67,7 +67,7 @@ def _describe(function: FunctionType, seen: set[FunctionType]) -> list[str]:
         text.append(function.text_flags)  # pyright: ignore[reportFunctionMemberAccess]
     for name, thing in sorted(names_of(function).items()):
         if isinstance(thing, FunctionType):
-            engine = thing.__module__.startswith("matchloss.engine.")  # its files are in the key
+            engine = (thing.__module__ or "").startswith("matchloss.engine.")  # its files are in the key
             text += [name, thing.__qualname__] if engine else [name, *_describe(thing, seen)]
         elif _is_constant(thing):
             text.append(f"{name}={thing!r}")

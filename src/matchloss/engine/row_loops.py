@@ -18,7 +18,7 @@ import numpy as np
 from matchloss.engine import elementary, row_text
 from matchloss.engine.cache import key
 from matchloss.engine.compiled import COMPILED, compiled
-from matchloss.engine.row_steps import CHUNK, DTYPES, Recipe, any_equal, bend, highest, mass_and_least, mean_half_gap
+from matchloss.engine.row_steps import CHUNK, DTYPES, Parts, Recipe, any_equal, bend, highest, mass_and_least, mean_half_gap
 from matchloss.engine.row_text import LIMIT, RowProgram, bonus, exp_gap, half_gap, one_minus_gap, signal
 from matchloss.engine.short_rows import short_rows
 from matchloss.engine.signatures import Reads, Writes, inlined, summing
@@ -26,15 +26,15 @@ from matchloss.engine.signatures import Reads, Writes, inlined, summing
 
 @cache
 def row_loop(
-    program: RowProgram | None, dtype: str, outputs: tuple[bool, bool, bool], target: str, weighted: bool, short: bool
+    program: RowProgram | None, dtype: str, outputs: tuple[bool, bool, bool], target: str | Parts, weighted: bool, short: bool
 ) -> Callable[..., int]:
     """loop(raw, target, weight, tolerance, power, scale, value, gradient, hessian, constants) -> the first bad row, or -1.
 
-    The target is labels (n,), distributions (n, K) or a "mixture". A mixture means cross entropy with options and needs no program:
-    - target is a tuple of index, share, base, dense, scale (matchloss.engine.row_targets.Mixture; missing ones are empty) and `known`
-      (n, 3). If rows are only parts of rows, `known` has the largest entry, the sum of the others and the target's mass of the whole;
+    The target is "labels" (n,), "distributions" (n, K) or a mixture of these Parts. That means cross entropy with options, without program:
+    - target is a tuple of index, share, base, dense, scale (matchloss.engine.row_targets.Mixture) and `known` (n, 3), None for what Parts
+      lacks. If rows are only parts of rows, `known` has the largest entry, the sum of the others and the target's mass of the whole;
     - value has the lines of matchloss.engine.rows.Stats, and weights are float64;
-    - constants are softcap, 1 / temperature, z_loss, and whether to compute `spread`.
+    - constants are softcap or None, and 1 / temperature, z_loss and whether to compute `spread`, or three times None.
     """
     memory, load, store = DTYPES[dtype]
     formulas: tuple[Any, ...] = row_text.weight_and_target, None, None, None
@@ -47,21 +47,27 @@ def row_loop(
     narrow = dtype != "float64" and not power
     m, work = (COMPILED._replace(exp=elementary.exp32), np.float32) if narrow else (COMPILED, np.float64)
     recipe = Recipe(target, load, store, m, work, *formulas, *solver)
-    scalar, constants = "float64" if dtype == "float64" else "float32", 4 if program is None else len(program.constants)
-    mixture = (
-        Reads("int64", 2), Reads("float64", 2), Writes(scalar), Reads(scalar, 2), Reads(scalar), Reads("float64", 2)
-    )  # fmt: skip
+    scalar = "float64" if dtype == "float64" else "float32"
+    if isinstance(target, Parts):
+        kinds = Reads("int64", 2), Reads("float64", 2), Reads(scalar), Reads(scalar, 2), Reads(scalar), Reads("float64", 2)
+        has = target.named > 0, target.named > 0, target.base, target.dense, target.scale, target.known
+        targets: Any = tuple(kind if there else None for kind, there in zip(kinds, has, strict=True))
+        constants = "float64" if target.capped else None, *("float64" if target.bent else None,) * 3
+    else:
+        targets = Reads("int64") if target == "labels" else Reads(scalar, 2)
+        constants = ("float64",) * (0 if program is None else len(program.constants))
     value = Writes("float64", 2, together=False) if program is None else Writes(scalar)
     sinks = (value, Writes(memory, 2), Writes(memory, 2))
     signature = (
         Reads(memory, 2),
-        {"labels": Reads("int64"), "distributions": Reads(scalar, 2), "mixture": mixture}[target],
+        targets,
         Reads("float64" if program is None else scalar) if weighted else None,
         *("float64",) * 3,
         *(sink if wanted else None for sink, wanted in zip(sinks, outputs, strict=True)),
-        ("float64",) * constants,
+        constants,
     )
-    name = f"rows_{'short' if short else 'long'}_{dtype}_{target}_{power:g}"
+    form = target if isinstance(target, str) else f"mixture{target.named}"
+    name = f"rows_{'short' if short else 'long'}_{dtype}_{form}_{power:g}"
     return compiled(short_rows if short else long_rows, name, signature, key(*formulas), (recipe,))
 
 
@@ -194,10 +200,10 @@ def blend(dense, scale, fixed, t):
     """The dense part of a mixture, scaled, and the part that all rows share."""
     for j in range(t.size):
         t[j] = dense[j]
-    if scale.size:
+    if scale is not None:
         for j in range(t.size):
             t[j] *= scale[j]
-    if fixed.size:
+    if fixed is not None:
         for j in range(t.size):
             t[j] += fixed[j]
 
@@ -207,9 +213,9 @@ def slopes(x, e, t, bent, factor, w, out):
     """Writes the gradient: factor p - w t, times the slope of the softcap."""
     for j in range(e.size):
         g = factor * e[j]
-        if t.size:
+        if t is not None:
             g -= w * t[j]
-        if bent.size:
+        if bent is not None:
             g *= bent[j]
         out[j] = x.store(g)
 
@@ -222,13 +228,11 @@ def long_rows(x, raw, target, weight, tolerance, power, scale, value, gradient, 
     if x.mixed:
         index, share_of, fixed, dense, factor, known = target
         cap, cool, z_loss, spread_wanted = constants
-        named, blended = index.shape[1], dense.shape[0] > 0
-        bent = np.empty(classes if cap > 0.0 else 0, x.work)
-        y_all = np.empty(classes if blended else 0, x.work)
+        named = index.shape[1] if x.target.named > 1 else x.target.named
+        bent = None if cap is None else np.empty(classes, x.work)
+        y_all = None if dense is None else np.empty(classes, x.work)
         at, held = np.empty(named), np.empty(named)  # for the sparse entries: their weights, and the target's shares there
-        fixed_mass = 0.0
-        if not blended:
-            fixed_mass, _ = mass_and_least(fixed)
+        fixed_mass = 0.0 if fixed is None or dense is not None else mass_and_least(fixed)[0]
     for i in range(n):
         w = 1.0 if weight is None else np.float64(weight[i])
         g_row = None if gradient is None else gradient[i]
@@ -250,12 +254,11 @@ def long_rows(x, raw, target, weight, tolerance, power, scale, value, gradient, 
             if label < 0 or label >= classes:
                 return i
         elif x.mixed:
-            y, mass = fixed, fixed_mass
-            if blended:
+            y, mass = fixed if dense is None else y_all, fixed_mass
+            if dense is not None:
                 whole, least = mass_and_least(dense[i])
                 if not (abs(whole - 1.0) <= tolerance and least >= 0.0):
                     return i
-                y = y_all
                 blend(dense[i], factor, fixed, y)
                 mass, _ = mass_and_least(y)
             for q in range(named):
@@ -272,14 +275,14 @@ def long_rows(x, raw, target, weight, tolerance, power, scale, value, gradient, 
         big, top = highest(z)
         if abs(big) == inf and (any_equal(z[:top], big) or any_equal(z[top + 1 :], big)):
             big = z.dtype.type(nan)  # two infinite entries: the result is undefined
-        if x.mixed and known.shape[0] and big != x.work(known[i, 0]):
+        if x.mixed and known is not None and big != x.work(known[i, 0]):
             top = -1  # another process has the largest entry
             big = x.work(known[i, 0])
         at_top = np.float64(big)
         if x.labels:
             gap = 0.0 if z[label] == big else at_top - np.float64(z[label])
         else:
-            gap = 2.0 * mean_half_gap(z, y, big)
+            gap = 0.0 if y is None else 2.0 * mean_half_gap(z, y, big)
         d = 0.0
         if not x.soft:
             wide = x.work(1.0) * big  # in the scratch row's precision
@@ -301,17 +304,17 @@ def long_rows(x, raw, target, weight, tolerance, power, scale, value, gradient, 
                         gap += 2.0 * share_of[i, q] * between
                     if q == 0:
                         label_gap = 2.0 * between
-            rest, spread = weigh(x, None, u, None, top, top, big, d, spread_wanted != 0.0, constants)
+            rest, spread = weigh(x, None, u, None, top, top, big, d, spread_wanted is not None and spread_wanted != 0.0, constants)
             others = rest[0]
             if top >= 0:
                 u[top] = u_top
             value[0, i], value[1, i], value[2, i], value[3, i] = at_top, others, gap, mass
             value[4, i], value[5, i], value[6, i] = label_gap, top, spread
             if gradient is not None:
-                if known.shape[0]:
+                if known is not None:
                     others, mass = known[i, 1], known[i, 2]
-                lift = 0.0 if z_loss == 0.0 else bonus(COMPILED, at_top, others, z_loss)
-                out = w if cap > 0.0 else w * cool
+                lift = 0.0 if z_loss is None or z_loss == 0.0 else bonus(COMPILED, at_top, others, z_loss)
+                out = w if cap is not None or cool is None else w * cool
                 p = 1.0 / (1.0 + others)
                 for q in range(named):
                     at[q], held[q] = 0.0, 0.0
@@ -323,15 +326,15 @@ def long_rows(x, raw, target, weight, tolerance, power, scale, value, gradient, 
                 for q in range(named):
                     if share_of[i, q] != 0.0 and index[i, q] != top:
                         j = index[i, q]
-                        own = held[q] + (np.float64(y[j]) if y.size else 0.0)
+                        own = held[q] + (0.0 if y is None else np.float64(y[j]))
                         g = out * ((mass + lift) * p * at[q] - own)
-                        g_row[j] = x.store(x.work(g * (np.float64(bent[j]) if cap > 0.0 else 1.0)))
+                        g_row[j] = x.store(x.work(g if bent is None else g * np.float64(bent[j])))
                 if top >= 0:
-                    own = np.float64(y[top]) if y.size else 0.0
+                    own = 0.0 if y is None else np.float64(y[top])
                     for q in range(named):
                         own += share_of[i, q] if index[i, q] == top else 0.0
                     g = out * signal(mass - own + lift, own, p, others * p)
-                    g_row[top] = x.store(x.work(g * (np.float64(bent[top]) if cap > 0.0 else 1.0)))
+                    g_row[top] = x.store(x.work(g if bent is None else g * np.float64(bent[top])))
             continue
         u_label = u_top
         if x.labels:

@@ -105,10 +105,22 @@ def mean_half_gap(z, t, big):
     return gap
 
 
+class Parts(NamedTuple):
+    """What a mixture has: a loop is compiled for it, and one without the rest takes half the time to compile."""
+
+    named: int = 0  # sparse entries: none, one, or 2 for any number
+    base: bool = False
+    dense: bool = False
+    scale: bool = False
+    known: bool = False  # the rows are parts of rows
+    capped: bool = False
+    bent: bool = False  # a temperature, a z-loss or a spread
+
+
 class Recipe(NamedTuple):
     """The ingredients of a loop."""
 
-    target: str  # labels, distributions or mixture
+    target: str | Parts  # "labels", "distributions" or the parts of a mixture
     load: Any  # conversions from the dtype in memory (load) and to it (store)
     store: Any
     m: Any
@@ -128,7 +140,7 @@ class Recipe(NamedTuple):
     @property
     def mixed(self) -> bool:
         """Whether the targets are mixtures."""
-        return self.target == "mixture"
+        return isinstance(self.target, Parts)
 
     @property
     def soft(self) -> bool:
@@ -138,15 +150,16 @@ class Recipe(NamedTuple):
 
 @inlined
 def bend(x, z, u, slope, cap, cool):
-    """u = softcap(z) / temperature of a row, and du / dz if there is a softcap; a mask of -inf stays -inf."""
-    if cap > 0.0:
-        inverse, high, steep = x.work(1.0 / cap), x.work(cap * cool), x.work(cool)
+    """u = softcap(z) / temperature of a row, and du / dz if there is a softcap (or None); a mask of -inf stays -inf."""
+    if cap is not None:
+        sharp = 1.0 if cool is None else cool
+        inverse, high, steep = x.work(1.0 / cap), x.work(cap * sharp), x.work(sharp)
         for j in range(u.size):
             y = x.load(z[j])
             tanh, bent = tanh_slope32(y * inverse) if x.work is f32 else tanh_slope(y * inverse)
             u[j] = high * tanh if y > -inf else x.work(-inf)
             slope[j] = steep * bent
-    elif cool != 1.0:
+    elif cool is not None and cool != 1.0:
         factor = x.work(cool)
         for j in range(u.size):
             u[j] = x.load(z[j]) * factor

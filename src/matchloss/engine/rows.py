@@ -18,6 +18,7 @@ from matchloss.errors import ShapeError
 COMPILE_FROM = 1000  # entries
 SIDE_BY_SIDE_BELOW = 32  # rows with fewer columns do not fill vector registers, so many are processed at once
 BLOCK = 1 << 21  # logits per block of a thread
+NONE = None, None, None
 SMALL = 1 << 16  # up to this many logits one thread is enough
 
 
@@ -201,21 +202,27 @@ def run_mixture(
     with threads.FIRST_CALLS:
         from matchloss.engine.row_loops import row_loop
 
+        from matchloss.engine.row_steps import Parts
+
+        named = 0 if target.index is None else min(target.index.shape[1], 2)
+        base, dense, scale, parted = (x is not None for x in (target.base, target.dense, target.scale, known))
+        bent = spread or options.temperature != 1.0 or options.z_loss != 0.0
+        parts = Parts(named, base, dense, scale, parted, options.softcap > 0.0, bent)
         short = classes < SIDE_BY_SIDE_BELOW and known is None
-        loop = row_loop(None, dtype, (True, gradient is not None, False), "mixture", True, short)
+        loop = row_loop(None, dtype, (True, gradient is not None, False), parts, True, short)
     work = np.dtype(np.float64 if dtype == "float64" else np.float32)
     allowed = sum_tolerance(work) if tolerance is None else tolerance
     stats = np.empty((len(Stats._fields), n))
-    index, share = _matrix(target.index, np.int64, n), _matrix(target.share, np.float64, n)
-    base, scale = _line(target.base, work), _line(target.scale, work)
-    weight, seen = np.ascontiguousarray(weight, np.float64), np.empty((0, 3)) if known is None else known
-    none = np.empty((0, classes), work)
-    constants = options.softcap, 1.0 / options.temperature, options.z_loss, float(spread)
+    index, share = (_as(x if named else None, dtype) for x, dtype in ((target.index, np.int64), (target.share, np.float64)))
+    base, scale, known = _as(target.base, work), _as(target.scale, work), _as(known, np.float64)
+    weight = np.ascontiguousarray(weight, np.float64)
+    constants = options.softcap if parts.capped else None, *((1.0 / options.temperature, options.z_loss, float(spread)) if bent else NONE)
 
     def block(start: int, stop: int) -> int:
         part = slice(start, stop)
-        dense = none if target.dense is None else np.ascontiguousarray(target.dense[part], work)
-        mixture = index[part], share[part], base, dense, scale, seen[part]
+        dense = None if target.dense is None else _as(target.dense[part], work)
+        at, shares, whole = (None if x is None else x[part] for x in (index, share, known))
+        mixture = at, shares, base, dense, scale, whole
         out = None if gradient is None else gradient[part]
         bad = loop(logits[part], mixture, weight[part], allowed, 0.0, 0.0, stats[:, part], out, None, constants)
         return bad if bad < 0 else bad + start
@@ -265,9 +272,5 @@ def height(classes: int) -> int:
     return max(1, min(BLOCK // classes // 128 * 128 or BLOCK // classes, 1 << 14))
 
 
-def _matrix(x: Any, dtype: Any, rows: int) -> NDArray[Any]:
-    return np.empty((rows, 0), dtype) if x is None else np.ascontiguousarray(x, dtype)
-
-
-def _line(x: Any, dtype: Any) -> NDArray[Any]:
-    return np.empty(0, dtype) if x is None else np.ascontiguousarray(x, dtype)
+def _as(x: Any, dtype: Any) -> Any:
+    return None if x is None else np.ascontiguousarray(x, dtype)

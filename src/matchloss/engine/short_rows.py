@@ -63,21 +63,22 @@ def distributions(source, tolerance, w, t, mass, least):
 @inlined
 def mix(index, share, fixed, scale, w, t):
     """Adds the other parts of a mixture to `t`; returns the first row with a label out of range and a weight that is not 0, or SIDE."""
-    if scale.size:
+    if scale is not None:
         for j in range(t.shape[0]):
             for r in range(SIDE):
                 t[j, r] *= scale[j]
-    if fixed.size:
+    if fixed is not None:
         for j in range(t.shape[0]):
             for r in range(SIDE):
                 t[j, r] += fixed[j]
-    for r in range(index.shape[0]):
-        for q in range(index.shape[1]):
-            j = index[r, q]
-            if w[r] != 0.0 and share[r, q] != 0.0:
-                if j < 0 or j >= t.shape[0]:
-                    return r
-                t[j, r] += share[r, q]
+    if index is not None:
+        for r in range(index.shape[0]):
+            for q in range(index.shape[1]):
+                j = index[r, q]
+                if w[r] != 0.0 and share[r, q] != 0.0:
+                    if j < 0 or j >= t.shape[0]:
+                        return r
+                    t[j, r] += share[r, q]
     return SIDE
 
 
@@ -119,7 +120,7 @@ def slopes(e, t, bent, top, at_top, factor, w, out):
         for r in range(SIDE):
             g = at_top[r] if top[r] == np.int32(j) else factor[r] * e[j, r] - w[r] * t[j, r]
             out[j, r] = g if w[r] != 0.0 else 0.0
-    if bent.size:
+    if bent is not None:
         for j in range(e.shape[0]):
             for r in range(SIDE):
                 out[j, r] *= bent[j * SIDE + r] if w[r] != 0.0 else 0.0
@@ -144,7 +145,7 @@ def short_rows(x, raw, target, weight, tolerance, power, scale, value, gradient,
     if x.mixed:
         index, share_of, fixed, dense, by_class, _ = target
         cap, cool, z_loss, spread_wanted = constants
-        bits, bent = np.empty(classes * SIDE, raw.dtype), np.empty(classes * SIDE if cap > 0.0 else 0, x.work)
+        bits, bent = np.empty(classes * SIDE, raw.dtype), None if cap is None else np.empty(classes * SIDE, x.work)
         spread, label_gap, at_top, out = np.zeros(SIDE, x.work), np.zeros(SIDE, x.work), np.empty(SIDE, x.work), np.empty(SIDE, x.work)
     for i in range(0, n, SIDE):
         rows = min(SIDE, n - i)
@@ -161,9 +162,10 @@ def short_rows(x, raw, target, weight, tolerance, power, scale, value, gradient,
                 label[r] = target[i + r] if inside else 0
         elif x.mixed:
             t_side[:] = 0.0
-            if dense.shape[0]:
+            if dense is not None:
                 bad = distributions(dense[i : i + rows], tolerance, factor, t_side, mass, least)
-            bad = min(bad, mix(index[i : i + rows], share_of[i : i + rows], fixed, by_class, factor, t_side))
+            at = None if index is None else index[i : i + rows]
+            bad = min(bad, mix(at, None if index is None else share_of[i : i + rows], fixed, by_class, factor, t_side))
         else:
             bad = distributions(target[i : i + rows], tolerance, factor, t_side, mass, least)
         if bad < SIDE:
@@ -208,9 +210,9 @@ def short_rows(x, raw, target, weight, tolerance, power, scale, value, gradient,
                     q2[r] = x.work(o2) if highest else q2[r]
                 gap[r] += t * half_gap(half, z[j, r], big[r]) if t != 0.0 and z[j, r] != big[r] else zero
         if x.mixed:
-            if spread_wanted != 0.0:
+            if spread_wanted is not None and spread_wanted != 0.0:
                 spreads(z, big, top, u, spread)
-            if index.shape[1]:
+            if index is not None:
                 for r in range(rows):
                     j = index[i + r, 0]
                     if j >= 0 and j < classes:
@@ -227,9 +229,9 @@ def short_rows(x, raw, target, weight, tolerance, power, scale, value, gradient,
             if gradient is not None:
                 for r in range(SIDE):
                     others, own, held, w = np.float64(s0[r]), np.float64(q1[r]), np.float64(s1[r]), factor[r]
-                    if z_loss != 0.0:
+                    if z_loss is not None and z_loss != 0.0:
                         held += bonus(COMPILED, np.float64(big[r]), others, z_loss)
-                    if cap == 0.0:
+                    if cap is None and cool is not None:
                         w *= cool
                     p = 1.0 / (1.0 + others)
                     at_top[r] = w * signal(held, own, p, others * p)
@@ -259,9 +261,8 @@ def short_rows(x, raw, target, weight, tolerance, power, scale, value, gradient,
                     if gradient is not None:
                         g_side[j, r] = g * k if k != 0.0 else 0.0
                     if hessian is not None:
-                        if x.curvature is not None:
-                            h = x.curvature(x.m, p)
-                        h_side[j, r] = h * k if k != 0.0 else 0.0
+                        bow = h if x.curvature is None else x.curvature(x.m, p)
+                        h_side[j, r] = bow * k if k != 0.0 else 0.0
             if value is not None:
                 for r in range(rows):
                     value[i + r] = v[r] * factor[r] if factor[r] != 0.0 else 0.0

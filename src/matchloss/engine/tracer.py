@@ -124,11 +124,16 @@ def _named(x: Any) -> str:
 # ---- texts ---------------------------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Text:
-    """A function's syntax, and the variables that need cells: assigned where control flow decides, and read elsewhere or twice set."""
+    """A function's syntax, and the variables that need cells.
+
+    cells: set more than once, at least once under control flow; escaping: set once under control flow and read outside of it, which
+    needs a cell only if the control flow remains when the loop runs.
+    """
 
     node: ast.FunctionDef
     file: str
     cells: frozenset[str]
+    escaping: frozenset[str]
 
 
 @cache
@@ -143,11 +148,11 @@ def _functions(file: str) -> dict[tuple[str, int], ast.FunctionDef]:
 @cache
 def _text(code: CodeType) -> Text:
     node = _functions(code.co_filename)[code.co_name, code.co_firstlineno]
-    return Text(node, code.co_filename, frozenset(_need_cells(node)))
+    return Text(node, code.co_filename, *_need_cells(node))
 
 
-def _need_cells(function: ast.FunctionDef) -> set[str]:
-    """Names set more than once of which at least one time under control flow, and names that are read outside of where they are set."""
+def _need_cells(function: ast.FunctionDef) -> tuple[frozenset[str], frozenset[str]]:
+    """The cells and the escaping variables of a Text."""
     sets: dict[str, list[int]] = {}  # the numbers of the controlled bodies in which a name is set; 0 is the function itself
     reads: dict[str, set[int]] = {}
     parents = {0: -1}
@@ -181,11 +186,10 @@ def _need_cells(function: ast.FunctionDef) -> set[str]:
         sets.setdefault(argument.arg, []).append(0)
     for statement in function.body:
         visit(statement, 0)
-    return {
-        name
-        for name, bodies in sets.items()
-        if any(bodies) and (len(bodies) > 1 or not all(within(place, bodies[0]) for place in reads.get(name, ())))
-    }
+    controlled = {name: bodies for name, bodies in sets.items() if any(bodies)}
+    cells = frozenset(name for name, bodies in controlled.items() if len(bodies) > 1)
+    seen = {name for name in controlled if not all(within(place, controlled[name][0]) for place in reads.get(name, ()))}
+    return cells, frozenset(seen - cells)
 
 
 def _is_range(node: ast.expr) -> bool:
@@ -212,6 +216,7 @@ class Frame:
         self.result: Held | None = None
         self.leave = ""
         self.loops: list[tuple[str, str]] = []  # labels for continue and break
+        self.depth = 0  # how many bodies lie around the statement that control flow enters when the loop runs
         outside = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
         self.outside = {name: cell.cell_contents for name, cell in outside}
 
@@ -253,6 +258,13 @@ class Frame:
     def all(self, nodes: Sequence[ast.stmt]) -> bool:
         """Statements in turn."""
         return any(self.do(node) for node in nodes)
+
+    def controlled(self, nodes: Sequence[ast.stmt]) -> bool:
+        """The same for a body that control flow enters when the loop runs."""
+        self.depth += 1
+        ended = self.all(nodes)
+        self.depth -= 1
+        return ended
 
     def _Expr(self, node: ast.Expr) -> bool:
         if not isinstance(node.value, ast.Constant):
@@ -312,7 +324,7 @@ class Frame:
         for label, body in ((yes, node.body), (no, node.orelse)):
             if body:
                 b.start(label)
-                ends.append(self.all(body))
+                ends.append(self.controlled(body))
                 if not ends[-1]:
                     b.jump(after)
         if len(ends) == 2 and all(ends):
@@ -330,10 +342,14 @@ class Frame:
         assert isinstance(node.iter, ast.Call) and isinstance(node.target, ast.Name)
         ends = [self.of(argument) for argument in node.iter.args]
         begin, end, step = (0, ends[0], 1) if len(ends) == 1 else (*ends, 1)[:3]
+        if not isinstance(begin, Value) and not isinstance(end, Value) and not range(begin, end, step):
+            return False
         with self.b.loop(begin, end, step) as (j, latch, after):
             self.loops.append((latch, after))
+            self.depth += 1
             self.assign(node.target.id, j)
-            if self.all(node.body):
+            self.depth -= 1
+            if self.controlled(node.body):
                 self.b.start(self.b.fresh("dead"))
             self.loops.pop()
         return False
@@ -345,7 +361,7 @@ class Frame:
         b.branch(self._truth(self.of(node.test)), body, after)
         b.start(body)
         self.loops.append((test, after))
-        if not self.all(node.body):
+        if not self.controlled(node.body):
             b.jump(test)
         self.loops.pop()
         b.start(after)
@@ -370,7 +386,7 @@ class Frame:
 
     def assign(self, name: str, x: Any) -> None:
         """The variable of this name becomes x."""
-        if name not in self.text.cells:
+        if name not in self.text.cells and not (self.depth and name in self.text.escaping):
             self.names[name] = x
             return
         if name not in self.names:
@@ -379,11 +395,12 @@ class Frame:
 
     def _fill(self, part: Array, x: Any, operate: Callable[[Any, Any], Any] | None = None) -> None:
         """Every entry of part becomes x, or the entry of x at its place."""
-        if len(part.shape) > 1:
-            with self.b.loop(0, part.shape[0]) as (i, _, _):
+        size = part.shape[0]
+        if part.ndim > 1:
+            with self.b.loop(0, size) as (i, _, _):
                 self._fill(part.view(i), x.view(i) if isinstance(x, Array) and x.ndim == part.ndim else x, operate)
             return
-        with self.b.loop(0, part.shape[0]) as (j, _, _):
+        with self.b.loop(0, size) as (j, _, _):
             one, y = part.view(j), x[j] if isinstance(x, Array | Mapped) else x
             one.store(y if operate is None else operate(one.load(), y))
 

@@ -221,6 +221,9 @@ def _comparison(real: str, signed: str, unsigned: str) -> Callable[..., Any]:
     return operate
 
 
+_not_zero = _comparison("une", "ne", "ne")
+
+
 class Value:
     """A number that is known when the loop runs."""
 
@@ -241,7 +244,7 @@ class Value:
         if old == kind:
             return self
         if kind is BOOL:
-            return self != 0
+            return _not_zero(self, 0)
         if old.real and kind.real:
             how = "fpext" if kind is F64 else "fptrunc"
         elif kind.real:
