@@ -207,7 +207,8 @@ assert codes and set(codes) == {0}, codes
 
 def test_import_is_light() -> None:
     """No host, no compiler and no SciPy until they are needed; small arrays need none of them."""
-    text = "ml.Logistic().evaluate(z[:10], y[:10])\nheavy = {'numba', 'llvmlite', 'scipy', 'torch', 'jax', 'sklearn', 'polars'}\nprint(sorted(heavy & set(sys.modules)))"
+    heavy = {"numba", "llvmlite", "scipy", "torch", "jax", "sklearn", "polars"}
+    text = f"ml.Logistic().evaluate(z[:10], y[:10])\nprint(sorted({heavy} & set(sys.modules)))"
     start = time.perf_counter()
     assert python(text).stdout.strip() == "[]"
     assert time.perf_counter() - start < 20

@@ -201,7 +201,6 @@ def run_mixture(
     n, classes = logits.shape
     with threads.FIRST_CALLS:
         from matchloss.engine.row_loops import row_loop
-
         from matchloss.engine.row_steps import Parts
 
         named = 0 if target.index is None else min(target.index.shape[1], 2)

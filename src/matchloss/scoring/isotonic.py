@@ -47,7 +47,7 @@ def recalibrate(
     functional: "mean", "median", "quantile" or "expectile", the last two at `level`, in (0, 1). weight (n,): above 0. DomainError for
     another word, a level outside (0, 1), values that are not finite and weights that are not above 0; ShapeError for shapes.
 
-    >>> recalibrate("median", [3.0, 1.0, 2.0], [0.1, 0.2, 0.3]).rows
+    >>> recalibrate("mean", [3.0, 1.0, 2.0], [0.1, 0.2, 0.3]).rows
     array([2., 2., 2.])
     """
     of, at = _asked(functional, level)
