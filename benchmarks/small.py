@@ -26,7 +26,7 @@ def run() -> list[Table]:
         value, gradient = np.zeros(ROWS), np.zeros(ROWS)
         program = loss.programs["exact"]
         loop = pointwise_loop(program.formula, None, len(program.constants), "f8", (True, True, False), False, False)  # pyright: ignore[reportArgumentType]
-        bare = partial(loop, raw, target, None, program.low, program.high, None, value, gradient, None, program.constants)
+        bare = partial(loop, raw, target, None, program.low, program.high, value, gradient, None, program.constants)
         t = best_loop({"evaluate": partial(loss.evaluate, raw, target), "loop": bare}, number=500, rounds=30)
         detail = f"{1e6 * t['evaluate']:.1f} less {1e6 * t['loop']:.1f} microseconds"
         table.add(Line(loss.name, 1e6 * (t["evaluate"] - t["loop"]), 15.0, unit=" us", digits=1, detail=detail))

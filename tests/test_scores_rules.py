@@ -120,9 +120,11 @@ def test_intervals_are_made_of_pinballs() -> None:
     y, low, up, alpha = r.normal(size=40), r.normal(size=40) - 1, r.normal(size=40) + 2, 0.3
     parts = scoring.pinball(y, low, alpha / 2) + scoring.pinball(y, up, 1 - alpha / 2)
     assert np.allclose(scoring.interval_score(y, low, up, alpha), parts * 2 / alpha)
-    ours = scoring.weighted_interval_score(y, y + 0.1, low[:, None], up[:, None], [alpha])
-    # Not sr.weighted_interval_score: without numba, its NumPy form of 0.10 takes the intervals out of order.
-    assert np.allclose(ours, (0.5 * 0.1 + alpha / 2 * sr.interval_score(y, low, up, alpha)) / 1.5)
+    centre, level = r.normal(size=40), np.array([alpha, 0.1])
+    lower, upper = np.stack([low, low - 0.2], axis=-1), np.stack([up, up + 0.2], axis=-1)
+    ours = scoring.weighted_interval_score(y, centre, lower, upper, level)
+    # The NumPy form of scoringrules 0.10 adds the median where its distance from the observation belongs: it is given the distance.
+    assert np.allclose(ours, sr.weighted_interval_score(y, abs(y - centre), lower, upper, level, backend="numpy"))
 
 
 @pytest.mark.parametrize("name", ["crps_normal", "crps_logistic", "crps_laplace", "logs_normal", "crps_lognormal"])

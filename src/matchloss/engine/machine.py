@@ -49,6 +49,7 @@ def machine_code(module: str) -> bytes:
         raise NotCompilable(f"LLVM refuses a loop: {error}") from error
     parsed.triple, parsed.data_layout = llvm.get_default_triple(), str(target.target_data)
     options = llvm.create_pipeline_tuning_options(speed_level=3)
+    # Vectors of several registers already keep the processor busy; unrolled as well, a loop takes a third longer to compile.
     options.loop_vectorization, options.slp_vectorization, options.loop_unrolling = True, False, False
     passes = llvm.create_pass_builder(target, options)
     passes.getModulePassManager().run(parsed, passes)

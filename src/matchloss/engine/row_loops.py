@@ -18,7 +18,7 @@ import numpy as np
 from matchloss.engine import elementary, row_text
 from matchloss.engine.cache import key
 from matchloss.engine.compiled import COMPILED, compiled
-from matchloss.engine.row_steps import CHUNK, DTYPES, Parts, Recipe, any_equal, bend, highest, mass_and_least, mean_half_gap
+from matchloss.engine.row_steps import CHUNK, DTYPES, MixtureParts, Recipe, any_equal, bend, highest, mass_and_least, mean_half_gap
 from matchloss.engine.row_text import LIMIT, RowProgram, bonus, exp_gap, half_gap, one_minus_gap, signal
 from matchloss.engine.short_rows import short_rows
 from matchloss.engine.signatures import Reads, Writes, inlined, summing
@@ -26,13 +26,14 @@ from matchloss.engine.signatures import Reads, Writes, inlined, summing
 
 @cache
 def row_loop(
-    program: RowProgram | None, dtype: str, outputs: tuple[bool, bool, bool], target: str | Parts, weighted: bool, short: bool
+    program: RowProgram | None, dtype: str, outputs: tuple[bool, bool, bool], target: str | MixtureParts, weighted: bool, short: bool
 ) -> Callable[..., int]:
     """loop(raw, target, weight, tolerance, power, scale, value, gradient, hessian, constants) -> the first bad row, or -1.
 
-    The target is "labels" (n,), "distributions" (n, K) or a mixture of these Parts. That means cross entropy with options, without program:
-    - target is a tuple of index, share, base, dense, scale (matchloss.engine.row_targets.Mixture) and `known` (n, 3), None for what Parts
-      lacks. If rows are only parts of rows, `known` has the largest entry, the sum of the others and the target's mass of the whole;
+    The target is "labels" (n,), "distributions" (n, K) or a mixture, which means cross entropy with options and needs no program:
+    - target is a tuple of index, share, base, dense, scale (matchloss.engine.row_targets.Mixture) and `known` (n, 3), None for what its
+      MixtureParts lack. If rows are only parts of rows, `known` has the largest entry, the sum of the others and the target's mass of the
+      whole;
     - value has the lines of matchloss.engine.rows.Stats, and weights are float64;
     - constants are softcap or None, and 1 / temperature, z_loss and whether to compute `spread`, or three times None.
     """
@@ -48,7 +49,7 @@ def row_loop(
     m, work = (COMPILED._replace(exp=elementary.exp32), np.float32) if narrow else (COMPILED, np.float64)
     recipe = Recipe(target, load, store, m, work, *formulas, *solver)
     scalar = "float64" if dtype == "float64" else "float32"
-    if isinstance(target, Parts):
+    if isinstance(target, MixtureParts):
         kinds = Reads("int64", 2), Reads("float64", 2), Reads(scalar), Reads(scalar, 2), Reads(scalar), Reads("float64", 2)
         has = target.named > 0, target.named > 0, target.base, target.dense, target.scale, target.known
         targets: Any = tuple(kind if there else None for kind, there in zip(kinds, has, strict=True))

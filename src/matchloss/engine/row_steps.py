@@ -105,7 +105,7 @@ def mean_half_gap(z, t, big):
     return gap
 
 
-class Parts(NamedTuple):
+class MixtureParts(NamedTuple):
     """What a mixture has: a loop is compiled for it, and one without the rest takes half the time to compile."""
 
     named: int = 0  # sparse entries: none, one, or 2 for any number
@@ -120,7 +120,7 @@ class Parts(NamedTuple):
 class Recipe(NamedTuple):
     """The ingredients of a loop."""
 
-    target: str | Parts  # "labels", "distributions" or the parts of a mixture
+    target: str | MixtureParts  # "labels", "distributions" or the parts of a mixture
     load: Any  # conversions from the dtype in memory (load) and to it (store)
     store: Any
     m: Any
@@ -140,7 +140,7 @@ class Recipe(NamedTuple):
     @property
     def mixed(self) -> bool:
         """Whether the targets are mixtures."""
-        return isinstance(self.target, Parts)
+        return isinstance(self.target, MixtureParts)
 
     @property
     def soft(self) -> bool:

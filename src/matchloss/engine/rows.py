@@ -18,7 +18,7 @@ from matchloss.errors import ShapeError
 COMPILE_FROM = 1000  # entries
 SIDE_BY_SIDE_BELOW = 32  # rows with fewer columns do not fill vector registers, so many are processed at once
 BLOCK = 1 << 21  # logits per block of a thread
-NONE = None, None, None
+INDEX, DOUBLE = np.dtype(np.int64), np.dtype(np.float64)
 SMALL = 1 << 16  # up to this many logits one thread is enough
 
 
@@ -116,8 +116,8 @@ def by_loop(
     def block(start: int, stop: int) -> int:
         ins = (
             _plain(z[start:stop], dtype),
-            _plain(y[start:stop], np.dtype(np.int64) if labels else dtype),
-            None if w is None else _plain(w[start:stop], dtype),
+            _plain(y[start:stop], INDEX if labels else dtype),
+            _plain(None if w is None else w[start:stop], dtype),
         )
         sinks = [None if a is None else a[start:stop] for a in flat]
         lines = [a if a is None or is_plain(a, dtype) else np.empty(a.shape, dtype) for a in sinks]
@@ -138,8 +138,9 @@ def by_loop(
             a[...] = line.reshape(a.shape)
 
 
-def _plain(a: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    return a if is_plain(a, dtype) else np.ascontiguousarray(a, dtype)
+def _plain(a: Any, dtype: np.dtype[Any]) -> Any:
+    """`a` as a loop for this dtype reads it, copied only if it must be; None stays None."""
+    return a if a is None or is_plain(a, dtype) else np.ascontiguousarray(a, dtype)
 
 
 class Stats(NamedTuple):
@@ -201,27 +202,29 @@ def run_mixture(
     n, classes = logits.shape
     with threads.FIRST_CALLS:
         from matchloss.engine.row_loops import row_loop
-        from matchloss.engine.row_steps import Parts
+        from matchloss.engine.row_steps import MixtureParts
 
         named = 0 if target.index is None else min(target.index.shape[1], 2)
-        base, dense, scale, parted = (x is not None for x in (target.base, target.dense, target.scale, known))
+        has = (x is not None for x in (target.base, target.dense, target.scale, known))
         bent = spread or options.temperature != 1.0 or options.z_loss != 0.0
-        parts = Parts(named, base, dense, scale, parted, options.softcap > 0.0, bent)
+        parts = MixtureParts(named, *has, capped=options.softcap > 0.0, bent=bent)
         short = classes < SIDE_BY_SIDE_BELOW and known is None
         loop = row_loop(None, dtype, (True, gradient is not None, False), parts, True, short)
     work = np.dtype(np.float64 if dtype == "float64" else np.float32)
     allowed = sum_tolerance(work) if tolerance is None else tolerance
     stats = np.empty((len(Stats._fields), n))
-    index, share = (_as(x if named else None, dtype) for x, dtype in ((target.index, np.int64), (target.share, np.float64)))
-    base, scale, known = _as(target.base, work), _as(target.scale, work), _as(known, np.float64)
+    index, share = (_plain(target.index, INDEX), _plain(target.share, DOUBLE)) if named else (None, None)
+    base, scale, known = _plain(target.base, work), _plain(target.scale, work), _plain(known, DOUBLE)
     weight = np.ascontiguousarray(weight, np.float64)
-    constants = options.softcap if parts.capped else None, *((1.0 / options.temperature, options.z_loss, float(spread)) if bent else NONE)
+    constants = (
+        options.softcap if parts.capped else None,
+        *((1.0 / options.temperature, options.z_loss, float(spread)) if bent else (None,) * 3),
+    )
 
     def block(start: int, stop: int) -> int:
         part = slice(start, stop)
-        dense = None if target.dense is None else _as(target.dense[part], work)
-        at, shares, whole = (None if x is None else x[part] for x in (index, share, known))
-        mixture = at, shares, base, dense, scale, whole
+        at, shares, whole, dense = (None if x is None else x[part] for x in (index, share, known, target.dense))
+        mixture = at, shares, base, _plain(dense, work), scale, whole
         out = None if gradient is None else gradient[part]
         bad = loop(logits[part], mixture, weight[part], allowed, 0.0, 0.0, stats[:, part], out, None, constants)
         return bad if bad < 0 else bad + start
@@ -269,7 +272,3 @@ def _hard_loop(program: RowProgram, dtype: str, graded: bool, short: bool) -> An
 def height(classes: int) -> int:
     """Rows per block of a thread."""
     return max(1, min(BLOCK // classes // 128 * 128 or BLOCK // classes, 1 << 14))
-
-
-def _as(x: Any, dtype: Any) -> Any:
-    return None if x is None else np.ascontiguousarray(x, dtype)

@@ -261,8 +261,8 @@ def short_rows(x, raw, target, weight, tolerance, power, scale, value, gradient,
                     if gradient is not None:
                         g_side[j, r] = g * k if k != 0.0 else 0.0
                     if hessian is not None:
-                        bow = h if x.curvature is None else x.curvature(x.m, p)
-                        h_side[j, r] = bow * k if k != 0.0 else 0.0
+                        curve = h if x.curvature is None else x.curvature(x.m, p)
+                        h_side[j, r] = curve * k if k != 0.0 else 0.0
             if value is not None:
                 for r in range(rows):
                     value[i + r] = v[r] * factor[r] if factor[r] != 0.0 else 0.0

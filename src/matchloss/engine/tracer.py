@@ -260,7 +260,7 @@ class Frame:
         return any(self.do(node) for node in nodes)
 
     def controlled(self, nodes: Sequence[ast.stmt]) -> bool:
-        """The same for a body that control flow enters when the loop runs."""
+        """Statements in turn, in a body that control flow enters when the loop runs."""
         self.depth += 1
         ended = self.all(nodes)
         self.depth -= 1
@@ -348,8 +348,9 @@ class Frame:
             self.loops.append((latch, after))
             self.depth += 1
             self.assign(node.target.id, j)
+            ended = self.all(node.body)
             self.depth -= 1
-            if self.controlled(node.body):
+            if ended:
                 self.b.start(self.b.fresh("dead"))
             self.loops.pop()
         return False
@@ -395,12 +396,11 @@ class Frame:
 
     def _fill(self, part: Array, x: Any, operate: Callable[[Any, Any], Any] | None = None) -> None:
         """Every entry of part becomes x, or the entry of x at its place."""
-        size = part.shape[0]
         if part.ndim > 1:
-            with self.b.loop(0, size) as (i, _, _):
+            with self.b.loop(0, part.shape[0]) as (i, _, _):
                 self._fill(part.view(i), x.view(i) if isinstance(x, Array) and x.ndim == part.ndim else x, operate)
             return
-        with self.b.loop(0, size) as (j, _, _):
+        with self.b.loop(0, part.shape[0]) as (j, _, _):
             one, y = part.view(j), x[j] if isinstance(x, Array | Mapped) else x
             one.store(y if operate is None else operate(one.load(), y))
 

@@ -47,8 +47,8 @@ def recalibrate(
     functional: "mean", "median", "quantile" or "expectile", the last two at `level`, in (0, 1). weight (n,): above 0. DomainError for
     another word, a level outside (0, 1), values that are not finite and weights that are not above 0; ShapeError for shapes.
 
-    >>> recalibrate("mean", [3.0, 1.0, 2.0], [0.1, 0.2, 0.3]).rows
-    array([2., 2., 2.])
+    >>> recalibrate("median", [3.0, 1.0, 1.0, 4.0], [0.1, 0.2, 0.3, 0.4]).rows
+    array([1., 1., 1., 4.])
     """
     of, at = _asked(functional, level)
     y, f = _one_dimension(obs), as_array("fct", fct)
